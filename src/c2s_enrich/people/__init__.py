@@ -1,0 +1,1 @@
+"""The nouns: CPF, contact, lead, candidate, profile. Pure values; nothing here does I/O."""

@@ -1,0 +1,15 @@
+"""A person whom a source suggests for a contact. Whether it is the lead is for `enrichment/match.py` to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from c2s_enrich.people.cpf import Cpf
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """`name` is the source's spelling, possibly empty."""
+
+    cpf: Cpf
+    name: str
