@@ -1,8 +1,23 @@
-"""Phones and e-mails of a lead: one canonical form each, and a reason for each one that is not looked up."""
+"""Phones and e-mails of a lead: one canonical form each, and a reason for each one that is not looked up.
+
+Refuses to guess: a number without its DDD stays unknown, because a DDD put in front of it makes it another person's phone.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from c2s_enrich.people.lead import LeadFacts
+
+# A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the first ones are asked about.
+MOST_OF_A_KIND = 3
 
 
 @dataclass(frozen=True)
@@ -12,6 +27,14 @@ class Phone:
     e164: str
     national: str | None
 
+    @property
+    def formatted(self) -> str:
+        """(11) 98765-4321 or (11) 3456-7890; a foreign number as it is dialled from abroad."""
+        return format_national(self.national) if self.national is not None else self.e164
+
+    def __repr__(self) -> str:
+        return f"Phone({self.e164[:5]}****{self.e164[-2:]})"
+
 
 @dataclass(frozen=True)
 class Email:
@@ -19,10 +42,17 @@ class Email:
 
     address: str
 
+    def __repr__(self) -> str:
+        return f"Email({self.address[:1]}***)"
+
 
 @dataclass(frozen=True)
 class Skipped:
-    """A contact that is not looked up, and why (`reason` is a word such as `fake`, `foreign`, `no_ddd`, `malformed`)."""
+    """A contact that is not looked up. `kind` is phone or email, `reason` a word; the contact itself is never in it.
+
+    Reasons: `malformed`, `fake` (repeated or sequential digits, "teste@…"), `no_ddd`, `bad_ddd` (no such area), `service` (0800),
+    `foreign`, `throwaway` (a mailbox anyone can open), `too_many`.
+    """
 
     kind: str
     reason: str
@@ -30,8 +60,204 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Contacts:
-    """All that could be read from one lead, best first; `skipped` keeps what was left out and why."""
+    """All that could be read from one lead, best first; `skipped` keeps what was left out and why.
+
+    `phones` has foreign numbers too (and `skipped` says so): they are kept as contacts but nobody here can look them up.
+    """
 
     phones: tuple[Phone, ...] = ()
     emails: tuple[Email, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def national_phones(self) -> tuple[Phone, ...]:
+        """The phones that can be looked up."""
+        return tuple(phone for phone in self.phones if phone.national is not None)
+
+
+def read_contacts(facts: LeadFacts) -> Contacts:
+    """Every phone and e-mail in the lead's texts: mobiles before landlines before foreign numbers, otherwise as given."""
+    phones: dict[Phone, None] = {}
+    emails: dict[Email, None] = {}
+    skipped: dict[Skipped, None] = {}
+    for piece in _split_phones(facts.phone or ""):
+        phone = read_phone(piece)
+        if isinstance(phone, Skipped):
+            skipped[phone] = None
+        else:
+            phones[phone] = None
+    for piece in _split_emails(facts.email or ""):
+        email = read_email(piece)
+        if isinstance(email, Skipped):
+            skipped[email] = None
+        else:
+            emails[email] = None
+    if any(phone.national is None for phone in phones):
+        skipped[Skipped("phone", "foreign")] = None
+    for kind, found in (("phone", len(phones)), ("email", len(emails))):
+        if found > MOST_OF_A_KIND:
+            skipped[Skipped(kind, "too_many")] = None
+    best_first = sorted(phones, key=lambda phone: (phone.national is None, len(phone.national or "") != 11))
+    return Contacts(tuple(best_first)[:MOST_OF_A_KIND], tuple(emails)[:MOST_OF_A_KIND], tuple(skipped))
+
+
+def fingerprint(contacts: Contacts) -> str:
+    """Hash of the contacts, 64 hex digits. The same contacts written otherwise, or in another order, give the same."""
+    lines = sorted({f"phone {phone.e164}" for phone in contacts.phones} | {f"email {email.address}" for email in contacts.emails})
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_phone(text: str) -> Phone | Skipped:
+    """One number, with or without +55, trunk 0, carrier code, ninth digit or mask. For several in one text: `read_contacts`."""
+    text = re.split(r"(?i)\b(?:ramal|ext|r\.)", unicodedata.normalize("NFKC", text))[0]
+    digits = re.sub(r"[^0-9]", "", text)
+    international = re.match(r"[^0-9]*\+", text) is not None
+    if not international and digits.startswith("00") and not digits.startswith("00000"):
+        digits, international = digits[2:], True
+    if not international and re.match(r"0?[3589]00\d{6,7}$", digits) and digits.startswith("0"):
+        return Skipped("phone", "service")
+    if international and not digits.startswith("55"):
+        return _foreign(digits) or Skipped("phone", "fake" if _is_fake(digits) else "malformed")
+    national = _without_country_and_trunk(digits, international)
+    if _is_fake(national):
+        return Skipped("phone", "fake")
+    if len(national) in (8, 9):
+        return Skipped("phone", "no_ddd")
+    if len(national) == 10 and national[2] in "689":
+        # A mobile from before 2016. Landlines begin with 2 to 5, so the ninth digit is certain; 7 stays as it is, because
+        # the trunked radio numbers (Nextel) kept their eight digits.
+        national = national[:2] + "9" + national[2:]
+    if len(national) in (10, 11) and phonenumbers.is_valid_number(phonenumbers.PhoneNumber(country_code=55, national_number=int(national))):
+        return Skipped("phone", "fake") if _is_fake(national) else Phone("+55" + national, national)
+    # Without a plus only a number too long for Brazil is taken for a foreign one.
+    foreign = _foreign(digits) if len(digits) >= 12 and not international else None
+    if foreign is not None:
+        return foreign
+    return Skipped("phone", "bad_ddd" if len(national) in (10, 11) and national[:2] not in _DDDS else "malformed")
+
+
+def read_email(text: str) -> Email | Skipped:
+    """One address: trimmed, lower case, its syntax checked (no DNS). For several in one text: `read_contacts`."""
+    address = re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", text)).strip(" \t\r\n<>\"'.,;:()[]").lower()
+    try:
+        address = validate_email(address, check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        return Skipped("email", "malformed")
+    local, _, domain = address.rpartition("@")
+    if domain in _THROWAWAY:
+        return Skipped("email", "throwaway")
+    # Only the whole local part can give a fake away: real addresses hold runs of digits, and so do real domains.
+    if _FAKE_LOCAL.fullmatch(local) or _is_run(local.replace(".", "")) or re.match(r"(teste?|email|asdf\w*|xxx+)\.", domain):
+        return Skipped("email", "fake")
+    return Email(address)
+
+
+def format_national(national: str) -> str:
+    """(11) 98765-4321 from 11 digits, (11) 3456-7890 from 10."""
+    return f"({national[:2]}) {national[2:-4]}-{national[-4:]}"
+
+
+# The 67 area codes in use, by their first digit.
+_DDDS = {
+    decade + unit
+    for decade, units in {
+        "1": "123456789", "2": "12478", "3": "1234578", "4": "123456789", "5": "1345", "6": "123456789", "7": "134579", "8": "123456789",
+        "9": "123456789",
+    }.items()
+    for unit in units
+}  # fmt: skip
+
+_THROWAWAY = {
+    "10minutemail.com", "dispostable.com", "fakeinbox.com", "getnada.com", "guerrillamail.com", "maildrop.cc", "mailinator.com",
+    "mailnesia.com", "sharklasers.com", "temp-mail.org", "tempmail.com", "throwawaymail.com", "trashmail.com", "yopmail.com",
+}  # fmt: skip
+
+_FAKE_LOCAL = re.compile(
+    r"teste?\d*|testando\d*|asdf\w*|qwerty\d*|n[aã]o[._-]?(tem|tenho|possui|informado|informou)\w*|sem[._-]?e?-?mail\w*|"
+    r"fake\d*|seu[._-]?e?-?mail|n[aã]o|x{3,}",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def _without_country_and_trunk(digits: str, international: bool) -> str:
+    """DDD and subscriber, where they can be told. 55 is a country behind a plus or in front of a whole number: it is also a DDD."""
+    if international:
+        return digits[2:].lstrip("0")
+    if digits.startswith("0") and not digits.startswith("00000"):
+        digits = digits.lstrip("0")
+        # After the trunk's zero a carrier may be chosen with two digits: 0 15 11 3456-7890.
+        return digits[2:] if len(digits) in (12, 13) else digits
+    if digits.startswith("550") and len(digits) in (13, 14):
+        return digits[3:]
+    return digits[2:] if digits.startswith("55") and len(digits) in (12, 13) else digits
+
+
+def _foreign(digits: str) -> Phone | None:
+    """A valid number of another country; None else."""
+    try:
+        number = phonenumbers.parse("+" + digits[:20])
+    except phonenumbers.NumberParseException:
+        return None
+    if number.country_code == 55 or not phonenumbers.is_valid_number(number):
+        return None
+    return Phone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), None)
+
+
+def _is_fake(national: str) -> bool:
+    """Nobody's number: one digit all through, or counting up or down.
+
+    Judged on the subscriber's digits or on the whole, never on how a number begins: 99 is Maranhão's DDD and its mobiles begin
+    with 999, and 12 345… is a landline in São José dos Campos.
+    """
+    subscriber = national[2:] if len(national) in (10, 11) else national
+    if len(national) < 8:
+        return False
+    return national.startswith("00000") or len(set(subscriber)) == 1 or _is_run(national)
+
+
+def _is_run(text: str) -> bool:
+    """Whether it is one character repeated (four times or more) or digits counting up or down (six or more)."""
+    if len(text) >= 4 and len(set(text)) == 1:
+        return True
+    return text.isdigit() and len(text) >= 6 and (text in "0123456789" * 3 or text in "9876543210" * 3)
+
+
+def _split_phones(text: str) -> Iterator[str]:
+    """The pieces of a field that hold one number each. A short piece is the DDD of the next ("11/98765-4321")."""
+    waiting = ""
+    for piece in re.split(r"[/,;|\n\r]|\s(?:e|ou)\s", text):
+        count = sum(c.isascii() and c.isdigit() for c in piece)
+        if count == 0:
+            # A word ("não tem") is a contact that cannot be read; a stray separator is nothing.
+            if any(c.isalnum() for c in piece):
+                yield piece
+        elif count <= 5 and not waiting:
+            waiting = piece + " "
+        elif count > 13:
+            yield from _split_run_together(waiting + piece)
+            waiting = ""
+        else:
+            yield waiting + piece
+            waiting = ""
+    if waiting:
+        yield waiting
+
+
+def _split_run_together(text: str) -> Iterator[str]:
+    """Numbers with nothing but blanks or brackets between them."""
+    found = [match.raw_string for match in phonenumbers.PhoneNumberMatcher(text, "BR")]
+    yield from found or (text,)
+
+
+def _split_emails(text: str) -> Iterator[str]:
+    if "@" not in text:
+        if text.strip():
+            yield text
+        return
+    joined = re.sub(r"\s*@\s*", "@", text)
+    for piece in re.split(r"[;,|\s]+", joined):
+        # A slash may stand inside an address; it separates only where both sides are whole.
+        parts = piece.split("/")
+        for part in parts if len(parts) > 1 and all("@" in part for part in parts) else (piece,):
+            if "@" in part:
+                yield part

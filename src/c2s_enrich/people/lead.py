@@ -113,9 +113,8 @@ def parse_time(value: object) -> datetime | None:
         return None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     try:
-        wall = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second or 0), int((fraction or "0")[:6].ljust(6, "0")), _offset(zone)
-        )
+        clock = (int(hour), int(minute), int(second or 0), int((fraction or "0")[:6].ljust(6, "0")))
+        wall = datetime(int(year), int(month), int(day), *clock, tzinfo=_offset(zone))
         return _in_range(wall.astimezone(UTC))
     except (ValueError, OverflowError):
         return None
