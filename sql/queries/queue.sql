@@ -1,0 +1,186 @@
+-- The state machine of an event: received → processing → completed | failed, and back to received.
+--
+-- The fence: every statement that changes a claimed event names (id, lease_token). The token is raised by each claim, by
+-- each settlement and by each change by hand, so a poller that lost its lease changes nothing. The status is left out of
+-- those conditions on purpose: with it the planner takes the partial index of processing rows and reads all its dead entries.
+--
+-- No waiting: statements that touch several rows lock them with SKIP LOCKED first. They never wait for a row, so they can
+-- take part in no deadlock with an operator's large UPDATE; a row that was busy is reported as such and tried again.
+--
+-- Time: production passes a null `now` and the database's clock counts; tests pass a time to stand exactly on a boundary.
+
+-- name: claim
+-- Takes due events, one per lead, from one of three lanes. A branch whose lane is not asked for costs nothing.
+--   oldest    beyond the mark, by due time: the ordinary lane.
+--   freshest  what became due last, within the window. Every fourth claim while the backlog is old, so that a lead that
+--             arrives now does not wait behind an hour of outage.
+--   suspect   one event whose poller died with it. Only for a poller that has nothing else in flight.
+-- `fetch` rows are looked at for `slots` wanted, so that a lead with many events at the head does not hide the others.
+-- A unique violation means that another poller took one of the leads in the same instant: claim again.
+with oldest as materialized (
+  select e.id, e.lead_id, e.updated_at, e.available_at
+    from webhook_events e
+   where %(lane)s::text = 'oldest' and e.status = 'received' and not e.suspect
+     and e.available_at <= coalesce(%(now)s::timestamptz, now())
+     and (e.available_at, e.id) > (%(mark_at)s::timestamptz, %(mark_id)s::uuid)
+     and (select p.id from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' limit 1) is null
+   order by e.available_at, e.id
+   limit %(fetch)s::integer
+     for update of e skip locked
+), freshest as materialized (
+  select e.id, e.lead_id, e.updated_at, e.available_at
+    from webhook_events e
+   where %(lane)s::text = 'freshest' and e.status = 'received' and not e.suspect
+     and e.available_at <= coalesce(%(now)s::timestamptz, now())
+     and e.available_at > coalesce(%(now)s::timestamptz, now()) - %(window)s::interval
+     and (select p.id from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' limit 1) is null
+   order by e.available_at desc, e.id desc
+   limit %(fetch)s::integer
+     for update of e skip locked
+), suspect as materialized (
+  select e.id, e.lead_id, e.updated_at, e.available_at
+    from webhook_events e
+   where %(lane)s::text = 'suspect' and e.status = 'received' and e.suspect
+     and e.available_at <= coalesce(%(now)s::timestamptz, now())
+     and (select p.id from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' limit 1) is null
+   order by e.available_at, e.id
+   limit 1
+     for update of e skip locked
+), due as materialized (
+  select * from oldest union all select * from freshest union all select * from suspect
+), one_per_lead as materialized (
+  select id, available_at
+    from (select id, available_at, row_number() over (partition by lead_id order by updated_at, id) as place from due) ranked
+   where place = 1
+   order by case when %(lane)s::text = 'freshest' then available_at end desc, available_at, id
+   limit %(slots)s::integer
+), claimed as (
+  update webhook_events e
+     set status = 'processing', attempts = e.attempts + 1, lease_token = e.lease_token + 1, claimed_by = %(worker)s,
+         claimed_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+         lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s::interval,
+         deadline_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(deadline)s::interval,
+         waiting_for = null
+    from one_per_lead o
+   where e.id = o.id
+  returning e.id, e.lead_id, e.updated_at, e.hook_action, e.payload_raw::text as payload, e.attempts, e.max_attempts, e.reprocess,
+            e.lease_token, e.claimed_at, e.claimed_at - e.received_at as age, o.available_at
+)
+select c.*, (select count(*) from due) as looked_at from claimed c order by c.available_at, c.id;
+
+-- name: extend_leases
+-- The heartbeat: moves the end of every lease in flight, never past the attempt's deadline. Answers, for each claim that is
+-- still ours, whether it was extended or its row was busy; a claim that does not come back was taken away.
+with mine as (
+  select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as m(id, lease_token)
+), locked as materialized (
+  select e.id
+    from webhook_events e join mine m on e.id = m.id and e.lease_token = m.lease_token
+   where e.deadline_at > coalesce(%(now)s::timestamptz, clock_timestamp())
+     for update of e skip locked
+), extended as (
+  update webhook_events e
+     set lease_expires_at = least(coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s::interval, e.deadline_at)
+    from locked l
+   where e.id = l.id
+  returning e.id
+)
+select e.id, (x.id is not null) as extended
+  from webhook_events e join mine m on e.id = m.id and e.lease_token = m.lease_token
+  left join extended x on x.id = e.id
+ where e.deadline_at > coalesce(%(now)s::timestamptz, clock_timestamp());
+
+-- name: settle
+-- Ends claims, any number of them and each in its own way, and writes their history. Answers for each claim that it found:
+-- settled, or busy (someone else holds the row's lock just now); a claim that does not come back was lost.
+with ending as (
+  select *
+    from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(results)s::text[], %(outcomes)s::text[], %(error_kinds)s::text[],
+                %(error_messages)s::text[], %(delays)s::interval[], %(waiting)s::text[], %(fingerprints)s::text[],
+                %(attempts)s::integer[], %(workers)s::text[], %(started)s::timestamptz[], %(steps)s::jsonb[], %(notes)s::jsonb[])
+      as t(id, lease_token, result, outcome, error_kind, error_message, delay, waiting_for, fingerprint,
+           attempt, worker, started_at, steps, notes)
+), locked as materialized (
+  select e.id
+    from webhook_events e join ending t on e.id = t.id and e.lease_token = t.lease_token
+     for update of e skip locked
+), settled as (
+  update webhook_events e
+     set status = case when t.result in ('completed', 'failed') then t.result else 'received' end,
+         outcome = t.outcome,
+         attempts = case when t.result in ('postponed', 'released') then greatest(e.attempts - 1, 0) else e.attempts end,
+         available_at = case when t.result in ('completed', 'failed') then e.available_at
+                             else coalesce(%(now)s::timestamptz, clock_timestamp()) + t.delay end,
+         processed_at = case when t.result in ('completed', 'failed') then coalesce(%(now)s::timestamptz, clock_timestamp()) end,
+         error_kind = case when t.result = 'completed' then null else coalesce(t.error_kind, e.error_kind) end,
+         error_message = case when t.result = 'completed' then null else coalesce(t.error_message, e.error_message) end,
+         waiting_for = t.waiting_for,
+         fingerprint = coalesce(t.fingerprint, e.fingerprint),
+         suspect = e.suspect and t.result = 'released',
+         reprocess = e.reprocess and t.result not in ('completed', 'failed'),
+         lease_token = e.lease_token + 1,
+         claimed_by = null, claimed_at = null, lease_expires_at = null, deadline_at = null
+    from ending t, locked l
+   where e.id = l.id and t.id = l.id and e.lease_token = t.lease_token
+  returning e.id, t.lease_token
+), history as (
+  insert into event_attempts (event_id, lease_token, attempt, worker, started_at, finished_at, result, outcome, error_kind,
+                              error_message, steps, notes)
+  select t.id, t.lease_token, t.attempt, t.worker, t.started_at, coalesce(%(now)s::timestamptz, clock_timestamp()), t.result, t.outcome,
+         t.error_kind, t.error_message, t.steps, t.notes
+    from ending t join settled s on s.id = t.id and s.lease_token = t.lease_token
+)
+select e.id, (s.id is not null) as settled
+  from webhook_events e join ending t on e.id = t.id and e.lease_token = t.lease_token
+  left join settled s on s.id = e.id;
+
+-- name: reclaim_expired
+-- Gives back events whose lease has ended: their poller died, or their task hung until the deadline. They are suspects now
+-- and run alone next time. With the attempts spent the event fails as worker_lost. The first loss is due at once, later
+-- ones wait with doubling backoff. Reads the index of processing rows, which is as small as what is in flight.
+with expired as materialized (
+  select e.id, e.lease_token, e.attempts, e.claimed_by, e.claimed_at
+    from webhook_events e
+   where e.status = 'processing' and e.lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+   limit 100
+     for update of e skip locked
+), reclaimed as (
+  update webhook_events e
+     set status = case when e.attempts >= e.max_attempts then 'failed' else 'received' end,
+         processed_at = case when e.attempts >= e.max_attempts then coalesce(%(now)s::timestamptz, clock_timestamp()) end,
+         available_at = coalesce(%(now)s::timestamptz, clock_timestamp())
+           + case when e.attempts <= 1 then interval '0'
+                  else least(%(backoff_base)s::interval * power(2, least(e.attempts - 2, 20)), %(backoff_cap)s::interval)
+                       * (0.5 + random() / 2) end,
+         error_kind = 'worker_lost', error_message = 'the poller ' || x.claimed_by || ' lost this event: it died, or the task hung',
+         suspect = true, lease_token = e.lease_token + 1,
+         claimed_by = null, claimed_at = null, lease_expires_at = null, deadline_at = null
+    from expired x
+   where e.id = x.id
+  returning e.id, e.status
+), history as (
+  insert into event_attempts (event_id, lease_token, attempt, worker, started_at, finished_at, result, error_kind)
+  select x.id, x.lease_token, x.attempts, x.claimed_by, x.claimed_at, coalesce(%(now)s::timestamptz, clock_timestamp()),
+         'worker_lost', 'worker_lost'
+    from expired x
+)
+select count(*) as reclaimed, count(*) filter (where status = 'failed') as failed from reclaimed;
+
+-- name: outlook
+-- What an idle poller needs: seconds until the next event or lease is due, whether a suspect is due, how old the backlog is.
+select extract(epoch from least(
+         (select min(available_at) from webhook_events where status = 'received' and not suspect),
+         (select min(available_at) from webhook_events where status = 'received' and suspect),
+         (select min(lease_expires_at) from webhook_events where status = 'processing')) - now())::float8 as next_due,
+       exists (select 1 from webhook_events where status = 'received' and suspect and available_at <= now()) as suspect_due,
+       extract(epoch from now() - (select min(available_at) from webhook_events where status = 'received' and not suspect))::float8
+         as backlog_age;
+
+-- name: poller_beats
+-- Says that a poller lives. For people and /health only: no decision about an event rests on it.
+insert into pollers (name, in_flight, concurrency) values (%(name)s, %(in_flight)s, %(concurrency)s)
+on conflict (name) do update set beat_at = now(), in_flight = excluded.in_flight, concurrency = excluded.concurrency;
+
+-- name: poller_leaves
+-- A poller that ends says so; one that was killed is forgotten after an hour.
+delete from pollers where name = %(name)s or beat_at < now() - interval '1 hour';

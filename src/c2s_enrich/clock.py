@@ -1,0 +1,29 @@
+"""Time inside one process: naps and countdowns. Never a wall clock: every time that is stored comes from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the program needs of time; tests pass one that records naps instead of taking them."""
+
+    def boottime(self) -> float:
+        """Seconds since boot, going on while the machine sleeps or the process is stopped."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds`."""
+        ...
+
+
+class SystemClock:
+    """The real one. CLOCK_BOOTTIME, because a lease goes on running while a laptop or a VM is suspended."""
+
+    def boottime(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,127 @@
+"""Every error that has a meaning of its own, and nothing about what to do with it (`queue/verdict.py` decides that).
+
+EnrichError
+├── SettingsError              the environment is wrong; all problems in one message
+├── UpstreamError              carries the upstream's name
+│   ├── Unavailable            time-out, connection, 5xx
+│   ├── Throttled              429, with how long it asks us to wait
+│   ├── Unauthorised           our credential, plan or credit is refused
+│   ├── Refused                understood and rejected (any other 4xx)
+│   ├── Unreadable             2xx that we cannot parse: the upstream changed
+│   ├── Uncertain              C2S may have taken the message
+│   ├── Paused                 we do not call it now: a pause is in force
+│   ├── NoSlot                 the rate limit's next free slot is too far away to wait for
+│   └── BudgetSpent            today's budget of paid calls is used up
+├── MissingCustomer            neither the payload nor C2S has a contact
+├── LeadNotFound               C2S does not know the lead
+├── DeliveryUnclear            a person has to judge whether the seller was told
+├── NotYet                     a read-back must wait until its settle time
+└── LeaseLost                  someone else owns the event now
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class EnrichError(Exception):
+    """Base of all errors of this program. Texts never carry a token, a full CPF or a URL with credentials."""
+
+
+class SettingsError(EnrichError):
+    """The environment is wrong. `problems` holds one sentence each; the message joins them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("settings: " + "; ".join(problems))
+
+
+class UpstreamError(EnrichError):
+    """Something about one upstream; `upstream` is its name in the table `upstreams`."""
+
+    def __init__(self, upstream: str, detail: str) -> None:
+        self.upstream = upstream
+        self.detail = detail
+        super().__init__(f"{upstream}: {detail}")
+
+
+class Unavailable(UpstreamError):
+    """Time-out, connection trouble or 5xx: it may heal by itself."""
+
+
+class Throttled(UpstreamError):
+    """429: every poller waits `retry_after` before it calls this upstream again."""
+
+    def __init__(self, upstream: str, retry_after: timedelta) -> None:
+        self.retry_after = retry_after
+        super().__init__(upstream, f"throttled for {retry_after.total_seconds():.0f} s")
+
+
+class Unauthorised(UpstreamError):
+    """Our credential, plan or credit is refused: not the lead's fault, a person must act."""
+
+
+class Refused(UpstreamError):
+    """Understood and rejected: sending the same again cannot help."""
+
+
+class Unreadable(UpstreamError):
+    """A success that we cannot parse: the upstream has changed."""
+
+
+class Uncertain(UpstreamError):
+    """C2S may have received the message: read it back before any resend."""
+
+
+class Paused(UpstreamError):
+    """The upstream is paused; `wait` is how long still."""
+
+    def __init__(self, upstream: str, wait: timedelta, reason: str) -> None:
+        self.wait = wait
+        super().__init__(upstream, f"paused: {reason}")
+
+
+class NoSlot(UpstreamError):
+    """The next free slot of the rate limit is `wait` away: give the place to others meanwhile."""
+
+    def __init__(self, upstream: str, wait: timedelta) -> None:
+        self.wait = wait
+        super().__init__(upstream, f"rate limit: next slot in {wait.total_seconds():.0f} s")
+
+
+class BudgetSpent(UpstreamError):
+    """The daily budget of paid calls is used up; `wait` lasts until the next day (America/Sao_Paulo)."""
+
+    def __init__(self, upstream: str, wait: timedelta) -> None:
+        self.wait = wait
+        super().__init__(upstream, "today's budget of calls is spent")
+
+
+class MissingCustomer(EnrichError):
+    """Missing customer data"""
+
+    def __init__(self) -> None:
+        super().__init__("Missing customer data")
+
+
+class LeadNotFound(EnrichError):
+    """Lead not found"""
+
+    def __init__(self) -> None:
+        super().__init__("Lead not found")
+
+
+class DeliveryUnclear(EnrichError):
+    """C2S may or may not have taken the message; reading back did not settle it. A person decides."""
+
+
+class NotYet(EnrichError):
+    """The next step must wait: `wait` says how long."""
+
+    def __init__(self, wait: timedelta, detail: str) -> None:
+        self.wait = wait
+        super().__init__(detail)
+
+
+class LeaseLost(EnrichError):
+    """The event was taken away: change no state, stop silently."""

@@ -1,0 +1,155 @@
+"""The values of the queue: what a poller holds while it works on an event, and the ways in which that ends.
+
+Nothing here touches the database; `store.py` turns rows into claims and endings into rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import LiteralString
+from uuid import UUID
+
+from c2s_enrich.clock import Clock
+from c2s_enrich.errors import LeaseLost
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One event, leased to one worker. `payload` is the event's JSON text; `age` counts from its arrival, by the database."""
+
+    event_id: UUID
+    lead_id: str
+    updated_at: datetime
+    hook_action: str | None
+    payload: str = field(repr=False)
+    attempts: int
+    max_attempts: int
+    reprocess: bool
+    lease_token: int
+    claimed_at: datetime
+    age: timedelta
+    available_at: datetime
+    worker: str
+
+
+class Lease:
+    """The local view of a lease: a countdown that started before the statement which granted it was sent.
+
+    It can only be shorter than the database's lease, so whoever obeys it never works on an event that someone else has
+    been given, even when the database cannot be reached.
+    """
+
+    def __init__(self, clock: Clock, granted_at: float, length: timedelta) -> None:
+        self._clock = clock
+        self._length = length.total_seconds()
+        self._ends_at = granted_at + self._length
+        self.taken_away = False
+
+    @property
+    def seconds_left(self) -> float:
+        return 0.0 if self.taken_away else self._ends_at - self._clock.boottime()
+
+    def extend(self, asked_at: float) -> None:
+        """The database has extended the lease; `asked_at` is the boot time read before it was asked."""
+        self._ends_at = max(self._ends_at, asked_at + self._length)
+
+    def must_outlast(self, work: timedelta) -> None:
+        """Raises LeaseLost when the lease may end before `work` is done. Call it right before what cannot be undone."""
+        if self.seconds_left < work.total_seconds():
+            raise LeaseLost
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL to run in the transaction of a settlement: a fact that must be recorded together with the end of the event.
+
+    Facts are not fenced: "C2S took the message" stays true when the event has been taken away meanwhile.
+    """
+
+    sql: LiteralString
+    params: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a handler returns: the event's outcome, and what to remember of it. `fact` commits together with the settlement."""
+
+    outcome: str
+    fingerprint: str | None = None
+    fact: Statement | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a claim ends. `delay` counts from the settlement; it is zero for events that are settled for good."""
+
+    result: str
+    outcome: str | None = None
+    fingerprint: str | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    delay: timedelta = timedelta()
+    waiting_for: str | None = None
+    fact: Statement | None = None
+
+    @classmethod
+    def completed(cls, done: Done) -> Ending:
+        return cls("completed", outcome=done.outcome, fingerprint=done.fingerprint, fact=done.fact)
+
+    @classmethod
+    def retried(cls, delay: timedelta, kind: str, message: str) -> Ending:
+        """Due again after `delay`; the attempt is spent."""
+        return cls("retried", delay=delay, error_kind=kind, error_message=message)
+
+    @classmethod
+    def postponed(cls, delay: timedelta, kind: str | None, message: str | None, waiting_for: str | None = None) -> Ending:
+        """Due again after `delay`; not this event's fault, so the attempt is given back."""
+        return cls("postponed", delay=delay, error_kind=kind, error_message=message, waiting_for=waiting_for)
+
+    @classmethod
+    def failed(cls, kind: str, message: str) -> Ending:
+        return cls("failed", error_kind=kind, error_message=message)
+
+    @classmethod
+    def released(cls) -> Ending:
+        """Given back untouched and due at once: the poller is leaving."""
+        return cls("released")
+
+
+class Journal:
+    """What happened during one attempt: milliseconds per step, and notes. Ends up in `event_attempts`.
+
+    `boundary` is called when a step begins and when it has ended, with names such as "lookup" and "lookup:done". Production
+    passes nothing; the drill and the tests end or freeze the process there.
+    """
+
+    def __init__(self, clock: Clock, boundary: Callable[[str], Awaitable[None]] | None = None) -> None:
+        self._clock = clock
+        self._boundary = boundary
+        self.steps: dict[str, float] = {}
+        self.notes: list[str] = []
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[None]:
+        await self.at(name)
+        began = self._clock.boottime()
+        try:
+            yield
+        finally:
+            self.steps[name] = round(self.steps.get(name, 0.0) + (self._clock.boottime() - began) * 1000, 1)
+        await self.at(f"{name}:done")
+
+    async def at(self, point: str) -> None:
+        """A named point of the event's life."""
+        if self._boundary is not None:
+            await self._boundary(point)
+
+    def note(self, text: str) -> None:
+        """Something that a person who looks at this attempt wants to know. Never a contact or a CPF."""
+        self.notes.append(text)
+
+
+Handler = Callable[[Claim, Lease, Journal], Awaitable[Done]]

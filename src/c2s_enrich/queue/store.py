@@ -1,0 +1,185 @@
+"""The queue's only door to the database: each statement of `sql/queries/queue.sql` has its one caller here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg import errors as pg
+from psycopg.rows import dict_row
+
+from c2s_enrich.database import Pool, statements
+from c2s_enrich.queue.backoff import Backoff
+from c2s_enrich.queue.claim import Claim, Ending, Journal, Statement
+
+Lane = Literal["oldest", "freshest", "suspect"]
+Settled = Literal["settled", "busy", "lost"]
+
+# The place before every event. The mark only speeds the claim up: `sweep` goes back here.
+_START = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+# Another poller can take a lead between our look and our update; each repeat sees its row and looks elsewhere.
+_CLAIM_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What an idle poller needs to know. Seconds; `next_due` is None when nothing waits, `backlog_age` when nothing is there."""
+
+    next_due: float | None
+    suspect_due: bool
+    backlog_age: float | None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """One claim's end with its history."""
+
+    claim: Claim
+    ending: Ending
+    journal: Journal
+
+
+class QueueStore:
+    """Claims and settles for one worker. `now` moves the clock of every statement in tests; production leaves it None."""
+
+    def __init__(
+        self, pool: Pool, *, worker: str, lease: timedelta, deadline: timedelta, backoff: Backoff, now: datetime | None = None
+    ) -> None:
+        self._pool = pool
+        self._sql = statements("queue")
+        self.worker = worker
+        self._lease = lease
+        self._deadline = deadline
+        self._backoff = backoff
+        self.now = now
+        self._mark = _START
+        self._breadth = 1
+        self.conflicts = 0
+
+    def sweep(self) -> None:
+        """The next claim starts from the very first due event: finds rows that were reset, or committed late, behind the mark."""
+        self._mark = _START
+
+    @property
+    def swept(self) -> bool:
+        """True when the next claim looks at every due event."""
+        return self._mark == _START
+
+    async def claim(self, slots: int, lane: Lane = "oldest", window: timedelta = timedelta(minutes=1)) -> list[Claim]:
+        """Up to `slots` due events, at most one of each lead, leased to this worker."""
+        for turn in range(_CLAIM_TRIES):
+            try:
+                return await self._claim_once(slots if turn < _CLAIM_TRIES - 1 else 1, lane, window)
+            except pg.UniqueViolation:
+                self.conflicts += 1
+                await asyncio.sleep(0.002 * turn)
+        return []
+
+    async def _claim_once(self, slots: int, lane: Lane, window: timedelta) -> list[Claim]:
+        fetch = slots * self._breadth
+        mark_at, mark_id = self._mark
+        params = {
+            "lane": lane, "slots": slots, "fetch": fetch, "mark_at": mark_at, "mark_id": mark_id, "window": window,
+            "worker": self.worker, "lease": self._lease, "deadline": self._deadline, "now": self.now,
+        }  # fmt: skip
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(self._sql["claim"], params)).fetchall()
+        claims = [
+            Claim(
+                event_id=row[0],
+                lead_id=row[1],
+                updated_at=row[2],
+                hook_action=row[3],
+                payload=row[4],
+                attempts=row[5],
+                max_attempts=row[6],
+                reprocess=row[7],
+                lease_token=row[8],
+                claimed_at=row[9],
+                age=row[10],
+                available_at=row[11],
+                worker=self.worker,
+            )
+            for row in rows
+        ]
+        if lane == "oldest" and claims:
+            # Short of the slots though every look was used: one lead fills the head. Look at four times as many until it is over.
+            short = len(claims) < slots and rows[0][12] == fetch
+            self._breadth = 4 if short else 1
+            if not short:
+                self._mark = (claims[-1].available_at, claims[-1].event_id)
+        return claims
+
+    async def extend_leases(self, claims: Sequence[Claim]) -> dict[UUID, bool]:
+        """One statement for all: the claims that are still ours, and whether each was extended (False: its row was busy)."""
+        params = {"ids": [c.event_id for c in claims], "tokens": [c.lease_token for c in claims], "lease": self._lease, "now": self.now}
+        async with self._pool.connection() as connection:
+            return dict(await (await connection.execute(self._sql["extend_leases"], params)).fetchall())
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Ends the claims, in their order, in one transaction together with the facts that go with them."""
+        facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
+        params = self._settle_params(settlements)
+        async with self._pool.connection() as connection:
+            if facts:
+                async with connection.pipeline(), connection.transaction():
+                    for fact in facts:
+                        await self._record(connection, fact)
+                    cursor = await connection.execute(self._sql["settle"], params)
+                    rows = await cursor.fetchall()
+            else:
+                rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
+        found: dict[UUID, bool] = dict(rows)
+        return ["lost" if s.claim.event_id not in found else "settled" if found[s.claim.event_id] else "busy" for s in settlements]
+
+    @staticmethod
+    async def _record(connection: AsyncConnection[Any], fact: Statement) -> None:
+        await connection.execute(fact.sql, fact.params)
+
+    def _settle_params(self, settlements: Sequence[Settlement]) -> dict[str, object]:
+        return {
+            "ids": [s.claim.event_id for s in settlements],
+            "tokens": [s.claim.lease_token for s in settlements],
+            "results": [s.ending.result for s in settlements],
+            "outcomes": [s.ending.outcome for s in settlements],
+            "error_kinds": [s.ending.error_kind for s in settlements],
+            "error_messages": [s.ending.error_message for s in settlements],
+            "delays": [s.ending.delay for s in settlements],
+            "waiting": [s.ending.waiting_for for s in settlements],
+            "fingerprints": [s.ending.fingerprint for s in settlements],
+            "attempts": [s.claim.attempts for s in settlements],
+            "workers": [s.claim.worker for s in settlements],
+            "started": [s.claim.claimed_at for s in settlements],
+            "steps": [msgspec.json.encode(s.journal.steps).decode() for s in settlements],
+            "notes": [msgspec.json.encode(s.journal.notes).decode() for s in settlements],
+            "now": self.now,
+        }
+
+    async def reclaim_expired(self) -> tuple[int, int]:
+        """Gives back what dead or hung workers held: (reclaimed, of which failed for good)."""
+        params = {"now": self.now, "backoff_base": self._backoff.base, "backoff_cap": self._backoff.cap}
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(self._sql["reclaim_expired"], params)).fetchone()
+        return (row[0], row[1]) if row else (0, 0)
+
+    async def outlook(self) -> Outlook:
+        async with self._pool.connection() as connection:
+            async with connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(self._sql["outlook"])
+                row = await cursor.fetchone()
+        return Outlook(**row) if row else Outlook(None, False, None)
+
+    async def beat(self, in_flight: int, concurrency: int) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(self._sql["poller_beats"], {"name": self.worker, "in_flight": in_flight, "concurrency": concurrency})
+
+    async def leave(self) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(self._sql["poller_leaves"], {"name": self.worker})
