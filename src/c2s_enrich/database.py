@@ -1,0 +1,98 @@
+"""The door to Postgres: the SQL files, the connection pool, and which errors heal by themselves.
+
+No statement is written here. SQL lives in `sql/`, and each statement has one caller, in the `store.py` of its topic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, LiteralString, cast
+
+from psycopg import AsyncConnection, Error, OperationalError, errors
+from psycopg_pool import AsyncConnectionPool, PoolClosed
+
+from c2s_enrich.settings import Settings
+
+Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+
+_NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
+
+
+def sql_folder() -> Path:
+    """The folder `sql/`: inside the package in a wheel, at the top of the repository in a checkout."""
+    packed = Path(__file__).parent / "sql"
+    return packed if packed.is_dir() else Path(__file__).parents[2] / "sql"
+
+
+@cache
+def statements(topic: str) -> Mapping[str, LiteralString]:
+    """The statements of `sql/queries/<topic>.sql` by name. Raises ValueError on a name given twice."""
+    text = (sql_folder() / "queries" / f"{topic}.sql").read_text(encoding="utf-8")
+    _, *parts = _NAME.split(text)
+    found: dict[str, LiteralString] = {}
+    for name, statement in zip(parts[::2], parts[1::2], strict=True):
+        if name in found:
+            raise ValueError(f"sql/queries/{topic}.sql defines {name} twice")
+        # We vouch for it: the text comes from our own files and no value is ever spliced into it.
+        found[name] = cast(LiteralString, statement.strip())
+    return MappingProxyType(found)
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings, *, name: str) -> AsyncIterator[Pool]:
+    """A pool of autocommit connections to DATABASE_URL, shown in pg_stat_activity as `c2s-enrich <name>`.
+
+    Opening does not wait for the database: a process that starts while Postgres is away comes up and finds it later.
+    """
+    pool: Pool = AsyncConnectionPool(
+        settings.database_url.reveal(),
+        min_size=min(2, settings.database_pool_size),
+        max_size=settings.database_pool_size,
+        kwargs=_parameters(name) | ({"prepare_threshold": None} if settings.database_pooled else {}),
+        configure=None if settings.database_pooled else _limit_forgotten_transactions,
+        # A suspended or restarted server leaves dead connections behind. One cheap round trip finds them before the caller does.
+        check=AsyncConnectionPool.check_connection,
+        # Shorter than the five idle minutes after which Neon suspends and cuts connections; psycopg's default is longer.
+        max_idle=120,
+        name=name,
+        open=False,
+    )
+    async with pool:
+        yield pool
+
+
+async def connect_direct(settings: Settings, *, name: str) -> AsyncConnection[tuple[Any, ...]]:
+    """One autocommit connection that passes by any pooler, for LISTEN. Keepalives find a silently cut line within a minute."""
+    return await AsyncConnection.connect(settings.direct_url.reveal(), **_parameters(name))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement may succeed a little later: connection trouble, shutdown, fail-over, deadlock, a full pool."""
+    if isinstance(error, PoolClosed) or not isinstance(error, Error):
+        return False
+    if isinstance(error, errors.ReadOnlySqlTransaction | errors.IdleInTransactionSessionTimeout):
+        return True
+    # psycopg also files wrong credentials (28) and broken size limits (54) under OperationalError: those stay as they are.
+    return isinstance(error, OperationalError) and (error.sqlstate or "")[:2] not in ("28", "54")
+
+
+def _parameters(name: str) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "application_name": f"c2s-enrich {name}",
+        "connect_timeout": 10,
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+
+
+async def _limit_forgotten_transactions(connection: AsyncConnection[Any]) -> None:
+    # One transaction left open holds back vacuum in the whole database, and claims slow down.
+    # (Not through a transaction pooler: there a session's settings would stay with whichever client comes next.)
+    await connection.execute("set idle_in_transaction_session_timeout = '60s'")

@@ -1,0 +1,237 @@
+"""What every test may ask for: a migrated database of its own, emptied before each test. Real Postgres always.
+
+Which server, best first: TEST_DATABASE_URL; Docker (testcontainers), where a daemon answers and the image can be had; the embedded one.
+The header of the run says which it took and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import secrets
+import warnings
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import namedtuple_row
+
+from c2s_enrich import embedded
+from c2s_enrich.database import Pool, open_pool
+from c2s_enrich.migrations import migrate
+from c2s_enrich.settings import Process, Settings
+
+IMAGE = "postgres:17-alpine"
+
+# The whole environment of a test's settings. Port 9 (discard): whatever a test does not simulate answers "connection refused".
+ENVIRONMENT = {
+    "WEBHOOK_SECRET": "a-webhook-secret",
+    "ADMIN_TOKEN": "an-admin-token",
+    "HOST": "127.0.0.1",
+    "C2S_BASE_URL": "http://127.0.0.1:9/c2s",
+    "C2S_TOKEN": "a-c2s-token",
+    "C2S_MIN_INTERVAL": "0",
+    "DIRETRIX_BASE_URL": "http://127.0.0.1:9/diretrix",
+    "DIRETRIX_USER": "a-user",
+    "DIRETRIX_PASS": "a-password",
+    "WORK_API_BASE_URL": "http://127.0.0.1:9/work_api",
+    "WORK_API_TOKEN": "a-work-token",
+    "WORK_API_MIN_INTERVAL": "0",
+}
+
+
+class Server(NamedTuple):
+    """Where the tests' databases live: its name, why it was taken, and how to start it (yields a superuser's address)."""
+
+    name: str
+    why: str
+    start: Callable[[ExitStack], str]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # No test may pick up the developer's own settings or server.
+    with warnings.catch_warnings():
+        # A Docker client that finds no daemon forgets to close its socket.
+        warnings.simplefilter("ignore", ResourceWarning)
+        config.stash[_SERVER] = _choose_server(os.environ)
+        gc.collect()
+    for name in [*ENVIRONMENT, "DATABASE_URL", "DATABASE_URL_DIRECT", "C2S_GATEWAY_URL", *(n for n in os.environ if n.startswith("PG"))]:
+        os.environ.pop(name, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--order", type=int, default=None, help="seed of the tests' random order; 0 keeps the written order")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    server = config.stash[_SERVER]
+    return [f"database: {server.name} ({server.why})", f"order: repeat this run's with --order={_seed(config)}"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files in random order, and the tests within each file: what depends on an order breaks soon. Seeded, so it can be repeated."""
+    seed = _seed(config)
+    if seed:
+
+        def place(item: pytest.Item) -> tuple[int, int]:
+            file, _, test = item.nodeid.partition("::")
+            return zlib.crc32(f"{seed}{file}".encode()), zlib.crc32(f"{seed}{test}".encode())
+
+        items.sort(key=place)
+
+
+def _seed(config: pytest.Config) -> int:
+    given = config.getoption("--order")
+    if given is None:
+        given = config.stash.setdefault(_SEED, random.randrange(1, 1_000_000))
+    return int(given)
+
+
+_SERVER = pytest.StashKey[Server]()
+_SEED = pytest.StashKey[int]()
+
+
+def _choose_server(env: Mapping[str, str]) -> Server:
+    if url := env.get("TEST_DATABASE_URL"):
+        return Server("TEST_DATABASE_URL", "it is set", lambda _: url)
+    problem = _docker_problem()
+    if problem is None:
+        return Server(f"testcontainers, {IMAGE}", "TEST_DATABASE_URL is not set and Docker answers", _start_container)
+    return Server("embedded Postgres", f"TEST_DATABASE_URL is not set, and no Docker: {problem}", _start_embedded)
+
+
+def _docker_problem() -> str | None:
+    """Why Docker cannot give us a Postgres; None when it can (the image is there after this)."""
+    import docker
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException as error:
+        return type(error.__cause__ or error).__name__ + " when asked for its version"
+    try:
+        try:
+            client.images.get(IMAGE)
+        except ImageNotFound:
+            client.images.pull(IMAGE)
+    except (DockerException, OSError) as error:
+        return f"{IMAGE} is neither there nor to be pulled ({type(error).__name__})"
+    finally:
+        client.close()
+    return None
+
+
+def _start_container(stack: ExitStack) -> str:
+    from testcontainers.postgres import PostgresContainer
+
+    container = stack.enter_context(PostgresContainer(IMAGE, driver=None).with_command("postgres -c fsync=off -c max_connections=200"))
+    return str(container.get_connection_url())
+
+
+def _start_embedded(stack: ExitStack) -> str:
+    return stack.enter_context(embedded.start_throwaway(settings={"max_connections": "200"})).url
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address of a server on which databases may be created. Only its absence makes tests skip, and in CI not even that."""
+    with ExitStack() as stack:
+        try:
+            url = request.config.stash[_SERVER].start(stack)
+        except embedded.EmbeddedError as error:
+            if os.environ.get("CI"):
+                pytest.fail(f"no database for the tests: {error}")
+            pytest.skip(f"no database for the tests: {error}")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def create_database(server_url: str) -> Iterator[Callable[[], str]]:
+    """Makes an empty database and returns its address; all of them are dropped at the end."""
+    made: list[str] = []
+
+    def create() -> str:
+        name = f"c2s_test_{os.getpid()}_{secrets.token_hex(3)}"
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+        made.append(name)
+        return make_conninfo_url(server_url, name)
+
+    yield create
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for name in made:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def database_url(create_database: Callable[[], str]) -> str:
+    """Address of this process's migrated database. Most tests want `db`, which is the same one, empty."""
+    url = create_database()
+    asyncio.run(migrate(url))
+    return url
+
+
+def make_conninfo_url(server: str, database: str) -> str:
+    """The same server and user, another database."""
+    if "://" not in server:
+        return make_conninfo(server, dbname=database)
+    scheme, _, rest = server.partition("://")
+    authority, _, tail = rest.partition("/")
+    _, mark, query = tail.partition("?")
+    return f"{scheme}://{authority}/{database}{mark}{query}"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated, empty database, and short ways to look into it."""
+
+    url: str
+    connection: AsyncConnection[Any]
+
+    def settings(self, process: Process = "tool", **overrides: Any) -> Settings:
+        """Settings for tests. UPPER_CASE overrides are environment variables, lower_case ones are fields (not cross-checked)."""
+        env = ENVIRONMENT | {"DATABASE_URL": self.url} | {name: str(value) for name, value in overrides.items() if name.isupper()}
+        return replace(Settings.load(env, process), **{name: value for name, value in overrides.items() if not name.isupper()})
+
+    async def fetch(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[Any]:
+        """All rows, as named tuples."""
+        cursor = await self.connection.execute(query.encode(), params)
+        return await cursor.fetchall()
+
+    async def value(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
+        """The only column of the only row."""
+        [[value]] = await self.fetch(query, params)
+        return value
+
+    async def execute(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> int:
+        """Runs a statement and returns the number of rows that it touched."""
+        return (await self.connection.execute(query.encode(), params)).rowcount
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """This process's database, emptied. The rows of `upstreams` are as the migration made them."""
+    async with await AsyncConnection.connect(database_url, autocommit=True, row_factory=namedtuple_row) as connection:
+        # A connection that an earlier test left with open locks must not hang this one.
+        await connection.execute("set lock_timeout = '10s'")
+        rows = await connection.execute("select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations'")
+        tables = sql.SQL(", ").join([sql.Identifier(row.tablename) for row in await rows.fetchall()])
+        await connection.execute(sql.SQL("truncate {}").format(tables))
+        await connection.execute("insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api')")
+        await connection.execute("reset lock_timeout")
+        yield Database(database_url, connection)
+
+
+@pytest.fixture
+async def pool(db: Database) -> AsyncIterator[Pool]:
+    """A pool on the same database, as the processes have it."""
+    async with open_pool(db.settings(), name="test") as opened:
+        yield opened

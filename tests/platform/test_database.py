@@ -1,0 +1,127 @@
+"""The pool, the statements and the errors that heal by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from c2s_enrich import database
+from c2s_enrich.database import connect_direct, is_transient, open_pool
+
+
+class TestStatements:
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+        (tmp_path / "queries").mkdir()
+        monkeypatch.setattr(database, "sql_folder", lambda: tmp_path)
+        database.statements.cache_clear()
+        yield tmp_path / "queries"
+        database.statements.cache_clear()
+
+    def test_are_found_by_name_with_their_description(self, folder: Any) -> None:
+        (folder / "topic.sql").write_text("-- The topic.\n\n-- name: first\n-- What it does.\nselect 1;\n\n-- name: second\nselect 2;\n")
+
+        found = database.statements("topic")
+
+        assert dict(found) == {"first": "-- What it does.\nselect 1;", "second": "select 2;"}
+
+    def test_refuse_a_name_given_twice(self, folder: Any) -> None:
+        (folder / "topic.sql").write_text("-- name: same\nselect 1;\n-- name: same\nselect 2;\n")
+
+        with pytest.raises(ValueError, match="defines same twice"):
+            database.statements("topic")
+
+    def test_cannot_be_changed_by_a_caller(self, folder: Any) -> None:
+        (folder / "topic.sql").write_text("-- name: one\nselect 1;\n")
+
+        with pytest.raises(TypeError):
+            database.statements("topic")["one"] = "select 2"  # type: ignore[index]
+
+
+class TestPool:
+    async def test_gives_autocommit_connections_that_say_whose_they_are(self, db: Any, pool: Any) -> None:
+        async with pool.connection() as connection:
+            await connection.execute("insert into pollers (name, concurrency) values ('p', 1)")
+            rows = await connection.execute("select current_setting('application_name')")
+
+            assert await db.value("select count(*) from pollers") == 1
+            assert await rows.fetchone() == ("c2s-enrich test",)
+
+    async def test_opens_while_the_database_is_away(self, db: Any) -> None:
+        settings = db.settings(DATABASE_URL="postgresql://postgres@127.0.0.1:9/nowhere")
+
+        async with open_pool(settings, name="test") as pool:
+            with pytest.raises(psycopg.OperationalError) as caught:
+                async with pool.connection(timeout=0.1):
+                    pass
+
+        assert is_transient(caught.value)
+
+    async def test_replaces_a_connection_that_the_server_cut(self, db: Any, pool: Any) -> None:
+        async with pool.connection() as connection:
+            pid = connection.info.backend_pid
+        await db.execute("select pg_terminate_backend(%s, 5000)", [pid])
+
+        for _ in range(3):
+            async with pool.connection() as connection:
+                rows = await connection.execute("select 1")
+
+                assert await rows.fetchone() == (1,)
+
+    async def test_prepares_nothing_behind_a_transaction_pooler(self, db: Any) -> None:
+        async with open_pool(db.settings(database_pooled=True), name="test") as pool, pool.connection() as connection:
+            assert connection.prepare_threshold is None
+
+    async def test_ends_a_forgotten_transaction(self, pool: Any) -> None:
+        async with pool.connection() as connection:
+            rows = await connection.execute("show idle_in_transaction_session_timeout")
+
+            assert await rows.fetchone() == ("1min",)
+
+
+class TestDirectConnection:
+    async def test_goes_to_the_direct_address(self, db: Any) -> None:
+        settings = db.settings(DATABASE_URL="postgresql://postgres@127.0.0.1:9/pooler", DATABASE_URL_DIRECT=db.url)
+
+        async with await connect_direct(settings, name="listener") as connection:
+            rows = await connection.execute("select current_setting('application_name')")
+
+            assert await rows.fetchone() == ("c2s-enrich listener",)
+            assert connection.autocommit
+
+
+class TestTransient:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            errors.AdminShutdown(),
+            errors.CannotConnectNow(),
+            errors.SerializationFailure(),
+            errors.DeadlockDetected(),
+            errors.TooManyConnections(),
+            errors.ReadOnlySqlTransaction(),
+            errors.QueryCanceled(),
+            psycopg.OperationalError("the connection is closed"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_errors_that_heal(self, error: Exception) -> None:
+        assert is_transient(error)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            errors.InvalidPassword(),
+            errors.UniqueViolation(),
+            errors.UndefinedTable(),
+            errors.CheckViolation(),
+            errors.ProgramLimitExceeded(),
+            ValueError(),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_errors_that_stay(self, error: Exception) -> None:
+        assert not is_transient(error)
