@@ -1,0 +1,86 @@
+"""The Work API: a person's record by CPF, and who owns a phone. Paid by the call, and its token travels in the query string."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from c2s_enrich.clock import Clock
+from c2s_enrich.errors import Unauthorised
+from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.contact import Phone
+from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.profile import Profile
+from c2s_enrich.people.work_record import (
+    AccountProblem,
+    NoRecord,
+    UnreadableRecord,
+    candidates_from_phone_module,
+    read_record,
+)
+from c2s_enrich.settings import Secret, Settings
+from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
+
+T = TypeVar("T")
+
+
+class WorkApi:
+    """Records and candidates. HTTP 200 proves nothing here, so every answer is judged by what it holds."""
+
+    def __init__(self, upstream: Upstream, token: Secret) -> None:
+        self._upstream = upstream
+        self._token = token
+
+    async def profile(self, cpf: Cpf) -> Profile | None:
+        """The record of exactly this CPF; None where there is none. Raises UpstreamError."""
+
+        def read(response: Response) -> Profile | None:
+            if _not_found(response):
+                return None
+            record: Profile | NoRecord = _judged(response, read_record(_json(response), cpf))
+            return None if isinstance(record, NoRecord) else record
+
+        return await self._upstream.call("record", "GET", "", read=read, params=self._query("cpf", cpf.digits))
+
+    async def by_phone(self, phone: Phone) -> tuple[Candidate, ...]:
+        """Who is known under a Brazilian number; empty for nobody. Raises UpstreamError; ValueError for a foreign number."""
+        if phone.national is None:
+            raise ValueError("the Work API knows Brazilian numbers only")
+        return await self._upstream.call("phone", "GET", "", read=_candidates, params=self._query("phone", phone.national))
+
+    def _query(self, module: str, value: str) -> dict[str, str]:
+        return {"token": self._token.reveal(), "modulo": module, "consulta": value}
+
+
+def open_work_api(
+    settings: Settings, limits: Limiter, clock: Clock, metrics: CallMetrics, *, transport: Transport | None = None
+) -> Upstream:
+    """The way to the Work API. Two tries and not three: a lost answer may have been paid for."""
+    policy = Policy(timeout=settings.work_api_timeout, tries=2)
+    return Upstream("work_api", settings.work_api_base_url, policy, limits, clock, metrics, transport=transport)
+
+
+def _candidates(response: Response) -> tuple[Candidate, ...]:
+    return () if _not_found(response) else _judged(response, candidates_from_phone_module(_json(response)))
+
+
+def _not_found(response: Response) -> bool:
+    # A web page with 404 is a wrong address, not an unknown person.
+    return response.status == 404 and not response.is_html
+
+
+def _json(response: Response) -> object:
+    if response.status in (401, 402, 403):
+        raise response.unauthorised()
+    if response.is_html:
+        raise response.unreadable("a web page instead of JSON")
+    if not response.ok:
+        raise response.refused()
+    return response.json()
+
+
+def _judged(response: Response, found: T | AccountProblem | UnreadableRecord) -> T:
+    if isinstance(found, AccountProblem):
+        raise Unauthorised(response.upstream, f"account problem: {found.detail}")
+    if isinstance(found, UnreadableRecord):
+        raise response.unreadable(found.detail)
+    return found
