@@ -7,7 +7,7 @@ after which only reading the lead back can tell. It never marks a lead as intera
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
@@ -54,11 +54,13 @@ class C2s:
         """The texts and external ids of all messages on a lead. Raises LeadNotFound, UpstreamError."""
         return (await self.lead(lead_id)).messages
 
-    async def send(self, lead_id: str, body: str, ref: str, before_send: Callable[[], None]) -> Accepted:
+    async def send(
+        self, lead_id: str, body: str, ref: str, *, ready: Callable[[], Awaitable[None]] | None = None, before_send: Callable[[], None]
+    ) -> Accepted:
         """Puts a message on a lead. `ref` is in the body too and becomes its external_id where C2S is called directly.
 
-        A clear no: LeadNotFound, Refused, Throttled, Unauthorised, Unavailable, and Paused, NoSlot or whatever `before_send`
-        raised. Raises Uncertain where C2S may have taken it.
+        A clear no: LeadNotFound, Refused, Throttled, Unauthorised, Unavailable, and Paused, NoSlot or whatever `ready` or
+        `before_send` (see `Upstream.call`) raised. Raises Uncertain where C2S may have taken it.
         """
         if self._through_gateway:
             path, message = f"/leads/{_segment(lead_id)}/messages", {"message": body}
@@ -72,6 +74,7 @@ class C2s:
             json=message,
             idempotent=False,
             unwrap=self._unwrap,
+            ready=ready,
             before_send=before_send,
         )
         if accepted is None:

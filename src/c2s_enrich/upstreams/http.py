@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -179,17 +179,19 @@ class Upstream:
         json: object = None,
         idempotent: bool = True,
         unwrap: Callable[[Response], Response] = same,
+        ready: Callable[[], Awaitable[None]] | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> T:
         """Calls the upstream and returns what `read` makes of the answer.
 
         `read` sees 2xx and 4xx except 429; what it raises decides about the upstream's pause like any other failure. `path` is
         percent-encoded already. `unwrap` may replace an answer before it is judged (the gateway hides statuses in texts).
-        `before_send` runs the moment before the first byte is written; when it raises, nothing was sent and its exception
+        `ready` runs after the limits' admission, however long that took; `before_send` runs the moment before the first byte is
+        written. When one of them raises, nothing was sent and its exception
         passes through. Raises UpstreamError; a call that is not idempotent and may have arrived raises Uncertain.
         """
         policy = self._policy
-        request = _Request(kind, method, self._base_url + path, params, json, idempotent, before_send)
+        request = _Request(kind, method, self._base_url + path, params, json, idempotent, ready, before_send)
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(policy.tries if idempotent else 1),
             wait=tenacity.wait_random_exponential(multiplier=policy.wait.total_seconds(), max=policy.longest_wait.total_seconds()),
@@ -203,6 +205,8 @@ class Upstream:
     async def _try(self, request: _Request, read: Callable[[Response], T], unwrap: Callable[[Response], Response]) -> T:
         """One try: admission, request, settlement. When it is cancelled or `before_send` stops it, a probe's mark lapses by itself."""
         admission = await self._limits.admit(self.name)
+        if request.ready is not None:
+            await request.ready()
         started = time.perf_counter()
         result = "abandoned"
         try:
@@ -329,6 +333,7 @@ class _Request:
     params: Mapping[str, str] | None = field(repr=False)
     json: object = field(repr=False)
     idempotent: bool
+    ready: Callable[[], Awaitable[None]] | None
     before_send: Callable[[], None] | None
 
 
