@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from c2s_enrich.clock import Clock
-from c2s_enrich.errors import Unauthorised
+from c2s_enrich.errors import Unauthorised, UpstreamError
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
@@ -19,8 +17,6 @@ from c2s_enrich.people.work_record import (
 )
 from c2s_enrich.settings import Secret, Settings
 from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
-
-T = TypeVar("T")
 
 
 class WorkApi:
@@ -36,7 +32,9 @@ class WorkApi:
         def read(response: Response) -> Profile | None:
             if _not_found(response):
                 return None
-            record: Profile | NoRecord = _judged(response, read_record(_json(response), cpf))
+            record = read_record(_json(response), cpf)
+            if isinstance(record, AccountProblem | UnreadableRecord):
+                raise _error(response, record)
             return None if isinstance(record, NoRecord) else record
 
         return await self._upstream.call("record", "GET", "", read=read, params=self._query("cpf", cpf.digits))
@@ -60,7 +58,12 @@ def open_work_api(
 
 
 def _candidates(response: Response) -> tuple[Candidate, ...]:
-    return () if _not_found(response) else _judged(response, candidates_from_phone_module(_json(response)))
+    if _not_found(response):
+        return ()
+    candidates = candidates_from_phone_module(_json(response))
+    if isinstance(candidates, AccountProblem | UnreadableRecord):
+        raise _error(response, candidates)
+    return candidates
 
 
 def _not_found(response: Response) -> bool:
@@ -78,9 +81,7 @@ def _json(response: Response) -> object:
     return response.json()
 
 
-def _judged(response: Response, found: T | AccountProblem | UnreadableRecord) -> T:
-    if isinstance(found, AccountProblem):
-        raise Unauthorised(response.upstream, f"account problem: {found.detail}")
-    if isinstance(found, UnreadableRecord):
-        raise response.unreadable(found.detail)
-    return found
+def _error(response: Response, problem: AccountProblem | UnreadableRecord) -> UpstreamError:
+    if isinstance(problem, AccountProblem):
+        return Unauthorised(response.upstream, f"account problem: {problem.detail}")
+    return response.unreadable(problem.detail)
