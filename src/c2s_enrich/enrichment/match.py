@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.name import compare_names
 
 FoundBy = Literal["phone", "email", "both"]
@@ -57,13 +58,9 @@ class OneSource:
 class Nobody:
     """No source knows the contacts: a normal end, not an error."""
 
-    @property
-    def people(self) -> tuple[tuple[Candidate, FoundBy], ...]:
-        """Nobody."""
-        return ()
 
-
-Match = SamePerson | DifferentPeople | OneSource | Nobody
+Found = SamePerson | DifferentPeople | OneSource
+Match = Found | Nobody
 
 
 def match(lead_name: str | None, by_phone: Sequence[Candidate], by_email: Sequence[Candidate]) -> Match:
@@ -83,6 +80,11 @@ def match(lead_name: str | None, by_phone: Sequence[Candidate], by_email: Sequen
     return Nobody()
 
 
+def found_people(found: Found) -> tuple[tuple[Cpf, FoundBy], ...]:
+    """The CPFs to ask a record for, each with what led to it."""
+    return tuple((candidate.cpf, found_by) for candidate, found_by in found.people)
+
+
 def _best(lead_name: str | None, candidates: Iterable[Candidate]) -> Candidate:
     # min() keeps the first of equals, which is the source's order.
     return min(candidates, key=lambda candidate: compare_names(lead_name, candidate.name))
@@ -91,7 +93,7 @@ def _best(lead_name: str | None, candidates: Iterable[Candidate]) -> Candidate:
 def _shared(by_phone: Sequence[Candidate], by_email: Sequence[Candidate]) -> list[Candidate]:
     """People in both answers, the ones that stand early in both first; the same whichever answer comes first."""
     emails = {candidate.cpf: (place, candidate) for place, candidate in reversed(list(enumerate(by_email)))}
-    found: dict[object, tuple[int, Candidate]] = {}
+    found: dict[Cpf, tuple[int, Candidate]] = {}
     for place, candidate in enumerate(by_phone):
         if candidate.cpf in emails and candidate.cpf not in found:
             other_place, other = emails[candidate.cpf]

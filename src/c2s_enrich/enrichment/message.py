@@ -7,14 +7,14 @@ no name can pose as a section of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from hashlib import sha256
 from html import escape
 
-from c2s_enrich.enrichment.match import DifferentPeople, FoundBy, Match, Nobody, OneSource, SamePerson
+from c2s_enrich.enrichment.match import DifferentPeople, Found, FoundBy, OneSource, SamePerson
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, fingerprint, format_national
 from c2s_enrich.people.cpf import Cpf
@@ -34,6 +34,7 @@ REF_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REF_LENGTH = 8
 
 _MOST_EMAILS, _MOST_PHONES, _MOST_ADDRESSES, _MOST_COMPANIES = 3, 3, 2, 3
+_UPDATE = "🔄 ATUALIZAÇÃO"
 _RULE = "━━━━━━━━━━━━━━━━━━━━"
 
 
@@ -47,35 +48,33 @@ class Message:
 
 
 def compose_message(
-    match: Match,
+    found: Found,
     profiles: Mapping[Cpf, Profile | None],
     lead: LeadFacts,
     contacts: Contacts,
     *,
     today: date,
     income_multiplier: Decimal | float = 1,
-    update_of: Contacts | None = None,
+    told_before: Set[str] | None = None,
     limit: int = READABLE_LIMIT,
-) -> Message | None:
-    """The message about `match`, or None where nobody was found. Total: no profile makes it raise.
+) -> Message:
+    """The message about the people found. Total: no profile makes it raise.
 
-    A CPF that is missing from `profiles` or maps to None has no record, and the message says so. `update_of` holds the contacts that
-    are new where the lead already has a message from us; it changes the first line only, not the content key, so that a retry cannot
-    send the same news twice. `limit` is in characters; above 2,500 it is always kept.
+    A CPF that is missing from `profiles` or maps to None has no record, and the message says so. `told_before` holds the contacts
+    (E.164 and addresses) of the lead's last message, None where it has none: then the first line says what is new. That line is not
+    part of the content key, so a retry cannot send the same news twice. `limit` is in characters; from 2,500 on it is always kept.
     """
-    if isinstance(match, Nobody):
-        return None
     factor = Decimal(str(income_multiplier))
     draft = _Draft(
-        opening=_opening(match, contacts),
-        blocks=tuple(_block(candidate, _own_record(candidate, profiles), lead, today, factor) for candidate, _ in match.people),
-        titles=_titles(match, contacts),
+        opening=_opening(found, contacts),
+        blocks=tuple(_block(candidate, _own_record(candidate, profiles), lead, today, factor) for candidate, _ in found.people),
+        titles=_titles(found, contacts),
     )
     # The age changes with the date and the update line with the history: neither is part of what the seller learns.
     shown = _join(replace(draft, blocks=tuple(block.without_age() for block in draft.blocks)), None)
     content_key = sha256(f"{TEMPLATE_VERSION}\n{fingerprint(contacts)}\n{shown}".encode()).hexdigest()
     ref = _ref(lead.lead_id, content_key)
-    body = _fitted(draft, update_of, min(limit, OUTER_LIMIT) - len(f"\n\nref {ref}"))
+    body = _fitted(draft, _news(contacts, told_before), min(limit, OUTER_LIMIT) - len(f"\n\nref {ref}"))
     return Message(f"{body}\n\nref {ref}", ref, content_key)
 
 
@@ -130,14 +129,14 @@ _COMPANIES = "🏢 EMPRESAS"
 _DROPPED_IN_ORDER = (_COMPANIES, _ADDRESSES, _EMAILS, _FINANCES, _PHONES, _PERSONAL)
 
 
-def _fitted(draft: _Draft, update_of: Contacts | None, room: int) -> str:
+def _fitted(draft: _Draft, news: str | None, room: int) -> str:
     """The text in at most `room` characters: whole sections go, lines are never cut."""
     for section in (None, *_DROPPED_IN_ORDER):
         draft = draft.without(section) if section is not None else draft
-        text = _join(draft, _news(update_of))
+        text = _join(draft, news)
         if len(text) <= room:
             return text
-    return _join(draft.short(), None if update_of is None else "🔄 ATUALIZAÇÃO: o contato do lead mudou")
+    return _join(draft.short(), None if news is None else f"{_UPDATE} do contato do lead")
 
 
 def _join(draft: _Draft, news: str | None) -> str:
@@ -147,8 +146,8 @@ def _join(draft: _Draft, news: str | None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _opening(match: Match, contacts: Contacts) -> tuple[str, str]:
-    match match:
+def _opening(found: Found, contacts: Contacts) -> tuple[str, str]:
+    match found:
         case SamePerson():
             text = "📞📧 Telefone e e-mail pertencem à mesma pessoa"
             return text, text
@@ -156,15 +155,14 @@ def _opening(match: Match, contacts: Contacts) -> tuple[str, str]:
             text = "⚠️ ATENÇÃO: TELEFONE E E-MAIL PERTENCEM A PESSOAS DIFERENTES"
             return text, text
         case OneSource(found_by=found_by):
-            return tuple(f"🔎 Pessoa localizada somente pelo {which}" for which in _which(found_by, contacts))  # type: ignore[return-value]
-        case Nobody():
-            return "", ""
+            long, short = _which(found_by, contacts)
+            return f"🔎 Pessoa localizada somente pelo {long}", f"🔎 Pessoa localizada somente pelo {short}"
 
 
-def _titles(match: Match, contacts: Contacts) -> tuple[tuple[str, str], ...]:
-    if not isinstance(match, DifferentPeople):
+def _titles(found: Found, contacts: Contacts) -> tuple[tuple[str, str], ...]:
+    if not isinstance(found, DifferentPeople):
         return (("", ""),)
-    pairs = (_which(found_by, contacts) for _, found_by in match.people)
+    pairs = (_which(found_by, contacts) for _, found_by in found.people)
     return tuple((f"PESSOA {place} ({long})", f"PESSOA {place} ({short})") for place, (long, short) in enumerate(pairs, start=1))
 
 
@@ -177,12 +175,16 @@ def _which(found_by: FoundBy, contacts: Contacts) -> tuple[str, str]:
     return (f"e-mail {_safe(emails[0].address)}" if len(emails) == 1 else "e-mail"), "e-mail"
 
 
-def _news(update_of: Contacts | None) -> str | None:
-    if update_of is None:
+def _news(contacts: Contacts, told_before: Set[str] | None) -> str | None:
+    """The first line of an update; None where this is the lead's first message."""
+    if told_before is None:
         return None
-    new = [f"novo telefone {phone.formatted}" for phone in update_of.phones]
-    new += [f"novo e-mail {_safe(email.address)}" for email in update_of.emails]
-    return "🔄 ATUALIZAÇÃO: " + ("; ".join(new) or "o contato do lead mudou")
+    new = [f"novo telefone {phone.formatted}" for phone in contacts.phones if phone.e164 not in told_before]
+    new += [f"novo e-mail {_safe(email.address)}" for email in contacts.emails if email.address not in told_before]
+    known = {phone.e164 for phone in contacts.phones} | {email.address for email in contacts.emails}
+    if not new and not told_before <= known:
+        new = ["um contato foi retirado do lead"]
+    return f"{_UPDATE}: {'; '.join(new) or 'o cadastro mudou'}"
 
 
 def _own_record(candidate: Candidate, profiles: Mapping[Cpf, Profile | None]) -> Profile | None:
