@@ -1,0 +1,1 @@
+"""What happens to one lead. Read `pipeline.py` first."""

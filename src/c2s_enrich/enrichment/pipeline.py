@@ -1,0 +1,162 @@
+"""READ THIS FIRST: the life of one event, from its payload to the message on the lead.
+
+    extract ─▶ skip? ─▶ lookup ─▶ match ─▶ enrich ─▶ store ─▶ send
+
+The pipeline never retries and never decides how an attempt ends: it returns an outcome or raises an error of `errors.py`, and
+`queue/verdict.py` does the rest. Every step that costs a call stores its answer when it arrives, so that the next attempt
+repeats only what failed. Refuses to guess: "the upstream failed" is never taken for "nobody is known".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from c2s_enrich.enrichment.enrich import Enrich
+from c2s_enrich.enrichment.extract import own_refs
+from c2s_enrich.enrichment.lookup import Lookup, Suggestions
+from c2s_enrich.enrichment.match import Match, Nobody, found_people, match
+from c2s_enrich.enrichment.message import Message, compose_message
+from c2s_enrich.enrichment.send import Sender
+from c2s_enrich.enrichment.store import EnrichmentStore
+from c2s_enrich.errors import MissingCustomer
+from c2s_enrich.people.contact import Contacts, fingerprint, read_contacts
+from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.people.profile import Profile
+from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
+
+_SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+
+
+class LeadReader(Protocol):
+    """Reads a lead from C2S. Raises LeadNotFound and upstream errors."""
+
+    async def lead(self, lead_id: str) -> LeadFacts: ...
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What an event says, merged with what was known of its lead."""
+
+    facts: LeadFacts
+    contacts: Contacts
+    fingerprint: str
+
+
+class Pipeline:
+    """The handler that the queue calls for each claim."""
+
+    def __init__(
+        self, store: EnrichmentStore, c2s: LeadReader, lookup: Lookup, enrich: Enrich, send: Sender, *, income_multiplier: float
+    ) -> None:
+        self._store = store
+        self._c2s = c2s
+        self._lookup = lookup
+        self._enrich = enrich
+        self._send = send
+        self._income_multiplier = income_multiplier
+
+    async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
+        async with journal.step("extract"):
+            event = await self._extract(claim, journal)
+        async with journal.step("skip"):
+            reason = await self._reason_to_skip(claim, event)
+        if reason is None and not event.facts.has_contact:
+            async with journal.step("ask_c2s"):
+                event = await self._ask_c2s(claim, journal)
+                reason = await self._reason_to_skip(claim, event)
+        if reason is not None:
+            return Done(reason, event.fingerprint)
+        async with journal.step("lookup"):
+            suggestions = await self._lookup(claim, event.contacts)
+        found = match(event.facts.name, suggestions.by_phone, suggestions.by_email)
+        if isinstance(found, Nobody):
+            return Done("not_found", event.fingerprint)
+        async with journal.step("enrich"):
+            profiles = await self._enrich(claim, [cpf for cpf, _ in found_people(found)])
+        async with journal.step("store"):
+            message = await self._store_result(claim, event, suggestions, found, profiles)
+        async with journal.step("send"):
+            fact = await self._send(claim, lease, journal, message.content_key)
+        return Done("enriched" if all(profiles.values()) else "partial", event.fingerprint, fact)
+
+    async def _extract(self, claim: Claim, journal: Journal) -> Extracted:
+        """What the payload says, merged with what was known. Our own messages in it are receipts."""
+        told = _facts_of(claim)
+        refs = own_refs(told.messages)
+        if refs:
+            await self._store.receive_own_messages(claim.lead_id, refs)
+        return await self._merge(claim, journal, told)
+
+    async def _ask_c2s(self, claim: Claim, journal: Journal) -> Extracted:
+        """A lead of which nobody has told us a contact: C2S is asked for it."""
+        event = await self._merge(claim, journal, await self._c2s.lead(claim.lead_id))
+        if not event.facts.has_contact:
+            raise MissingCustomer
+        return event
+
+    async def _merge(self, claim: Claim, journal: Journal, told: LeadFacts) -> Extracted:
+        facts = await self._store.merge_lead(told, claim.updated_at)
+        contacts = read_contacts(facts)
+        for skipped in contacts.skipped:
+            journal.note(f"{skipped.kind} not looked up: {skipped.reason}")
+        return Extracted(facts, contacts, fingerprint(contacts))
+
+    async def _reason_to_skip(self, claim: Claim, event: Extracted) -> str | None:
+        """The outcome of an event that needs no work. A person's reprocess skips nothing; neither does an unclear message."""
+        if claim.reprocess:
+            return None
+        situation = await self._store.situation(claim)
+        if situation.message_unclear:
+            return None
+        if event.facts.closed:
+            await self._store.withdraw_pending(claim)
+            return "ignored"
+        if situation.newer_exists:
+            await self._store.withdraw_pending(claim)
+            return "superseded"
+        unchanged = event.facts.has_contact and situation.told_fingerprint == event.fingerprint
+        return "unchanged" if unchanged else None
+
+    async def _store_result(
+        self, claim: Claim, event: Extracted, suggestions: Suggestions, found: Match, profiles: dict[Cpf, Profile | None]
+    ) -> Message:
+        told = await self._store.told_contacts(claim.lead_id)
+        contacts = [phone.e164 for phone in event.contacts.phones] + [email.address for email in event.contacts.emails]
+        message = compose_message(
+            found,
+            profiles,
+            event.facts,
+            event.contacts,
+            today=claim.claimed_at.astimezone(_SAO_PAULO).date(),
+            income_multiplier=self._income_multiplier,
+            told_before=told,
+        )
+        await self._store.store_result(claim, found_people(found), message, contacts)
+        return message
+
+
+def _facts_of(claim: Claim) -> LeadFacts:
+    """What the payload says. A payload in which no lead can be read still names its lead: in the row's own column."""
+    try:
+        facts = LeadFacts.from_json(msgspec.json.decode(claim.payload))
+    except (msgspec.DecodeError, RecursionError):
+        facts = None
+    if facts is None:
+        facts = LeadFacts(claim.lead_id)
+    closing = claim.hook_action in ("on_close_lead", "close", "lead.closed")
+    return LeadFacts(
+        claim.lead_id,
+        name=facts.name,
+        phone=facts.phone,
+        email=facts.email,
+        closed=facts.closed or closing,
+        messages=facts.messages,
+        updated_at=facts.updated_at,
+    )
+
+

@@ -1,0 +1,147 @@
+"""Tells the seller, once: the one step that cannot be undone.
+
+C2S's create_message has no idempotency key, so the outbox row decides:
+
+    pending ──permit──▶ sending ──a clear yes──▶ sent
+       ▲                  │  ▲
+       └──a clear no──────┘  └── no clear answer: stays here until a look at the lead's messages finds it (sent), or two
+                                 looks after the settle time do not (then it may be sent again, or a person decides)
+
+"sending" is committed before the first byte leaves. Whoever finds a row in "sending" that he did not put there himself reads the
+lead back before anything else. What is promised: at most one copy, unless C2S applies a request later than the settle time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from c2s_enrich import errors
+from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
+from c2s_enrich.queue.claim import Claim, Journal, Lease, Statement
+
+
+class SendMetrics(Protocol):
+    """Where messages are counted, by how their delivery was proven or why it is not."""
+
+    def message(self, result: str) -> None: ...
+
+
+class Accepted(Protocol):
+    """C2S's yes. `confirmed` is False through the gateway, whose yes proves nothing."""
+
+    @property
+    def message_id(self) -> str | None: ...
+    @property
+    def confirmed(self) -> bool: ...
+
+
+class Crm(Protocol):
+    """What sending needs of C2S."""
+
+    async def send(
+        self, lead_id: str, body: str, ref: str, *, ready: Callable[[], Awaitable[None]], before_send: Callable[[], None]
+    ) -> Accepted: ...
+
+    async def messages(self, lead_id: str) -> tuple[str, ...]: ...
+
+
+class Sender:
+    """Brings one outbox message to `sent`, or raises why not yet."""
+
+    def __init__(
+        self,
+        store: EnrichmentStore,
+        c2s: Crm,
+        metrics: SendMetrics,
+        *,
+        time_limit: timedelta,
+        second_look: timedelta,
+        max_sends: int,
+        when_unclear: Literal["resend", "hold"],
+    ) -> None:
+        self._store = store
+        self._c2s = c2s
+        self._metrics = metrics
+        self._time_limit = time_limit
+        self._second_look = second_look
+        self._max_sends = max_sends
+        self._when_unclear = when_unclear
+
+    async def __call__(self, claim: Claim, lease: Lease, journal: Journal, content_key: str) -> Statement | None:
+        """Returns the fact to commit with the event's completion; None when the seller had been told before."""
+        message = await self._message(claim, content_key)
+        if message.status == "sent":
+            return None
+        if message.status == "sending":
+            if await self._seen_at_c2s(claim, message):
+                self._metrics.message("read_back")
+                return self._store.message_sent(message, "read_back", None)
+            await self._wait_or_give_up(message)
+        return await self._send(claim, lease, journal, message)
+
+    async def _send(self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage) -> Statement:
+        permitted: list[datetime] = []
+
+        async def ready() -> None:
+            # After the rate limit's wait and right before the request: the settle time must count from the request itself.
+            await journal.at("permit")
+            sending_at = await self._store.permit_send(claim, message)
+            if sending_at is None:
+                raise errors.LeaseLost
+            permitted.append(sending_at)
+            await journal.at("permitted")
+
+        def before_send() -> None:
+            lease.must_outlast(self._time_limit)
+
+        try:
+            accepted = await self._c2s.send(claim.lead_id, message.body, message.ref, ready=ready, before_send=before_send)
+        except errors.Uncertain:
+            self._metrics.message("uncertain")
+            raise
+        except errors.EnrichError:
+            # A clear no, also from `before_send`: no byte left, or C2S said that it did not take it.
+            if permitted:
+                await self._store.not_sent(message, permitted[0])
+            raise
+        await journal.at("answered")
+        if accepted.confirmed:
+            self._metrics.message("answer")
+            return self._store.message_sent(message, "answer", accepted.message_id)
+        if await self._seen_at_c2s(claim, message):
+            self._metrics.message("read_back")
+            return self._store.message_sent(message, "read_back", None)
+        self._metrics.message("uncertain")
+        raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
+
+    async def _seen_at_c2s(self, claim: Claim, message: OutboxMessage) -> bool:
+        try:
+            texts = await self._c2s.messages(claim.lead_id)
+        except (errors.Refused, errors.Unreadable) as error:
+            # Where C2S does not let us read messages back, nothing can clear this up by itself.
+            raise errors.DeliveryUnclear(f"the lead's messages cannot be read back ({error.detail}): was ref {message.ref} delivered?") from None
+        return any(message.ref in text for text in texts)
+
+    async def _wait_or_give_up(self, message: OutboxMessage) -> None:
+        """Returns when the message may be sent again; raises NotYet or DeliveryUnclear otherwise."""
+        if message.unsettled is not None and message.unsettled > timedelta():
+            raise errors.NotYet(message.unsettled, f"waiting until C2S can no longer apply the last send of ref {message.ref}")
+        looks = await self._store.record_look(message)
+        if looks is None:
+            raise errors.NotYet(timedelta(seconds=1), f"ref {message.ref} has moved on meanwhile")
+        if looks < 2:
+            raise errors.NotYet(self._second_look, f"ref {message.ref} was not found; a second look follows")
+        if self._when_unclear == "hold" or message.sends >= self._max_sends:
+            self._metrics.message("unclear")
+            raise errors.DeliveryUnclear(
+                f"sent {message.sends} time(s) without a clear answer and not found on the lead: was ref {message.ref} delivered?"
+            )
+
+    async def _message(self, claim: Claim, content_key: str) -> OutboxMessage:
+        message = await self._store.message(claim.lead_id, content_key)
+        if message is None:
+            # Only an erasure removes a message while its event is in flight.
+            raise errors.LeaseLost
+        return message

@@ -1,0 +1,183 @@
+"""The pipeline's only door to the database: each statement of `sql/queries/enrichment.sql` has its one caller here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from c2s_enrich.database import Pool, statements
+from c2s_enrich.enrichment.message import Message
+from c2s_enrich.errors import LeaseLost
+from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.people.profile import Profile
+from c2s_enrich.queue.claim import Claim, Statement
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What decides whether an event has anything to do."""
+
+    newer_exists: bool
+    told_fingerprint: str | None
+    message_unclear: bool
+
+
+@dataclass(frozen=True)
+class OutboxMessage:
+    """One row of `lead_messages`. `unsettled` is how long C2S may still take to apply the last send; `sending_at` names it."""
+
+    id: UUID
+    status: str
+    body: str
+    ref: str
+    sends: int
+    looks: int
+    sending_at: datetime | None
+    unsettled: timedelta | None
+
+
+@dataclass(frozen=True)
+class Remembered(Generic[T]):
+    """A remembered answer, which may itself be "nobody" or "no record"."""
+
+    answer: T
+
+
+class EnrichmentStore:
+    """Leads, remembered answers and the outbox. Methods that take a Claim are fenced, or tie a question to its lease."""
+
+    def __init__(self, pool: Pool, *, settle_time: timedelta, time_limit: timedelta, max_sends: int) -> None:
+        self._pool = pool
+        self._sql = statements("enrichment")
+        self._sending = {"settle_time": settle_time, "time_limit": time_limit, "max_sends": max_sends}
+
+    async def merge_lead(self, facts: LeadFacts, updated_at: datetime) -> LeadFacts:
+        """Merges what an event says of a lead into what was known; returns the facts with the merged contact."""
+        row = await self._one(
+            "merge_lead",
+            lead_id=facts.lead_id, name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed, updated_at=updated_at,
+        )  # fmt: skip
+        known = LeadFacts(facts.lead_id, name=row[0], phone=row[1], email=row[2]) if row else None
+        return facts.filled_from(known)
+
+    async def situation(self, claim: Claim) -> Situation:
+        row = await self._one("situation", event_id=claim.event_id, lead_id=claim.lead_id, updated_at=claim.updated_at)
+        return Situation(*row) if row else Situation(False, None, False)
+
+    async def told_contacts(self, lead_id: str) -> frozenset[str] | None:
+        """The contacts of the lead's last message; None when the seller was never told anything."""
+        row = await self._one("told_contacts", lead_id=lead_id)
+        return frozenset(row[0]) if row else None
+
+    async def receive_own_messages(self, lead_id: str, refs: Sequence[str]) -> int:
+        """Marks the messages that a payload shows as sent; returns how many were unclear until now."""
+        return len(await self._all("receive_own_messages", lead_id=lead_id, refs=list(refs)))
+
+    async def withdraw_pending(self, claim: Claim) -> None:
+        await self._run("withdraw_pending", event_id=claim.event_id, lease_token=claim.lease_token)
+
+    async def recall_lookup(self, source: str, kind: str, contact: str) -> Remembered[tuple[Candidate, ...]] | None:
+        row = await self._one("recall_lookup", source=source, kind=kind, contact=contact)
+        if row is None:
+            return None
+        found = ((Cpf.parse(entry["cpf"]), entry["name"]) for entry in row[0])
+        return Remembered(tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None))
+
+    async def keep_lookup(
+        self, claim: Claim, what: str, source: str, kind: str, contact: str, answer: Sequence[Candidate], freshness: timedelta
+    ) -> None:
+        candidates = msgspec.json.encode([{"cpf": c.cpf.digits, "name": c.name} for c in answer]).decode()
+        await self._run(
+            "keep_lookup",
+            what=what, event_id=claim.event_id, source=source, kind=kind, contact=contact, candidates=candidates, freshness=freshness,
+        )  # fmt: skip
+
+    async def recall_person(self, cpf: Cpf) -> Remembered[Profile | None] | None:
+        row = await self._one("recall_person", cpf=cpf.digits)
+        if row is None:
+            return None
+        return Remembered(None if row[0] is None else msgspec.convert(row[0], Profile, strict=False))
+
+    async def keep_person(self, claim: Claim, what: str, cpf: Cpf, answer: Profile | None, freshness: timedelta) -> None:
+        profile = None if answer is None else msgspec.json.encode(answer).decode()
+        await self._run("keep_person", what=what, event_id=claim.event_id, cpf=cpf.digits, profile=profile, freshness=freshness)
+
+    async def ask_first(self, claim: Claim, what: str) -> bool:
+        """True: this event asks the paid question. False: another one is asking just now."""
+        return await self._one("ask_first", what=what, event_id=claim.event_id, lease_token=claim.lease_token) is not None
+
+    async def give_up_asking(self, claim: Claim, what: str) -> None:
+        await self._run("give_up_asking", what=what, event_id=claim.event_id, lease_token=claim.lease_token)
+
+    async def store_result(self, claim: Claim, people: Sequence[tuple[Cpf, str]], message: Message, contacts: Sequence[str]) -> None:
+        """One fenced transaction: who was found, and the message into the outbox. Raises LeaseLost when the event is not ours."""
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            held = await connection.execute(self._sql["hold_event"], {"event_id": claim.event_id, "lease_token": claim.lease_token})
+            if await held.fetchone() is None:
+                raise LeaseLost
+            for cpf, found_by in people:
+                await connection.execute(
+                    self._sql["link_person"],
+                    {"lead_id": claim.lead_id, "cpf": cpf.digits, "found_by": found_by, "event_id": claim.event_id},
+                )
+            await connection.execute(
+                self._sql["unlink_others"], {"lead_id": claim.lead_id, "cpfs": [cpf.digits for cpf, _ in people]}
+            )
+            await connection.execute(
+                self._sql["put_message"],
+                {
+                    "event_id": claim.event_id,
+                    "lead_id": claim.lead_id,
+                    "content_key": message.content_key,
+                    "body": message.body,
+                    "ref": message.ref,
+                    "contacts": list(contacts),
+                },
+            )
+
+    async def message(self, lead_id: str, content_key: str) -> OutboxMessage | None:
+        row = await self._one("message", lead_id=lead_id, content_key=content_key, settle_time=self._sending["settle_time"])
+        return OutboxMessage(*row) if row else None
+
+    async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
+        """The right to send, committed; its name is the answer. None: the lease is too short or gone, or the row has moved on."""
+        row = await self._one(
+            "permit_send", event_id=claim.event_id, lease_token=claim.lease_token, message_id=message.id, **self._sending
+        )
+        return row[0] if row else None
+
+    async def not_sent(self, message: OutboxMessage, sending_at: datetime) -> None:
+        await self._run("not_sent", message_id=message.id, sending_at=sending_at)
+
+    async def record_look(self, message: OutboxMessage) -> int | None:
+        """Counts a look that did not find the message; None when the row has moved on meanwhile."""
+        row = await self._one(
+            "record_look", message_id=message.id, sending_at=message.sending_at, settle_time=self._sending["settle_time"]
+        )
+        return row[0] if row else None
+
+    def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Statement:
+        """The fact that C2S has the message, to be committed together with the event's completion."""
+        return Statement(self._sql["message_sent"], {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id})
+
+    async def _one(self, name: str, **params: Any) -> tuple[Any, ...] | None:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(self._sql[name], params)).fetchone()
+
+    async def _all(self, name: str, **params: Any) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(self._sql[name], params)).fetchall()
+
+    async def _run(self, name: str, **params: Any) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(self._sql[name], params)

@@ -1,0 +1,18 @@
+"""Runs paid questions at the same time, and lets each of them end: an answer under way has been paid for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def together(questions: Sequence[Awaitable[T]]) -> list[T]:
+    """All answers in order. When some fail, the first error is raised after the others have ended and stored their answers."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
