@@ -1,0 +1,64 @@
+# Everything that is done with this repository. `make` alone prints the list.
+# Nothing is installed outside this folder: Python packages live in .venv, the demo's data in ~/.local/share/c2s-enrich.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Written last, so that an interrupted set-up has no stamp and is made again. The name carries a checksum of what it was made from:
+# a changed lock is noticed, a lock that only has a newer time is not.
+STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test spec lint format schema drill lock clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  ARGS="…" is handed on: make demo ARGS="--once --json", make test ARGS="-k claim"'
+
+demo: $(STAMP) ## watch leads arrive, get enriched and answered; brings its own Postgres
+	@$(BIN)/c2s-enrich demo $(ARGS)
+
+test: $(STAMP) ## run all tests; types, style and layers are among them
+	@$(BIN)/pytest $(ARGS)
+
+spec: $(STAMP) ## print the tests' names as sentences
+	@$(BIN)/pytest --collect-only -q --order=0 $(ARGS) | awk -f tests/spec.awk
+
+lint: $(STAMP) ## types, style and layers only
+	@$(BIN)/pytest -q tests/architecture $(ARGS)
+
+format: $(STAMP) ## put the code in its usual form
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+schema: $(STAMP) ## write sql/schema.sql anew from the migrations
+	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_schema.py
+
+drill: $(STAMP) ## break things on purpose under load and count what the sellers saw
+	@$(BIN)/c2s-enrich drill $(ARGS)
+
+lock: ## choose new versions of all packages (needs a package index)
+	@$(PYTHON) -m venv --clear .venv-lock
+	@.venv-lock/bin/pip install --quiet pip-tools
+	@.venv-lock/bin/pip-compile $(LOCK_OPTIONS) --extra=embedded --output-file=requirements.lock pyproject.toml
+	@.venv-lock/bin/pip-compile $(LOCK_OPTIONS) --extra=embedded --extra=dev --allow-unsafe \
+	  --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml
+	@rm -rf .venv-lock
+
+# No index address in a lock: it would carry one machine's mirror to all others.
+LOCK_OPTIONS := --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+clean: ## remove what was made here, the environment too; the demo's data stays
+	@rm -rf $(VENV) .venv-lock build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=python3.12 …)")'
+	@echo "Setting up $(VENV) (once) …" >&2
+	@rm -f $(VENV)/ready-*
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
