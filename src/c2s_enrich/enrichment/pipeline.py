@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from c2s_enrich.enrichment.enrich import Enrich
-from c2s_enrich.enrichment.extract import own_refs
-from c2s_enrich.enrichment.lookup import Lookup, Suggestions
-from c2s_enrich.enrichment.match import Match, Nobody, found_people, match
+from c2s_enrich.enrichment.extract import facts_of, own_refs
+from c2s_enrich.enrichment.lookup import Lookup
+from c2s_enrich.enrichment.match import Found, Nobody, found_people, match
 from c2s_enrich.enrichment.message import Message, compose_message
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore
@@ -79,14 +79,14 @@ class Pipeline:
         async with journal.step("enrich"):
             profiles = await self._enrich(claim, [cpf for cpf, _ in found_people(found)])
         async with journal.step("store"):
-            message = await self._store_result(claim, event, suggestions, found, profiles)
+            message = await self._store_result(claim, event, found, profiles)
         async with journal.step("send"):
             fact = await self._send(claim, lease, journal, message.content_key)
         return Done("enriched" if all(profiles.values()) else "partial", event.fingerprint, fact)
 
     async def _extract(self, claim: Claim, journal: Journal) -> Extracted:
         """What the payload says, merged with what was known. Our own messages in it are receipts."""
-        told = _facts_of(claim)
+        told = _told_by(claim)
         refs = own_refs(told.messages)
         if refs:
             await self._store.receive_own_messages(claim.lead_id, refs)
@@ -122,9 +122,7 @@ class Pipeline:
         unchanged = event.facts.has_contact and situation.told_fingerprint == event.fingerprint
         return "unchanged" if unchanged else None
 
-    async def _store_result(
-        self, claim: Claim, event: Extracted, suggestions: Suggestions, found: Match, profiles: dict[Cpf, Profile | None]
-    ) -> Message:
+    async def _store_result(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
         told = await self._store.told_contacts(claim.lead_id)
         contacts = [phone.e164 for phone in event.contacts.phones] + [email.address for email in event.contacts.emails]
         message = compose_message(
@@ -140,23 +138,10 @@ class Pipeline:
         return message
 
 
-def _facts_of(claim: Claim) -> LeadFacts:
-    """What the payload says. A payload in which no lead can be read still names its lead: in the row's own column."""
+def _told_by(claim: Claim) -> LeadFacts:
+    """What the payload says of the lead. A row that was inserted by hand may hold anything."""
     try:
-        facts = LeadFacts.from_json(msgspec.json.decode(claim.payload))
+        payload: object = msgspec.json.decode(claim.payload)
     except (msgspec.DecodeError, RecursionError):
-        facts = None
-    if facts is None:
-        facts = LeadFacts(claim.lead_id)
-    closing = claim.hook_action in ("on_close_lead", "close", "lead.closed")
-    return LeadFacts(
-        claim.lead_id,
-        name=facts.name,
-        phone=facts.phone,
-        email=facts.email,
-        closed=facts.closed or closing,
-        messages=facts.messages,
-        updated_at=facts.updated_at,
-    )
-
-
+        payload = None
+    return facts_of(payload, lead_id=claim.lead_id, hook_action=claim.hook_action)

@@ -22,6 +22,9 @@ from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.queue.claim import Claim, Journal, Lease, Statement
 
 
+WhenUnclear = Literal["resend", "hold"]
+
+
 class SendMetrics(Protocol):
     """Where messages are counted, by how their delivery was proven or why it is not."""
 
@@ -59,7 +62,7 @@ class Sender:
         time_limit: timedelta,
         second_look: timedelta,
         max_sends: int,
-        when_unclear: Literal["resend", "hold"],
+        when_unclear: WhenUnclear,
     ) -> None:
         self._store = store
         self._c2s = c2s
@@ -121,7 +124,9 @@ class Sender:
             texts = await self._c2s.messages(claim.lead_id)
         except (errors.Refused, errors.Unreadable) as error:
             # Where C2S does not let us read messages back, nothing can clear this up by itself.
-            raise errors.DeliveryUnclear(f"the lead's messages cannot be read back ({error.detail}): was ref {message.ref} delivered?") from None
+            raise errors.DeliveryUnclear(
+                f"the lead's messages cannot be read back ({error.detail}): was ref {message.ref} delivered?"
+            ) from None
         return any(message.ref in text for text in texts)
 
     async def _wait_or_give_up(self, message: OutboxMessage) -> None:

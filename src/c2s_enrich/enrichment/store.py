@@ -19,7 +19,6 @@ from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim, Statement
 
-
 T = TypeVar("T")
 
 
@@ -130,9 +129,7 @@ class EnrichmentStore:
                     self._sql["link_person"],
                     {"lead_id": claim.lead_id, "cpf": cpf.digits, "found_by": found_by, "event_id": claim.event_id},
                 )
-            await connection.execute(
-                self._sql["unlink_others"], {"lead_id": claim.lead_id, "cpfs": [cpf.digits for cpf, _ in people]}
-            )
+            await connection.execute(self._sql["unlink_others"], {"lead_id": claim.lead_id, "cpfs": [cpf.digits for cpf, _ in people]})
             await connection.execute(
                 self._sql["put_message"],
                 {
@@ -151,9 +148,7 @@ class EnrichmentStore:
 
     async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
         """The right to send, committed; its name is the answer. None: the lease is too short or gone, or the row has moved on."""
-        row = await self._one(
-            "permit_send", event_id=claim.event_id, lease_token=claim.lease_token, message_id=message.id, **self._sending
-        )
+        row = await self._one("permit_send", event_id=claim.event_id, lease_token=claim.lease_token, message_id=message.id, **self._sending)
         return row[0] if row else None
 
     async def not_sent(self, message: OutboxMessage, sending_at: datetime) -> None:
@@ -161,23 +156,21 @@ class EnrichmentStore:
 
     async def record_look(self, message: OutboxMessage) -> int | None:
         """Counts a look that did not find the message; None when the row has moved on meanwhile."""
-        row = await self._one(
-            "record_look", message_id=message.id, sending_at=message.sending_at, settle_time=self._sending["settle_time"]
-        )
+        row = await self._one("record_look", message_id=message.id, sending_at=message.sending_at, settle_time=self._sending["settle_time"])
         return row[0] if row else None
 
     def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Statement:
         """The fact that C2S has the message, to be committed together with the event's completion."""
         return Statement(self._sql["message_sent"], {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id})
 
-    async def _one(self, name: str, **params: Any) -> tuple[Any, ...] | None:
+    async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
         async with self._pool.connection() as connection:
-            return await (await connection.execute(self._sql[name], params)).fetchone()
+            return await (await connection.execute(self._sql[statement], params)).fetchone()
 
-    async def _all(self, name: str, **params: Any) -> list[tuple[Any, ...]]:
+    async def _all(self, statement: str, /, **params: Any) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
-            return await (await connection.execute(self._sql[name], params)).fetchall()
+            return await (await connection.execute(self._sql[statement], params)).fetchall()
 
-    async def _run(self, name: str, **params: Any) -> None:
+    async def _run(self, statement: str, /, **params: Any) -> None:
         async with self._pool.connection() as connection:
-            await connection.execute(self._sql[name], params)
+            await connection.execute(self._sql[statement], params)

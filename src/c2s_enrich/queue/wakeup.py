@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import psycopg
 import structlog
 
 _log = structlog.get_logger("c2s_enrich.queue")
 
-Connect = Callable[[], AbstractAsyncContextManager[psycopg.AsyncConnection]]
+Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
 # Often enough to notice a half-open connection (a cut cable, a suspended Neon compute) within a minute.
 _CHECK_SECONDS = 30.0
@@ -22,7 +22,7 @@ async def listen(connect: Connect, wake: Callable[[], None], reconnected: Callab
     wait = 0.5
     while True:
         try:
-            async with connect() as connection:
+            async with await connect() as connection:
                 await connection.execute("listen webhook_events")
                 wait = 0.5
                 wake()

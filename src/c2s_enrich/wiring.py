@@ -1,0 +1,137 @@
+"""The only place where objects meet: plain functions that build a process out of settings. Nothing is decided here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.database import Pool, connect_direct, open_pool
+from c2s_enrich.enrichment.enrich import Enrich
+from c2s_enrich.enrichment.lookup import Lookup
+from c2s_enrich.enrichment.pipeline import Pipeline
+from c2s_enrich.enrichment.remember import Memory
+from c2s_enrich.enrichment.send import Sender, WhenUnclear
+from c2s_enrich.enrichment.store import EnrichmentStore
+from c2s_enrich.queue.backoff import Backoff
+from c2s_enrich.queue.poller import Poller, PollerConfig
+from c2s_enrich.queue.store import QueueStore
+from c2s_enrich.queue.verdict import RetryPolicy
+from c2s_enrich.queue.wakeup import listen
+from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry import Metrics
+from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
+from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
+from c2s_enrich.upstreams.http import Transport
+from c2s_enrich.upstreams.limits import Limits
+from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
+
+Boundary = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Upstreams:
+    """The three services we call, and what limits the calls."""
+
+    c2s: C2s
+    diretrix: Diretrix
+    work_api: WorkApi
+    limits: Limits
+
+
+@asynccontextmanager
+async def open_upstreams(
+    settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, transports: Mapping[str, Transport] | None = None
+) -> AsyncIterator[Upstreams]:
+    """The clients with their connections. `transports` by upstream name stand in for the network in tests."""
+    given = transports or {}
+    limits = Limits(pool, settings, clock)
+    async with AsyncExitStack() as stack:
+        direct = await stack.enter_async_context(open_c2s(settings, limits, clock, metrics, transport=given.get("c2s")))
+        gateway = open_gateway(settings, limits, clock, metrics, transport=given.get("gateway"))
+        if gateway is not None:
+            await stack.enter_async_context(gateway)
+        diretrix = await stack.enter_async_context(open_diretrix(settings, limits, clock, metrics, transport=given.get("diretrix")))
+        work_api = await stack.enter_async_context(open_work_api(settings, limits, clock, metrics, transport=given.get("work_api")))
+        yield Upstreams(
+            C2s(direct, gateway, message_path=settings.c2s_message_path),
+            Diretrix(diretrix),
+            WorkApi(work_api, settings.work_api_token),
+            limits,
+        )
+
+
+def build_pipeline(settings: Settings, pool: Pool, upstreams: Upstreams, metrics: Metrics, clock: Clock) -> Pipeline:
+    """What happens to one lead."""
+    store = EnrichmentStore(pool, settle_time=settings.settle_time, time_limit=settings.c2s_timeout, max_sends=settings.max_sends)
+    memory = Memory(
+        store,
+        clock,
+        metrics,
+        lookup_ttl=settings.lookup_ttl,
+        lookup_nobody_ttl=settings.lookup_nobody_ttl,
+        record_ttl=settings.record_ttl,
+        record_nobody_ttl=settings.record_nobody_ttl,
+    )
+    sender = Sender(
+        store,
+        upstreams.c2s,
+        metrics,
+        time_limit=settings.c2s_timeout,
+        second_look=settings.second_look,
+        max_sends=settings.max_sends,
+        when_unclear=cast(WhenUnclear, settings.delivery_unclear),
+    )
+    return Pipeline(
+        store,
+        upstreams.c2s,
+        Lookup(memory, upstreams.diretrix, upstreams.work_api, settings.cpf_sources),
+        Enrich(memory, upstreams.work_api),
+        sender,
+        income_multiplier=settings.income_multiplier,
+    )
+
+
+@asynccontextmanager
+async def build_poller(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    boundary: Boundary | None = None,
+    transports: Mapping[str, Transport] | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Poller]:
+    """A poller, ready to run. `boundary` is called at every named point of an event's life (see `queue.claim.Journal`)."""
+    clock = clock or SystemClock()
+    backoff = Backoff(settings.backoff_base, settings.backoff_cap)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings, name="poller"))
+        upstreams = await stack.enter_async_context(open_upstreams(settings, pool, metrics, clock, transports))
+        await upstreams.limits.configure()
+        yield Poller(
+            store=QueueStore(pool, worker=_worker_name(), lease=settings.lease, deadline=settings.attempt_deadline, backoff=backoff),
+            handler=build_pipeline(settings, pool, upstreams, metrics, clock),
+            config=PollerConfig(
+                concurrency=settings.concurrency,
+                lease=settings.lease,
+                deadline=settings.attempt_deadline,
+                grace=settings.grace,
+                idle_poll=settings.idle_poll,
+            ),
+            policy=RetryPolicy(backoff, settings.age_limit),
+            clock=clock,
+            metrics=metrics,
+            listen=partial(listen, partial(connect_direct, settings, name="listener")),
+            boundary=boundary,
+        )
+
+
+def _worker_name() -> str:
+    # The random part makes each start a worker of its own: a platform may give the same host name and pid again.
+    return f"{socket.gethostname()[:30]}-{os.getpid()}-{secrets.token_hex(3)}"
