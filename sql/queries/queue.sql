@@ -5,7 +5,8 @@
 -- those conditions on purpose: with it the planner takes the partial index of processing rows and reads all its dead entries.
 --
 -- No waiting: statements that touch several rows lock them with SKIP LOCKED first. They never wait for a row, so they can
--- take part in no deadlock with an operator's large UPDATE; a row that was busy is reported as such and tried again.
+-- take part in no deadlock with an operator's large UPDATE; a row that was busy is reported as such and tried again. Only
+-- the claim can wait, inside the unique index, when a lead's other event changes hands in the same instant: see there.
 --
 -- Time: production passes a null `now` and the database's clock counts; tests pass a time to stand exactly on a boundary.
 
@@ -16,7 +17,9 @@
 --             arrives now does not wait behind an hour of outage.
 --   suspect   one event whose poller died with it. Only for a poller that has nothing else in flight.
 -- `fetch` rows are looked at for `slots` wanted, so that a lead with many events at the head does not hide the others.
--- A unique violation means that another poller took one of the leads in the same instant: claim again.
+-- A unique violation means that another poller took one of the leads in the same instant: claim again. Two claims update in
+-- the order of the leads and so cannot block each other; and `patience` gives up before Postgres looks for a deadlock
+-- (after 1 s), of which an operator's UPDATE could be the victim.
 with oldest as materialized (
   select e.id, e.lead_id, e.updated_at, e.available_at
     from webhook_events e
@@ -49,11 +52,13 @@ with oldest as materialized (
 ), due as materialized (
   select * from oldest union all select * from freshest union all select * from suspect
 ), one_per_lead as materialized (
-  select id, available_at
-    from (select id, available_at, row_number() over (partition by lead_id order by updated_at, id) as place from due) ranked
+  select id, lead_id, available_at
+    from (select *, row_number() over (partition by lead_id order by updated_at, id) as place from due) ranked
    where place = 1
    order by case when %(lane)s::text = 'freshest' then available_at end desc, available_at, id
    limit %(slots)s::integer
+), patience as materialized (
+  select set_config('lock_timeout', '250ms', true)
 ), claimed as (
   update webhook_events e
      set status = 'processing', attempts = e.attempts + 1, lease_token = e.lease_token + 1, claimed_by = %(worker)s,
@@ -61,7 +66,7 @@ with oldest as materialized (
          lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s::interval,
          deadline_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(deadline)s::interval,
          waiting_for = null
-    from one_per_lead o
+    from patience, (select id, available_at from one_per_lead order by lead_id) o
    where e.id = o.id
   returning e.id, e.lead_id, e.updated_at, e.hook_action, e.payload_raw::text as payload, e.attempts, e.max_attempts, e.reprocess,
             e.lease_token, e.claimed_at, e.claimed_at - e.received_at as age, o.available_at
@@ -85,14 +90,16 @@ with mine as (
    where e.id = l.id
   returning e.id
 )
-select e.id, (x.id is not null) as extended
+select e.id, e.lease_token, (x.id is not null) as extended
   from webhook_events e join mine m on e.id = m.id and e.lease_token = m.lease_token
   left join extended x on x.id = e.id
  where e.deadline_at > coalesce(%(now)s::timestamptz, clock_timestamp());
 
 -- name: settle
--- Ends claims, any number of them and each in its own way, and writes their history. Answers for each claim that it found:
--- settled, or busy (someone else holds the row's lock just now); a claim that does not come back was lost.
+-- Ends claims, any number of them and each in its own way, and writes their history. Answers for each of them:
+--   settled  it ended so, now or by an earlier run of this statement whose answer never arrived.
+--   busy     someone else holds the row's lock just now: try again.
+--   lost     the token has moved on: someone else owns the event, nothing was changed.
 with ending as (
   select *
     from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(results)s::text[], %(outcomes)s::text[], %(error_kinds)s::text[],
@@ -130,18 +137,25 @@ with ending as (
          t.error_kind, t.error_message, t.steps, t.notes
     from ending t join settled s on s.id = t.id and s.lease_token = t.lease_token
 )
-select e.id, (s.id is not null) as settled
-  from webhook_events e join ending t on e.id = t.id and e.lease_token = t.lease_token
-  left join settled s on s.id = e.id;
+select t.id, t.lease_token,
+       case when s.id is not null then 'settled'
+            when (select e.id from webhook_events e where e.id = t.id and e.lease_token = t.lease_token) is not null then 'busy'
+            when (select a.event_id from event_attempts a
+                   where a.event_id = t.id and a.lease_token = t.lease_token and a.result = t.result and a.worker = t.worker) is not null
+              then 'settled'
+            else 'lost' end as answer
+  from ending t left join settled s on s.id = t.id and s.lease_token = t.lease_token;
 
 -- name: reclaim_expired
 -- Gives back events whose lease has ended: their poller died, or their task hung until the deadline. They are suspects now
 -- and run alone next time. With the attempts spent the event fails as worker_lost. The first loss is due at once, later
--- ones wait with doubling backoff. Reads the index of processing rows, which is as small as what is in flight.
+-- ones wait with doubling backoff. Reads the index of processing rows, which is as small as what is in flight. What the
+-- asking worker holds itself is left to it until the deadline: it is alive, and ends the attempt without suspicion.
 with expired as materialized (
   select e.id, e.lease_token, e.attempts, e.claimed_by, e.claimed_at
     from webhook_events e
    where e.status = 'processing' and e.lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+     and (e.id <> all(%(holding)s::uuid[]) or e.deadline_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
    limit 100
      for update of e skip locked
 ), reclaimed as (
@@ -167,14 +181,16 @@ with expired as materialized (
 select count(*) as reclaimed, count(*) filter (where status = 'failed') as failed from reclaimed;
 
 -- name: outlook
--- What an idle poller needs: seconds until the next event or lease is due, whether a suspect is due, how old the backlog is.
+-- What an idle poller needs. Only what becomes due later is looked for: what is due and yet was not claimed waits for its
+-- lead or for another poller's transaction, and the dead entries at the head of the index need not be walked.
 select extract(epoch from least(
-         (select min(available_at) from webhook_events where status = 'received' and not suspect),
-         (select min(available_at) from webhook_events where status = 'received' and suspect),
-         (select min(lease_expires_at) from webhook_events where status = 'processing')) - now())::float8 as next_due,
-       exists (select 1 from webhook_events where status = 'received' and suspect and available_at <= now()) as suspect_due,
-       extract(epoch from now() - (select min(available_at) from webhook_events where status = 'received' and not suspect))::float8
-         as backlog_age;
+         (select min(available_at) from webhook_events
+           where status = 'received' and not suspect and available_at > coalesce(%(now)s::timestamptz, now())),
+         (select min(available_at) from webhook_events
+           where status = 'received' and suspect and available_at > coalesce(%(now)s::timestamptz, now()))
+       ) - coalesce(%(now)s::timestamptz, now()))::float8 as next_due,
+       exists (select 1 from webhook_events
+                where status = 'received' and suspect and available_at <= coalesce(%(now)s::timestamptz, now())) as suspect_due;
 
 -- name: poller_beats
 -- Says that a poller lives. For people and /health only: no decision about an event rests on it.

@@ -123,5 +123,12 @@ class NotYet(EnrichError):
         super().__init__(detail)
 
 
+class NotStored(EnrichError):
+    """The delivery was not committed in time: ask the sender to try again. A second copy is recognised."""
+
+
 class LeaseLost(EnrichError):
-    """The event was taken away: change no state, stop silently."""
+    """The event was taken away, or may be before the work is done: stop, change no state."""
+
+    def __init__(self, detail: str = "the lease does not last long enough to go on") -> None:
+        super().__init__(detail)

@@ -5,15 +5,20 @@ Nothing here touches the database; `store.py` turns rows into claims and endings
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import LiteralString
+from typing import Literal, LiteralString
 from uuid import UUID
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import LeaseLost
+
+# The event and the token of one claim of it.
+ClaimKey = tuple[UUID, int]
+Result = Literal["completed", "retried", "postponed", "failed", "released"]
 
 
 @dataclass(frozen=True)
@@ -34,27 +39,37 @@ class Claim:
     available_at: datetime
     worker: str
 
+    @property
+    def key(self) -> ClaimKey:
+        """Names this claim. The event alone does not: it may have been taken away and claimed again, even by the same worker."""
+        return self.event_id, self.lease_token
+
 
 class Lease:
     """The local view of a lease: a countdown that started before the statement which granted it was sent.
 
     It can only be shorter than the database's lease, so whoever obeys it never works on an event that someone else has
-    been given, even when the database cannot be reached.
+    been given, even when the database cannot be reached. Like there, no heartbeat carries it past the attempt's deadline.
     """
 
-    def __init__(self, clock: Clock, granted_at: float, length: timedelta) -> None:
+    def __init__(self, clock: Clock, granted_at: float, length: timedelta, deadline: timedelta | None = None) -> None:
         self._clock = clock
         self._length = length.total_seconds()
-        self._ends_at = granted_at + self._length
+        self._deadline_at = math.inf if deadline is None else granted_at + deadline.total_seconds()
+        self._ends_at = min(granted_at + self._length, self._deadline_at)
         self.taken_away = False
 
     @property
     def seconds_left(self) -> float:
         return 0.0 if self.taken_away else self._ends_at - self._clock.boottime()
 
+    @property
+    def deadline_passed(self) -> bool:
+        return self._clock.boottime() >= self._deadline_at
+
     def extend(self, asked_at: float) -> None:
         """The database has extended the lease; `asked_at` is the boot time read before it was asked."""
-        self._ends_at = max(self._ends_at, asked_at + self._length)
+        self._ends_at = min(max(self._ends_at, asked_at + self._length), self._deadline_at)
 
     def must_outlast(self, work: timedelta) -> None:
         """Raises LeaseLost when the lease may end before `work` is done. Call it right before what cannot be undone."""
@@ -86,7 +101,7 @@ class Done:
 class Ending:
     """How a claim ends. `delay` counts from the settlement; it is zero for events that are settled for good."""
 
-    result: str
+    result: Result
     outcome: str | None = None
     fingerprint: str | None = None
     error_kind: str | None = None

@@ -1,31 +1,29 @@
 """The poller: claims up to its free slots, runs each event as a task, settles it. Knows nothing about leads.
 
-`run` loops, `run_once` does one pass. Five duties live side by side in one task group (one dies, all die, and the process
-ends with an error for its supervisor to restart): claiming, settling, the heartbeat with its countdown, the janitor, listening.
+`run` loops, `run_once` does one pass. The duties live side by side in one task group (one dies, all die, and the process ends
+with an error for its supervisor to restart): claiming, settling, heartbeat and countdown, the janitor, listening.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, Protocol
-from uuid import UUID
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.errors import LeaseLost
-from c2s_enrich.queue.claim import Claim, Ending, Handler, Journal, Lease
+from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Handler, Journal, Lease
 from c2s_enrich.queue.settler import Settler
 from c2s_enrich.queue.store import Lane, QueueStore, Settlement
-from c2s_enrich.queue.verdict import RetryPolicy, verdict
+from c2s_enrich.queue.verdict import RetryPolicy, database_away, verdict
+from c2s_enrich.queue.watchdog import Watchdog
 
 _log = structlog.get_logger("c2s_enrich.queue")
 
@@ -33,14 +31,14 @@ _log = structlog.get_logger("c2s_enrich.queue")
 _FIRST_IDLE = 0.25
 # Rows that were reset or committed late lie behind the claim's mark; they are found this often.
 _SWEEP_SECONDS = 1.0
-# A backlog older than this is a backlog; then every fourth claim serves what arrived last.
-_OLD_BACKLOG_SECONDS = 30.0
-# Suspects run alone for this long at most before the others have their turn, and the others for as long.
+# Events that are claimed this late are a backlog; then every fourth claim serves what arrived last.
+_OLD_BACKLOG = timedelta(seconds=30)
+# Between two suspects the others have at least this long, and as long as the suspect took.
 _TURN_SECONDS = 2.0
-# Exit status of a process that the watchdog ended (EX_SOFTWARE).
-_WEDGED = 70
+# Longest wait for what is given back at the end; without the database the leases end by themselves.
+_RELEASE_SECONDS = 5.0
 
-Why = Literal["lost", "lease_over", "leaving", "settling"]
+Why = Literal["taken_away", "lease_over", "deadline", "leaving", "settling"]
 
 
 class QueueMetrics(Protocol):
@@ -61,20 +59,45 @@ class PollerConfig:
     grace: timedelta
     idle_poll: timedelta
 
+    @property
+    def wedged_after(self) -> timedelta:
+        """How long the claim loop may not come round: longer than any wait that it takes on purpose."""
+        return max(timedelta(seconds=60), self.lease * 3, self.idle_poll * 3, self.grace + timedelta(seconds=30))
 
-@dataclass
-class _InFlight:
-    claim: Claim
-    lease: Lease
-    journal: Journal
-    task: asyncio.Task[None] | None = None
-    why: Why | None = None
 
-    def cancel(self, why: Why) -> None:
+class _Flight:
+    """One claim that is being worked on: its task, and why the task was ended before its time."""
+
+    def __init__(self, claim: Claim, lease: Lease, journal: Journal, *, alone: bool, began_at: float) -> None:
+        self.claim = claim
+        self.lease = lease
+        self.journal = journal
+        self.alone = alone
+        self.began_at = began_at
+        self.why: Why | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._begun = False
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        assert self._task is not None, "set by start, before anybody can see the flight"  # noqa: S101
+        return self._task
+
+    def start(self, group: asyncio.TaskGroup, work: Callable[[_Flight], Coroutine[Any, Any, None]]) -> None:
+        self._task = group.create_task(work(self), name=f"event-{self.claim.event_id}")
+
+    def begin(self) -> None:
+        """First step of the task. A task that is cancelled before it would never run and never settle, so `end` leaves it alone."""
+        self._begun = True
+        if self.why is not None:
+            raise asyncio.CancelledError
+
+    def end(self, why: Why) -> None:
         """Ends the task, once, and never while its settlement is under way."""
-        if self.why is None and self.task is not None and not self.task.done():
+        if self.why is None:
             self.why = why
-            self.task.cancel()
+            if self._begun:
+                self.task.cancel()
 
 
 @dataclass
@@ -91,16 +114,17 @@ class Poller:
     duties: tuple[Callable[[], Awaitable[None]], ...] = ()
     boundary: Callable[[str], Awaitable[None]] | None = None
     chance: Callable[[], float] = random.random
-    in_flight: dict[UUID, _InFlight] = field(default_factory=dict)
+    in_flight: dict[ClaimKey, _Flight] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._settler = Settler(self.store, self.clock)
+        self._watchdog = Watchdog(self.config.wedged_after.total_seconds())
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._idle = _FIRST_IDLE
         self._turn = 0
-        self._swept_at = self._solo_ended_at = self._alive_at = self.clock.boottime()
-        self._backlog_age = 0.0
+        self._swept_at = self._suspects_from = self.clock.boottime()
+        self._backlog_age = timedelta()
         self._suspect_due = False
         self._conflicts_told = 0
 
@@ -112,82 +136,98 @@ class Poller:
     def stop(self) -> None:
         """First call: claim no more and finish within the grace time. Second call: give everything back at once."""
         if self._stopping.is_set():
-            for flight in self.in_flight.values():
-                flight.cancel("leaving")
+            self._end_all("leaving")
         self._stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
         """Works until `stop`. Returns when everything in flight is settled or given back."""
-        watchdog = self._start_watchdog()
-        duties: list[asyncio.Task[None]] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                duties += [
-                    group.create_task(self._settler.run()),
-                    group.create_task(self._heartbeat()),
-                    group.create_task(self._countdown()),
-                    group.create_task(self._janitor()),
-                ]
+        with self._watchdog.watching():
+            async with self.store.steady(), asyncio.TaskGroup() as group:
+                duties = self._start_duties(group)
+                duties += [group.create_task(self._janitor()), group.create_task(self._housekeeping())]
                 if self.listen is not None:
                     duties.append(group.create_task(_forever(self.listen(self.wake, self.metrics.listener_reconnected))))
                 await self._claim_until_stopped(group)
                 await self._finish()
                 for duty in duties:
                     duty.cancel()
-        finally:
-            watchdog.set()
-        with suppress(Exception):
-            await self.store.leave()
+            with suppress(Exception):
+                async with asyncio.timeout(_RELEASE_SECONDS):
+                    await self.store.leave()
 
     async def drain(self) -> None:
         """Works until nothing is due and nothing is in flight, then returns. For one-off runs and tests."""
-        async with asyncio.TaskGroup() as group:
-            duties = [group.create_task(self._settler.run()), group.create_task(self._heartbeat()), group.create_task(self._countdown())]
+        async with self.store.steady(), asyncio.TaskGroup() as group:
+            duties = self._start_duties(group)
             while True:
                 self._wake.clear()
+                self._suspect_due = not self.in_flight
                 if await self.run_once(group):
                     continue
-                if self.in_flight:
-                    await self._wait(1.0)
-                    continue
-                self._suspect_due = (await self.store.outlook()).suspect_due
-                if not self._suspect_due:
+                if not self.in_flight:
                     break
+                await self._wait(1.0)
             for duty in duties:
                 duty.cancel()
 
     async def run_once(self, group: asyncio.TaskGroup) -> int:
         """One pass: claims up to the free slots and starts a task for each event. Returns how many it claimed."""
-        now = self.clock.boottime()
-        free = self.config.concurrency - len(self.in_flight)
-        if self._suspect_due and now - self._solo_ended_at >= _TURN_SECONDS:
-            if not self.in_flight:
-                return await self._claim_alone(group)
-            if now - self._solo_ended_at < _TURN_SECONDS + self.config.lease.total_seconds():
-                return 0
-            # Something in flight hangs; the suspects' turn is over and the others go on beside it.
-            self._solo_ended_at = now
-        if free <= 0:
+        if not self._may_claim():
             return 0
+        if self._suspects_turn() and (claimed := await self._claim_alone(group)):
+            return claimed
+        claimed = await self._claim_due(group)
+        if not claimed and not self.in_flight and self._suspect_due:
+            claimed = await self._claim_alone(group)
+        return claimed
+
+    def _start_duties(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        return [group.create_task(duty()) for duty in (self._settler.run, self._heartbeat, self._countdown)]
+
+    def _may_claim(self) -> bool:
+        """Not beside a suspect, not beyond the slots, and not while those in flight make room for a suspect."""
+        alone = any(flight.alone for flight in self.in_flight.values())
+        return not alone and len(self.in_flight) < self.config.concurrency and not (self.in_flight and self._suspects_turn())
+
+    def _suspects_turn(self) -> bool:
+        """Whether suspects come before others now. They run with nothing beside them, so that they take nobody along."""
+        over = self.clock.boottime() - self._suspects_from
+        if not self._suspect_due or over < 0:
+            return False
+        if self.in_flight and over > self.config.lease.total_seconds():
+            # What is in flight does not end (it hangs, or waits for an upstream): the others go on beside it for as long.
+            self._suspects_from = self.clock.boottime() + self.config.lease.total_seconds()
+            return False
+        return True
+
+    async def _claim_alone(self, group: asyncio.TaskGroup) -> int:
+        claims = await self._claim(group, 1, "suspect")
+        self._suspect_due = bool(claims)
+        return len(claims)
+
+    async def _claim_due(self, group: asyncio.TaskGroup) -> int:
+        """What is due, fresh events first at every fourth claim of an old backlog: a lead that arrives now shall not wait for hours."""
+        free = self.config.concurrency - len(self.in_flight)
+        now = self.clock.boottime()
         if now - self._swept_at >= _SWEEP_SECONDS:
             self.store.sweep()
             self._swept_at = now
-        claims = await self._claim(group, free, self._lane())
+        self._turn += 1
+        if self._backlog_age > _OLD_BACKLOG and self._turn % 4 == 0 and (fresh := await self._claim(group, free, "freshest")):
+            return len(fresh)
+        claims = await self._claim(group, free, "oldest")
         if not claims and not self.store.swept:
             self.store.sweep()
             claims = await self._claim(group, free, "oldest")
+        self._backlog_age = claims[0].claimed_at - claims[0].available_at if claims else timedelta()
         return len(claims)
-
-    def _lane(self) -> Lane:
-        self._turn += 1
-        return "freshest" if self._backlog_age > _OLD_BACKLOG_SECONDS and self._turn % 4 == 0 else "oldest"
 
     async def _claim(self, group: asyncio.TaskGroup, slots: int, lane: Lane) -> list[Claim]:
         asked_at = self.clock.boottime()
         claims = await self.store.claim(slots, lane)
         for claim in claims:
-            self._start(group, claim, asked_at)
+            self._start(group, claim, asked_at, alone=lane == "suspect")
         if claims:
             self.metrics.event("claimed", len(claims))
         if self.store.conflicts > self._conflicts_told:
@@ -195,81 +235,83 @@ class Poller:
             self._conflicts_told = self.store.conflicts
         return claims
 
-    async def _claim_alone(self, group: asyncio.TaskGroup) -> int:
-        """Suspects, one after the other with nothing beside them: if one ends the process, it takes no other event along."""
-        claimed, until = 0, self.clock.boottime() + _TURN_SECONDS
-        while not self._stopping.is_set() and self.clock.boottime() < until:
-            claims = await self._claim(group, 1, "suspect")
-            if not claims:
-                self._suspect_due = False
-                break
-            claimed += 1
-            tasks = [flight.task for flight in self.in_flight.values() if flight.task is not None]
-            # A suspect that lives for a whole lease is slow rather than deadly: the others need not wait for it any longer.
-            if (await asyncio.wait(tasks, timeout=self.config.lease.total_seconds()))[1]:
-                break
-        self._solo_ended_at = self.clock.boottime()
-        return claimed
+    def _start(self, group: asyncio.TaskGroup, claim: Claim, asked_at: float, *, alone: bool) -> None:
+        for flight in self.in_flight.values():
+            if flight.claim.event_id == claim.event_id:
+                # A person has reset it, and it has come back to us before the heartbeat could tell.
+                self._take_away(flight)
+        lease = Lease(self.clock, asked_at, self.config.lease, self.config.deadline)
+        flight = _Flight(claim, lease, Journal(self.clock, self.boundary), alone=alone, began_at=asked_at)
+        self.in_flight[claim.key] = flight
+        flight.start(group, self._work)
 
-    def _start(self, group: asyncio.TaskGroup, claim: Claim, asked_at: float) -> None:
-        flight = _InFlight(claim, Lease(self.clock, asked_at, self.config.lease), Journal(self.clock, self.boundary))
-        self.in_flight[claim.event_id] = flight
-        flight.task = group.create_task(self._work(flight), name=f"event-{claim.event_id}")
-
-    async def _work(self, flight: _InFlight) -> None:
-        """One event from claim to settlement. Never raises: whatever happens to one event is that event's ending."""
+    async def _work(self, flight: _Flight) -> None:
+        """One event from claim to settlement. Raises nothing: whatever happens to one event is that event's ending."""
         try:
             ending = await self._attempt(flight)
             if ending is not None:
                 await self._settle(flight, ending)
+        except Exception:
+            # Even the report of a bug was refused. The lease ends by itself.
+            _log.exception("bug", event=str(flight.claim.event_id))
         finally:
-            self.in_flight.pop(flight.claim.event_id, None)
+            del self.in_flight[flight.claim.key]
+            if flight.alone:
+                now = self.clock.boottime()
+                self._suspects_from = now + max(_TURN_SECONDS, now - flight.began_at)
             self._wake.set()
 
-    async def _attempt(self, flight: _InFlight) -> Ending | None:
+    async def _attempt(self, flight: _Flight) -> Ending | None:
         """None when there is nothing to settle: the event belongs to someone else."""
-        claim = flight.claim
-        log = _log.bind(event=str(claim.event_id), lead=claim.lead_id, attempt=claim.attempts)
+        error: BaseException
         try:
+            flight.begin()
             await flight.journal.at("claimed")
-            async with asyncio.timeout(self.config.deadline.total_seconds()):
-                done = await self.handler(claim, flight.lease, flight.journal)
-            return Ending.completed(done)
-        except LeaseLost:
-            # The countdown may have stopped us while the row is still ours; then it goes back at once instead of at expiry.
-            self.metrics.event("lease_lost")
-            log.warning("lease_lost", local=True)
-            return Ending.released()
-        except TimeoutError:
-            return verdict(RuntimeError("the attempt passed its deadline"), claim, self.policy, self.chance())
+            return Ending.completed(await self.handler(flight.claim, flight.lease, flight.journal))
         except asyncio.CancelledError:
-            if flight.why is None:
-                raise
-            if flight.task is not None:
-                flight.task.uncancel()
-            if flight.why == "lost":
-                self.metrics.event("lease_lost")
-                log.warning("lease_lost", local=False)
-                return None
-            return Ending.released()
-        except Exception as error:
-            if is_transient(error):
-                log.warning("database_trouble", error=type(error).__name__)
-                return Ending.postponed(timedelta(seconds=1 + 2 * self.chance()), None, "the database could not be reached")
-            ending = verdict(error, claim, self.policy, self.chance())
-            if ending.error_kind == "bug":
-                log.exception("bug")
-            return ending
+            match flight.why:
+                case "taken_away":
+                    self._tell_lost(flight)
+                    return None
+                case "leaving":
+                    return Ending.released()
+                case "lease_over":
+                    error = LeaseLost("the lease ended before it could be extended")
+                case "deadline":
+                    error = TimeoutError("the attempt passed its deadline")
+                case _ if flight.task.cancelling():
+                    raise  # the whole poller is being ended
+                case _:
+                    error = RuntimeError("the handler was cancelled from within")
+        except Exception as raised:
+            error = raised
+        if is_transient(error):
+            _log.warning("database_trouble", event=str(flight.claim.event_id), error=type(error).__name__)
+            return database_away(flight.claim, self.policy, self.chance())
+        ending = verdict(error, flight.claim, self.policy, self.chance())
+        if ending.error_kind == "bug":
+            _log.error("bug", event=str(flight.claim.event_id), exc_info=error)
+        return ending
 
-    async def _settle(self, flight: _InFlight, ending: Ending) -> None:
+    async def _settle(self, flight: _Flight, ending: Ending) -> None:
         flight.why = flight.why or "settling"
+        await flight.journal.at("settle")
         try:
             answer = await self._settler.settle(Settlement(flight.claim, ending, flight.journal))
         except Exception as error:
+            # The database refuses what the handler returned (an outcome, a fact, a note): then this is how the attempt ends.
             _log.exception("bug", event=str(flight.claim.event_id))
             ending = verdict(error, flight.claim, self.policy, self.chance())
-            answer = await self._settler.settle(Settlement(flight.claim, ending, flight.journal))
-        transition = ending.result if answer == "settled" else "lease_lost"
+            answer = await self._settler.settle(Settlement(flight.claim, ending, Journal(self.clock)))
+        await flight.journal.at("settled")
+        if answer == "settled":
+            self._tell(flight, ending)
+        else:
+            self._tell_lost(flight)
+
+    def _tell(self, flight: _Flight, ending: Ending) -> None:
+        # Given back because we leave: for whoever counts, that is postponed like any other.
+        transition = "postponed" if ending.result == "released" else ending.result
         self.metrics.event(transition)
         _log.info(
             transition,
@@ -282,34 +324,43 @@ class Poller:
             steps=flight.journal.steps,
         )
 
+    def _tell_lost(self, flight: _Flight) -> None:
+        self.metrics.event("lease_lost")
+        _log.warning("lease_lost", event=str(flight.claim.event_id), lead=flight.claim.lead_id, attempt=flight.claim.attempts)
+
+    def _take_away(self, flight: _Flight) -> None:
+        flight.lease.taken_away = True
+        flight.end("taken_away")
+
+    def _end_all(self, why: Why) -> None:
+        for flight in self.in_flight.values():
+            flight.end(why)
+
     async def _claim_until_stopped(self, group: asyncio.TaskGroup) -> None:
         while not self._stopping.is_set():
+            self._watchdog.alive()
             self._wake.clear()
             try:
-                claimed = await self.run_once(group)
-                wait = 0.0 if claimed else await self._next_look()
+                if await self.run_once(group):
+                    self._idle = _FIRST_IDLE
+                    continue
+                wait = await self._next_look()
             except Exception as error:
                 if not is_transient(error):
                     raise
                 _log.warning("claim_waits", error=type(error).__name__)
                 wait = 1.0
-            self._alive()
-            if wait > 0:
-                await self._wait(wait)
+            await self._wait(wait)
 
     async def _next_look(self) -> float:
         """Seconds until the next look. Full: until a slot is free. Idle: growing steps, never past the next due time."""
-        if len(self.in_flight) >= self.config.concurrency:
+        if not self._may_claim():
             return _SWEEP_SECONDS
         outlook = await self.store.outlook()
         self._suspect_due = outlook.suspect_due
-        self._backlog_age = outlook.backlog_age or 0.0
-        wait, self._idle = self._idle, min(self._idle * 2, self.config.idle_poll.total_seconds())
-        wait *= 0.8 + 0.4 * self.chance()
-        if outlook.next_due is not None:
-            # Never zero: what is due and yet was not claimed belongs to a lead in flight, or to another poller's transaction.
-            wait = min(wait, max(outlook.next_due, 0.05))
-        return wait
+        wait = self._idle * (0.8 + 0.4 * self.chance())
+        self._idle = min(self._idle * 2, self.config.idle_poll.total_seconds())
+        return wait if outlook.next_due is None else min(wait, outlook.next_due)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -319,94 +370,84 @@ class Poller:
     async def _heartbeat(self) -> None:
         """Extends every lease in flight, in one statement, three times a lease; a claim that does not come back is cancelled."""
         every = self.config.lease.total_seconds() / 3
+        soon = min(1.0, every)
         wait = every
         while True:
             await self.clock.sleep(wait)
+            wait = every
             flights = list(self.in_flight.values())
             if not flights:
-                wait = every
                 continue
             asked_at = self.clock.boottime()
             try:
-                found = await self.store.extend_leases([flight.claim for flight in flights])
+                ours = await self.store.extend_leases([flight.claim for flight in flights])
             except Exception as error:
                 if not is_transient(error):
                     raise
                 _log.warning("heartbeat_waits", error=type(error).__name__)
-                wait = min(1.0, every)
+                wait = soon
                 continue
-            wait = every
             for flight in flights:
-                extended = found.get(flight.claim.event_id)
-                if extended is None:
-                    flight.lease.taken_away = True
-                    flight.cancel("lost")
-                elif extended:
-                    flight.lease.extend(asked_at)
-                else:
-                    wait = min(1.0, every)
+                match ours.get(flight.claim.key):
+                    case True:
+                        flight.lease.extend(asked_at)
+                    case False:
+                        wait = soon
+                    case None:
+                        self._take_away(flight)
 
     async def _countdown(self) -> None:
         """Ends what has outlived its lease by our own clock: needs no database, so it works when there is none."""
         while True:
             await self.clock.sleep(min(0.25, self.config.lease.total_seconds() / 10))
-            for flight in list(self.in_flight.values()):
+            for flight in self.in_flight.values():
                 if flight.lease.seconds_left <= 0:
-                    flight.cancel("lease_over")
+                    flight.end("deadline" if flight.lease.deadline_passed else "lease_over")
 
     async def _janitor(self) -> None:
-        """Gives back what dead workers held, says that we live, looks for suspects, and runs the further duties."""
-        every = min(self.config.lease.total_seconds() / 3, 10.0)
+        """Gives back what dead workers held, looks for suspects, and says that we live."""
         while True:
             try:
-                reclaimed, failed = await self.store.reclaim_expired()
+                holding = [flight.claim for flight in self.in_flight.values()]
+                reclaimed, failed = await self.store.reclaim_expired(holding)
                 if reclaimed:
                     self.metrics.event("reclaimed", reclaimed)
                     self.metrics.event("failed", failed)
                     _log.warning("reclaimed", events=reclaimed, failed=failed)
                     self.wake()
-                outlook = await self.store.outlook()
-                self._suspect_due = self._suspect_due or outlook.suspect_due
-                self._backlog_age = outlook.backlog_age or 0.0
+                self._suspect_due = self._suspect_due or (await self.store.outlook()).suspect_due
                 await self.store.beat(len(self.in_flight), self.config.concurrency)
-                for duty in self.duties:
-                    await duty()
             except Exception as error:
                 if not is_transient(error):
                     raise
                 _log.warning("janitor_waits", error=type(error).__name__)
-            await self.clock.sleep(every * (0.8 + 0.4 * self.chance()))
+            await self._pause_of_the_janitor()
+
+    async def _housekeeping(self) -> None:
+        """The further duties, such as removing what is old. Apart from the janitor: they may take long, and may fail."""
+        while True:
+            for duty in self.duties:
+                try:
+                    await duty()
+                except Exception:
+                    _log.exception("housekeeping_failed")
+            await self._pause_of_the_janitor()
+
+    async def _pause_of_the_janitor(self) -> None:
+        await self.clock.sleep(min(self.config.lease.total_seconds() / 3, 10.0) * (0.8 + 0.4 * self.chance()))
 
     async def _finish(self) -> None:
         """After `stop`: what is in flight may end within the grace time, the rest is given back with its attempt."""
-        tasks = [flight.task for flight in self.in_flight.values() if flight.task is not None]
+        tasks = {flight.task for flight in self.in_flight.values()}
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=self.config.grace.total_seconds())
-        if late:
-            for flight in list(self.in_flight.values()):
-                flight.cancel("leaving")
-            # The release itself needs the database; without it the leases end by themselves.
-            await asyncio.wait(late, timeout=5.0)
-            for task in late:
-                task.cancel()
-
-    def _alive(self) -> None:
-        self._alive_at = self.clock.boottime()
-
-    def _start_watchdog(self) -> threading.Event:
-        """A thread that ends a wedged process: one whose event loop no longer passes through the claim loop."""
-        limit = max(60.0, 3 * self.config.lease.total_seconds(), self.config.idle_poll.total_seconds() * 3)
-        ended = threading.Event()
-
-        def watch() -> None:
-            while not ended.wait(1.0):
-                if not self._stopping.is_set() and self.clock.boottime() - self._alive_at > limit:
-                    _log.critical("wedged", seconds=round(limit))
-                    os._exit(_WEDGED)
-
-        threading.Thread(target=watch, name="watchdog", daemon=True).start()
-        return ended
+        if not late:
+            return
+        self._end_all("leaving")
+        _, stuck = await asyncio.wait(late, timeout=_RELEASE_SECONDS)
+        for task in stuck:
+            task.cancel()
 
 
 async def _forever(duty: Awaitable[None]) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
-from psycopg import AsyncConnection
 from psycopg import errors as pg
-from psycopg.rows import dict_row
 
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.claim import Claim, Ending, Journal, Statement
+from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Journal
+from c2s_enrich.queue.line import Line
 
 Lane = Literal["oldest", "freshest", "suspect"]
 Settled = Literal["settled", "busy", "lost"]
@@ -26,15 +26,15 @@ _START = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 # Another poller can take a lead between our look and our update; each repeat sees its row and looks elsewhere.
 _CLAIM_TRIES = 5
+_TAKEN_MEANWHILE = (pg.UniqueViolation, pg.LockNotAvailable, pg.DeadlockDetected)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What an idle poller needs to know. Seconds; `next_due` is None when nothing waits, `backlog_age` when nothing is there."""
+    """What an idle poller needs to know: seconds until the next event becomes due (None: nothing waits); is a suspect due?"""
 
     next_due: float | None
     suspect_due: bool
-    backlog_age: float | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,19 @@ class QueueStore:
         self._mark = _START
         self._breadth = 1
         self.conflicts = 0
+        self._claiming, self._settling, self._beating = self._lines = (Line(pool), Line(pool), Line(pool))
+
+    @asynccontextmanager
+    async def steady(self) -> AsyncIterator[None]:
+        """While inside, claims, settlements and heartbeats keep a connection each (three of the pool's)."""
+        for line in self._lines:
+            line.steady = True
+        try:
+            yield
+        finally:
+            for line in self._lines:
+                line.steady = False
+                await line.hang_up()
 
     def sweep(self) -> None:
         """The next claim starts from the very first due event: finds rows that were reset, or committed late, behind the mark."""
@@ -77,7 +90,7 @@ class QueueStore:
         for turn in range(_CLAIM_TRIES):
             try:
                 return await self._claim_once(slots if turn < _CLAIM_TRIES - 1 else 1, lane, window)
-            except pg.UniqueViolation:
+            except _TAKEN_MEANWHILE:
                 self.conflicts += 1
                 await asyncio.sleep(0.002 * turn)
         return []
@@ -89,7 +102,7 @@ class QueueStore:
             "lane": lane, "slots": slots, "fetch": fetch, "mark_at": mark_at, "mark_id": mark_id, "window": window,
             "worker": self.worker, "lease": self._lease, "deadline": self._deadline, "now": self.now,
         }  # fmt: skip
-        async with self._pool.connection() as connection:
+        async with self._claiming.connection() as connection:
             rows = await (await connection.execute(self._sql["claim"], params)).fetchall()
         claims = [
             Claim(
@@ -117,31 +130,27 @@ class QueueStore:
                 self._mark = (claims[-1].available_at, claims[-1].event_id)
         return claims
 
-    async def extend_leases(self, claims: Sequence[Claim]) -> dict[UUID, bool]:
+    async def extend_leases(self, claims: Sequence[Claim]) -> dict[ClaimKey, bool]:
         """One statement for all: the claims that are still ours, and whether each was extended (False: its row was busy)."""
         params = {"ids": [c.event_id for c in claims], "tokens": [c.lease_token for c in claims], "lease": self._lease, "now": self.now}
-        async with self._pool.connection() as connection:
-            return dict(await (await connection.execute(self._sql["extend_leases"], params)).fetchall())
+        async with self._beating.connection() as connection:
+            rows = await (await connection.execute(self._sql["extend_leases"], params)).fetchall()
+        return {(event_id, token): extended for event_id, token, extended in rows}
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Ends the claims, in their order, in one transaction together with the facts that go with them."""
+        """Ends the claims in one transaction together with the facts that go with them. Answers in the order of `settlements`."""
         facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
         params = self._settle_params(settlements)
-        async with self._pool.connection() as connection:
+        async with self._settling.connection() as connection:
             if facts:
                 async with connection.pipeline(), connection.transaction():
                     for fact in facts:
-                        await self._record(connection, fact)
-                    cursor = await connection.execute(self._sql["settle"], params)
-                    rows = await cursor.fetchall()
+                        await connection.execute(fact.sql, fact.params)
+                    rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
             else:
                 rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
-        found: dict[UUID, bool] = dict(rows)
-        return ["lost" if s.claim.event_id not in found else "settled" if found[s.claim.event_id] else "busy" for s in settlements]
-
-    @staticmethod
-    async def _record(connection: AsyncConnection[Any], fact: Statement) -> None:
-        await connection.execute(fact.sql, fact.params)
+        answers: dict[ClaimKey, Settled] = {(event_id, token): answer for event_id, token, answer in rows}
+        return [answers[s.claim.key] for s in settlements]
 
     def _settle_params(self, settlements: Sequence[Settlement]) -> dict[str, object]:
         return {
@@ -162,24 +171,29 @@ class QueueStore:
             "now": self.now,
         }
 
-    async def reclaim_expired(self) -> tuple[int, int]:
-        """Gives back what dead or hung workers held: (reclaimed, of which failed for good)."""
-        params = {"now": self.now, "backoff_base": self._backoff.base, "backoff_cap": self._backoff.cap}
+    async def reclaim_expired(self, holding: Sequence[Claim] = ()) -> tuple[int, int]:
+        """Gives back what dead or hung workers held: (reclaimed, of which failed for good).
+
+        What this worker is still `holding` it ends by itself, so only a passed deadline takes it away.
+        """
+        params = {
+            "holding": [c.event_id for c in holding], "now": self.now, "backoff_base": self._backoff.base, "backoff_cap": self._backoff.cap,
+        }  # fmt: skip
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(self._sql["reclaim_expired"], params)).fetchone()
-        return (row[0], row[1]) if row else (0, 0)
+            [(reclaimed, failed)] = await (await connection.execute(self._sql["reclaim_expired"], params)).fetchall()
+        return reclaimed, failed
 
     async def outlook(self) -> Outlook:
-        async with self._pool.connection() as connection:
-            async with connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(self._sql["outlook"])
-                row = await cursor.fetchone()
-        return Outlook(**row) if row else Outlook(None, False, None)
+        async with self._claiming.connection() as connection:
+            [row] = await (await connection.execute(self._sql["outlook"], {"now": self.now})).fetchall()
+        return Outlook(*row)
 
     async def beat(self, in_flight: int, concurrency: int) -> None:
+        """Tells people that this worker lives."""
         async with self._pool.connection() as connection:
             await connection.execute(self._sql["poller_beats"], {"name": self.worker, "in_flight": in_flight, "concurrency": concurrency})
 
     async def leave(self) -> None:
+        """Tells people that this worker has ended."""
         async with self._pool.connection() as connection:
             await connection.execute(self._sql["poller_leaves"], {"name": self.worker})

@@ -9,10 +9,13 @@
 | Refused                            | fail                                      |               |                  |
 | MissingCustomer, LeadNotFound      | fail                                      |               |                  |
 | DeliveryUnclear                    | fail, a person decides                    |               |                  |
+| LeaseLost                          | retry later, where it is still ours       | yes           | max_attempts     |
+| our own database is away           | postpone for seconds                      | no            | the age limit    |
 | anything else                      | our bug: retry later                      | yes           | max_attempts     |
 
 An upstream that is down must fail no event: when the attempts are spent on Unavailable or Uncertain, the event goes on
-waiting at the longest backoff until the age limit. The age limit exists so that nothing loops for ever unseen.
+waiting at the longest backoff until the age limit. The age limit exists so that nothing loops for ever unseen; for the
+same reason an attempt whose lease ended counts, whoever notices it first: this worker (LeaseLost) or the one that reclaims.
 """
 
 from __future__ import annotations
@@ -68,8 +71,18 @@ def verdict(error: BaseException, claim: Claim, policy: RetryPolicy, chance: flo
         case errors.Unreadable():
             spent = claim.attempts >= min(UNREADABLE_ATTEMPTS, claim.max_attempts)
             return _retry_or_fail(spent, claim, policy, chance, "upstream_unreadable", text)
+        case errors.LeaseLost():
+            return _retry_or_fail(claim.attempts >= claim.max_attempts, claim, policy, chance, "worker_lost", text)
         case _:
             return _retry_or_fail(claim.attempts >= claim.max_attempts, claim, policy, chance, "bug", text)
+
+
+def database_away(claim: Claim, policy: RetryPolicy, chance: float) -> Ending:
+    """How an attempt ends that our own database has interrupted."""
+    text = "the database could not be reached"
+    if claim.age > policy.age_limit:
+        return Ending.failed("bug", f"{text}; gave up at the age limit")
+    return Ending.postponed(timedelta(seconds=1 + 2 * chance), None, text)
 
 
 def _spread(wait: timedelta, chance: float) -> timedelta:

@@ -15,25 +15,28 @@ Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
 # Often enough to notice a half-open connection (a cut cable, a suspended Neon compute) within a minute.
 _CHECK_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
+_RETRY_AT_FIRST, _RETRY_AT_MOST = 0.5, 30.0
 
 
 async def listen(connect: Connect, wake: Callable[[], None], reconnected: Callable[[], None]) -> None:
     """Calls `wake` for each notification and after each (re)connection, since hints sent meanwhile are gone. Never returns."""
-    wait = 0.5
+    wait, first = _RETRY_AT_FIRST, True
     while True:
         try:
             async with await connect() as connection:
                 await connection.execute("listen webhook_events")
-                wait = 0.5
+                if not first:
+                    reconnected()
+                wait, first = _RETRY_AT_FIRST, False
                 wake()
                 while True:
-                    async for _ in connection.notifies(timeout=_CHECK_SECONDS, stop_after=1):
+                    async for _ in connection.notifies(timeout=_CHECK_SECONDS):
                         wake()
                     # A query on this very connection, in time: the only proof that it still hears.
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(_ANSWER_SECONDS):
                         await connection.execute("select 1")
         except (psycopg.Error, OSError, TimeoutError) as error:
             _log.warning("listener_reconnects", error=type(error).__name__, wait_seconds=wait)
-            reconnected()
             await asyncio.sleep(wait)
-            wait = min(wait * 2, 30.0)
+            wait = min(wait * 2, _RETRY_AT_MOST)

@@ -1,0 +1,51 @@
+"""Ends a wedged process: one whose claim loop no longer comes round. Its supervisor starts it again, and its leases end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+_log = structlog.get_logger("c2s_enrich.queue")
+
+# Exit status of a process that the watchdog ended (EX_SOFTWARE).
+WEDGED = 70
+
+_TICK = 1.0
+
+
+class Watchdog:
+    """A thread, because a blocked event loop can run no task. `alive()` must be called at least every `seconds`.
+
+    It counts its own ticks instead of asking a clock: a process that was stopped or a machine that slept has not ticked
+    either, and is given the whole time again.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._limit = seconds
+        self._signs_of_life = 0
+        self._over = threading.Event()
+
+    def alive(self) -> None:
+        self._signs_of_life += 1
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watches while inside; ends the process with status 70 when nothing calls `alive`."""
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._over.set()
+
+    def _watch(self) -> None:
+        seen, silent = self._signs_of_life, 0.0
+        while not self._over.wait(_TICK):
+            silent = silent + _TICK if self._signs_of_life == seen else 0.0
+            seen = self._signs_of_life
+            if silent >= self._limit:
+                _log.critical("wedged", seconds=round(silent))
+                os._exit(WEDGED)

@@ -1,0 +1,208 @@
+"""The queue alone: events are bare rows, handlers are three lines, time is whatever a test says it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg import AsyncConnection
+from tests.conftest import Database
+
+from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.database import Pool
+from c2s_enrich.queue.backoff import Backoff
+from c2s_enrich.queue.claim import Claim, Done, Ending, Handler, Journal, Lease
+from c2s_enrich.queue.poller import Poller, PollerConfig
+from c2s_enrich.queue.store import QueueStore, Settled, Settlement
+from c2s_enrich.queue.verdict import RetryPolicy
+
+# After every real clock's time, so that whatever a trigger or a default dates with now() is due.
+NOON = datetime(2040, 3, 2, 12, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+DEADLINE = timedelta(seconds=300)
+BACKOFF = Backoff(timedelta(seconds=5), timedelta(seconds=900))
+
+COMPLETED = Ending.completed(Done("enriched", fingerprint="a-fingerprint"))
+RETRIED = Ending.retried(timedelta(seconds=40), "upstream_unavailable", "diretrix: HTTP 500")
+POSTPONED = Ending.postponed(timedelta(seconds=60), "upstream_unavailable", "work_api: paused", "work_api")
+FAILED = Ending.failed("lead_not_found", "Lead not found")
+RELEASED = Ending.released()
+EVERY_ENDING = {ending.result: ending for ending in (COMPLETED, RETRIED, POSTPONED, FAILED, RELEASED)}
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def ended(claim: Claim, ending: Ending = COMPLETED) -> Settlement:
+    return Settlement(claim, ending, Journal(SystemClock()))
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The table and its workers, in the verbs of the domain."""
+
+    db: Database
+    pool: Pool
+
+    def worker(self, name: str = "ana", *, now: datetime | None = NOON) -> QueueStore:
+        """A worker's store whose statements believe that it is `now` (None: the database's own time)."""
+        return QueueStore(self.pool, worker=name, lease=LEASE, deadline=DEADLINE, backoff=BACKOFF, now=now)
+
+    async def accept(self, lead: str = "lead", *, due: datetime = NOON, suspect: bool = False, **columns: Any) -> UUID:
+        """One received event, due at `due`."""
+        columns = {"lead_id": lead, "available_at": due, "received_at": due, "suspect": suspect} | columns
+        names, values = ", ".join(columns), ", ".join(f"%({name})s" for name in columns)
+        query = f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values}, clock_timestamp(), '{{}}') returning id"  # noqa: S608
+        event_id: UUID = await self.db.value(query, columns)
+        return event_id
+
+    async def accept_many(self, count: int, *, leads: int | None = None, due: datetime = NOON) -> None:
+        """Events a microsecond apart, dealt out to as many leads (default: each its own)."""
+        await self.db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at)"
+            " select 'lead-' || g %% %s, now() + g * interval '1 us', '{}', %s, %s + g * interval '1 us' from generate_series(1, %s) g",
+            (leads or count, due, due, count),
+        )
+
+    async def claim(self, worker: QueueStore) -> Claim:
+        """The one event that is due."""
+        [claim] = await worker.claim(1)
+        return claim
+
+    async def row(self, event_id: UUID) -> Any:
+        [row] = await self.db.fetch("select * from webhook_events where id = %s", (event_id,))
+        return row
+
+    async def history(self, event_id: UUID) -> list[Any]:
+        return await self.db.fetch("select * from event_attempts where event_id = %s order by lease_token", (event_id,))
+
+    async def statuses(self) -> Counter[str]:
+        return Counter(
+            {row.status: row.n for row in await self.db.fetch("select status, count(*) as n from webhook_events group by status")}
+        )
+
+    async def reset(self, event_id: UUID) -> None:
+        """What an operator types."""
+        await self.db.execute("UPDATE webhook_events SET status = 'received' WHERE id = %s", (event_id,))
+
+    @asynccontextmanager
+    async def someone_holds(self, event_id: UUID) -> AsyncIterator[AsyncConnection[Any]]:
+        """Another session has the row locked while inside."""
+        async with await AsyncConnection.connect(self.db.url) as connection:
+            await connection.execute("select 1 from webhook_events where id = %s for update", (event_id,))
+            yield connection
+
+
+async def settle(worker: QueueStore, claim: Claim, ending: Ending = COMPLETED) -> Settled:
+    [answer] = await worker.settle([ended(claim, ending)])
+    return answer
+
+
+@pytest.fixture
+def queue(db: Database, pool: Pool) -> Queue:
+    return Queue(db, pool)
+
+
+@dataclass
+class Recorded:
+    """Stands in for the metrics: the transitions by their number, and what happened to the listener."""
+
+    transitions: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0
+    conflicts: int = 0
+
+    def event(self, transition: str, count: int = 1) -> None:
+        self.transitions[transition] += count
+
+    def listener_reconnected(self) -> None:
+        self.reconnects += 1
+
+    def claim_conflicts(self, count: int) -> None:
+        self.conflicts += count
+
+
+async def complete_at_once(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
+    return Done("enriched")
+
+
+@dataclass
+class Stage:
+    """A handler that stops inside until it is told to go on. `entered` counts who has come in, in order."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    entered: list[Claim] = field(default_factory=list)
+    cancelled: list[Claim] = field(default_factory=list)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, claim: Claim, _lease: Lease, _journal: Journal) -> Done:
+        self.entered.append(claim)
+        self._moved.set()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(claim)
+            raise
+        return Done("enriched")
+
+    async def has(self, count: int) -> None:
+        """Waits until so many events have come in."""
+        while len(self.entered) < count:
+            self._moved.clear()
+            await self._moved.wait()
+
+
+SHORT = timedelta(seconds=1.5)
+
+
+def make_poller(
+    store: QueueStore,
+    handler: Handler,
+    *,
+    metrics: Recorded | None = None,
+    clock: Clock | None = None,
+    listen: Callable[[Callable[[], None], Callable[[], None]], Awaitable[None]] | None = None,
+    boundary: Callable[[str], Awaitable[None]] | None = None,
+    policy: RetryPolicy | None = None,
+    **config: Any,
+) -> Poller:
+    numbers = {
+        "concurrency": 4, "lease": LEASE, "deadline": DEADLINE, "grace": timedelta(seconds=5), "idle_poll": timedelta(seconds=5),
+    }  # fmt: skip
+    return Poller(
+        store=store,
+        handler=handler,
+        config=PollerConfig(**numbers | config),
+        policy=policy or RetryPolicy(BACKOFF, timedelta(hours=72)),
+        clock=clock or SystemClock(),
+        metrics=metrics or Recorded(),
+        listen=listen,
+        boundary=boundary,
+    )
+
+
+@asynccontextmanager
+async def running(poller: Poller) -> AsyncIterator[asyncio.Task[None]]:
+    """The poller at work; it is stopped politely at the end, and whatever it died of comes out here."""
+    task = asyncio.create_task(poller.run())
+    try:
+        yield task
+    finally:
+        poller.stop()
+        async with asyncio.timeout(20):
+            await task
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:
+    """Waits for something that only the database can tell."""
+    async with asyncio.timeout(within):
+        while not await condition():
+            await asyncio.sleep(0.01)
