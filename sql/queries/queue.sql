@@ -17,6 +17,9 @@
 --             arrives now does not wait behind an hour of outage.
 --   suspect   one event whose poller died with it. Only for a poller that has nothing else in flight.
 -- `fetch` rows are looked at for `slots` wanted, so that a lead with many events at the head does not hide the others.
+-- Two forms are there for the planner, whose statistics may say that the table is empty: OFFSET 0 keeps NOT EXISTS a look-up
+-- for each candidate (as an anti-join it reads the index of processing rows whole), and LIMIT takes a sub-select, of which the
+-- planner only knows that a tenth will do. So it walks the index in its order; else it sorted the whole backlog for each claim.
 -- A unique violation means that another poller took one of the leads in the same instant: claim again. Two claims update in
 -- the order of the leads and so cannot block each other; and `patience` gives up before Postgres looks for a deadlock
 -- (after 1 s), of which an operator's UPDATE could be the victim.
@@ -26,9 +29,9 @@ with oldest as materialized (
    where %(lane)s::text = 'oldest' and e.status = 'received' and not e.suspect
      and e.available_at <= coalesce(%(now)s::timestamptz, now())
      and (e.available_at, e.id) > (%(mark_at)s::timestamptz, %(mark_id)s::uuid)
-     and (select p.id from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' limit 1) is null
+     and not exists (select 1 from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' offset 0)
    order by e.available_at, e.id
-   limit %(fetch)s::integer
+   limit (select %(fetch)s::integer)
      for update of e skip locked
 ), freshest as materialized (
   select e.id, e.lead_id, e.updated_at, e.available_at
@@ -36,18 +39,18 @@ with oldest as materialized (
    where %(lane)s::text = 'freshest' and e.status = 'received' and not e.suspect
      and e.available_at <= coalesce(%(now)s::timestamptz, now())
      and e.available_at > coalesce(%(now)s::timestamptz, now()) - %(window)s::interval
-     and (select p.id from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' limit 1) is null
+     and not exists (select 1 from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' offset 0)
    order by e.available_at desc, e.id desc
-   limit %(fetch)s::integer
+   limit (select %(fetch)s::integer)
      for update of e skip locked
 ), suspect as materialized (
   select e.id, e.lead_id, e.updated_at, e.available_at
     from webhook_events e
    where %(lane)s::text = 'suspect' and e.status = 'received' and e.suspect
      and e.available_at <= coalesce(%(now)s::timestamptz, now())
-     and (select p.id from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' limit 1) is null
+     and not exists (select 1 from webhook_events p where p.lead_id = e.lead_id and p.status = 'processing' offset 0)
    order by e.available_at, e.id
-   limit 1
+   limit (select 1)
      for update of e skip locked
 ), due as materialized (
   select * from oldest union all select * from freshest union all select * from suspect

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -107,6 +107,14 @@ async def settle(worker: QueueStore, claim: Claim, ending: Ending = COMPLETED) -
     return answer
 
 
+async def settle_until_answered(worker: QueueStore, settlements: Sequence[Settlement]) -> None:
+    """As the settler does it: a row may be busy for a moment, even with another worker's claim that looks at it in vain."""
+    pending = list(settlements)
+    while pending:
+        answers = await worker.settle(pending)
+        pending = [settlement for settlement, answer in zip(pending, answers, strict=True) if answer == "busy"]
+
+
 @pytest.fixture
 def queue(db: Database, pool: Pool) -> Queue:
     return Queue(db, pool)
@@ -204,5 +212,14 @@ async def running(poller: Poller) -> AsyncIterator[asyncio.Task[None]]:
 async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:
     """Waits for something that only the database can tell."""
     async with asyncio.timeout(within):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 only the database can tell
             await asyncio.sleep(0.01)
+
+
+async def someone_waits_for_a_lock(db: Database) -> None:
+    """Until a session stands in line for a lock."""
+
+    async def waits() -> bool:
+        return bool(await db.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"))
+
+    await until(waits)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 from tests.conftest import Database
-from tests.queue.conftest import DEADLINE, LEASE, NOON, RETRIED, Queue, at, settle
+from tests.queue.conftest import DEADLINE, LEASE, NOON, RETRIED, Queue, at, ended, settle, settle_until_answered, someone_waits_for_a_lock
 
 from c2s_enrich.queue.store import Lane
 
@@ -134,7 +134,7 @@ class TestOneEventPerLead:
                     assert in_flight[claim.lead_id] == 1, "two events of one lead in flight"
                     await asyncio.sleep(0)
                     in_flight[claim.lead_id] -= 1
-                    assert await settle(worker, claim) == "settled"
+                    await settle_until_answered(worker, [ended(claim)])
                     done[str(claim.event_id)] += 1
 
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
@@ -156,7 +156,7 @@ class TestOneEventPerLead:
                 (at(30), at(300), rival),
             )
             claiming = asyncio.create_task(worker.claim(2))
-            await _waits_for_a_lock(db)
+            await someone_waits_for_a_lock(db)
             await connection.commit()
 
             claims = await claiming
@@ -178,7 +178,7 @@ class TestOneEventPerLead:
             )
             worker = queue.worker(now=at(2))
             claiming = asyncio.create_task(worker.claim(2))
-            await _waits_for_a_lock(db)
+            await someone_waits_for_a_lock(db)
 
             async with asyncio.timeout(5):
                 claims = await claiming
@@ -291,7 +291,9 @@ class TestOutlook:
         await queue.accept("lead-1")
         await queue.claim(worker)
         await queue.accept("lead-1")
-        await settle(worker, (await _claimed_of(queue, "lead-2")), RETRIED)
+        await queue.accept("lead-2")
+        worker.sweep()
+        await settle(worker, await queue.claim(worker), RETRIED)
 
         assert (await worker.outlook()).next_due == pytest.approx(40)
 
@@ -300,15 +302,3 @@ class TestOutlook:
 
         assert not (await queue.worker(now=NOON).outlook()).suspect_due
         assert (await queue.worker(now=at(1)).outlook()).suspect_due
-
-
-async def _claimed_of(queue: Queue, lead: str):  # type: ignore[no-untyped-def]
-    await queue.accept(lead)
-    [claim] = await queue.worker().claim(1)
-    return claim
-
-
-async def _waits_for_a_lock(db: Database) -> None:
-    async with asyncio.timeout(5):
-        while not await db.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"):
-            await asyncio.sleep(0.005)

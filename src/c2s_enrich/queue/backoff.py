@@ -15,8 +15,9 @@ class Backoff:
 
     def ceiling(self, attempts: int) -> timedelta:
         """The longest wait after this many attempts (1 = the first has just failed)."""
-        # 2**30 bases is far beyond any cap; the bound keeps the product inside timedelta's range.
-        return min(self.cap, self.base * 2 ** min(max(attempts - 1, 0), 30)) if self.base < self.cap else self.cap
+        factor = 2 ** min(max(attempts - 1, 0), 64)
+        # Compared as a ratio, because the product may be beyond timedelta's range.
+        return self.base * factor if factor < self.cap / self.base else self.cap
 
     def wait(self, attempts: int, chance: float) -> timedelta:
         """The wait itself; `chance` is uniform in [0, 1). Never under a tenth of the ceiling: a zero wait is a hot loop."""
