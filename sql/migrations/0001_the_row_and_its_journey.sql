@@ -181,7 +181,7 @@ create table lead_messages (
   looks          integer     not null default 0,
   sending_at     timestamptz,
   sent_at        timestamptz,
-  proof          text        check (proof in ('answer', 'read_back', 'webhook')),
+  proof          text        check (proof in ('answer', 'read_back', 'webhook', 'person')),
   c2s_message_id text,
   contacts       text[]      not null default '{}',
   created_at     timestamptz not null default now(),

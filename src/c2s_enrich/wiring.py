@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -11,14 +12,30 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
 from c2s_enrich.clock import Clock, SystemClock
-from c2s_enrich.database import Pool, connect_direct, open_pool
+from c2s_enrich.database import Pool, connect_direct, is_transient, make_pool, open_pool
 from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender, WhenUnclear
 from c2s_enrich.enrichment.store import EnrichmentStore
+from c2s_enrich.intake.door import Door, answer_http_error
+from c2s_enrich.intake.openapi import OpenApi
+from c2s_enrich.intake.payload import Limits as DeliveryLimits
+from c2s_enrich.intake.refusals import Refusals
+from c2s_enrich.intake.routes import intake_routes
+from c2s_enrich.intake.store import Writer
+from c2s_enrich.intake.tally import Tally
+from c2s_enrich.migrations import all_migrations
+from c2s_enrich.ops.health import Signals, health_routes
+from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.poller import Poller, PollerConfig
 from c2s_enrich.queue.store import QueueStore
@@ -31,6 +48,8 @@ from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import Transport
 from c2s_enrich.upstreams.limits import Limits
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
+
+_log = structlog.get_logger("c2s_enrich.wiring")
 
 Boundary = Callable[[str], Awaitable[None]]
 
@@ -113,7 +132,7 @@ async def build_poller(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings, name="poller"))
         upstreams = await stack.enter_async_context(open_upstreams(settings, pool, metrics, clock, transports))
-        await upstreams.limits.configure()
+        await _configure(upstreams.limits, clock)
         yield Poller(
             store=QueueStore(pool, worker=_worker_name(), lease=settings.lease, deadline=settings.attempt_deadline, backoff=backoff),
             handler=build_pipeline(settings, pool, upstreams, metrics, clock),
@@ -130,6 +149,43 @@ async def build_poller(
             listen=partial(listen, partial(connect_direct, settings, name="listener")),
             boundary=boundary,
         )
+
+
+async def _configure(limits: Limits, clock: Clock) -> None:
+    """Writes the rate limits before the first call is made, waiting for the database where it has to."""
+    while True:
+        try:
+            return await limits.configure()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("poller_waits_for_database", error=type(error).__name__)
+            await clock.sleep(1.0)
+
+
+def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = None) -> Starlette:
+    """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what was accepted is written first."""
+    clock = clock or SystemClock()
+    tally, refusals = Tally(), Refusals(clock)
+    metrics.registry.register(tally)
+    pool = make_pool(settings, name="web")
+    writer = Writer(pool, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with pool, writer:
+            yield
+
+    return Starlette(
+        routes=[
+            *intake_routes(settings, writer, tally, refusals, random.SystemRandom()),
+            *health_routes(OpsStore(pool), clock, Signals(refusals.sentence, tally.summary), all_migrations()[-1].version),
+            Route("/openapi.json", OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit))),
+        ],
+        middleware=[Middleware(Door, secrets=(settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal()))],
+        exception_handlers={HTTPException: answer_http_error},
+        lifespan=lifespan,
+    )
 
 
 def _worker_name() -> str:
