@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from c2s_enrich.people.cpf import Cpf
 
@@ -12,4 +12,4 @@ class Candidate:
     """`name` is the source's spelling, possibly empty."""
 
     cpf: Cpf
-    name: str
+    name: str = field(repr=False)

@@ -140,7 +140,7 @@ def read_email(text: str) -> Email | Skipped:
     """One address: trimmed, lower case, its syntax checked (no DNS). For several in one text: `read_contacts`."""
     address = re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", text)).strip(" \t\r\n<>\"'.,;:()[]").lower()
     try:
-        address = validate_email(address, check_deliverability=False).normalized.lower()
+        address = validate_email(address, check_deliverability=False, strict=True).normalized.lower()
     except EmailNotValidError:
         return Skipped("email", "malformed")
     local, _, domain = address.rpartition("@")

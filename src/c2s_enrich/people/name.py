@@ -30,7 +30,7 @@ def compare_names(one: str | None, other: str | None) -> NameAgreement:
         return NameAgreement.UNSAID
     short, long = sorted((first, second), key=lambda words: (len(words), words))
     same_suffix = _suffixes(one) == _suffixes(other)
-    if len(short) == 1 and len(short[0]) >= 8 and short[0] in ("".join(long), long[0] + long[-1]):
+    if len(short) == 1 and len(short[0]) >= 6 and short[0] in ("".join(long), long[0] + long[-1]):
         # "mariasilva", as people type into a form.
         return NameAgreement.SAME if len(long) > 1 and same_suffix else NameAgreement.COMPATIBLE
     whole, hinted = _matched(short, long)

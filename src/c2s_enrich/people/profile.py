@@ -1,7 +1,8 @@
 """What the Work API knows of a person: the sections that the product uses, and no others.
 
 The record also holds health data, neighbours and relatives. Those have no field here, so they cannot reach the database.
-Every field may be missing; texts are trimmed and never "SEM INFORMAÇÃO". Serialised with msgspec into `people.profile`.
+Every field may be missing; texts are trimmed and never "SEM INFORMAÇÃO". Lists hold each thing once, best first.
+Serialised with msgspec into `people.profile`.
 """
 
 from __future__ import annotations

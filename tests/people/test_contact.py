@@ -1,0 +1,299 @@
+"""Phones and e-mails: one form for each, and a reason for each that nobody is asked about."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c2s_enrich.people.contact import (
+    MOST_OF_A_KIND,
+    Contacts,
+    Email,
+    Phone,
+    Skipped,
+    fingerprint,
+    format_national,
+    read_contacts,
+    read_email,
+    read_phone,
+)
+from c2s_enrich.people.lead import LeadFacts
+
+
+def contacts(phone: str | None = None, email: str | None = None) -> Contacts:
+    return read_contacts(LeadFacts("a-lead", phone=phone, email=email))
+
+
+def nationals(text: str) -> list[str | None]:
+    return [phone.national for phone in contacts(text).phones]
+
+
+def reasons(phone: str | None = None, email: str | None = None) -> list[str]:
+    return [skipped.reason for skipped in contacts(phone, email).skipped]
+
+
+class TestABrazilianPhone:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "11987650001",
+            "5511987650001",
+            "+5511987650001",
+            "+55 (11) 98765-0001",
+            "(11) 98765-0001",
+            "011 98765-0001",
+            "0xx11 98765-0001",
+            "0 15 11 98765-0001",
+            "0055 11 98765-0001",
+            "+55 011 98765-0001",
+            "55 011 98765 0001",
+            "tel: 11 9.8765.0001 (Ana)",
+            "１１９８７６５０００１",
+        ],
+    )
+    def test_has_one_form_however_it_is_written(self, written: str) -> None:
+        assert read_phone(written) == Phone("+5511987650001", "11987650001")
+
+    @pytest.mark.parametrize("written", ["1187650001", "551187650001", "+55 11 8765-0001"])
+    def test_gets_the_ninth_digit_that_it_had_before_2016_not(self, written: str) -> None:
+        # Without it one person's phone was two contacts.
+        assert read_phone(written) == Phone("+5511987650001", "11987650001")
+
+    def test_keeps_eight_digits_that_begin_with_seven_because_radio_numbers_never_got_a_ninth(self) -> None:
+        assert read_phone("11 7765-0001") == Phone("+551177650001", "1177650001")
+
+    @pytest.mark.parametrize("written", ["1133650001", "551133650001", "+55 11 3365-0001", "11 3365-0001 ramal 204"])
+    def test_may_be_a_landline(self, written: str) -> None:
+        assert read_phone(written) == Phone("+551133650001", "1133650001")
+
+    @pytest.mark.parametrize(
+        "written", ["55987650004", "5555987650004", "+5555987650004", "+55 55 98765-0004", "(55) 98765-0004", "055 98765-0004"]
+    )
+    def test_of_santa_maria_keeps_its_ddd_55(self, written: str) -> None:
+        # Both earlier programs cut this 55 off, and one put 11 in its place: another person's phone.
+        assert read_phone(written) == Phone("+5555987650004", "55987650004")
+
+    @pytest.mark.parametrize("written", ["5532230004", "555532230004", "+55 55 3223-0004"])
+    def test_of_santa_maria_keeps_its_ddd_as_a_landline_too(self, written: str) -> None:
+        assert read_phone(written) == Phone("+555532230004", "5532230004")
+
+    def test_is_given_to_sources_without_country_and_plus(self) -> None:
+        # With "+55…" in the address every lookup failed, and looked like an unknown person.
+        phone = read_phone("+5511987650001")
+
+        assert isinstance(phone, Phone)
+        assert phone.national is not None
+        assert phone.national.isdigit()
+        assert not phone.national.startswith("55")
+
+    @pytest.mark.parametrize("written", ["98765-0001", "3365-0001", "+55 98765-0001", "+55 3365-0001"])
+    def test_without_its_ddd_is_not_guessed_at(self, written: str) -> None:
+        assert read_phone(written) == Skipped("phone", "no_ddd")
+
+    @pytest.mark.parametrize(
+        "ddd", ["10", "20", "23", "26", "29", "30", "36", "39", "50", "52", "56", "60", "70", "72", "76", "78", "80", "90"]
+    )
+    def test_of_an_area_that_does_not_exist_is_refused(self, ddd: str) -> None:
+        assert read_phone(ddd + "987650001") == Skipped("phone", "bad_ddd")
+
+    @pytest.mark.parametrize("written", ["123", "119876500011234567", "11 187650001", "não tem", "+55", "+", "11 0987-6500"])
+    def test_that_cannot_be_one_is_malformed(self, written: str) -> None:
+        assert read_phone(written) == Skipped("phone", "malformed")
+
+    def test_of_a_service_is_nobodys(self) -> None:
+        assert read_phone("0800 123 4567") == Skipped("phone", "service")
+
+
+class TestAFakePhone:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "11999999999",
+            "(11) 99999-9999",
+            "+5511999999999",
+            "00000000000",
+            "11111111111",
+            "1122222222",
+            "12345678901",
+            "1234567890",
+            "123456789",
+            "9876543210",
+        ],
+    )
+    def test_is_not_looked_up(self, written: str) -> None:
+        assert read_phone(written) == Skipped("phone", "fake")
+
+    @pytest.mark.parametrize(
+        ("written", "whose"),
+        [
+            ("99999991234", "a mobile of Maranhão, DDD 99"),
+            ("99 99912-3499", "another one"),
+            ("12 3456-1234", "a landline in São José dos Campos"),
+            ("11 98888-8877", "a number that is easy to remember"),
+        ],
+    )
+    def test_is_not_seen_in_how_a_real_number_begins(self, written: str, whose: str) -> None:
+        assert isinstance(read_phone(written), Phone), whose
+
+
+class TestAForeignPhone:
+    @pytest.mark.parametrize("written", ["+351 912 345 678", "00351912345678", "351912345678"])
+    def test_is_kept_but_not_looked_up(self, written: str) -> None:
+        read = contacts(written)
+
+        assert read.phones == (Phone("+351912345678", None),)
+        assert read.national_phones == ()
+        assert read.skipped == (Skipped("phone", "foreign"),)
+
+    def test_is_never_taken_for_a_brazilian_number_that_it_looks_like(self) -> None:
+        assert nationals("+1 202 555 0123") == [None]
+
+
+class TestSeveralPhonesInOneField:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "(11) 98765-0001 / (11) 3365-0001",
+            "11987650001, 1133650001",
+            "11987650001;1133650001",
+            "11987650001 1133650001",
+            "(11) 98765-0001 (11) 3365-0001",
+            "11 98765-0001 ou 11 3365-0001",
+            "11 98765-0001 e 11 3365-0001",
+            "+5511987650001\n+551133650001",
+        ],
+    )
+    def test_are_all_read(self, written: str) -> None:
+        assert nationals(written) == ["11987650001", "1133650001"]
+
+    def test_are_read_once_each(self) -> None:
+        assert nationals("5511987650001 / +55 (11) 98765-0001") == ["11987650001"]
+
+    def test_may_share_nothing_so_the_second_without_ddd_is_skipped(self) -> None:
+        read = contacts("11 98765-0001 / 3365-0001")
+
+        assert [phone.national for phone in read.phones] == ["11987650001"]
+        assert read.skipped == (Skipped("phone", "no_ddd"),)
+
+    def test_are_not_seen_in_a_ddd_before_a_slash(self) -> None:
+        assert nationals("11/98765-0001") == ["11987650001"]
+
+    def test_come_mobiles_first_and_foreign_last(self) -> None:
+        assert nationals("+351912345678 / 1133650001 / 11987650001") == ["11987650001", "1133650001", None]
+
+    def test_are_looked_up_only_so_many(self) -> None:
+        read = contacts(" / ".join(f"1198765{n:04}" for n in range(1, 9)))
+
+        assert len(read.phones) == MOST_OF_A_KIND
+        assert read.skipped == (Skipped("phone", "too_many"),)
+
+
+class TestAnEmail:
+    @pytest.mark.parametrize(
+        ("written", "address"),
+        [
+            (" Ana.Lima@Example.COM ", "ana.lima@example.com"),
+            ("ana+imovel@example.com", "ana+imovel@example.com"),
+            ("a/b@example.com", "a/b@example.com"),
+            ("ana%b@example.com", "ana%b@example.com"),
+            ("ana#b@example.com", "ana#b@example.com"),
+            ("joão@example.com", "joão@example.com"),
+            ("mailto:ana@example.com", "ana@example.com"),
+            ("<ana@example.com>;", "ana@example.com"),
+            ("ana @ example.com", "ana@example.com"),
+        ],
+    )
+    def test_is_trimmed_and_lower_case(self, written: str, address: str) -> None:
+        assert contacts(email=written).emails == (Email(address),)
+
+    @pytest.mark.parametrize(
+        "written", ["ana@", "@example.com", "ana.example.com", "ana@example", "ana..b@example.com", "não tem", "ab" * 40 + "@example.com"]
+    )
+    def test_that_cannot_be_one_is_malformed(self, written: str) -> None:
+        assert reasons(email=written) == ["malformed"]
+
+    @pytest.mark.parametrize(
+        "written",
+        ["teste@example.com", "teste123@example.com", "111111@example.com", "123456@example.com", "aaaa@example.com", "naotem@example.com",
+         "sememail@example.com", "ana@teste.com", "asdfgh@example.com"],
+    )  # fmt: skip
+    def test_that_is_made_up_is_not_looked_up(self, written: str) -> None:
+        assert reasons(email=written) == ["fake"]
+
+    @pytest.mark.parametrize(
+        "written",
+        ["ana@111111.com.br", "ana@123456789.com", "maria111111@example.com", "joao123456789@example.com", "testemunha@example.com"],
+    )
+    def test_of_a_real_person_may_hold_such_digits(self, written: str) -> None:
+        # Searching the whole address for 111111 lost people whose domain has it.
+        assert contacts(email=written).emails == (Email(written),)
+
+    def test_of_a_mailbox_that_anyone_opens_is_not_looked_up(self) -> None:
+        assert reasons(email="ana@mailinator.com") == ["throwaway"]
+
+    def test_may_share_its_field_with_others(self) -> None:
+        assert contacts(email="ana@example.com / bia@example.com; cris@example.com").emails == (
+            Email("ana@example.com"), Email("bia@example.com"), Email("cris@example.com"),
+        )  # fmt: skip
+
+
+class TestTheFingerprint:
+    def test_stays_when_only_the_format_changes(self) -> None:
+        one = contacts("+55 (11) 98765-0001", "Ana@Example.com")
+
+        assert fingerprint(one) == fingerprint(contacts("5511987650001", " ana@example.com"))
+        assert fingerprint(one) == fingerprint(contacts("1187650001", "ana@example.com"))
+
+    def test_stays_when_only_the_order_changes(self) -> None:
+        assert fingerprint(contacts("1133650001 / 1133650002")) == fingerprint(contacts("1133650002 / 1133650001"))
+
+    def test_changes_with_the_phone_and_with_the_email(self) -> None:
+        one, other, ana, bia = "11987650001", "11987650002", "ana@example.com", "bia@example.com"
+
+        assert len({fingerprint(contacts(*pair)) for pair in [(one, ana), (other, ana), (one, bia), (one, None), (None, ana)]}) == 5
+
+    def test_shows_no_contact(self) -> None:
+        assert len(fingerprint(contacts("11987650001"))) == 64
+        assert "11987650001" not in fingerprint(contacts("11987650001"))
+
+
+class TestPrivacy:
+    def test_neither_a_skip_nor_a_repr_shows_the_contact(self) -> None:
+        read = contacts("11999999999 / 11987650001", "teste@example.com; ana.lima@example.com")
+
+        shown = repr(read)
+
+        assert "987650001" not in shown
+        assert "ana.lima" not in shown
+        assert {(skipped.kind, skipped.reason) for skipped in read.skipped} == {("phone", "fake"), ("email", "fake")}
+
+
+class TestNormalising:
+    @given(st.text("0123456789 +-()/,;eou\n", max_size=60))
+    def test_a_phone_that_was_read_is_read_the_same_again(self, text: str) -> None:
+        for phone in contacts(text).phones:
+            assert read_phone(phone.e164) == phone
+            if phone.national is not None:
+                assert read_phone(phone.national) == phone
+                assert read_phone(format_national(phone.national)) == phone
+
+    @given(st.emails())
+    def test_an_email_that_was_read_is_read_the_same_again(self, text: str) -> None:
+        email = read_email(text)
+
+        if isinstance(email, Email):
+            assert read_email(email.address) == email
+
+    @given(st.text(max_size=300), st.text(max_size=300))
+    def test_no_text_makes_it_raise(self, phone: str, email: str) -> None:
+        read = contacts(phone, email)
+
+        assert len(read.phones) <= MOST_OF_A_KIND
+        assert len(read.emails) <= MOST_OF_A_KIND
+
+    @given(st.integers(10_000_000, 99_999_999))
+    def test_with_or_without_55_a_mobile_of_ddd_55_is_one_number(self, subscriber: int) -> None:
+        number = f"559{subscriber}"
+
+        assert read_phone(number) == read_phone("55" + number) == read_phone("+55" + number)
