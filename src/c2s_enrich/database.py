@@ -49,7 +49,13 @@ async def open_pool(settings: Settings, *, name: str) -> AsyncIterator[Pool]:
 
     Opening does not wait for the database: a process that starts while Postgres is away comes up and finds it later.
     """
-    pool: Pool = AsyncConnectionPool(
+    async with make_pool(settings, name=name) as pool:
+        yield pool
+
+
+def make_pool(settings: Settings, *, name: str) -> Pool:
+    """The same, not yet open: for what is built before there is an event loop. The owner opens it with `async with`."""
+    return AsyncConnectionPool(
         settings.database_url.reveal(),
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
@@ -62,8 +68,6 @@ async def open_pool(settings: Settings, *, name: str) -> AsyncIterator[Pool]:
         name=name,
         open=False,
     )
-    async with pool:
-        yield pool
 
 
 async def connect_direct(settings: Settings, *, name: str) -> AsyncConnection[tuple[Any, ...]]:
@@ -89,6 +93,8 @@ def _parameters(name: str) -> dict[str, Any]:
         "keepalives_idle": 20,
         "keepalives_interval": 10,
         "keepalives_count": 3,
+        # Keepalives stay away while an answer is awaited; this ends a connection whose bytes nobody acknowledges.
+        "tcp_user_timeout": 30_000,
     }
 
 

@@ -215,6 +215,7 @@ class Settings:
 
     body_limit: int = _option("BODY_LIMIT", str(1024 * 1024), "bytes of one delivery", _positive)
     batch_limit: int = _option("BATCH_LIMIT", "1000", "events of one delivery", _positive)
+    request_limit: int = _option("REQUEST_LIMIT", "1000", "deliveries answered at the same time before 503", _positive)
     receive_timeout: timedelta = _option("RECEIVE_TIMEOUT", "10", "seconds a body may take to arrive", _seconds)
     store_timeout: timedelta = _option("STORE_TIMEOUT", "5", "seconds a delivery may wait for its COMMIT before 503", _seconds)
     insecure: bool = _option("INSECURE", "false", "accept webhooks without a secret; loopback only", _flag)
@@ -256,6 +257,8 @@ class Settings:
                     found.append(f"{name} is not set")
             if "diretrix" in self.cpf_sources and not (self.diretrix_user and self.diretrix_pass):
                 found.append("DIRETRIX_USER and DIRETRIX_PASS are not set")
+            if self.database_pool_size < 5:
+                found.append("DATABASE_POOL_SIZE must be at least 5 for a poller: the queue keeps three connections to itself")
         if self.lease * 2 / 3 <= self.c2s_timeout:
             # Right before a heartbeat two thirds of the lease are left.
             found.append("LEASE_SECONDS must be more than one and a half times C2S_TIMEOUT: a lease must outlast the send of a message")

@@ -1,0 +1,1 @@
+"""For operators: is it well, what waits, do it again."""
