@@ -8,7 +8,7 @@ Refuses to read anything of the record that the product does not use: health, ne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -314,30 +314,36 @@ def _postcode(row: Mapping[str, object]) -> str | None:
 
 def _companies(data: object) -> tuple[CompanyEntry, ...]:
     """One entry a CNPJ (it repeats for each kind of relation), present ones before left ones, then the source's order."""
-    found: dict[str, CompanyEntry] = {}
+    grouped: dict[str, list[Mapping[str, object]]] = {}
     for row in _rows(data, "empresas"):
         cnpj = re.sub(r"[^0-9A-Z]", "", (_text(row, "cnpj") or "").upper())
+        # As a number it may have lost up to three zeros.
         cnpj = cnpj.zfill(14) if cnpj.isdigit() and len(cnpj) >= 11 else cnpj
-        if len(cnpj) != 14 or not cnpj.strip("0"):
-            continue
-        relation = _text(row, "relacao") or _text(row, "tipoRelacao")
-        left = _text(row, "demissao")
-        active = None if left is None else True if "9999" in left else False if read_date(left) is not None else None
-        name = _text(row, "razaoSocial") or _text(row, "nome")
-        since = read_date(_get(row, "admissao"))
-        earlier = found.get(cnpj)
-        if earlier is None:
-            found[cnpj] = CompanyEntry(cnpj, name, relation, since, active)
-        else:
-            relations = list(dict.fromkeys(text for text in (earlier.relation, relation) if text))
-            found[cnpj] = CompanyEntry(
-                cnpj,
-                earlier.name or name,
-                readable(", ".join(relations)),
-                min((day for day in (earlier.since, since) if day is not None), default=None),
-                True if active or earlier.active else earlier.active if active is None else active,
-            )
-    return tuple(sorted(found.values(), key=lambda company: company.active is False)[:_KEEP_AT_MOST])
+        if len(cnpj) == 14 and cnpj.strip("0"):
+            grouped.setdefault(cnpj, []).append(row)
+    entries = [_company(cnpj, rows) for cnpj, rows in grouped.items()]
+    return tuple(sorted(entries, key=lambda entry: entry.active is False)[:_KEEP_AT_MOST])
+
+
+def _company(cnpj: str, rows: Sequence[Mapping[str, object]]) -> CompanyEntry:
+    names = (_text(row, "razaoSocial") or _text(row, "nome") for row in rows)
+    relations = (_text(row, "relacao") or _text(row, "tipoRelacao") for row in rows)
+    days = (read_date(_get(row, "admissao")) for row in rows)
+    states = {_is_active(_text(row, "demissao")) for row in rows}
+    return CompanyEntry(
+        cnpj,
+        name=next((name for name in names if name), None),
+        relation=readable(", ".join(dict.fromkeys(relation for relation in relations if relation))),
+        since=min((day for day in days if day is not None), default=None),
+        active=True if True in states else False if False in states else None,
+    )
+
+
+def _is_active(left: str | None) -> bool | None:
+    """From the leaving date: 31/12/9999 means never."""
+    if left is None:
+        return None
+    return True if "9999" in left else False if read_date(left) is not None else None
 
 
 def _rows(data: object, section: str) -> Iterator[Mapping[str, object]]:

@@ -26,7 +26,7 @@ def serve(
     with World(seed, size=size, journal=journal, manners=manners) as world:
         app = build_simulators(world, Hook(hook_url, hook_token))
         # A cut connection and a hang are what it is for: no waiting for them at the end, and no word about them.
-        uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+        uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical", access_log=False, timeout_graceful_shutdown=1)
 
 
 def main() -> None:

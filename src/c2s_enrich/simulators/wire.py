@@ -70,14 +70,24 @@ async def _spoil(fault: Fault, request: Request, handler: Handler, refuse: Respo
             whole = (await handler(request)).body
             return Response(bytes(whole)[: len(whole) // 2], media_type="application/json")
         case "hang":
-            await asyncio.sleep(fault.seconds)
+            await _stay_silent(request, fault.seconds)
             return _Cut(b"")
         case "accept_then_lose":
             await handler(request)
-            await asyncio.sleep(fault.seconds)
+            await _stay_silent(request, fault.seconds)
             return _Cut(b"")
         case _:  # reset
             return _Cut(json.dumps({"data": {"id": "half"}}).encode()[:10])
+
+
+async def _stay_silent(request: Request, seconds: float) -> None:
+    """Until the time is over or the client has gone."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        pass
 
 
 class _Cut(Response):
