@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from c2s_enrich.demo.run import run_demo
 from c2s_enrich.errors import EnrichError, SettingsError
+from c2s_enrich.intake.server import run_server
 from c2s_enrich.migrations import migrate as apply_migrations
 from c2s_enrich.queue.poller import Poller
 from c2s_enrich.redaction import redact_error
 from c2s_enrich.settings import Process, Settings
 from c2s_enrich.telemetry import Metrics, configure_logging
-from c2s_enrich.wiring import build_poller
+from c2s_enrich.wiring import build_poller, build_web
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="c2s-enrich",
@@ -28,6 +32,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="End by itself when the traffic is worked off.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The last line is a JSON object.")] = False,
+) -> None:
+    """Watch leads arrive, get enriched and answered. Brings its own Postgres and simulated upstreams."""
+    raise typer.Exit(_guarded(lambda: run_demo(once=once, as_json=as_json)))
+
+
+@app.command()
+def web() -> None:
+    """Receive webhooks until SIGTERM. Stores them and does nothing else."""
+    settings = _settings("web")
+    configure_logging(settings, "web")
+    run_server(build_web(settings, Metrics()), settings)
 
 
 @app.command()
@@ -71,10 +92,14 @@ def _settings(process: Process) -> Settings:
         raise typer.Exit(2) from None
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs it; an error that the user can do something about becomes one line and exit status 1."""
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return _guarded(lambda: asyncio.run(work))
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    """Does it; an error that the user can do something about becomes one line and exit status 1."""
     try:
-        return asyncio.run(work)
+        return work()
     except EnrichError as error:
         typer.echo(f"error: {redact_error(error)}", err=True)
         raise typer.Exit(1) from None

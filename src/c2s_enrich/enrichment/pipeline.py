@@ -116,11 +116,12 @@ class Pipeline:
         if event.facts.closed:
             await self._store.withdraw_pending(claim)
             return "ignored"
+        if event.facts.has_contact and situation.told_fingerprint == event.fingerprint:
+            return "unchanged"
         if situation.newer_exists:
             await self._store.withdraw_pending(claim)
             return "superseded"
-        unchanged = event.facts.has_contact and situation.told_fingerprint == event.fingerprint
-        return "unchanged" if unchanged else None
+        return None
 
     async def _store_result(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
         told = await self._store.told_contacts(claim.lead_id)

@@ -253,7 +253,7 @@ class Poller:
                 await self._settle(flight, ending)
         except Exception:
             # Even the report of a bug was refused. The lease ends by itself.
-            _log.exception("bug", event=str(flight.claim.event_id))
+            _log.exception("bug", event_id=str(flight.claim.event_id))
         finally:
             del self.in_flight[flight.claim.key]
             if flight.alone:
@@ -286,11 +286,11 @@ class Poller:
         except Exception as raised:
             error = raised
         if is_transient(error):
-            _log.warning("database_trouble", event=str(flight.claim.event_id), error=type(error).__name__)
+            _log.warning("database_trouble", event_id=str(flight.claim.event_id), error=type(error).__name__)
             return database_away(flight.claim, self.policy, self.chance())
         ending = verdict(error, flight.claim, self.policy, self.chance())
         if ending.error_kind == "bug":
-            _log.error("bug", event=str(flight.claim.event_id), exc_info=error)
+            _log.error("bug", event_id=str(flight.claim.event_id), exc_info=error)
         return ending
 
     async def _settle(self, flight: _Flight, ending: Ending) -> None:
@@ -300,7 +300,7 @@ class Poller:
             answer = await self._settler.settle(Settlement(flight.claim, ending, flight.journal))
         except Exception as error:
             # The database refuses what the handler returned (an outcome, a fact, a note): then this is how the attempt ends.
-            _log.exception("bug", event=str(flight.claim.event_id))
+            _log.exception("bug", event_id=str(flight.claim.event_id))
             ending = verdict(error, flight.claim, self.policy, self.chance())
             answer = await self._settler.settle(Settlement(flight.claim, ending, Journal(self.clock)))
         await flight.journal.at("settled")
@@ -315,7 +315,7 @@ class Poller:
         self.metrics.event(transition)
         _log.info(
             transition,
-            event=str(flight.claim.event_id),
+            event_id=str(flight.claim.event_id),
             lead=flight.claim.lead_id,
             attempt=flight.claim.attempts,
             outcome=ending.outcome,
@@ -326,7 +326,7 @@ class Poller:
 
     def _tell_lost(self, flight: _Flight) -> None:
         self.metrics.event("lease_lost")
-        _log.warning("lease_lost", event=str(flight.claim.event_id), lead=flight.claim.lead_id, attempt=flight.claim.attempts)
+        _log.warning("lease_lost", event_id=str(flight.claim.event_id), lead=flight.claim.lead_id, attempt=flight.claim.attempts)
 
     def _take_away(self, flight: _Flight) -> None:
         flight.lease.taken_away = True
