@@ -1,0 +1,95 @@
+"""The whole product as real processes, around this process's database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from c2s_enrich.demo.stage import WEBHOOK_TOKEN, Stage
+from c2s_enrich.simulators.population import Person
+from c2s_enrich.simulators.world import World
+from conftest import Database
+
+# Short enough that a lost lease and an unclear send are over within seconds; the rules between the numbers are the real ones.
+QUICK = {
+    "LEASE_SECONDS": "4",
+    "C2S_TIMEOUT": "2",
+    "SETTLE_SECONDS": "3",
+    "SECOND_LOOK_SECONDS": "1",
+    "BACKOFF_BASE": "0.5",
+    "BACKOFF_CAP": "2",
+    "PAUSE_BASE": "0.5",
+    "PAUSE_CAP": "2",
+    "IDLE_POLL": "1",
+    "GRACE_SECONDS": "3",
+}
+
+
+class Product:
+    """The stage, and the verbs of a CRM and of an operator."""
+
+    def __init__(self, stage: Stage, db: Database, people: list[Person]) -> None:
+        self.stage = stage
+        self.db = db
+        self.people = people
+        self._moment = 0
+
+    async def deliver(self, lead_id: str, person: Person, *, email: str | None = None) -> dict[str, Any]:
+        """C2S gets to know the lead and delivers its webhook; the answer's JSON."""
+        self._moment += 1
+        customer = {"name": person.name, "phone": f"55{person.phone}", "email": email or person.email}
+        await self.stage.client.put(f"{self.stage.simulators_url}/_sim/leads/{lead_id}", json=customer)
+        body = {
+            "id": lead_id,
+            "hook_action": "on_create_lead",
+            "attributes": {"updated_at": f"2025-06-01T10:{self._moment // 60:02}:{self._moment % 60:02}-03:00", "customer": customer},
+        }
+        answer = await self.stage.client.post(
+            f"{self.stage.web_url}/api/v1/webhooks/c2s", json=body, headers={"X-Webhook-Token": WEBHOOK_TOKEN}
+        )
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def fault(self, upstream: str, *faults: dict[str, Any]) -> None:
+        (await self.stage.client.put(f"{self.stage.simulators_url}/_sim/faults/{upstream}", json=list(faults))).raise_for_status()
+
+    async def messages(self) -> dict[str, list[str]]:
+        """The messages that C2S has taken, by lead."""
+        told = (await self.stage.client.get(f"{self.stage.simulators_url}/_sim/messages")).json()["leads"]
+        return {lead: [message["body"] for message in messages] for lead, messages in told.items()}
+
+    async def calls(self) -> dict[str, Any]:
+        return dict((await self.stage.client.get(f"{self.stage.simulators_url}/_sim/calls")).json())
+
+    async def until(self, sentence: str, condition: str, seconds: float = 30.0) -> None:
+        """Waits until the SQL condition is true."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self.db.value(f"select {condition}"):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            rows = await self.db.fetch("select lead_id, status, outcome, attempts, error_kind, error_message from webhook_events")
+            pytest.fail(f"not within {seconds:g} s: {sentence}; events: {rows}")
+
+    async def until_all_ended(self, seconds: float = 40.0) -> None:
+        await self.until(
+            "every event has ended", "not exists (select from webhook_events where status in ('received', 'processing'))", seconds
+        )
+
+
+@pytest.fixture
+async def product(db: Database, tmp_path: Path) -> AsyncIterator[Product]:
+    """Simulators and web are running; the test starts its pollers itself."""
+    async with Stage(tmp_path, db.url, size=60, settings=QUICK) as stage:
+        await stage.start_simulators()
+        await stage.start_web()
+        with World(1, size=60) as world:
+            people = [person for person in world.people if person.has_record]
+        yield Product(stage, db, people)
+
+
+@pytest.fixture
+def lead_id() -> Callable[[int], str]:
+    return lambda number: f"{number:032x}"
