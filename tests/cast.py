@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
+
+# The day on which all ages of the golden messages are counted.
+TODAY = date(2026, 3, 10)
 
 
 @dataclass(frozen=True)

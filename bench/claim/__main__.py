@@ -37,7 +37,8 @@ async def fill(url: str, finished: int, waiting: int) -> None:
             f" select 'done' || g, now(), {payload}, 'completed', 'enriched', now() from generate_series(1, {finished}) g"
         )
         await connection.execute(
-            f"insert into webhook_events (lead_id, updated_at, payload_raw) select 'lead' || g, now(), {payload} from generate_series(1, {waiting}) g"
+            "insert into webhook_events (lead_id, updated_at, payload_raw)"
+            f" select 'lead' || g, now(), {payload} from generate_series(1, {waiting}) g"
         )
         await connection.execute("vacuum analyze webhook_events")
 

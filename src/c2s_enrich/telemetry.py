@@ -201,7 +201,7 @@ class Metrics:
 class _Handler(logging.StreamHandler[TextIO]):
     """A line that cannot be written is told by its error's name: the default prints the raw arguments."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 the name is logging's
+    def handleError(self, record: logging.LogRecord) -> None:
         kind, *_ = sys.exc_info()
         if kind is not BrokenPipeError:
             sys.stderr.write(f'{{"event": "log_line_lost", "logger": "{record.name}", "error": "{kind.__name__ if kind else ""}"}}\n')

@@ -19,10 +19,10 @@ import httpx
 import psycopg
 import pytest
 import structlog
-from cast import ANA
 
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry import Metrics, configure_logging, secrets_of
+from cast import ANA
 
 SECRET = "s3cr3t-canary"
 ENV = {"DATABASE_URL": f"postgresql://ana:{SECRET}%21@127.0.0.1/x", "WORK_API_TOKEN": SECRET}

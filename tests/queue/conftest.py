@@ -61,7 +61,7 @@ class Queue:
         """One received event, due at `due`."""
         columns = {"lead_id": lead, "available_at": due, "received_at": due, "suspect": suspect} | columns
         names, values = ", ".join(columns), ", ".join(f"%({name})s" for name in columns)
-        query = f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values}, clock_timestamp(), '{{}}') returning id"  # noqa: S608
+        query = f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values}, clock_timestamp(), '{{}}') returning id"
         event_id: UUID = await self.db.value(query, columns)
         return event_id
 
@@ -212,7 +212,7 @@ async def running(poller: Poller) -> AsyncIterator[asyncio.Task[None]]:
 async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:
     """Waits for something that only the database can tell."""
     async with asyncio.timeout(within):
-        while not await condition():  # noqa: ASYNC110 only the database can tell
+        while not await condition():
             await asyncio.sleep(0.01)
 
 

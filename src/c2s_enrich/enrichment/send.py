@@ -21,7 +21,6 @@ from c2s_enrich import errors
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.queue.claim import Claim, Journal, Lease, Statement
 
-
 WhenUnclear = Literal["resend", "hold"]
 
 

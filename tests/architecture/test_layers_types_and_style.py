@@ -1,0 +1,69 @@
+"""The rules of the house that a machine can check: layers, types, style, and what must not be in the repository."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def run(*command: str | Path) -> None:
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+
+
+def tracked() -> list[Path]:
+    """The files that git tracks or would track; in an unpacked archive, all that are not made by tools."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return [
+            path for path in ROOT.rglob("*") if path.is_file() and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+        ]
+    return [ROOT / line for line in listed.splitlines() if (ROOT / line).is_file()]
+
+
+class TestTheCode:
+    def test_keeps_its_layers(self) -> None:
+        run(BIN / "lint-imports")
+
+    def test_is_typed_strictly(self) -> None:
+        run(BIN / "mypy")
+
+    def test_keeps_its_style(self) -> None:
+        run(BIN / "ruff", "check", ".")
+
+    def test_is_formatted(self) -> None:
+        run(BIN / "ruff", "format", "--check", ".")
+
+    @pytest.mark.parametrize("library", ["httpx", "tenacity"])
+    def test_imports_http_libraries_in_one_place_of_the_product(self, library: str) -> None:
+        importing = {
+            str(path.relative_to(ROOT / "src/c2s_enrich"))
+            for path in (ROOT / "src/c2s_enrich").rglob("*.py")
+            if re.search(rf"^\s*(import|from) {library}\b", path.read_text(), re.MULTILINE)
+        }
+
+        # The simulators, the demo and the drill stand outside: they are clients of their own.
+        assert {path for path in importing if path.split("/")[0] not in ("simulators", "demo", "drill")} == {"upstreams/http.py"}
+
+
+class TestTheRepository:
+    def test_names_no_package_index(self) -> None:
+        for path in tracked():
+            if path.suffix in (".lock", ".txt", ".toml") or path.name in ("Makefile", "Dockerfile", "run"):
+                text = path.read_text(errors="replace")
+                assert not re.search(r"--(extra-)?index-url|--find-links|files\.pythonhosted|pypi\.org", text), path
+
+    def test_locks_every_package_with_hashes(self) -> None:
+        for name in ("requirements.lock", "requirements-dev.lock"):
+            text = (ROOT / name).read_text()
+            packages = re.findall(r"^[a-z0-9][\w.\-\[\]]*==", text, re.MULTILINE)
+            assert len(packages) > 20
+            assert text.count("--hash=sha256:") >= len(packages)

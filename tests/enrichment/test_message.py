@@ -1,0 +1,323 @@
+"""What the seller reads. Each case is a file in tests/golden: read those as text, and review their diffs.
+
+`GOLDEN=write pytest tests/enrichment/test_message.py` writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from c2s_enrich.enrichment.match import DifferentPeople, Found, OneSource, SamePerson
+from c2s_enrich.enrichment.message import OUTER_LIMIT, READABLE_LIMIT, REF_ALPHABET, Message, compose_message, format_money
+from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.contact import Contacts, read_contacts
+from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.people.profile import Profile
+from c2s_enrich.people.work_record import read_record
+from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, TODAY, Person, record_json
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One message: what was found, what the records say, and the lead it is written on."""
+
+    found: Found
+    records: Mapping[Cpf, Profile | None]
+    lead: LeadFacts
+    told_before: frozenset[str] | None = None
+    income_multiplier: float = 1
+    today: date = TODAY
+    limit: int = READABLE_LIMIT
+
+    @property
+    def contacts(self) -> Contacts:
+        return read_contacts(self.lead)
+
+    def message(self) -> Message:
+        return compose_message(
+            self.found,
+            self.records,
+            self.lead,
+            self.contacts,
+            today=self.today,
+            income_multiplier=self.income_multiplier,
+            told_before=self.told_before,
+            limit=self.limit,
+        )
+
+
+def record(person: Person, **sections: Any) -> dict[Cpf, Profile | None]:
+    profile = read_record(record_json(person, **sections), person.cpf)
+    assert isinstance(profile, Profile)
+    return {person.cpf: profile}
+
+
+def lead(person: Person = ANA, **facts: Any) -> LeadFacts:
+    return replace(LeadFacts("0123456789abcdef", name=person.name.title(), phone=person.phone, email=person.email), **facts)
+
+
+SAME = SamePerson(ANA.candidate)
+BY_PHONE = OneSource(ANA.candidate, "phone")
+BY_EMAIL = OneSource(ANA.candidate, "email")
+TWO = DifferentPeople(by_phone=ANA.candidate, by_email=BRUNO.candidate)
+NOTHING_ELSE: dict[str, Any] = {
+    "DadosEconomicos": {}, "profissao": None, "empresas": [], "enderecos": [], "telefones": [], "emails": [],
+}  # fmt: skip
+ADDRESS = {
+    "tipoLogradouro": "AVENIDA",
+    "logradouro": "BRASIL",
+    "logradouroNumero": "7",
+    "bairro": "CENTRO",
+    "cidade": "SANTOS",
+    "uf": "SP",
+    "cep": "11010000",
+}
+LONG = {f"logradouro{n}": "x" for n in range(3)} | {"logradouro": "TRAVESSA " + "COMPRIDA " * 12, "bairro": "B" * 60, "cidade": "C" * 60}
+
+CASES: dict[str, Callable[[], Case]] = {
+    "same_person": lambda: Case(SAME, record(ANA), lead()),
+    "same_person_without_record": lambda: Case(SAME, {ANA.cpf: None}, lead()),
+    "same_person_with_name_and_cpf_only": lambda: Case(
+        SAME,
+        record(ANA, **NOTHING_ELSE, DadosBasicos={"dataNascimento": None, "sexo": None, "nomeMae": "SEM INFORMAÇÃO", "escolaridade": "", "estadoCivil": None}),
+        lead(),
+    ),
+    "same_person_under_another_name": lambda: Case(SAME, record(ANA), lead(name="Carlos Mendes")),
+    "same_person_under_a_nickname": lambda: Case(SAME, record(ANA), lead(name="Aninha")),
+    "same_person_lead_says_teste": lambda: Case(SAME, record(ANA), lead(name="teste")),
+    "same_person_lead_is_a_company": lambda: Case(SAME, record(ANA), lead(name="Souza Imóveis Ltda")),
+    "same_person_deceased": lambda: Case(SAME, record(ANA, DadosBasicos={"obito": {"obito": "SIM", "dataObito": "01/02/2020"}}), lead()),
+    "same_person_irregular": lambda: Case(
+        SAME, record(ANA, DadosBasicos={"situacaoCadastral": {"descricaoSituacaoCadastral": "SUSPENSA"}}), lead()
+    ),
+    "same_person_income_adjusted": lambda: Case(SAME, record(ANA), lead(), income_multiplier=1.9),
+    "same_person_income_with_thousands": lambda: Case(SAME, record(ANA, DadosEconomicos={"renda": "1.234.567,80"}), lead()),
+    "same_person_no_income": lambda: Case(SAME, record(ANA, DadosEconomicos={"renda": "0", "score": {"scoreCSBA": "0"}}), lead()),
+    "same_person_impossible_birthday": lambda: Case(SAME, record(ANA, DadosBasicos={"dataNascimento": "31/02/1990"}), lead()),
+    "same_person_birthday_today": lambda: Case(SAME, record(ANA, DadosBasicos={"dataNascimento": "10/03/1990"}), lead()),
+    "same_person_placeholder_birthday": lambda: Case(SAME, record(ANA, DadosBasicos={"dataNascimento": "01/01/1900"}), lead()),
+    "same_person_many_of_everything": lambda: Case(
+        SAME,
+        record(
+            ANA,
+            telefones=[{"telefone": f"1198765{n:04}", "whatsapp": "SIM" if n == 7 else None, "status": "ATIVO"} for n in range(9)],
+            emails=[{"email": f"ana{n}@example.com", "prioridade": "ALTA" if n == 5 else "BAIXA"} for n in range(9)],
+            enderecos=[ADDRESS | {"logradouroNumero": str(n)} for n in range(1, 9)],
+            empresas=[{"cnpj": f"1122233300018{n}", "relacao": "SÓCIO", "demissao": "31/12/9999" if n == 4 else "01/01/2015"} for n in range(9)],
+        ),
+        lead(),
+    ),
+    "same_person_only_a_blacklisted_email": lambda: Case(
+        SAME, record(ANA, emails=[{"email": "nao.quero@example.com", "blacklist": "SIM"}]), lead()
+    ),
+    "same_person_address_by_postcode_only": lambda: Case(SAME, record(ANA, enderecos=[{"cep": 1310100, "uf": "SP", "complemento": "APTO 1"}]), lead()),
+    "same_person_hostile_texts": lambda: Case(
+        SAME,
+        record(
+            ANA,
+            **NOTHING_ELSE | {"profissao": {"cboDescricao": "<img src=x onerror=alert(1)>"}},
+            DadosBasicos={"nome": "ANA\n\n💰 DADOS FINANCEIROS\nRenda: R$ 9.999.999,00 <script>", "nomeMae": "MÃE\u202eATREVNI & FILHOS\x00"},
+        ),
+        lead(name="Pedro\r\n⚠️ ATENÇÃO\nref 00000000"),
+    ),
+    "same_person_too_long_loses_companies": lambda: Case(SAME, record(ANA, enderecos=[ADDRESS | LONG]), lead(), limit=950),
+    "same_person_much_too_long_keeps_who_it_is": lambda: Case(SAME, record(ANA), lead(name="Carlos Mendes"), limit=150),
+    "phone_only": lambda: Case(BY_PHONE, record(ANA), lead(email=None)),
+    "phone_only_although_there_is_an_email": lambda: Case(BY_PHONE, record(ANA), lead()),
+    "phone_only_one_of_two_phones": lambda: Case(BY_PHONE, record(ANA), lead(phone=f"{ANA.phone} / 1133650099", email=None)),
+    "phone_only_without_record": lambda: Case(BY_PHONE, {ANA.cpf: None}, lead(email=None)),
+    "email_only": lambda: Case(BY_EMAIL, record(ANA), lead(phone=None)),
+    "different_people": lambda: Case(TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email)),
+    "different_people_second_without_record": lambda: Case(TWO, record(ANA) | {BRUNO.cpf: None}, lead(email=BRUNO.email)),
+    "different_people_first_without_record": lambda: Case(TWO, {ANA.cpf: None} | record(BRUNO), lead(email=BRUNO.email)),
+    "different_people_homonyms": lambda: Case(
+        DifferentPeople(BRUNO.candidate, BRUNO_THE_HOMONYM.candidate), record(BRUNO) | record(BRUNO_THE_HOMONYM), lead(BRUNO, email=BRUNO_THE_HOMONYM.email)
+    ),
+    "different_people_ddd_55": lambda: Case(DifferentPeople(CARLA.candidate, ANA.candidate), record(CARLA) | record(ANA), lead(CARLA, email=ANA.email)),
+    "update_new_phone": lambda: Case(SAME, record(ANA), lead(), told_before=frozenset({"+5511987650009", ANA.email})),
+    "update_new_email_and_now_two_people": lambda: Case(
+        TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email), told_before=frozenset({"+55" + ANA.phone})
+    ),
+    "update_phone_taken_away": lambda: Case(BY_EMAIL, record(ANA), lead(phone=None), told_before=frozenset({"+55" + ANA.phone, ANA.email})),
+    "update_same_contact_new_record": lambda: Case(SAME, record(ANA), lead(), told_before=frozenset({"+55" + ANA.phone, ANA.email})),
+}  # fmt: skip
+
+
+class TestTheGoldenMessages:
+    @pytest.mark.parametrize("name", CASES)
+    def test_read_as_they_were_reviewed(self, name: str) -> None:
+        body = CASES[name]().message().body + "\n"
+        file = GOLDEN / f"{name}.txt"
+        if os.environ.get("GOLDEN") == "write":
+            file.write_text(body, encoding="utf-8")
+
+        assert body == file.read_text(encoding="utf-8")
+
+    def test_are_all_there_and_no_others(self) -> None:
+        assert {file.stem for file in GOLDEN.glob("*.txt")} == set(CASES)
+        assert len(CASES) >= 25
+
+
+class TestEveryMessage:
+    @pytest.fixture(params=CASES)
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return CASES[request.param]()
+
+    def test_ends_with_its_ref(self, case: Case) -> None:
+        message = case.message()
+
+        assert re.fullmatch(f"[{REF_ALPHABET}]{{8}}", message.ref)
+        assert message.body.splitlines()[-1] == f"ref {message.ref}"
+
+    def test_says_nothing_where_nothing_is_known(self, case: Case) -> None:
+        body = case.message().body
+
+        assert not re.search(r"None|null|nan|SEM INFORMA", body)
+        assert not re.search(r"[:\-,/(] *$", body, re.MULTILINE)
+        assert "\n\n\n" not in body
+
+    def test_has_no_section_without_lines(self, case: Case) -> None:
+        for paragraph in case.message().body.split("\n\n"):
+            if paragraph[0] in "✅💰📧📱🏠🏢" and not paragraph.startswith("📞"):
+                assert len(paragraph.splitlines()) > 1
+
+    def test_claims_that_both_contacts_agree_only_where_they_do(self, case: Case) -> None:
+        body = case.message().body
+
+        assert ("📞📧" in body) == isinstance(case.found, SamePerson)
+        assert ("⚠️" in body.replace("Pedro ⚠️", "")) == isinstance(case.found, DifferentPeople)
+        assert ("PESSOA 1" in body and "PESSOA 2" in body) == isinstance(case.found, DifferentPeople)
+        assert ("somente pelo" in body) == isinstance(case.found, OneSource)
+
+    def test_keeps_the_data_of_each_person_behind_their_own_cpf(self, case: Case) -> None:
+        body = case.message().body
+        shown = re.findall(r"^CPF: (.*)$", body, re.MULTILINE)
+
+        assert shown == [candidate.cpf.formatted for candidate, _ in case.found.people]
+
+    def test_is_as_long_as_a_seller_reads_at_most(self, case: Case) -> None:
+        assert len(case.message().body) <= READABLE_LIMIT
+
+
+class TestTheContentKey:
+    def test_is_the_same_on_the_persons_next_birthday(self) -> None:
+        # Otherwise a reprocess after a birthday would tell the seller the same again.
+        case = CASES["same_person"]()
+        later = replace(case, today=date(2027, 3, 10))
+
+        assert later.message().body != case.message().body
+        assert (later.message().content_key, later.message().ref) == (case.message().content_key, case.message().ref)
+
+    def test_is_the_same_for_a_retry_that_by_then_sees_other_history(self) -> None:
+        case = CASES["update_new_phone"]()
+
+        assert replace(case, told_before=None).message().content_key == case.message().content_key
+
+    def test_is_another_for_a_new_contact_of_the_same_person(self) -> None:
+        # The seller is told of the new phone although the record is the same.
+        case = CASES["same_person"]()
+
+        assert replace(case, lead=lead(phone="11987650009")).message().content_key != case.message().content_key
+
+    def test_is_the_same_for_the_same_contact_in_another_format(self) -> None:
+        case = CASES["same_person"]()
+
+        assert replace(case, lead=lead(phone="+55 (11) 98765-0001")).message().content_key == case.message().content_key
+
+    def test_is_another_once_the_record_says_more(self) -> None:
+        bare, full = CASES["same_person_without_record"](), CASES["same_person"]()
+
+        assert bare.message().content_key != full.message().content_key
+
+    def test_is_the_same_for_two_leads_but_their_refs_are_not(self) -> None:
+        case = CASES["same_person"]()
+        other = replace(case, lead=lead(lead_id="another"))
+
+        assert other.message().content_key == case.message().content_key
+        assert other.message().ref != case.message().ref
+
+    def test_is_sixty_four_hex_digits(self) -> None:
+        assert re.fullmatch("[0-9a-f]{64}", CASES["same_person"]().message().content_key)
+
+
+class TestTheLimit:
+    def test_drops_whole_sections_the_least_useful_first(self) -> None:
+        case = CASES["same_person"]()
+        whole = case.message().body
+        dropped: list[str] = []
+        for limit in range(len(whole), 100, -1):
+            body = replace(case, limit=limit).message().body
+            dropped += [
+                title
+                for title in ("EMPRESAS", "ENDEREÇOS", "EMAILS", "FINANCEIROS", "TELEFONES", "Sexo")
+                if title not in body + str(dropped)
+            ]
+
+        assert dropped == ["EMPRESAS", "ENDEREÇOS", "EMAILS", "FINANCEIROS", "TELEFONES", "Sexo"]
+
+    @pytest.mark.parametrize("limit", [200, 400, 600, 800, 1_200])
+    def test_never_cuts_a_line(self, limit: int) -> None:
+        case = CASES["different_people"]()
+        lines = case.message().body.splitlines()
+
+        assert [line for line in replace(case, limit=limit).message().body.splitlines() if line not in lines and "PESSOA" not in line] == []
+
+    def test_keeps_name_cpf_and_ref_whatever_it_is(self) -> None:
+        body = replace(CASES["same_person"](), limit=1).message().body
+
+        assert ANA.name in body
+        assert ANA.cpf.formatted in body
+        assert body.splitlines()[-1].startswith("ref ")
+
+    def test_is_never_above_what_c2s_takes(self) -> None:
+        assert len(replace(CASES["different_people"](), limit=10**6).message().body) <= OUTER_LIMIT
+
+
+class TestARecordOfAnotherCpf:
+    def test_is_shown_under_neither(self) -> None:
+        swapped = {ANA.cpf: record(BRUNO)[BRUNO.cpf], BRUNO.cpf: record(ANA)[ANA.cpf]}
+
+        body = Case(TWO, swapped, lead(email=BRUNO.email)).message().body
+
+        assert body.count("Não há cadastro disponível para este CPF") == 2
+        assert "DADOS FINANCEIROS" not in body
+
+
+class TestANamelessCandidate:
+    def test_without_record_is_a_cpf_alone(self) -> None:
+        body = Case(OneSource(Candidate(ANA.cpf, ""), "phone"), {}, lead(email=None)).message().body
+
+        assert "Nome:" not in body
+        assert f"CPF: {ANA.cpf.formatted}" in body
+
+
+class TestMoney:
+    @pytest.mark.parametrize(
+        ("amount", "shown"),
+        [
+            ("6089.28", "R$ 6.089,28"),
+            ("0.5", "R$ 0,50"),
+            ("1234567.8", "R$ 1.234.567,80"),
+            ("999.995", "R$ 1.000,00"),
+            ("0.125", "R$ 0,13"),
+        ],
+    )
+    def test_is_written_as_brazilians_write_it(self, amount: str, shown: str) -> None:
+        assert format_money(Decimal(amount)) == shown
+
+    def test_is_multiplied_without_the_errors_of_binary_fractions(self) -> None:
+        case = Case(SAME, record(ANA, DadosEconomicos={"renda": "1000,05"}), lead(), income_multiplier=1.1)
+
+        assert "Renda (ajustada): R$ 1.100,06" in case.message().body
