@@ -13,7 +13,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.errors import LeadNotFound, Unavailable, Uncertain, Unreadable
+from c2s_enrich.errors import LeadNotFound, Refused, Unavailable, Uncertain, Unreadable
 from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream, same
@@ -139,13 +139,17 @@ def unwrap_gateway(response: Response) -> Response:
     """The answer behind the gateway's 500. It turns every error of C2S into 500 with a text, in which only C2S's status survives.
 
     Without exactly one status in the text (a time-out, a crash of its own) the 500 stays what it is: unclear for a message.
+    Raises Refused for the gateway's own 404.
     """
+    if response.status == 404:
+        # An error of C2S would be 500 here, so it is not the lead that is missing.
+        raise Refused(response.upstream, "HTTP 404: the gateway itself has no such path; is C2S_GATEWAY_URL right?")
     if response.status != 500:
         return response
-    text = response.body.decode("utf-8", "replace")
     # The text quotes the URL, and a lead id may hold any three digits.
-    statuses = set(re.findall(r"(?<![\w.])([345]\d\d)(?![\w.])", re.sub(r"https?://\S+|/leads/\S+", " ", text)))
-    return replace(response, status=int(statuses.pop())) if len(statuses) == 1 else response
+    text = re.sub(r"https?://\S+|/leads/\S+", " ", response.body.decode("utf-8", "replace"))
+    statuses = set(re.findall(r"(?<![\w.])([345]\d\d)(?![\w.])", text))
+    return replace(response, status=int(statuses.pop()), body=text.encode()) if len(statuses) == 1 else response
 
 
 def _segment(lead_id: str) -> str:

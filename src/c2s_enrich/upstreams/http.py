@@ -187,8 +187,8 @@ class Upstream:
         `read` sees 2xx and 4xx except 429; what it raises decides about the upstream's pause like any other failure. `path` is
         percent-encoded already. `unwrap` may replace an answer before it is judged (the gateway hides statuses in texts).
         `ready` runs after the limits' admission, however long that took; `before_send` runs the moment before the first byte is
-        written. When one of them raises, nothing was sent and its exception
-        passes through. Raises UpstreamError; a call that is not idempotent and may have arrived raises Uncertain.
+        written. When one of them raises, nothing was sent and its exception passes through. Raises UpstreamError; a call that
+        is not idempotent and may have arrived raises Uncertain.
         """
         policy = self._policy
         request = _Request(kind, method, self._base_url + path, params, json, idempotent, ready, before_send)
@@ -219,7 +219,7 @@ class Upstream:
         finally:
             seconds = time.perf_counter() - started
             self._metrics.upstream_call(self.name, request.kind, result, seconds)
-            _log.info("upstream call", upstream=self.name, kind=request.kind, result=result, milliseconds=round(seconds * 1000))
+            _log.info("upstream_called", upstream=self.name, kind=request.kind, result=result, milliseconds=round(seconds * 1000))
         await self._limits.succeeded(admission)
         return answer
 

@@ -113,7 +113,7 @@ class Limits:
                 if not await self._run("end_pause", name=admission.upstream, probing_until=admission.probe):
                     return False
                 woken = await self._wake_events(admission.upstream)
-                _log.info("upstream recovered", upstream=admission.upstream, events_woken=woken)
+                _log.info("upstream_recovered", upstream=admission.upstream, events_woken=woken)
                 return True
             if admission.failures:
                 await self._run("forget_failures", name=admission.upstream)
@@ -151,7 +151,7 @@ class Limits:
         )
         for (pause,) in rows:
             if pause is not None:
-                _log.warning("upstream paused", upstream=admission.upstream, seconds=round(pause.total_seconds()), reason=reason)
+                _log.warning("upstream_paused", upstream=admission.upstream, seconds=round(pause.total_seconds()), reason=reason)
 
     async def pause(self, name: str, minutes: float, reason: str) -> bool:
         """By hand: no call for so many minutes. False where no such upstream exists."""
@@ -193,4 +193,4 @@ class Limits:
 def _let_pass(trouble: psycopg.Error, upstream: str) -> None:
     if not is_transient(trouble):
         raise trouble
-    _log.warning("limits not updated", upstream=upstream, error=type(trouble).__name__)
+    _log.warning("limits_not_updated", upstream=upstream, error=type(trouble).__name__)

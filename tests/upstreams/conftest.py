@@ -1,0 +1,166 @@
+"""The clients against the simulators in process, with the clock, the limits and the metrics replaced by ones that take notes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from c2s_enrich.errors import UpstreamError
+from c2s_enrich.settings import Settings
+from c2s_enrich.simulators.app import build_simulators
+from c2s_enrich.simulators.transport import SimulatedTransport
+from c2s_enrich.simulators.world import Manners, World
+from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
+from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
+from c2s_enrich.upstreams.http import Transport
+from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
+
+# Letters only and of no meaning: whatever repeats one of them has leaked it.
+CANARIES = {
+    "C2S_TOKEN": "zzcanaryalpha",
+    "DIRETRIX_USER": "zzcanarybeta",
+    "DIRETRIX_PASS": "zzcanarygamma",
+    "WORK_API_TOKEN": "zzcanarydelta",
+}
+
+
+class Naps:
+    """A clock that records naps instead of taking them."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    def boottime(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.taken.append(seconds)
+
+
+class OpenDoor:
+    """Limits that let every call pass and remember how each one ended. Set `closed` to refuse from the next call on."""
+
+    def __init__(self) -> None:
+        self.ended: list[UpstreamError | None] = []
+        self.closed: UpstreamError | None = None
+
+    async def admit(self, name: str) -> Admission:
+        if self.closed is not None:
+            raise self.closed
+        return Admission(name)
+
+    async def succeeded(self, admission: Admission) -> bool:
+        self.ended.append(None)
+        return False
+
+    async def failed(self, admission: Admission, error: UpstreamError) -> None:
+        self.ended.append(error)
+
+
+class Tally:
+    """Metrics as a list of (upstream, kind, result)."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, str]] = []
+
+    def upstream_call(self, upstream: str, kind: str, result: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.calls.append((upstream, kind, result))
+
+
+@dataclass
+class Rig:
+    """The three clients on one transport."""
+
+    c2s: C2s
+    diretrix: Diretrix
+    work_api: WorkApi
+    limits: OpenDoor = field(default_factory=OpenDoor)
+    naps: Naps = field(default_factory=Naps)
+    tally: Tally = field(default_factory=Tally)
+    sent: list[httpx.Request] = field(default_factory=list)
+
+
+class Listening(httpx.AsyncBaseTransport):
+    """Passes everything on and keeps the requests."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, kept: list[httpx.Request]) -> None:
+        self._inner = inner
+        self._kept = kept
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._kept.append(request)
+        return await self._inner.handle_async_request(request)
+
+
+MakeRig = Callable[..., Awaitable[Rig]]
+
+
+@pytest.fixture
+async def make_rig() -> AsyncIterator[MakeRig]:
+    """Builds a Rig on a transport (None: the network). Keywords are environment variables."""
+    async with AsyncExitStack() as stack:
+
+        async def make(transport: Transport | None = None, **environment: str) -> Rig:
+            settings = Settings.load(
+                {
+                    "C2S_BASE_URL": "http://sim/c2s",
+                    "DIRETRIX_BASE_URL": "http://sim/diretrix",
+                    "WORK_API_BASE_URL": "http://sim/work_api",
+                    "LEASE_SECONDS": "30",
+                    **CANARIES,
+                    **environment,
+                },
+                "tool",
+            )
+            limits, naps, tally, sent = OpenDoor(), Naps(), Tally(), []
+            through = Listening(transport, sent) if transport is not None else None
+            direct = open_c2s(settings, limits, naps, tally, transport=through)
+            gateway = open_gateway(settings, limits, naps, tally, transport=through)
+            diretrix = open_diretrix(settings, limits, naps, tally, transport=through)
+            work_api = open_work_api(settings, limits, naps, tally, transport=through)
+            for upstream in (direct, gateway, diretrix, work_api):
+                if upstream is not None:
+                    await stack.enter_async_context(upstream)
+            return Rig(
+                C2s(direct, gateway, message_path=settings.c2s_message_path),
+                Diretrix(diretrix),
+                WorkApi(work_api, settings.work_api_token),
+                limits,
+                naps,
+                tally,
+                sent,
+            )
+
+        yield make
+
+
+@pytest.fixture
+def world() -> World:
+    """A small world whose services take the canaries for credentials."""
+    return World(
+        7,
+        size=30,
+        manners=Manners(
+            c2s_token=CANARIES["C2S_TOKEN"],
+            diretrix_user=CANARIES["DIRETRIX_USER"],
+            diretrix_pass=CANARIES["DIRETRIX_PASS"],
+            work_api_token=CANARIES["WORK_API_TOKEN"],
+        ),
+    )
+
+
+@pytest.fixture
+def network(world: World) -> SimulatedTransport:
+    """The way to the simulators."""
+    return SimulatedTransport(build_simulators(world))
+
+
+def answering(status: int = 200, *, headers: dict[str, str] | None = None, **content: object) -> httpx.MockTransport:
+    """A server with one answer to everything: text=, json=, html= or content=."""
+    return httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, **content))  # type: ignore[arg-type]
