@@ -53,9 +53,11 @@ class Queue:
     db: Database
     pool: Pool
 
-    def worker(self, name: str = "ana", *, now: datetime | None = NOON) -> QueueStore:
+    def worker(
+        self, name: str = "ana", *, now: datetime | None = NOON, lease: timedelta = LEASE, deadline: timedelta = DEADLINE
+    ) -> QueueStore:
         """A worker's store whose statements believe that it is `now` (None: the database's own time)."""
-        return QueueStore(self.pool, worker=name, lease=LEASE, deadline=DEADLINE, backoff=BACKOFF, now=now)
+        return QueueStore(self.pool, worker=name, lease=lease, deadline=deadline, backoff=BACKOFF, now=now)
 
     async def accept(self, lead: str = "lead", *, due: datetime = NOON, suspect: bool = False, **columns: Any) -> UUID:
         """One received event, due at `due`."""
@@ -66,11 +68,12 @@ class Queue:
         return event_id
 
     async def accept_many(self, count: int, *, leads: int | None = None, due: datetime = NOON) -> None:
-        """Events a microsecond apart, dealt out to as many leads (default: each its own)."""
+        """Events a microsecond apart, the last one due at `due`, dealt out to as many leads (default: each its own)."""
         await self.db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at)"
-            " select 'lead-' || g %% %s, now() + g * interval '1 us', '{}', %s, %s + g * interval '1 us' from generate_series(1, %s) g",
-            (leads or count, due, due, count),
+            " select 'lead-' || g %% %s, now() + g * interval '1 us', '{}', %s, %s + (g - %s) * interval '1 us'"
+            " from generate_series(1, %s) g",
+            (leads or count, due, due, count, count),
         )
 
     async def claim(self, worker: QueueStore) -> Claim:

@@ -249,9 +249,10 @@ class TestEndings:
                     continue
             return Done("enriched")
 
-        poller = make_poller(queue.worker(now=None), handler, lease=SHORT, deadline=timedelta(seconds=2))
+        worker = queue.worker(now=None, lease=SHORT, deadline=timedelta(seconds=2))
+        poller = make_poller(worker, handler, lease=SHORT, deadline=timedelta(seconds=2))
         async with running(poller):
-            await until(lambda: _received(queue))
+            await until(lambda: _suspect(queue))
             row = await queue.row(event_id)
             poller.stop()
             release.set()
@@ -452,6 +453,10 @@ class TestNamedPoints:
 
 async def _all_completed(queue: Queue, count: int) -> bool:
     return (await queue.statuses())["completed"] == count
+
+
+async def _suspect(queue: Queue) -> bool:
+    return bool(await queue.db.value("select bool_and(suspect) from webhook_events"))
 
 
 async def _received(queue: Queue) -> bool:
