@@ -5,15 +5,22 @@
 
 -- name: merge_lead
 -- Facts of a lead: what an event says is merged into what we knew, the newer event winning field by field and an absent
--- field changing nothing. Answers the merged contact.
+-- field changing nothing. Answers the merged contact. No row: the event was taken away, or its lead was erased; the share
+-- lock puts the two in order, so that nothing of an erased lead is written after its erasure.
+with event as materialized (
+  select 1 from webhook_events e
+   where e.id = %(event_id)s and e.lease_token = %(lease_token)s and not exists (select from erased_leads x where x.lead_id = e.lead_id)
+     for share of e
+)
 insert into leads as known (lead_id, name, phone, email, closed, facts_updated_at)
-values (%(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(updated_at)s)
+select %(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(updated_at)s from event
 on conflict (lead_id) do update
    set name  = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.name, known.name) else coalesce(known.name, excluded.name) end,
        phone = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.phone, known.phone) else coalesce(known.phone, excluded.phone) end,
        email = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.email, known.email) else coalesce(known.email, excluded.email) end,
        closed = case when excluded.facts_updated_at >= known.facts_updated_at then excluded.closed else known.closed end,
-       facts_updated_at = greatest(known.facts_updated_at, excluded.facts_updated_at)
+       facts_updated_at = greatest(known.facts_updated_at, excluded.facts_updated_at),
+       last_seen_at = clock_timestamp()
 returning name, phone, email;
 
 -- name: situation
@@ -27,8 +34,9 @@ select exists (select 1 from webhook_events n
        exists (select 1 from lead_messages m where m.event_id = %(event_id)s and m.status = 'sending') as message_unclear;
 
 -- name: told_contacts
--- The contacts that the lead's last message was about; no row when the seller was never told anything.
-select contacts from lead_messages where lead_id = %(lead_id)s and status = 'sent' order by sent_at desc limit 1;
+-- The contacts that the lead's last message was about; no row when the seller was never told anything, or so long ago that
+-- retention has removed what.
+select contacts from lead_messages where lead_id = %(lead_id)s and status = 'sent' and contacts <> '{}' order by sent_at desc limit 1;
 
 -- name: receive_own_messages
 -- A payload that shows our refs is a receipt, free of charge.
@@ -49,34 +57,30 @@ select candidates from contact_lookups
  where contact = %(contact)s and kind = %(kind)s and source = %(source)s and expires_at > clock_timestamp();
 
 -- name: keep_lookup
--- Remembers a source's answer and ends the question.
-with answered as (delete from answers_under_way where what = %(what)s and event_id = %(event_id)s)
-insert into contact_lookups (source, kind, contact, candidates, fetched_at, expires_at)
-values (%(source)s, %(kind)s, %(contact)s, %(candidates)s::jsonb, clock_timestamp(), clock_timestamp() + %(freshness)s::interval)
+-- Remembers a source's answer and ends the question. An older answer never replaces a newer one: a poller that was stopped
+-- between its question and this line may come minutes late. Nothing is kept of a lead that was erased meanwhile.
+with event as materialized (
+  select outcome from webhook_events where id = %(event_id)s for share
+), answered as (
+  delete from answers_under_way where what = %(what)s and event_id = %(event_id)s
+)
+insert into contact_lookups as known (source, kind, contact, candidates, fetched_at, expires_at)
+select %(source)s, %(kind)s, %(contact)s, %(candidates)s::jsonb, %(asked_at)s::timestamptz, %(asked_at)s::timestamptz + %(freshness)s::interval
+ where not exists (select from event where outcome = 'erased')
 on conflict (contact, kind, source) do update
-   set candidates = excluded.candidates, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at;
-
--- name: recall_person
--- A person's remembered record; profile is null where the Work API has none. No row when not asked yet or no longer fresh.
-select profile from people where cpf = %(cpf)s and expires_at > clock_timestamp();
-
--- name: keep_person
--- Remembers a person's record and ends the question. "No record" never overwrites a record that was once found.
-with answered as (delete from answers_under_way where what = %(what)s and event_id = %(event_id)s)
-insert into people as known (cpf, profile, fetched_at, expires_at)
-values (%(cpf)s, %(profile)s::jsonb, clock_timestamp(), clock_timestamp() + %(freshness)s::interval)
-on conflict (cpf) do update
-   set profile = coalesce(excluded.profile, known.profile), fetched_at = excluded.fetched_at, expires_at = excluded.expires_at;
+   set candidates = excluded.candidates, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
+ where known.fetched_at <= excluded.fetched_at;
 
 -- name: ask_first
--- Takes the right to ask a paid question. A row: ask. None: another event is asking, and its lease is alive.
+-- Takes the right to ask a paid question. A row: ask; it holds the time, which dates the answer. None: another event is asking,
+-- and its lease is alive.
 insert into answers_under_way as u (what, event_id, lease_token)
 values (%(what)s, %(event_id)s, %(lease_token)s)
 on conflict (what) do update set event_id = excluded.event_id, lease_token = excluded.lease_token
  where (u.event_id = excluded.event_id and u.lease_token <= excluded.lease_token)
     or not exists (select 1 from webhook_events e
                     where e.id = u.event_id and e.lease_token = u.lease_token and e.lease_expires_at > clock_timestamp())
-returning 1;
+returning clock_timestamp();
 
 -- name: give_up_asking
 -- The question got no answer; whoever waits may ask now.
@@ -97,10 +101,14 @@ on conflict (lead_id, cpf) do update set found_by = excluded.found_by, event_id 
 delete from lead_people where lead_id = %(lead_id)s and cpf <> all(%(cpfs)s::text[]);
 
 -- name: put_message
--- Into the outbox, once for each content: the unique key is what keeps a second copy from ever existing.
+-- Into the outbox, once for each content: the unique key is what keeps a second copy from ever existing. A text that retention
+-- has emptied is written anew, so that an event which is reprocessed later has something to send.
 insert into lead_messages (event_id, lead_id, content_key, body, ref, contacts)
 values (%(event_id)s, %(lead_id)s, %(content_key)s, %(body)s, %(ref)s, %(contacts)s::text[])
-on conflict (lead_id, content_key) do update set event_id = excluded.event_id where lead_messages.status <> 'sent';
+on conflict (lead_id, content_key) do update
+   set event_id = excluded.event_id,
+       body = case when lead_messages.body = '' then excluded.body else lead_messages.body end
+ where lead_messages.status <> 'sent';
 
 -- name: message
 -- One message of the outbox, and how long C2S may still take to apply its last send.

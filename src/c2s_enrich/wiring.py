@@ -22,6 +22,7 @@ from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool, connect_direct, is_transient, make_pool, open_pool
 from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.lookup import Lookup
+from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender, WhenUnclear
@@ -91,6 +92,7 @@ def build_pipeline(settings: Settings, pool: Pool, upstreams: Upstreams, metrics
     store = EnrichmentStore(pool, settle_time=settings.settle_time, time_limit=settings.c2s_timeout, max_sends=settings.max_sends)
     memory = Memory(
         store,
+        PeopleStore(pool),
         clock,
         metrics,
         lookup_ttl=settings.lookup_ttl,

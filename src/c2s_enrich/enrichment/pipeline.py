@@ -100,7 +100,7 @@ class Pipeline:
         return event
 
     async def _merge(self, claim: Claim, journal: Journal, told: LeadFacts) -> Extracted:
-        facts = await self._store.merge_lead(told, claim.updated_at)
+        facts = await self._store.merge_lead(claim, told)
         contacts = read_contacts(facts)
         for skipped in contacts.skipped:
             journal.note(f"{skipped.kind} not looked up: {skipped.reason}")
@@ -125,7 +125,6 @@ class Pipeline:
 
     async def _store_result(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
         told = await self._store.told_contacts(claim.lead_id)
-        contacts = [phone.e164 for phone in event.contacts.phones] + [email.address for email in event.contacts.emails]
         message = compose_message(
             found,
             profiles,
@@ -135,7 +134,7 @@ class Pipeline:
             income_multiplier=self._income_multiplier,
             told_before=told,
         )
-        await self._store.store_result(claim, found_people(found), message, contacts)
+        await self._store.store_result(claim, found_people(found), message, event.contacts.keys)
         return message
 
 

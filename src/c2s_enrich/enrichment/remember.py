@@ -8,10 +8,11 @@ lapses with the lease of the event that asks, so a killed poller blocks nobody f
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from c2s_enrich.clock import Clock
+from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.store import EnrichmentStore, Remembered
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
@@ -36,6 +37,7 @@ class Memory:
     def __init__(
         self,
         store: EnrichmentStore,
+        people: PeopleStore,
         clock: Clock,
         metrics: AnswerMetrics,
         *,
@@ -45,6 +47,7 @@ class Memory:
         record_nobody_ttl: timedelta,
     ) -> None:
         self._store = store
+        self._people = people
         self._clock = clock
         self._metrics = metrics
         self._lookup_ttl = {True: lookup_ttl, False: lookup_nobody_ttl}
@@ -59,8 +62,8 @@ class Memory:
         async def recall() -> Remembered[tuple[Candidate, ...]] | None:
             return await self._store.recall_lookup(source, kind, contact)
 
-        async def keep(answer: tuple[Candidate, ...]) -> None:
-            await self._store.keep_lookup(claim, what, source, kind, contact, answer, self._lookup_ttl[bool(answer)])
+        async def keep(answer: tuple[Candidate, ...], asked_at: datetime) -> None:
+            await self._store.keep_lookup(claim, what, source, kind, contact, answer, asked_at, self._lookup_ttl[bool(answer)])
 
         return await self._answer(claim, source, what, recall, ask, keep)
 
@@ -69,10 +72,10 @@ class Memory:
         what = f"work_api cpf {cpf.digits}"
 
         async def recall() -> Remembered[Profile | None] | None:
-            return await self._store.recall_person(cpf)
+            return await self._people.recall_person(cpf)
 
-        async def keep(answer: Profile | None) -> None:
-            await self._store.keep_person(claim, what, cpf, answer, self._record_ttl[answer is not None])
+        async def keep(answer: Profile | None, asked_at: datetime) -> None:
+            await self._people.keep_person(claim, what, cpf, answer, asked_at, self._record_ttl[answer is not None])
 
         return await self._answer(claim, "work_api", what, recall, ask, keep)
 
@@ -83,14 +86,15 @@ class Memory:
         what: str,
         recall: Callable[[], Awaitable[Remembered[T] | None]],
         ask: Callable[[], Awaitable[T]],
-        keep: Callable[[T], Awaitable[None]],
+        keep: Callable[[T, datetime], Awaitable[None]],
     ) -> T:
         while True:
             remembered = await recall()
             if remembered is not None:
                 self._metrics.answer(source, remembered=True, found=bool(remembered.answer))
                 return remembered.answer
-            if await self._store.ask_first(claim, what):
+            asked_at = await self._store.ask_first(claim, what)
+            if asked_at is not None:
                 break
             await self._clock.sleep(_LOOK_SECONDS)
         # Between our look and our turn the other may have stored its answer: one more look, or it would be paid for again.
@@ -104,6 +108,6 @@ class Memory:
         except BaseException:
             await self._store.give_up_asking(claim, what)
             raise
-        await keep(answer)
+        await keep(answer, asked_at)
         self._metrics.answer(source, remembered=False, found=bool(answer))
         return answer

@@ -16,7 +16,6 @@ from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.lead import LeadFacts
-from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim, Statement
 
 T = TypeVar("T")
@@ -60,14 +59,19 @@ class EnrichmentStore:
         self._sql = statements("enrichment")
         self._sending = {"settle_time": settle_time, "time_limit": time_limit, "max_sends": max_sends}
 
-    async def merge_lead(self, facts: LeadFacts, updated_at: datetime) -> LeadFacts:
-        """Merges what an event says of a lead into what was known; returns the facts with the merged contact."""
+    async def merge_lead(self, claim: Claim, facts: LeadFacts) -> LeadFacts:
+        """Merges what an event says of its lead into what was known; returns the facts with the merged contact.
+
+        Raises LeaseLost when the event is not ours any more, or its lead was erased.
+        """
         row = await self._one(
             "merge_lead",
-            lead_id=facts.lead_id, name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed, updated_at=updated_at,
+            event_id=claim.event_id, lease_token=claim.lease_token, updated_at=claim.updated_at,
+            lead_id=facts.lead_id, name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
         )  # fmt: skip
-        known = LeadFacts(facts.lead_id, name=row[0], phone=row[1], email=row[2]) if row else None
-        return facts.filled_from(known)
+        if row is None:
+            raise LeaseLost
+        return facts.filled_from(LeadFacts(facts.lead_id, name=row[0], phone=row[1], email=row[2]))
 
     async def situation(self, claim: Claim) -> Situation:
         row = await self._one("situation", event_id=claim.event_id, lead_id=claim.lead_id, updated_at=claim.updated_at)
@@ -93,27 +97,27 @@ class EnrichmentStore:
         return Remembered(tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None))
 
     async def keep_lookup(
-        self, claim: Claim, what: str, source: str, kind: str, contact: str, answer: Sequence[Candidate], freshness: timedelta
+        self,
+        claim: Claim,
+        what: str,
+        source: str,
+        kind: str,
+        contact: str,
+        answer: Sequence[Candidate],
+        asked_at: datetime,
+        freshness: timedelta,
     ) -> None:
-        candidates = msgspec.json.encode([{"cpf": c.cpf.digits, "name": c.name} for c in answer]).decode()
+        """`asked_at` is what `ask_first` answered: freshness counts from there, and an older answer never replaces a newer one."""
         await self._run(
             "keep_lookup",
-            what=what, event_id=claim.event_id, source=source, kind=kind, contact=contact, candidates=candidates, freshness=freshness,
+            what=what, event_id=claim.event_id, source=source, kind=kind, contact=contact, asked_at=asked_at, freshness=freshness,
+            candidates=msgspec.json.encode([{"cpf": c.cpf.digits, "name": c.name} for c in answer]).decode(),
         )  # fmt: skip
 
-    async def recall_person(self, cpf: Cpf) -> Remembered[Profile | None] | None:
-        row = await self._one("recall_person", cpf=cpf.digits)
-        if row is None:
-            return None
-        return Remembered(None if row[0] is None else msgspec.convert(row[0], Profile, strict=False))
-
-    async def keep_person(self, claim: Claim, what: str, cpf: Cpf, answer: Profile | None, freshness: timedelta) -> None:
-        profile = None if answer is None else msgspec.json.encode(answer).decode()
-        await self._run("keep_person", what=what, event_id=claim.event_id, cpf=cpf.digits, profile=profile, freshness=freshness)
-
-    async def ask_first(self, claim: Claim, what: str) -> bool:
-        """True: this event asks the paid question. False: another one is asking just now."""
-        return await self._one("ask_first", what=what, event_id=claim.event_id, lease_token=claim.lease_token) is not None
+    async def ask_first(self, claim: Claim, what: str) -> datetime | None:
+        """The database's time: this event asks the paid question. None: another one is asking just now."""
+        row = await self._one("ask_first", what=what, event_id=claim.event_id, lease_token=claim.lease_token)
+        return row[0] if row else None
 
     async def give_up_asking(self, claim: Claim, what: str) -> None:
         await self._run("give_up_asking", what=what, event_id=claim.event_id, lease_token=claim.lease_token)

@@ -74,6 +74,11 @@ class Contacts:
         """The phones that can be looked up."""
         return tuple(phone for phone in self.phones if phone.national is not None)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Each contact as it is remembered and compared: phones as E.164, then e-mail addresses."""
+        return tuple(phone.e164 for phone in self.phones) + tuple(email.address for email in self.emails)
+
 
 def read_contacts(facts: LeadFacts) -> Contacts:
     """Every phone and e-mail in the lead's texts: mobiles before landlines before foreign numbers, otherwise as given."""
