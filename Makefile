@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test spec lint format schema drill lock clean
+.PHONY: help demo test spec lint format schema lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,10 +34,7 @@ format: $(STAMP) ## put the code in its usual form
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 schema: $(STAMP) ## write sql/schema.sql anew from the migrations
-	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_schema.py
-
-drill: $(STAMP) ## break things on purpose under load and count what the sellers saw
-	@$(BIN)/c2s-enrich drill $(ARGS)
+	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_migrations.py
 
 lock: ## choose new versions of all packages (needs a package index)
 	@$(PYTHON) -m venv --clear .venv-lock

@@ -8,19 +8,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
 
+import psycopg
 import typer
 
+from c2s_enrich.clock import SystemClock
+from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.demo.run import run_demo
 from c2s_enrich.errors import EnrichError, SettingsError
 from c2s_enrich.intake.server import run_server
 from c2s_enrich.migrations import migrate as apply_migrations
+from c2s_enrich.migrations import pending
+from c2s_enrich.ops.events import EventsDesk, Filters
 from c2s_enrich.queue.poller import Poller
 from c2s_enrich.redaction import redact_error
 from c2s_enrich.settings import Process, Settings
 from c2s_enrich.telemetry import Metrics, configure_logging
+from c2s_enrich.upstreams.limits import Limits
 from c2s_enrich.wiring import build_poller, build_web
 
 T = TypeVar("T")
@@ -70,6 +79,153 @@ def migrate() -> None:
         typer.echo("nothing to do: the schema is up to date")
 
 
+events = typer.Typer(help="Look at events, and send them through again.", no_args_is_help=True)
+messages = typer.Typer(help="Messages that are not proven to be delivered, and a person's verdict on them.", no_args_is_help=True)
+upstreams = typer.Typer(help="The services we call: pauses, limits, budgets.", no_args_is_help=True)
+app.add_typer(events, name="events")
+app.add_typer(messages, name="messages")
+app.add_typer(upstreams, name="upstreams")
+
+Status = Annotated[str | None, typer.Option(help="received, processing, completed or failed")]
+Lead = Annotated[str | None, typer.Option(help="C2S's id of the lead")]
+Kind = Annotated[str | None, typer.Option(help="error kind, for example upstream_unavailable")]
+Hours = Annotated[float | None, typer.Option("--hours", help="only those received within so many hours")]
+
+
+@events.command("list")
+def list_events(status: Status = None, lead: Lead = None, kind: Kind = None, hours: Hours = None, limit: int = 20) -> None:
+    """The newest events."""
+    for line in _at_the_desk(lambda desk: desk.events(_filters(status, lead, kind, hours), limit)):
+        end = line.outcome or line.error_message or ("waits for " + line.waiting_for if line.waiting_for else "")
+        typer.echo(
+            f"{line.received_at:%Y-%m-%d %H:%M:%S}  {line.id}  {line.lead_id}  {line.status}  {line.attempts}/{line.max_attempts}  {end}"
+        )
+
+
+@events.command("show")
+def show_event(event_id: UUID) -> None:
+    """One event with every attempt: who, how long, which steps, how it ended."""
+    lines = _at_the_desk(lambda desk: desk.events(Filters(ids=(event_id,)), 1))
+    if not lines:
+        _refuse(f"there is no event {event_id}")
+    [line] = lines
+    typer.echo(f"{line.id}  lead {line.lead_id}  {line.status}  {line.outcome or line.error_kind or ''}  {line.error_message or ''}")
+    for attempt in _at_the_desk(lambda desk: desk.history(event_id)):
+        steps = " ".join(f"{name}={milliseconds:g}ms" for name, milliseconds in attempt.steps.items())
+        typer.echo(f"  {attempt.started_at:%H:%M:%S}  {attempt.worker}  {attempt.result}  {attempt.error_message or ''}  {steps}")
+        for note in attempt.notes:
+            typer.echo(f"    {note}")
+
+
+@events.command("reprocess")
+def reprocess_events(
+    event_ids: Annotated[list[UUID] | None, typer.Argument(help="events by id")] = None,
+    status: Status = None,
+    lead: Lead = None,
+    kind: Kind = None,
+    hours: Hours = None,
+) -> None:
+    """Send events through again. The seller is told nothing that was told before."""
+    filters = replace(_filters(status, lead, kind, hours), ids=tuple(event_ids) if event_ids else None)
+    if not filters:
+        _refuse("say which events: ids, --status, --lead, --kind or --hours")
+    typer.echo(f"{len(_at_the_desk(lambda desk: desk.reprocess(filters)))} events are received again")
+
+
+@messages.command("list")
+def list_messages() -> None:
+    """Every message that is pending or whose delivery is unclear."""
+    for line in _at_the_desk(lambda desk: desk.open_messages()):
+        state = f"{line.status}, sent {line.sends} time(s), not found {line.looks} time(s)"
+        typer.echo(f"{line.id}  lead {line.lead_id}  ref {line.ref}  {state}  event {line.event_status} {line.event_error_kind or ''}")
+
+
+@messages.command("delivered")
+def message_was_delivered(message_id: UUID) -> None:
+    """A person has seen the message on the lead."""
+    _judge(message_id, delivered=True)
+
+
+@messages.command("not-delivered")
+def message_was_not_delivered(message_id: UUID) -> None:
+    """A person has looked and the message is not there: it is sent (again)."""
+    _judge(message_id, delivered=False)
+
+
+@upstreams.command("list")
+def list_upstreams() -> None:
+    """Every upstream with its pause, its rate limit and today's calls."""
+    for state in _with_limits(lambda limits: limits.all()):
+        pause = f"paused, {state.pause_left.total_seconds():.0f} s left: {state.reason}" if state.pause_left is not None else "open"
+        budget = f"{state.calls_today} of {state.daily_budget} calls today" if state.daily_budget else "no budget"
+        typer.echo(f"{state.name}  {pause}  {state.failures} failures in a row  every {state.min_interval.total_seconds():g} s  {budget}")
+
+
+@upstreams.command("pause")
+def pause_upstream(name: str, minutes: float = 15, reason: str = "paused by hand") -> None:
+    """No poller calls it for so many minutes."""
+    if not _with_limits(lambda limits: limits.pause(name, minutes, reason)):
+        _refuse(f"there is no upstream {name}")
+
+
+@upstreams.command("resume")
+def resume_upstream(name: str) -> None:
+    """End its pause; the events that wait for it are due at once."""
+    if not _with_limits(lambda limits: limits.resume(name)):
+        _refuse(f"there is no upstream {name}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check what can be checked from here: settings of every process, the database, its schema."""
+    healthy = True
+    for process in ("web", "poller"):
+        try:
+            Settings.load(os.environ, process)
+        except SettingsError as error:
+            healthy = False
+            for problem in error.problems:
+                typer.echo(f"{process}: {problem}")
+        else:
+            typer.echo(f"{process}: its settings are complete")
+    settings = _settings("migrate")
+    waiting = _run(pending(settings.direct_url.reveal()))
+    typer.echo(f"database: answers, {len(waiting)} migrations to apply" if waiting else "database: answers, its schema is up to date")
+    raise typer.Exit(0 if healthy and not waiting else 1)
+
+
+def _filters(status: str | None, lead: str | None, kind: str | None, hours: float | None) -> Filters:
+    return Filters(lead_id=lead, status=status, error_kind=kind, since=None if hours is None else timedelta(hours=hours))
+
+
+def _judge(message_id: UUID, *, delivered: bool) -> None:
+    if not _at_the_desk(lambda desk: desk.judge(message_id, delivered=delivered)):
+        _refuse(f"there is no open message {message_id} of which this can be said")
+
+
+def _at_the_desk(ask: Callable[[EventsDesk], Awaitable[T]]) -> T:
+    return _with_pool(lambda pool, _: ask(EventsDesk(pool)))
+
+
+def _with_limits(ask: Callable[[Limits], Awaitable[T]]) -> T:
+    return _with_pool(lambda pool, settings: ask(Limits(pool, settings, SystemClock())))
+
+
+def _with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
+    settings = _settings("migrate")
+
+    async def asked() -> T:
+        async with open_pool(settings, name="command") as pool:
+            return await ask(pool, settings)
+
+    return _run(asked())
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(f"error: {sentence}", err=True)
+    raise typer.Exit(2)
+
+
 async def _run_poller(settings: Settings) -> None:
     async with build_poller(settings, Metrics()) as built:
         _stop_on_signals(built)
@@ -100,7 +256,7 @@ def _guarded(work: Callable[[], T]) -> T:
     """Does it; an error that the user can do something about becomes one line and exit status 1."""
     try:
         return work()
-    except EnrichError as error:
+    except (EnrichError, psycopg.Error) as error:
         typer.echo(f"error: {redact_error(error)}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -1,0 +1,107 @@
+"""The command line says what the table says, and refuses unclear orders with one sentence."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tests.conftest import Database
+from typer.testing import CliRunner, Result
+
+from c2s_enrich.cli import app
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(db: Database, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("DATABASE_URL", db.url)
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+async def invoke(command: Command, *arguments: str) -> Result:
+    """Commands run their own event loop, so they get a thread of their own here."""
+    return await asyncio.to_thread(command, *arguments)
+
+
+async def failed_event(db: Database, lead: str) -> str:
+    return str(
+        await db.value(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at, error_kind, error_message)"
+            " values (%s, now(), '{}', 'failed', now(), 'lead_not_found', 'Lead not found') returning id",
+            (lead,),
+        )
+    )
+
+
+class TestEvents:
+    async def test_list_shows_state_and_error(self, db: Database, command: Command) -> None:
+        event_id = await failed_event(db, "lead-1")
+
+        shown = await invoke(command, "events", "list", "--status", "failed")
+
+        assert shown.exit_code == 0
+        assert event_id in shown.output
+        assert "Lead not found" in shown.output
+
+    async def test_show_knows_no_event_that_is_not_there(self, db: Database, command: Command) -> None:
+        shown = await invoke(command, "events", "show", "00000000-0000-0000-0000-000000000000")
+
+        assert shown.exit_code == 2
+        assert "there is no event" in shown.output
+
+    async def test_reprocess_makes_the_chosen_events_due(self, db: Database, command: Command) -> None:
+        await failed_event(db, "lead-1")
+        await failed_event(db, "lead-2")
+
+        done = await invoke(command, "events", "reprocess", "--lead", "lead-1")
+
+        assert "1 events" in done.output
+        assert await db.fetch("select lead_id from webhook_events where status = 'received'") == [("lead-1",)]
+
+    async def test_reprocess_without_a_filter_is_refused(self, db: Database, command: Command) -> None:
+        await failed_event(db, "lead-1")
+
+        refused = await invoke(command, "events", "reprocess")
+
+        assert refused.exit_code == 2
+        assert await db.value("select status from webhook_events") == "failed"
+
+
+class TestMessages:
+    async def test_a_persons_verdict_lets_the_event_go_on(self, db: Database, command: Command) -> None:
+        event_id = await failed_event(db, "lead-1")
+        message_id = await db.value(
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sends, sending_at)"
+            " values (%s, 'lead-1', 'key', 'body', 'REF', 'sending', 1, now()) returning id",
+            (event_id,),
+        )
+        listed = await invoke(command, "messages", "list")
+
+        judged = await invoke(command, "messages", "not-delivered", str(message_id))
+
+        assert str(message_id) in listed.output
+        assert judged.exit_code == 0
+        assert await db.value("select status from lead_messages") == "pending"
+        assert await db.value("select status from webhook_events") == "received"
+
+
+class TestUpstreams:
+    async def test_pause_and_resume_are_seen_by_all(self, db: Database, command: Command) -> None:
+        await invoke(command, "upstreams", "pause", "c2s", "--minutes", "5", "--reason", "the vendor asked for it")
+        listed = await invoke(command, "upstreams", "list")
+        await invoke(command, "upstreams", "resume", "c2s")
+
+        assert "the vendor asked for it" in listed.output
+        assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
+
+    async def test_an_unknown_name_is_refused(self, db: Database, command: Command) -> None:
+        assert (await invoke(command, "upstreams", "pause", "nobody")).exit_code == 2
+
+
+class TestDoctor:
+    async def test_names_what_is_missing(self, db: Database, command: Command) -> None:
+        told = await invoke(command, "doctor")
+
+        assert told.exit_code == 1
+        assert "WEBHOOK_SECRET is not set" in told.output
+        assert "its schema is up to date" in told.output

@@ -1,0 +1,34 @@
+"""What replaces a query compiler: every statement plans on the migrated database, and none is missing or idle."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.conftest import Database
+
+from c2s_enrich.database import sql_folder, statements
+
+TOPICS = sorted(path.stem for path in (sql_folder() / "queries").glob("*.sql"))
+EVERY = [(topic, name) for topic in TOPICS for name in statements(topic)]
+PACKAGE = Path(__file__).parents[2] / "src/c2s_enrich"
+
+
+class TestEveryStatement:
+    @pytest.mark.parametrize(("topic", "name"), EVERY)
+    async def test_plans_with_all_parameters_null(self, db: Database, topic: str, name: str) -> None:
+        statement = statements(topic)[name]
+        names = set(re.findall(r"%\((\w+)\)s", statement))
+
+        plan = await db.fetch(f"explain {statement}", dict.fromkeys(names))
+
+        assert plan
+
+    def test_is_named_by_the_code_of_its_topic_and_nothing_else_is(self) -> None:
+        used: dict[str, set[str]] = {topic: set() for topic in TOPICS}
+        for path in PACKAGE.rglob("*.py"):
+            text = path.read_text()
+            for topic in re.findall(r'statements\("(\w+)"\)', text):
+                used[topic] |= set(re.findall(r'"(\w+)"', text))
+
+        for topic in TOPICS:
+            assert set(statements(topic)) <= used[topic], f"idle in {topic}.sql"
