@@ -36,6 +36,8 @@ from c2s_enrich.intake.store import Writer
 from c2s_enrich.intake.tally import Tally
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.health import Signals, health_routes
+from c2s_enrich.ops.reconcile import reconcile_duty
+from c2s_enrich.ops.retention import retention_duty
 from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.poller import Poller, PollerConfig
@@ -149,6 +151,10 @@ async def build_poller(
             clock=clock,
             metrics=metrics,
             listen=partial(listen, partial(connect_direct, settings, name="listener")),
+            duties=(
+                retention_duty(pool, settings),
+                reconcile_duty(pool, upstreams.c2s, settings.reconcile_every, max_attempts=settings.max_attempts),
+            ),
             boundary=boundary,
         )
 

@@ -1,0 +1,25 @@
+-- Recovery of what we were never told: leads as C2S lists them, held against the events that we have.
+
+-- name: start_of
+-- The database's time, so long ago.
+select clock_timestamp() - %(since)s::interval;
+
+-- name: compare_leads
+-- For each lead of a page: was it erased, is there an event of this time or a later one, what contact was known and last told,
+-- and was it closed when we last heard of it. One row for each given lead.
+select given.lead_id,
+       exists (select from erased_leads x where x.lead_id = given.lead_id) as erased,
+       exists (select from webhook_events e where e.lead_id = given.lead_id and e.updated_at >= given.updated_at) as known,
+       l.name, l.phone, l.email, coalesce(l.closed, false) as closed,
+       (select p.fingerprint from webhook_events p
+         where p.lead_id = given.lead_id and p.status = 'completed' and p.outcome in ('enriched', 'partial')
+         order by p.updated_at desc limit 1) as told_fingerprint
+  from unnest(%(lead_ids)s::text[], %(updated_ats)s::timestamptz[]) as given (lead_id, updated_at)
+  left join leads l on l.lead_id = given.lead_id;
+
+-- name: insert_missing
+-- An event as a webhook would have made it. No row: a webhook brought it meanwhile.
+insert into webhook_events (lead_id, updated_at, hook_action, payload_raw, max_attempts)
+values (%(lead_id)s, %(updated_at)s, 'reconcile', %(payload)s::jsonb, %(max_attempts)s)
+on conflict (lead_id, updated_at) do nothing
+returning id;

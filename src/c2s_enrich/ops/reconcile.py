@@ -1,0 +1,163 @@
+"""Finds the leads of which no webhook told us, by asking C2S, and puts them into the queue like any other event.
+
+Needed because C2S was never seen to retry a webhook, and because a second subscription with the same token ends ours silently. It
+runs within C2S's rate limit, newest leads first, so that it can be ended at any time. Refuses to make work where there is none:
+our own message changes a lead's time at C2S too, and a lead whose contact was told already would only end as `unchanged`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+import msgspec
+import structlog
+
+from c2s_enrich.database import Pool
+from c2s_enrich.errors import EnrichError
+from c2s_enrich.ops.duties import take_turn
+from c2s_enrich.ops.reconcile_store import Known, ReconcileStore
+from c2s_enrich.people.contact import fingerprint, read_contacts
+from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.redaction import redact_error
+
+HOOK_ACTION = "reconcile"
+# As many as C2S gives on one page: compared in one statement, inserted before the next page is asked for.
+_PAGE = 50
+# By schedule it looks back three intervals: one that was skipped, because C2S was away, is made up for.
+_INTERVALS_BACK = 3
+
+_log = structlog.get_logger("c2s_enrich.reconcile")
+
+
+class LeadList(Protocol):
+    """Leads changed at or after a time, newest first, as C2S's own JSON objects."""
+
+    def leads_updated_since(self, since: datetime) -> AsyncIterator[Mapping[str, object]]: ...
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A change of a lead that no webhook told us of."""
+
+    lead_id: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found. `looked_at` = known + unchanged + erased + unreadable + missing.
+
+    `known`: there is an event of that time or a later one. `unchanged`: no event, but nothing new to tell either, most often our
+    own message. `unreadable`: no id or time, or JSON that the database does not take. `inserted` is 0 after a dry run.
+    """
+
+    since: datetime
+    looked_at: int
+    known: int
+    unchanged: int
+    erased: int
+    unreadable: int
+    missing: tuple[Missing, ...]
+    inserted: int
+
+
+Judgement = Literal["known", "unchanged", "erased", "unreadable", "missing"]
+
+
+async def reconcile(pool: Pool, c2s: LeadList, since: timedelta, dry_run: bool = False, *, max_attempts: int = 8) -> Report:
+    """Lists the leads that C2S changed within `since` and inserts an event for each that we do not have. Raises UpstreamError.
+
+    What was found before an error stays inserted; a second run finds the rest.
+    """
+    store = ReconcileStore(pool)
+    start = await store.start_of(since)
+    found: Counter[Judgement] = Counter()
+    missing: list[Missing] = []
+    inserted = 0
+    async for page in _pages(c2s.leads_updated_since(start)):
+        for judgement, lead, facts in await _judge(store, page):
+            if judgement == "missing" and facts.updated_at is not None:
+                change = Missing(facts.lead_id, facts.updated_at)
+                try:
+                    payload = _as_payload(lead)
+                    if not dry_run:
+                        inserted += await store.insert_missing(change.lead_id, change.updated_at, payload, max_attempts)
+                except ValueError:
+                    judgement = "unreadable"
+                else:
+                    missing.append(change)
+            found[judgement] += 1
+    known, unchanged, erased, unreadable = found["known"], found["unchanged"], found["erased"], found["unreadable"]
+    return Report(start, found.total(), known, unchanged, erased, unreadable, tuple(missing), inserted)
+
+
+def reconcile_duty(pool: Pool, c2s: LeadList, every: timedelta, *, max_attempts: int) -> Callable[[], Awaitable[None]]:
+    """A duty for the poller's housekeeping: once in `every`, by the database's clock, one poller reconciles. `every` 0: never.
+
+    What C2S refuses or does not answer is made up for at the next turn, which looks back further than one interval.
+    """
+
+    async def duty() -> None:
+        if not every or not await take_turn(pool, HOOK_ACTION, every):
+            return
+        try:
+            report = await reconcile(pool, c2s, every * _INTERVALS_BACK, max_attempts=max_attempts)
+        except EnrichError as error:
+            _log.warning("reconcile_gave_up", error=redact_error(error))
+        else:
+            tell = _log.warning if report.inserted else _log.info
+            tell(
+                "reconciled",
+                looked_at=report.looked_at,
+                missing=len(report.missing),
+                inserted=report.inserted,
+                unreadable=report.unreadable,
+            )
+
+    return duty
+
+
+async def _judge(store: ReconcileStore, page: Sequence[Mapping[str, object]]) -> list[tuple[Judgement, Mapping[str, object], LeadFacts]]:
+    """Each lead of a page, held against what we have."""
+    read = [(lead, LeadFacts.from_json(lead) or LeadFacts("")) for lead in page]
+    keys = [(facts.lead_id, facts.updated_at) for _, facts in read if facts.lead_id and facts.updated_at is not None]
+    known = await store.compare(keys)
+    return [(_judgement(facts, known.get(facts.lead_id)), lead, facts) for lead, facts in read]
+
+
+def _judgement(facts: LeadFacts, known: Known | None) -> Judgement:
+    if facts.updated_at is None or known is None:
+        return "unreadable"
+    if known.erased:
+        return "erased"
+    if known.has_event:
+        return "known"
+    merged = facts.filled_from(LeadFacts(facts.lead_id, name=known.name, phone=known.phone, email=known.email))
+    told = known.told_fingerprint is not None and known.told_fingerprint == fingerprint(read_contacts(merged))
+    return "unchanged" if told and facts.closed == known.closed else "missing"
+
+
+def _as_payload(lead: Mapping[str, object]) -> str:
+    """In the envelope of a webhook. Raises ValueError where it is no storable JSON (half a surrogate pair)."""
+    return msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead}).decode()
+
+
+async def _pages(leads: AsyncIterator[Mapping[str, object]]) -> AsyncIterator[list[Mapping[str, object]]]:
+    """Each lead once: while the pages are read, a change can move a lead to another one."""
+    page: list[Mapping[str, object]] = []
+    seen: set[str] = set()
+    async for lead in leads:
+        facts = LeadFacts.from_json(lead)
+        if facts is not None and facts.lead_id in seen:
+            continue
+        seen.update([facts.lead_id] if facts is not None else [])
+        page.append(lead)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
