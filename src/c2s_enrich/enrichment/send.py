@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 from c2s_enrich import errors
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.queue.claim import Claim, Journal, Lease, Statement
+from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 
 WhenUnclear = Literal["resend", "hold"]
 
@@ -122,6 +123,8 @@ class Sender:
         try:
             texts = await self._c2s.messages(claim.lead_id)
         except (errors.Refused, errors.Unreadable) as error:
+            if isinstance(error, errors.Unreadable) and claim.attempts < UNREADABLE_ATTEMPTS:
+                raise  # one garbled page proves nothing yet
             # Where C2S does not let us read messages back, nothing can clear this up by itself.
             raise errors.DeliveryUnclear(
                 f"the lead's messages cannot be read back ({error.detail}): was ref {message.ref} delivered?"

@@ -121,6 +121,7 @@ class Poller:
         self._watchdog = Watchdog(self.config.wedged_after.total_seconds())
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._at_once = False
         self._idle = _FIRST_IDLE
         self._turn = 0
         self._swept_at = self._suspects_from = self.clock.boottime()
@@ -136,6 +137,7 @@ class Poller:
     def stop(self) -> None:
         """First call: claim no more and finish within the grace time. Second call: give everything back at once."""
         if self._stopping.is_set():
+            self._at_once = True
             self._end_all("leaving")
         self._stopping.set()
         self._wake.set()
@@ -441,7 +443,8 @@ class Poller:
         tasks = {flight.task for flight in self.in_flight.values()}
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=self.config.grace.total_seconds())
+        # A claim that was under way during the second call may have brought new events: there is no grace time for those.
+        _, late = await asyncio.wait(tasks, timeout=0 if self._at_once else self.config.grace.total_seconds())
         if not late:
             return
         self._end_all("leaving")

@@ -51,8 +51,14 @@ class C2s:
         return facts
 
     async def messages(self, lead_id: str) -> tuple[str, ...]:
-        """The texts and external ids of all messages on a lead. Raises LeadNotFound, UpstreamError."""
-        return (await self.lead(lead_id)).messages
+        """The texts and external ids of all messages on a lead. Raises LeadNotFound, UpstreamError.
+
+        A lead without a list of messages is Unreadable and not one without messages: nobody may conclude from it that ours is not there.
+        """
+        texts = await self._leads.call("lead", "GET", f"/leads/{_segment(lead_id)}", read=_read_messages, unwrap=self._unwrap)
+        if texts is None:
+            raise LeadNotFound
+        return texts
 
     async def send(
         self, lead_id: str, body: str, ref: str, *, ready: Callable[[], Awaitable[None]] | None = None, before_send: Callable[[], None]
@@ -164,6 +170,23 @@ def _read_lead(response: Response) -> LeadFacts | None:
     if facts is None:
         raise response.unreadable("no lead in it")
     return facts
+
+
+def _read_messages(response: Response) -> tuple[str, ...] | None:
+    facts = _read_lead(response)
+    if facts is None:
+        return None
+    if not _lists_messages(response.json()):
+        raise response.unreadable("no list of messages")
+    return facts.messages
+
+
+def _lists_messages(answer: object) -> bool:
+    """Whether the lead, its attributes or the envelope around it has a list of messages, be it empty."""
+    if not isinstance(answer, dict):
+        return False
+    inner = (answer.get("data"), answer.get("lead"), answer.get("attributes"))
+    return isinstance(answer.get("messages"), list) or any(_lists_messages(part) for part in inner)
 
 
 def _read_leads(response: Response) -> list[Mapping[str, object]]:
