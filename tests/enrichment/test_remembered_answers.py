@@ -275,8 +275,8 @@ async def a_claim(db: Database, lead_id: str, *, lease: timedelta = 60 * SECOND)
     row: Any = (
         await db.fetch(
             "insert into webhook_events (id, lead_id, updated_at, payload_raw, status, lease_token, claimed_by, claimed_at,"
-            " lease_expires_at, deadline_at, attempts) values (%s, %s, now(), '{}', 'processing', 1, 'gone', clock_timestamp(), clock_timestamp() + %s,"
-            " now() + interval '5 minutes', 1) returning id, updated_at, claimed_at, available_at",
+            " lease_expires_at, deadline_at, attempts) values (%s, %s, now(), '{}', 'processing', 1, 'gone', clock_timestamp(),"
+            " clock_timestamp() + %s, now() + interval '5 minutes', 1) returning id, updated_at, claimed_at, available_at",
             (uuid4(), lead_id, lease),
         )
     )[0]
