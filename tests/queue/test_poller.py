@@ -342,7 +342,7 @@ class TestStopping:
             await stage.has(3)
             poller.stop()
             poller.stop()
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(15):
                 await task
 
         assert await queue.statuses() == {"received": 3}
@@ -360,7 +360,7 @@ class TestStopping:
             return claims
 
         poller.store.claim = claim_and_stop  # type: ignore[method-assign]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await poller.run()
 
         row = await queue.row(event_id)

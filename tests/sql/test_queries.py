@@ -26,9 +26,10 @@ class TestEveryStatement:
     def test_is_named_by_the_code_of_its_topic_and_nothing_else_is(self) -> None:
         used: dict[str, set[str]] = {topic: set() for topic in TOPICS}
         for path in PACKAGE.rglob("*.py"):
-            text = path.read_text()
-            for topic in re.findall(r'statements\("(\w+)"\)', text):
-                used[topic] |= set(re.findall(r'"(\w+)"', text))
+            for topic in re.findall(r'statements\("(\w+)"\)', path.read_text()):
+                # The topic's door and its neighbours: a store may be handed the name of one statement out of a family.
+                for neighbour in path.parent.glob("*.py"):
+                    used[topic] |= set(re.findall(r'"(\w+)"', neighbour.read_text()))
 
         for topic in TOPICS:
             assert set(statements(topic)) <= used[topic], f"idle in {topic}.sql"
