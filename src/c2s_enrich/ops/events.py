@@ -89,7 +89,8 @@ class EventsDesk:
         self._pool = pool
         self._sql = statements("events")
 
-    async def events(self, filters: Filters, limit: int) -> list[EventLine]:
+    async def events(self, filters: Filters, limit: int | None) -> list[EventLine]:
+        """Newest first; None: all of them."""
         async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(EventLine)) as cursor:
             await cursor.execute(self._sql["list_events"], _params(filters) | {"limit": limit})
             return await cursor.fetchall()

@@ -120,7 +120,10 @@ class ErasureStore:
 
 
 class RetentionStore:
-    """Batches of what has come of age. `now` is for tests that stand on a boundary; in production the database's clock counts."""
+    """What has come of age: each method handles one batch older than `age`, in a transaction of its own, and returns how many rows.
+
+    `now` is for tests that stand on a boundary; in production the database's clock counts.
+    """
 
     def __init__(self, pool: Pool, *, batch: int, now: datetime | None = None) -> None:
         self._pool = pool
@@ -128,8 +131,37 @@ class RetentionStore:
         self._batch = batch
         self._now = now
 
-    async def age(self, statement: str, age: timedelta) -> int:
-        """One batch of what an `age_…` statement finds older than `age`, in a transaction of its own; returns how many rows."""
+    async def payloads(self, age: timedelta) -> int:
+        return await self._run("age_payloads", age)
+
+    async def messages(self, age: timedelta) -> int:
+        return await self._run("age_messages", age)
+
+    async def rejects(self, age: timedelta) -> int:
+        return await self._run("age_rejects", age)
+
+    async def leads(self, age: timedelta) -> int:
+        return await self._run("age_leads", age)
+
+    async def lookups(self, age: timedelta) -> int:
+        return await self._run("age_lookups", age)
+
+    async def people(self, age: timedelta) -> int:
+        return await self._run("age_people", age)
+
+    async def events(self, age: timedelta) -> int:
+        return await self._run("age_events", age)
+
+    async def attempts(self, age: timedelta) -> int:
+        return await self._run("age_attempts", age)
+
+    async def outbox(self, age: timedelta) -> int:
+        return await self._run("age_outbox", age)
+
+    async def reject_rows(self, age: timedelta) -> int:
+        return await self._run("age_reject_rows", age)
+
+    async def _run(self, statement: str, age: timedelta) -> int:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(self._sql[statement], {"age": age, "batch": self._batch, "now": self._now})
             if cursor.description is None:

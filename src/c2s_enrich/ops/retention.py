@@ -53,26 +53,26 @@ async def retention_pass(pool: Pool, settings: Settings, *, now: datetime | None
     store = RetentionStore(pool, batch=batch, now=now)
     payload, metadata = settings.retention_payload, settings.retention_metadata
 
-    async def age(statement: str, limit: timedelta) -> int:
+    async def age(batch_of: Callable[[timedelta], Awaitable[int]], limit: timedelta) -> int:
         removed = 0
         for _ in range(MOST_BATCHES):
-            count = await store.age(statement, limit)
+            count = await batch_of(limit)
             removed += count
             if count < batch:
                 break
         return removed
 
     return Counts(
-        payloads=await age("age_payloads", payload),
-        messages=await age("age_messages", payload),
-        rejects=await age("age_rejects", payload),
-        leads=await age("age_leads", payload),
-        lookups=await age("age_lookups", payload),
-        people=await age("age_people", payload),
-        events=await age("age_events", metadata),
-        attempts=await age("age_attempts", metadata),
-        outbox=await age("age_outbox", metadata),
-        reject_rows=await age("age_reject_rows", metadata),
+        payloads=await age(store.payloads, payload),
+        messages=await age(store.messages, payload),
+        rejects=await age(store.rejects, payload),
+        leads=await age(store.leads, payload),
+        lookups=await age(store.lookups, payload),
+        people=await age(store.people, payload),
+        events=await age(store.events, metadata),
+        attempts=await age(store.attempts, metadata),
+        outbox=await age(store.outbox, metadata),
+        reject_rows=await age(store.reject_rows, metadata),
     )
 
 
