@@ -1,0 +1,133 @@
+"""Who may deliver: verdicts on what a request shows, never exceptions; and a process without a secret does not start."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import ENVIRONMENT
+
+from c2s_enrich.errors import SettingsError
+from c2s_enrich.intake.auth import ACCEPTED, Gate
+from c2s_enrich.settings import Settings
+
+NEW, OLD = b"the-new-secret", b"the-old-secret"
+GATE = Gate(NEW, OLD)
+WEB = {**ENVIRONMENT, "DATABASE_URL": "postgresql://localhost/none"}
+
+
+def judge(*headers: tuple[bytes, bytes], path: str = "", gate: Gate = GATE) -> str:
+    return gate.judge(headers, path)
+
+
+class TestTheToken:
+    def test_is_taken_from_its_header(self) -> None:
+        assert judge((b"x-webhook-token", NEW)) == "current"
+
+    @pytest.mark.parametrize("scheme", [b"Bearer ", b"bearer ", b"BEARER ", b"Bearer   "])
+    def test_is_taken_as_a_bearer_in_any_spelling(self, scheme: bytes) -> None:
+        assert judge((b"authorization", scheme + NEW)) == "current"
+
+    def test_is_taken_from_the_end_of_the_path(self) -> None:
+        assert judge(path=NEW.decode()) == "current"
+
+    @pytest.mark.parametrize("scheme", [b"", b"Basic ", b"Bearer", b"Token "])
+    def test_is_no_token_under_another_scheme(self, scheme: bytes) -> None:
+        assert judge((b"authorization", scheme + NEW)) == "missing"
+
+    def test_is_missing_where_nothing_is_shown(self) -> None:
+        assert judge((b"user-agent", NEW), (b"cookie", NEW)) == "missing"
+
+    @pytest.mark.parametrize("shown", [b"", b" ", NEW[:-1], NEW + b"x", NEW.upper(), b"\xff\xfe", b"\x00", NEW + b"\x00"])
+    def test_is_wrong_where_it_is_anything_else(self, shown: bytes) -> None:
+        assert judge((b"x-webhook-token", shown)) == "wrong"
+        assert judge((b"authorization", b"Bearer " + shown)) == "wrong"
+
+    @pytest.mark.parametrize("tail", [b"\r", b"\r\n", b" ", b"\t"])
+    def test_may_carry_the_invisible_end_of_a_pasted_line(self, tail: bytes) -> None:
+        assert judge((b"x-webhook-token", NEW + tail)) == "current"
+        assert judge((b"authorization", b"Bearer " + NEW + tail)) == "current"
+        assert judge(path=(NEW + tail).decode()) == "current"
+
+    def test_may_be_more_than_ascii(self) -> None:
+        gate = Gate("chave-de-integração".encode(), b"")
+
+        assert judge((b"x-webhook-token", "chave-de-integração".encode()), gate=gate) == "current"
+        assert judge(path="chave-de-integração", gate=gate) == "current"
+        assert judge((b"x-webhook-token", "chave-de-integração".encode("latin-1")), gate=gate) == "wrong"
+
+
+class TestSeveralTokens:
+    def test_one_right_one_is_enough_wherever_it_stands(self) -> None:
+        stale = (b"x-webhook-token", b"from-last-year")
+
+        assert judge(stale, path=NEW.decode()) == "current"
+        assert judge(stale, (b"authorization", b"Bearer " + NEW)) == "current"
+        assert judge((b"x-webhook-token", NEW), path="from-last-year") == "current"
+        assert judge(stale, (b"x-webhook-token", NEW)) == "current"
+
+    def test_all_wrong_are_wrong(self) -> None:
+        assert judge((b"x-webhook-token", b"a"), (b"authorization", b"Bearer b"), path="c") == "wrong"
+
+
+class TestRotation:
+    def test_takes_both_secrets_and_says_which(self) -> None:
+        assert judge((b"x-webhook-token", NEW)) == "current"
+        assert judge((b"x-webhook-token", OLD)) == "previous"
+
+    def test_says_current_where_both_are_shown(self) -> None:
+        for first, second in ((NEW, OLD), (OLD, NEW)):
+            assert judge((b"x-webhook-token", first), (b"authorization", b"Bearer " + second)) == "current"
+
+    def test_an_absent_previous_secret_is_no_empty_token(self) -> None:
+        gate = Gate(NEW, b"")
+
+        assert judge((b"x-webhook-token", b""), (b"authorization", b"Bearer "), path=" ", gate=gate) == "wrong"
+        assert judge(path="", gate=gate) == "missing"
+
+
+class TestAnyRequest:
+    @given(
+        st.lists(st.tuples(st.sampled_from([b"x-webhook-token", b"authorization", b"x"]), st.binary(max_size=40)), max_size=5),
+        st.text(st.characters(), max_size=40),
+    )
+    def test_gets_a_verdict_and_never_an_accepting_one(self, headers: list[tuple[bytes, bytes]], path: str) -> None:
+        assert GATE.judge(headers, path) in ("missing", "wrong")
+
+    def test_half_a_surrogate_in_the_path_is_only_wrong(self) -> None:
+        assert judge(path="\ud800") == "wrong"
+
+
+class TestNoSecret:
+    def test_web_does_not_start(self) -> None:
+        for secret in ("", "  ", "\r\n"):
+            with pytest.raises(SettingsError, match="WEBHOOK_SECRET is not set"):
+                Settings.load(WEB | {"WEBHOOK_SECRET": secret}, "web")
+
+    def test_the_previous_secret_alone_is_not_enough(self) -> None:
+        with pytest.raises(SettingsError, match="WEBHOOK_SECRET is not set"):
+            Settings.load(WEB | {"WEBHOOK_SECRET": "", "WEBHOOK_SECRET_PREVIOUS": "old"}, "web")
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com", "example.com"])
+    def test_insecure_is_refused_beyond_loopback_even_beside_a_secret(self, host: str) -> None:
+        for secret in ("", "a-secret"):
+            with pytest.raises(SettingsError, match="INSECURE is allowed on the loopback address only"):
+                Settings.load(WEB | {"WEBHOOK_SECRET": secret, "INSECURE": "1", "HOST": host}, "web")
+
+    def test_insecure_on_loopback_lets_everybody_in_and_says_so(self) -> None:
+        for host in ("127.0.0.1", "::1", "localhost"):
+            gate = Gate.of(Settings.load(WEB | {"WEBHOOK_SECRET": "", "INSECURE": "1", "HOST": host}, "web"))
+
+            assert judge((b"x-webhook-token", b"whatever"), gate=gate) == "open"
+            assert "open" in ACCEPTED
+
+    def test_insecure_with_a_secret_still_asks_for_it(self) -> None:
+        gate = Gate.of(Settings.load(WEB | {"INSECURE": "1"}, "web"))
+
+        assert judge(gate=gate) == "missing"
+        assert judge((b"x-webhook-token", ENVIRONMENT["WEBHOOK_SECRET"].encode()), gate=gate) == "current"
+
+    def test_a_secret_pasted_with_its_line_end_is_the_secret(self) -> None:
+        gate = Gate.of(Settings.load(WEB | {"WEBHOOK_SECRET": "a-secret\r\n"}, "web"))
+
+        assert judge((b"x-webhook-token", b"a-secret"), gate=gate) == "current"
