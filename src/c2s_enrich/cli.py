@@ -22,6 +22,8 @@ import typer
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.demo.run import run_demo
+from c2s_enrich.drill.plan import FAULTS
+from c2s_enrich.drill.run import run_drill
 from c2s_enrich.enrichment.people_store import forget_answers
 from c2s_enrich.errors import EnrichError, SettingsError
 from c2s_enrich.intake.server import run_server
@@ -31,13 +33,14 @@ from c2s_enrich.ops.erase import erase as erase_from
 from c2s_enrich.ops.events import EventsDesk, Filters
 from c2s_enrich.ops.reconcile import Report
 from c2s_enrich.ops.reconcile import reconcile as reconcile_with
+from c2s_enrich.ops.rejects import RejectsDesk, body_text, line_text
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.queue.poller import Poller
 from c2s_enrich.redaction import redact_error
 from c2s_enrich.settings import Process, Settings
 from c2s_enrich.telemetry import Metrics, configure_logging
 from c2s_enrich.upstreams.limits import Limits
-from c2s_enrich.wiring import build_poller, build_web, open_upstreams
+from c2s_enrich.wiring import build_poller, build_rejects, build_web, open_upstreams
 
 T = TypeVar("T")
 
@@ -57,6 +60,20 @@ def demo(
 ) -> None:
     """Watch leads arrive, get enriched and answered. Brings its own Postgres and simulated upstreams."""
     raise typer.Exit(_guarded(lambda: run_demo(once=once, as_json=as_json)))
+
+
+@app.command()
+def drill(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same traffic and the same schedule of faults.")] = 1,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long faults strike; starting, draining and the audit come on top.")] = 1,
+    events: Annotated[int | None, typer.Option(min=1, help="Different events in the stream; default: six a second.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="FAULT", help="Nothing but this fault: " + ", ".join(FAULTS))] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The last line is a JSON object.")] = False,
+) -> None:
+    """Break everything on purpose and count what was lost, told twice or left behind: all must be 0. Brings its own Postgres."""
+    if only is not None and only not in FAULTS:
+        _refuse("--only is one of " + ", ".join(FAULTS))
+    raise typer.Exit(_guarded(lambda: run_drill(seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)))
 
 
 @app.command()
@@ -89,9 +106,11 @@ def migrate() -> None:
 events = typer.Typer(help="Look at events, and send them through again.", no_args_is_help=True)
 messages = typer.Typer(help="Messages that are not proven to be delivered, and a person's verdict on them.", no_args_is_help=True)
 upstreams = typer.Typer(help="The services we call: pauses, limits, budgets.", no_args_is_help=True)
+rejects = typer.Typer(help="Deliveries that were no readable event, kept whole: look, and replay them.", no_args_is_help=True)
 app.add_typer(events, name="events")
 app.add_typer(messages, name="messages")
 app.add_typer(upstreams, name="upstreams")
+app.add_typer(rejects, name="rejects")
 
 Status = Annotated[str | None, typer.Option(help="received, processing, completed or failed")]
 Lead = Annotated[str | None, typer.Option(help="C2S's id of the lead")]
@@ -190,6 +209,77 @@ def resume_upstream(name: str) -> None:
         _refuse(f"there is no upstream {name}")
 
 
+Reason = Annotated[str | None, typer.Option(help="why they were rejected, for example not_json")]
+
+
+@rejects.command("list")
+def list_rejects(
+    reason: Reason = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those that were replayed, too.")] = False,
+    limit: int = 20,
+) -> None:
+    """The newest rejected deliveries, without what is in them."""
+    for line in _at_the_rejects(lambda desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)):
+        state = f"replayed {line.replayed_at:%Y-%m-%d %H:%M:%S}" if line.replayed_at else "waits"
+        lead = line_text(line.lead_id) or "-"
+        typer.echo(f"{line.received_at:%Y-%m-%d %H:%M:%S}  {line.id}  {line.reason}  lead {lead}  {line.size} bytes  {state}")
+
+
+@rejects.command("show")
+def show_reject(
+    reject_id: UUID,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show names, contacts and all the rest as it arrived.")] = False,
+) -> None:
+    """One rejected delivery with its text. What may be about a person is masked."""
+    reject = _at_the_rejects(lambda desk: desk.reject(reject_id))
+    if reject is None:
+        _refuse(f"there is no rejected delivery {reject_id}")
+    typer.echo(f"{reject.id}  lead {line_text(reject.lead_id) or '-'}  {reject.reason}  {line_text(reject.detail)}")
+    typer.echo(f"  received {reject.received_at:%Y-%m-%d %H:%M:%S %Z}  {reject.size} bytes")
+    if reject.replayed_at is not None:
+        typer.echo(f"  replayed {reject.replayed_at:%Y-%m-%d %H:%M:%S %Z}")
+    for name, value in reject.headers.items():
+        typer.echo(f"  {line_text(name)}: {line_text(str(value))}")
+    typer.echo(body_text(reject.raw, reveal=reveal))
+
+
+@rejects.command("replay")
+def replay_rejects(
+    reject_ids: Annotated[list[UUID] | None, typer.Argument(help="rejected deliveries by id")] = None,
+    reason: Reason = None,
+) -> None:
+    """Send their bytes through today's parser. Events come into the queue; what still is none stays. Safe to run twice.
+
+    A body whose id and updated_at are taken by another one becomes an event a microsecond later: both are kept and worked off in order.
+    """
+    if bool(reject_ids) == (reason is not None):
+        _refuse("say which rejected deliveries: ids, or --reason")
+
+    async def replay(pool: Pool, settings: Settings) -> bool:
+        desk = build_rejects(settings, pool)
+        chosen = list(reject_ids or [])
+        if reason is not None:
+            # Oldest first: the order in which they came.
+            chosen = [line.id for line in reversed(await desk.rejects(waiting_only=True, reason=reason, limit=None))]
+        stays = 0
+        for reject_id in chosen:
+            done = await desk.replay(reject_id)
+            if done is None:
+                _refuse(f"there is no rejected delivery {reject_id}")
+            elif done.already_at is not None:
+                typer.echo(f"{reject_id}  was replayed already, at {done.already_at:%Y-%m-%d %H:%M:%S %Z}")
+            else:
+                more = f" (and {len(done.flaws) - 3} more)" if len(done.flaws) > 3 else ""
+                flaws = "".join(f"; {flaw}" for flaw in done.flaws[:3]) + more
+                typer.echo(f"{reject_id}  {done.stored} events stored, {done.known} known{flaws}")
+                stays += bool(done.flaws)
+        typer.echo(f"{len(chosen)} looked at, {stays} stay as they are" if stays else f"{len(chosen)} looked at, none stays")
+        return not stays
+
+    if not _with_pool(replay):
+        raise typer.Exit(1)
+
+
 @app.command()
 def erase(
     lead: Annotated[str | None, typer.Option(help="C2S's id of the lead")] = None,
@@ -265,6 +355,10 @@ def _judge(message_id: UUID, *, delivered: bool) -> None:
 
 def _at_the_desk(ask: Callable[[EventsDesk], Awaitable[T]]) -> T:
     return _with_pool(lambda pool, _: ask(EventsDesk(pool)))
+
+
+def _at_the_rejects(ask: Callable[[RejectsDesk], Awaitable[T]]) -> T:
+    return _with_pool(lambda pool, settings: ask(build_rejects(settings, pool)))
 
 
 def _with_limits(ask: Callable[[Limits], Awaitable[T]]) -> T:

@@ -29,6 +29,7 @@ from c2s_enrich.enrichment.send import Sender, WhenUnclear
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.intake.door import Door, answer_http_error
 from c2s_enrich.intake.openapi import OpenApi
+from c2s_enrich.intake.payload import SENTENCES, read_delivery
 from c2s_enrich.intake.payload import Limits as DeliveryLimits
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.routes import intake_routes
@@ -37,6 +38,7 @@ from c2s_enrich.intake.tally import Tally
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.health import Signals, health_routes
 from c2s_enrich.ops.reconcile import reconcile_duty
+from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
 from c2s_enrich.ops.retention import retention_duty
 from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.queue.backoff import Backoff
@@ -194,6 +196,20 @@ def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = Non
         exception_handlers={HTTPException: answer_http_error},
         lifespan=lifespan,
     )
+
+
+def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
+    """The desk for rejected deliveries, with intake's parser and its limits: BATCH_LIMIT raised for one command is obeyed too."""
+    limits = DeliveryLimits(events=settings.batch_limit)
+
+    def read(raw: bytes, hook_action: str | None) -> Reading:
+        delivery = read_delivery(raw, hook_action, limits)
+        return Reading(
+            tuple(ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload) for event in delivery.events),
+            tuple(SENTENCES[flaw.reason] + (f" (element {flaw.index})" if flaw.index is not None else "") for flaw in delivery.rejections),
+        )
+
+    return RejectsDesk(pool, read, max_attempts=settings.max_attempts)
 
 
 def _worker_name() -> str:
