@@ -222,8 +222,8 @@ class _Lead(Struct):
 
 
 class _Ending(Struct):
-    archived: object = None
-    done: object = None
+    archived: Raw = Raw()
+    done: Raw = Raw()
 
 
 _BLANK = b" \t\r\n"
@@ -248,10 +248,12 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A string that never ends is taken to the end of the body, and nothing is given back (`*+`): looking for its end again from each
+# of its escaped quotes is quadratic, hours for a body of 1 MiB.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = bytes.maketrans(b"{[}]", b"\x02\x02\x00\x00")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+_TOKEN = re.compile(_STRING.pattern + rb"|[\[\]{},]", re.DOTALL)
 _DATA_KEY = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\Z')
 
 
@@ -294,6 +296,9 @@ def _read_lead(index: int, raw: bytes, lead: _Lead, action: str | None, limits: 
         action = _derived_action(lead, attributes, updated_at)
     if len(action) > limits.action_length:
         return Rejection(index, "hook_action_too_long", raw, lead_id)
+    if "\0" in action:
+        # From the envelope around a batch, which is no part of `raw`.
+        return Rejection(index, "nul_character", raw, lead_id)
     return Event(index, lead_id, updated_at, action, raw)
 
 
@@ -301,7 +306,7 @@ def _derived_action(lead: _Lead, attributes: _Lead, updated_at: datetime) -> str
     """What C2S would have called it. Whether the lead was seen before is not asked: hooks come in any order, its own dates do not."""
     archived = _ending(_first_given(attributes.archive_details, lead.archive_details)).archived
     done = _ending(_first_given(attributes.done_details, lead.done_details)).done
-    if archived is True or done is True:
+    if bytes(archived) == b"true" or bytes(done) == b"true":
         return "on_close_lead"
     created = _first_given(attributes.created_at, lead.created_at)
     created_at = None if created is None else _time(created)
@@ -335,7 +340,11 @@ def _id(raw: Raw) -> str | None:
 def _time(raw: Raw) -> datetime | None:
     if len(memoryview(raw)) > _LONGEST_TIME or _starts(raw, b"{") or _starts(raw, b"["):
         return None
-    return parse_time(_ANYTHING.decode(raw))
+    try:
+        return parse_time(_ANYTHING.decode(raw))
+    except msgspec.DecodeError:
+        # A number that is JSON and too large for a float: 1e400.
+        return None
 
 
 def _action(lead: _Lead) -> str | None:
