@@ -47,6 +47,7 @@ class Stage:
         self.simulators_port = free_port()
         self.web_port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._calls: dict[str, tuple[Sequence[str], Mapping[str, str] | None]] = {}
         self.client = httpx.AsyncClient(timeout=10.0, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -108,6 +109,11 @@ class Stage:
     def start_poller(self, name: str = "poller", arguments: Sequence[str] = ("-m", "c2s_enrich", "poller"), **settings: str) -> None:
         self._start(name, arguments, settings)
 
+    def start_again(self, name: str) -> None:
+        """Starts a process that has ended with the call that it was started with, as a supervisor does: nobody waits until it is up."""
+        arguments, settings = self._calls[name]
+        self._start(name, arguments, settings)
+
     def alive(self, name: str) -> bool:
         process = self.processes.get(name)
         return process is not None and process.poll() is None
@@ -144,6 +150,7 @@ class Stage:
         return self.folder / f"{name}.log"
 
     def _start(self, name: str, arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> None:
+        self._calls[name] = (arguments, settings)
         with self.log_of(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(  # noqa: S603 our own program, no shell
                 [sys.executable, *arguments],

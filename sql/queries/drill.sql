@@ -1,0 +1,27 @@
+-- What the drill does to the database's connections, and what its audit reads at the end.
+
+-- name: cut_connections
+-- About half of ours, whatever they are doing.
+select count(pg_terminate_backend(pid))
+  from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid() and starts_with(application_name, 'c2s-enrich ') and random() < 0.5
+
+-- name: cut_listeners
+-- Every NOTIFY until they listen again is lost.
+select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name = 'c2s-enrich listener'
+
+-- name: count_open
+select count(*) from webhook_events where status in ('received', 'processing')
+
+-- name: send_through_again
+-- As an operator would, those that by design wait for a person: nobody could read the answers of an upstream.
+update webhook_events set status = 'received' where status = 'failed' and error_kind in ('upstream_unreadable', 'delivery_unclear')
+
+-- name: audited_events
+select e.lead_id, e.updated_at, e.status, e.error_kind,
+       (select count(*) from event_attempts a where a.event_id = e.id and a.result = 'completed')::integer as completions,
+       (select count(*) from event_attempts a where a.event_id = e.id and a.result = 'failed')::integer as resets
+  from webhook_events e
+
+-- name: audited_messages
+select lead_id, ref, status from lead_messages

@@ -1,0 +1,140 @@
+"""The processes under fire, a supervisor that starts again what ended, and one method for each way to hurt them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import deque
+from contextlib import suppress
+
+import psycopg
+
+from c2s_enrich.demo.stage import Stage
+from c2s_enrich.drill.plan import POLLERS, Strike
+from c2s_enrich.drill.store import DrillStore
+from c2s_enrich.embedded import EmbeddedServer, StopMode
+
+LEASE_SECONDS = 4
+# Longer than the lease: it wakes up when its events belong to others.
+_FROZEN_SECONDS = LEASE_SECONDS + 2
+_ODD_AT_ONCE = 2
+_SUPERVISOR_SECONDS = 0.1
+
+
+class Fleet:
+    """`kills` counts processes that ended by a signal of ours or of their own, `restarts` what was started again, Postgres too."""
+
+    def __init__(self, stage: Stage, server: EmbeddedServer, store: DrillStore) -> None:
+        self.kills = 0
+        self.restarts = 0
+        self._stage = stage
+        self._server = server
+        self._store = store
+        self._odd: deque[str] = deque()
+        self._odd_started = 0
+        self._postgres = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Everything up, in the order in which an operator would start it."""
+        await self._stage.start_simulators()
+        await self._stage.start_web()
+        for name in POLLERS:
+            self._stage.start_poller(name)
+
+    async def supervise(self) -> None:
+        """Starts again whatever has ended, for as long as it runs."""
+        while True:
+            for name in ("web", *POLLERS):
+                if not self._stage.alive(name):
+                    self._stage.start_again(name)
+                    self.restarts += 1
+            self._bury_the_odd()
+            await asyncio.sleep(_SUPERVISOR_SECONDS)
+
+    async def strike(self, strike: Strike) -> None:
+        """Does it and, where it lasts, undoes it."""
+        match strike.fault:
+            case "kill_poller" | "kill_web":
+                self.kills += self._stage.kill(strike.target)
+            case "terminate_poller" | "terminate_web":
+                self.kills += self._stage.signal(strike.target, signal.SIGTERM)
+            case "die_at" | "clock":
+                self._start_odd(strike.fault, strike.target)
+            case "zombie":
+                await self._freeze(strike.target)
+            case "postgres_fast":
+                await self._stop_postgres("fast", strike.seconds)
+            case "postgres_immediate":
+                await self._stop_postgres("immediate", strike.seconds)
+            case "connections_cut":
+                # Where the server is just down, there is nothing left to cut.
+                with suppress(psycopg.OperationalError):
+                    await self._store.cut_connections()
+            case "notify_lost":
+                with suppress(psycopg.OperationalError):
+                    await self._store.cut_listeners()
+            case _:
+                await self._spoil(strike)
+
+    async def heal(self) -> None:
+        """Ends every fault: what comes after it is only the product's own doing."""
+        for upstream in ("c2s", "diretrix", "work_api"):
+            await self._dial(upstream)
+        while self._odd:
+            self._end_odd(self._odd.popleft())
+
+    async def _freeze(self, name: str) -> None:
+        process = self._stage.processes[name]
+        if not self._stage.signal(name, signal.SIGSTOP):
+            return
+        try:
+            await asyncio.sleep(_FROZEN_SECONDS)
+        finally:
+            # This very process: its name may belong to a successor by now.
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+
+    async def _stop_postgres(self, mode: StopMode, seconds: float) -> None:
+        async with self._postgres:
+            await asyncio.to_thread(self._server.stop, mode)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                await asyncio.to_thread(self._server.start)
+            self.restarts += 1
+
+    async def _spoil(self, strike: Strike) -> None:
+        fault: dict[str, object] = {"kind": strike.fault, "probability": 0.7}
+        match strike.fault:
+            case "slow":
+                fault["seconds"] = 1.0
+            case "hang":
+                fault["seconds"] = 10.0
+            case "throttle":
+                fault["retry_after"] = "1"
+            case "accept_then_lose":
+                fault["call"] = "message"
+        await self._dial(strike.target, fault)
+        await asyncio.sleep(strike.seconds)
+        await self._dial(strike.target)
+
+    async def _dial(self, upstream: str, *faults: dict[str, object]) -> None:
+        (await self._stage.client.put(f"{self._stage.simulators_url}/_sim/faults/{upstream}", json=faults)).raise_for_status()
+
+    def _start_odd(self, kind: str, value: str) -> None:
+        while len(self._odd) >= _ODD_AT_ONCE:
+            self._end_odd(self._odd.popleft())
+        self._odd_started += 1
+        name = f"odd-{self._odd_started}-{kind}-{value.replace(':', '-')}"
+        # Few events at once, so that each death is at one point of one event and not of ten.
+        self._stage.start_poller(name, ("-m", "c2s_enrich.drill.odd_poller", kind, value), CONCURRENCY="2")
+        self._odd.append(name)
+
+    def _end_odd(self, name: str) -> None:
+        self._stage.kill(name)
+        self.kills += 1
+
+    def _bury_the_odd(self) -> None:
+        for name in [name for name in self._odd if not self._stage.alive(name)]:
+            self._odd.remove(name)
+            self.kills += 1

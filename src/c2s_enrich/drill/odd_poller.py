@@ -1,0 +1,67 @@
+"""A real poller with something wrong: `python -m c2s_enrich.drill.odd_poller die_at POINT` or `… clock SECONDS`.
+
+It kills itself with SIGKILL at a named point of an event's life, or its clocks are wrong by so many seconds. The product needs no
+switch for either: both come in where the tests hand in theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry import Metrics, configure_logging
+from c2s_enrich.wiring import Boundary, build_poller
+
+
+class WrongClock(SystemClock):
+    """Seconds since a boot that was at another time."""
+
+    def __init__(self, wrong_by: float) -> None:
+        self._wrong_by = wrong_by
+
+    def boottime(self) -> float:
+        return super().boottime() + self._wrong_by
+
+
+def die_at(point: str) -> Boundary:
+    """Ends this process at that point as the kernel would: nothing is closed, nothing is said."""
+
+    async def boundary(reached: str) -> None:
+        if reached == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return boundary
+
+
+def set_wall_clock(wrong_by: float) -> None:
+    """Shifts what this process takes for the time of day."""
+    right = time.time
+    time.time = lambda: right() + wrong_by
+
+
+async def run(boundary: Boundary | None, clock: Clock) -> None:
+    """Works as `c2s-enrich poller` does, until a signal."""
+    settings = Settings.load(os.environ, "poller")
+    configure_logging(settings, "poller")
+    async with build_poller(settings, Metrics(), boundary=boundary, clock=clock) as poller:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, poller.stop)
+        await poller.run()
+
+
+def main(kind: str, value: str) -> None:
+    """Reads the call."""
+    if kind == "die_at":
+        asyncio.run(run(die_at(value), SystemClock()))
+    else:
+        set_wall_clock(float(value))
+        asyncio.run(run(None, WrongClock(float(value))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

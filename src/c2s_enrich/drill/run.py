@@ -1,0 +1,179 @@
+"""`c2s-enrich drill`: the stage under fire, then peace, then the audit. Exit status 0 only when every count of the audit is 0."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from c2s_enrich import embedded
+from c2s_enrich.demo.stage import Stage
+from c2s_enrich.drill.audit import Findings, Records, audit
+from c2s_enrich.drill.fleet import LEASE_SECONDS, Fleet
+from c2s_enrich.drill.plan import Strike, schedule
+from c2s_enrich.drill.sender import Sender
+from c2s_enrich.drill.store import DrillStore
+from c2s_enrich.migrations import migrate
+from c2s_enrich.simulators.traffic import Stream
+from c2s_enrich.simulators.world import World
+
+# Short enough that lost leases and unclear sends are over within seconds; the rules between the numbers are the real ones. An event
+# meets more crashes in a minute here than in a year elsewhere, so it has more attempts and sends before a person must look.
+_SETTINGS = {
+    "LEASE_SECONDS": str(LEASE_SECONDS),
+    "ATTEMPT_DEADLINE": "30",
+    "SLOT_WAIT": "5",
+    "C2S_TIMEOUT": "2",
+    "DIRETRIX_TIMEOUT": "2",
+    "WORK_API_TIMEOUT": "2",
+    "SETTLE_SECONDS": "3",
+    "SECOND_LOOK_SECONDS": "1",
+    "BACKOFF_BASE": "0.5",
+    "BACKOFF_CAP": "2",
+    "PAUSE_BASE": "0.5",
+    "PAUSE_CAP": "2",
+    "IDLE_POLL": "1",
+    "GRACE_SECONDS": "2",
+    "STORE_TIMEOUT": "2",
+    "MAX_ATTEMPTS": "100",
+    "MAX_SENDS": "100",
+}
+_PEOPLE = 300
+_EVENTS_PER_SECOND = 6
+# Everything that the settings above can make wait is over long before.
+_DRAIN_SECONDS = 90.0
+# C2S's echo of the last message comes in after its event has ended.
+_QUIET_SECONDS = 1.0
+_PROBLEMS_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the drill reports, under the names of its JSON line."""
+
+    seed: int
+    accepted: int
+    lost: int
+    messages_expected: int
+    messages_missing: int
+    messages_duplicated: int
+    stuck: int
+    kills: int
+    restarts: int
+    seconds: float
+
+
+def run_drill(*, seed: int, minutes: float, events: int | None, only: str | None, as_json: bool) -> int:
+    """Returns the exit status."""
+    console = Console(stderr=as_json)
+    seconds = minutes * 60
+    # SIGTERM ends it as Ctrl-C does, so that the server is stopped in order.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    folder = Path(tempfile.mkdtemp(prefix="c2s-drill-"))
+    with embedded.start_throwaway(durable=True) as server:
+        drill = _Drill(server, folder, seed, console)
+        outcome, findings = asyncio.run(drill.run(schedule(seed, seconds, only), events or int(seconds * _EVENTS_PER_SECOND), seconds))
+    _print(console, outcome, findings, drill.sent_again)
+    if findings.clean:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        console.print(f"logs of all processes: {folder}", highlight=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    return 0 if findings.clean else 1
+
+
+class _Drill:
+    def __init__(self, server: embedded.EmbeddedServer, folder: Path, seed: int, console: Console) -> None:
+        self.sent_again = 0
+        self._server = server
+        self._folder = folder
+        self._seed = seed
+        self._console = console
+
+    async def run(self, strikes: tuple[Strike, ...], events: int, seconds: float) -> tuple[Outcome, Findings]:
+        began = time.perf_counter()
+        await migrate(self._server.url)
+        store = DrillStore(self._server.url)
+        async with Stage(self._folder, self._server.url, seed=self._seed, size=_PEOPLE, settings=_SETTINGS) as stage:
+            with World(self._seed, size=_PEOPLE) as world:
+                stream = Stream(world, self._seed, per_second=1.0)
+            fleet, sender = Fleet(stage, self._server, store), Sender(stage, stream)
+            await fleet.start()
+            supervisor = asyncio.create_task(fleet.supervise())
+            self._console.print(f"seed {self._seed}: {events} events, {len(strikes)} faults in {seconds:.0f} s", highlight=False)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(sender.send(events, seconds))
+                for strike in strikes:
+                    group.create_task(_at_its_time(strike, fleet))
+            await fleet.heal()
+            self._console.print("the faults have ended; waiting for the queue to drain", highlight=False)
+            await self._drain(store)
+            received = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()["leads"]
+            records = Records(
+                accepted=frozenset(sender.accepted),
+                rows=await store.events(),
+                outbox=await store.messages(),
+                received={lead: [message["body"] for message in messages] for lead, messages in received.items()},
+                must_tell=frozenset(stream.must_tell),
+            )
+            supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await supervisor
+        findings = audit(records)
+        return (
+            Outcome(
+                seed=self._seed,
+                accepted=findings.accepted,
+                lost=findings.lost,
+                messages_expected=findings.messages_expected,
+                messages_missing=findings.messages_missing,
+                messages_duplicated=findings.messages_duplicated,
+                stuck=findings.stuck,
+                kills=fleet.kills,
+                restarts=fleet.restarts,
+                seconds=round(time.perf_counter() - began, 1),
+            ),
+            findings,
+        )
+
+    async def _drain(self, store: DrillStore) -> None:
+        """Until everything has ended or the time is over; the audit says which."""
+        until = time.monotonic() + _DRAIN_SECONDS
+        quiet_since = time.monotonic()
+        while time.monotonic() < until and time.monotonic() - quiet_since < _QUIET_SECONDS:
+            await asyncio.sleep(0.2)
+            if await store.count_open():
+                quiet_since = time.monotonic()
+            elif again := await store.send_through_again():
+                self.sent_again += again
+                quiet_since = time.monotonic()
+
+
+async def _at_its_time(strike: Strike, fleet: Fleet) -> None:
+    await asyncio.sleep(strike.at)
+    await fleet.strike(strike)
+
+
+def _print(console: Console, outcome: Outcome, findings: Findings, sent_again: int) -> None:
+    table = Table(title="nothing lost, nothing told twice" if findings.clean else "[red]not as promised[/red]", title_justify="left")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    for name, count in asdict(outcome).items():
+        table.add_row(name.replace("_", " "), f"{count:g}")
+    table.add_row("sent through again by hand", str(sent_again))
+    console.print(table)
+    for problem in findings.problems[:_PROBLEMS_SHOWN]:
+        console.print(f"  {problem}", highlight=False, markup=False)
+    if len(findings.problems) > _PROBLEMS_SHOWN:
+        console.print(f"  and {len(findings.problems) - _PROBLEMS_SHOWN} more", highlight=False)
