@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test spec lint format schema lock clean
+.PHONY: help demo drill test spec lint format schema lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ help: ## print this list
 
 demo: $(STAMP) ## watch leads arrive, get enriched and answered; brings its own Postgres
 	@$(BIN)/c2s-enrich demo $(ARGS)
+
+drill: $(STAMP) ## kill, freeze and cut everything on purpose, then count what was lost, told twice or left behind
+	@$(BIN)/c2s-enrich drill $(ARGS)
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
 	@$(BIN)/pytest $(ARGS)
