@@ -106,10 +106,11 @@ class Webhook:
         self._tally.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
-            await self._notice_refusal(headers, receive)
-            return problem(401, "token_" + verdict, "A delivery needs the webhook token.", (b"www-authenticate", b"Bearer"))
+            ended = await self._notice_refusal(headers, receive)
+            more = () if ended else (CLOSE,)
+            return problem(401, "token_" + verdict, "A delivery needs the webhook token.", (b"www-authenticate", b"Bearer"), *more)
         self._refusals.accepted()
-        if _header(headers, b"content-encoding").lower() not in (b"", b"identity"):
+        if not _is_as_it_is(headers):
             accepted = (b"accept-encoding", b"identity")
             return problem(415, "content_encoding", "Bodies are taken as they are, not compressed.", accepted, CLOSE)
         try:
@@ -184,16 +185,22 @@ class Webhook:
         except TimeoutError:
             return
 
-    async def _notice_refusal(self, headers: Headers, receive: Receive) -> None:
+    async def _notice_refusal(self, headers: Headers, receive: Receive) -> bool:
+        """Counts who looks like C2S. Whether the body has ended: the rest of one that has not is not waited for."""
         beginning = b""
+        size, more = 0, True
         if not _header(headers, b"expect"):
             try:
                 async with asyncio.timeout(_PEEK_SECONDS):
-                    beginning, _ = await _next_part(receive)
+                    while more and size <= _DRAIN:
+                        part, more = await _next_part(receive)
+                        size += len(part)
+                        beginning += part[: PEEK - len(beginning)]
             except TimeoutError:
-                beginning = b""
-        if looks_like_c2s(beginning[:PEEK], _header(headers, b"user-agent")):
+                more = True
+        if looks_like_c2s(beginning, _header(headers, b"user-agent")):
             self._refusals.refused()
+        return not more
 
 
 async def _next_part(receive: Receive) -> tuple[bytes, bool]:
@@ -205,6 +212,11 @@ async def _next_part(receive: Receive) -> tuple[bytes, bool]:
 
 def _header(headers: Headers, name: bytes) -> bytes:
     return next((value.strip() for key, value in headers if key == name), b"")
+
+
+def _is_as_it_is(headers: Headers) -> bool:
+    """Whether no Content-Encoding but identity is named; the header may come more than once."""
+    return all(value.strip().lower() in (b"", b"identity") for key, value in headers if key == b"content-encoding")
 
 
 def _origin(scope: Scope) -> dict[str, str]:
