@@ -19,8 +19,7 @@ update webhook_events set status = 'received' where status = 'failed' and error_
 
 -- name: audited_events
 select e.lead_id, e.updated_at, e.status, e.error_kind,
-       (select count(*) from event_attempts a where a.event_id = e.id and a.result = 'completed')::integer as completions,
-       (select count(*) from event_attempts a where a.event_id = e.id and a.result = 'failed')::integer as resets
+       (select count(*) from event_attempts a where a.event_id = e.id and a.result = 'completed')::integer as completions
   from webhook_events e
 
 -- name: audited_messages

@@ -38,9 +38,6 @@ class TestTheAudit:
     def test_takes_no_offence_at_events_that_nobody_posted(self) -> None:
         assert audit(replace(GOOD, rows=(*GOOD.rows, Row("ana", LATER, "completed")))).clean
 
-    def test_takes_no_offence_at_an_event_that_a_person_sent_through_again(self) -> None:
-        assert audit(replace(GOOD, rows=(Row("ana", AT, "completed", completions=2, resets=1), GOOD.rows[1]))).clean
-
     def test_expects_no_message_for_what_was_never_accepted(self) -> None:
         nothing = replace(GOOD, accepted=frozenset(), rows=(), outbox=(), received={})
 

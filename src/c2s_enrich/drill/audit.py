@@ -23,7 +23,6 @@ class Row:
     status: str
     error_kind: str | None = None
     completions: int = 1
-    resets: int = 0
 
     @property
     def key(self) -> EventKey:
@@ -129,7 +128,7 @@ def _stuck(records: Records) -> list[str]:
     for row in records.rows:
         if row.status != "completed":
             found.append(f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} is {row.status} {row.error_kind or ''}".rstrip())
-        elif row.completions != 1 and not row.resets:
+        elif row.completions != 1:
             found.append(f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} was completed {row.completions} times")
     found += [f"stuck: lead {told.lead_id}, ref {told.ref} is still {told.status}" for told in records.outbox if told.status == "sending"]
     return found

@@ -83,7 +83,7 @@ def run_drill(*, seed: int, minutes: float, events: int | None, only: str | None
     with embedded.start_throwaway(durable=True) as server:
         drill = _Drill(server, folder, seed, console)
         outcome, findings = asyncio.run(drill.run(schedule(seed, seconds, only), events or int(seconds * _EVENTS_PER_SECOND), seconds))
-    _print(console, outcome, findings, drill.sent_again)
+    _print(console, outcome, findings, drill.by_the_way)
     if findings.clean:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -95,7 +95,7 @@ def run_drill(*, seed: int, minutes: float, events: int | None, only: str | None
 
 class _Drill:
     def __init__(self, server: embedded.EmbeddedServer, folder: Path, seed: int, console: Console) -> None:
-        self.sent_again = 0
+        self.by_the_way = {"deliveries refused, sent again": 0, "sent through again by hand": 0}
         self._server = server
         self._folder = folder
         self._seed = seed
@@ -117,6 +117,7 @@ class _Drill:
                 for strike in strikes:
                     group.create_task(_at_its_time(strike, fleet))
             await fleet.heal()
+            self.by_the_way["deliveries refused, sent again"] = sender.refusals
             self._console.print("the faults have ended; waiting for the queue to drain", highlight=False)
             await self._drain(store)
             received = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()["leads"]
@@ -156,7 +157,7 @@ class _Drill:
             if await store.count_open():
                 quiet_since = time.monotonic()
             elif again := await store.send_through_again():
-                self.sent_again += again
+                self.by_the_way["sent through again by hand"] += again
                 quiet_since = time.monotonic()
 
 
@@ -165,13 +166,12 @@ async def _at_its_time(strike: Strike, fleet: Fleet) -> None:
     await fleet.strike(strike)
 
 
-def _print(console: Console, outcome: Outcome, findings: Findings, sent_again: int) -> None:
+def _print(console: Console, outcome: Outcome, findings: Findings, by_the_way: dict[str, int]) -> None:
     table = Table(title="nothing lost, nothing told twice" if findings.clean else "[red]not as promised[/red]", title_justify="left")
     table.add_column("what")
     table.add_column("count", justify="right")
-    for name, count in asdict(outcome).items():
+    for name, count in (asdict(outcome) | by_the_way).items():
         table.add_row(name.replace("_", " "), f"{count:g}")
-    table.add_row("sent through again by hand", str(sent_again))
     console.print(table)
     for problem in findings.problems[:_PROBLEMS_SHOWN]:
         console.print(f"  {problem}", highlight=False, markup=False)
