@@ -25,7 +25,7 @@ drill: $(STAMP) ## kill, freeze and cut everything on purpose, then count what w
 	@$(BIN)/c2s-enrich drill $(ARGS)
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses=3 --dist=loadscope $(ARGS)
 
 spec: $(STAMP) ## print the tests' names as sentences
 	@$(BIN)/pytest --collect-only -q --order=0 $(ARGS) | awk -f tests/spec.awk

@@ -63,8 +63,17 @@ def pytest_configure(config: pytest.Config) -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         config.stash[_SERVER] = _choose_server(os.environ)
         gc.collect()
+    if config.option.order is None:
+        # Processes that share a run must agree on the order: one draws it and hands it on.
+        config.option.order = getattr(config, "workerinput", {}).get("order") or random.randrange(1, 1_000_000)
     for name in [*ENVIRONMENT, "DATABASE_URL", "DATABASE_URL_DIRECT", "C2S_GATEWAY_URL", *(n for n in os.environ if n.startswith("PG"))]:
         os.environ.pop(name, None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Called by pytest-xdist for each process that it starts."""
+    node.workerinput["order"] = node.config.option.order
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,12 +82,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     server = config.stash[_SERVER]
-    return [f"database: {server.name} ({server.why})", f"order: repeat this run's with --order={_seed(config)}"]
+    return [f"database: {server.name} ({server.why})", f"order: repeat this run's with --order={config.option.order}"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files in random order, and the tests within each file: what depends on an order breaks soon. Seeded, so it can be repeated."""
-    seed = _seed(config)
+    seed = config.option.order
     if seed:
 
         def place(item: pytest.Item) -> tuple[int, int]:
@@ -88,15 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=place)
 
 
-def _seed(config: pytest.Config) -> int:
-    given = config.getoption("--order")
-    if given is None:
-        given = config.stash.setdefault(_SEED, random.randrange(1, 1_000_000))
-    return int(given)
-
-
 _SERVER = pytest.StashKey[Server]()
-_SEED = pytest.StashKey[int]()
 
 
 def _choose_server(env: Mapping[str, str]) -> Server:
