@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test spec lint format schema lock clean
+.PHONY: help demo drill test bench spec lint format schema lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ drill: $(STAMP) ## kill, freeze and cut everything on purpose, then count what w
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
 	@$(BIN)/pytest --numprocesses=3 --dist=loadscope $(ARGS)
+
+bench: $(STAMP) ## measure: make bench ARGS=intake (or claim, path)
+	@$(BIN)/python -m bench.$(or $(ARGS),$(error say which: make bench ARGS=intake))
 
 spec: $(STAMP) ## print the tests' names as sentences
 	@$(BIN)/pytest --collect-only -q --order=0 $(ARGS) | awk -f tests/spec.awk
