@@ -36,6 +36,8 @@ DEFAULT_RETRY_AFTER = timedelta(seconds=60)
 # A host that does not even answer the handshake is down; waiting longer for it would only blur "not sent" into "unclear".
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
+_PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -97,7 +99,7 @@ class Response:
 
     def _summary(self) -> str:
         """The status and, where it is a plain sentence, the upstream's reason. Anything with a digit or an @ could be a contact
-        or a token that the upstream repeats, and stays out."""
+        or a token that the upstream repeats, and anything with a capital after its first letter a name: that stays out."""
         try:
             answer = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -105,7 +107,7 @@ class Response:
         if isinstance(answer, dict):
             for key in ("error", "message", "msg", "reason", "statusMsg"):
                 reason = answer.get(key)
-                if isinstance(reason, str) and re.fullmatch(r"[^\d@]{1,80}", reason):
+                if isinstance(reason, str) and _PLAIN_REASON.fullmatch(reason) and reason[1:] == reason[1:].lower():
                     return f"HTTP {self.status}: {reason}"
         return f"HTTP {self.status}"
 
