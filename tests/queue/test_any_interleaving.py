@@ -272,7 +272,7 @@ class TestAnyInterleaving:
         run_state_machine_as_test(
             lambda: Interleaving(world),
             settings=settings(
-                max_examples=40,
+                max_examples=25,
                 stateful_step_count=40,
                 deadline=None,
                 derandomize=bool(os.environ.get("CI")),
