@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -365,6 +366,24 @@ class TestStopping:
 
         row = await queue.row(event_id)
         assert (row.status, row.attempts) == ("received", 0)
+
+    async def test_ends_although_a_duty_loses_its_first_cancellation(self, queue: Queue) -> None:
+        lost: list[BaseException] = []
+
+        async def listen(_wake: Callable[[], None], _reconnected: Callable[[], None]) -> None:
+            # What asyncio.wait_for of Python 3.11 does when the cancellation and its answer come together.
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError as error:
+                    if lost:
+                        raise
+                    lost.append(error)
+
+        async with running(make_poller(queue.worker(), Stage(), listen=listen)):
+            await queue.accept()
+
+        assert len(lost) == 1
 
     async def test_a_busy_row_does_not_hold_up_the_others(self, queue: Queue) -> None:
         await queue.accept_many(4)

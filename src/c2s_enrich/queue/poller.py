@@ -152,8 +152,7 @@ class Poller:
                     duties.append(group.create_task(_forever(self.listen(self.wake, self.metrics.listener_reconnected))))
                 await self._claim_until_stopped(group)
                 await self._finish()
-                for duty in duties:
-                    duty.cancel()
+                await _end(duties)
             with suppress(Exception):
                 async with asyncio.timeout(_RELEASE_SECONDS):
                     await self.store.leave()
@@ -170,8 +169,7 @@ class Poller:
                 if not self.in_flight:
                     break
                 await self._wait(1.0)
-            for duty in duties:
-                duty.cancel()
+            await _end(duties)
 
     async def run_once(self, group: asyncio.TaskGroup) -> int:
         """One pass: claims up to the free slots and starts a task for each event. Returns how many it claimed."""
@@ -451,6 +449,15 @@ class Poller:
         _, stuck = await asyncio.wait(late, timeout=_RELEASE_SECONDS)
         for task in stuck:
             task.cancel()
+
+
+async def _end(duties: list[asyncio.Task[None]]) -> None:
+    """Cancels until it takes: `wait_for` of Python 3.11, with which the pool waits, loses a cancellation that meets its answer."""
+    left = set(duties)
+    while left:
+        for duty in left:
+            duty.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)
 
 
 async def _forever(duty: Awaitable[None]) -> None:
