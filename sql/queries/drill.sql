@@ -18,9 +18,14 @@ select count(*) from webhook_events where status in ('received', 'processing')
 update webhook_events set status = 'received' where status = 'failed' and error_kind in ('upstream_unreadable', 'delivery_unclear')
 
 -- name: audited_events
-select e.lead_id, e.updated_at, e.status, e.error_kind,
-       (select count(*) from event_attempts a where a.event_id = e.id and a.result = 'completed')::integer as completions
+-- Each claim and each end of one raises the token, and so does sending a failed event through again.
+select e.lead_id, e.updated_at, e.status, e.error_kind, h.completions::integer as completions,
+       (e.lease_token - 2 * h.claims - h.failures)::integer as unaccounted
   from webhook_events e
+ cross join lateral (
+       select count(*) as claims, count(*) filter (where result = 'completed') as completions,
+              count(*) filter (where result = 'failed') as failures
+         from event_attempts a where a.event_id = e.id) h
 
 -- name: audited_messages
 select lead_id, ref, status from lead_messages

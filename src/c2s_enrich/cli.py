@@ -66,7 +66,7 @@ def demo(
 def drill(
     seed: Annotated[int, typer.Option(help="The same seed gives the same traffic and the same schedule of faults.")] = 1,
     minutes: Annotated[float, typer.Option(min=0.1, help="How long faults strike; starting, draining and the audit come on top.")] = 1,
-    events: Annotated[int | None, typer.Option(min=1, help="Different events in the stream; default: six a second.")] = None,
+    events: Annotated[int | None, typer.Option(min=1, help="Different events in the stream; default: four a second.")] = None,
     only: Annotated[str | None, typer.Option(metavar="FAULT", help="Nothing but this fault: " + ", ".join(FAULTS))] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The last line is a JSON object.")] = False,
 ) -> None:

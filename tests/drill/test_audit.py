@@ -81,6 +81,9 @@ class TestTheAuditGoesRed:
                 replace(GOOD, rows=(replace(GOOD.rows[0], completions=0), GOOD.rows[1])), (0, 0, 0, 1), id="for an end that history lacks"
             ),
             pytest.param(
+                replace(GOOD, rows=(replace(GOOD.rows[0], unaccounted=2), GOOD.rows[1])), (0, 0, 0, 1), id="for a claim that history lacks"
+            ),
+            pytest.param(
                 replace(GOOD, outbox=(*GOOD.outbox, Told("bia", "CCCC4444", "sending"))), (0, 0, 0, 1), id="for a message still unclear"
             ),
         ],

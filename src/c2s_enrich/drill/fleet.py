@@ -6,7 +6,9 @@ import asyncio
 import signal
 from collections import deque
 from contextlib import suppress
+from typing import Literal
 
+import httpx
 import psycopg
 
 from c2s_enrich.demo.stage import Stage
@@ -73,6 +75,8 @@ class Fleet:
             case "notify_lost":
                 with suppress(psycopg.OperationalError):
                     await self._store.cut_listeners()
+            case "accept_then_lose":
+                await self._lose_answers(strike.seconds, with_hook=strike.target == "answer_and_hook")
             case _:
                 await self._spoil(strike)
 
@@ -80,6 +84,7 @@ class Fleet:
         """Ends every fault: what comes after it is only the product's own doing."""
         for upstream in ("c2s", "diretrix", "work_api"):
             await self._dial(upstream)
+        await self._hook("subscribe")
         while self._odd:
             self._end_odd(self._odd.popleft())
 
@@ -112,11 +117,28 @@ class Fleet:
                 fault["seconds"] = 10.0
             case "throttle":
                 fault["retry_after"] = "1"
-            case "accept_then_lose":
-                fault["call"] = "message"
         await self._dial(strike.target, fault)
         await asyncio.sleep(strike.seconds)
         await self._dial(strike.target)
+
+    async def _lose_answers(self, seconds: float, *, with_hook: bool) -> None:
+        """C2S takes each message and cuts the line; where its hook is lost too, nothing but the lead itself shows the message."""
+        if with_hook:
+            await self._hook("unsubscribe")
+        await self._dial("c2s", {"kind": "accept_then_lose", "call": "message"})
+        await asyncio.sleep(seconds)
+        await self._dial("c2s")
+        if with_hook:
+            await self._hook("subscribe")
+
+    async def _hook(self, verb: Literal["subscribe", "unsubscribe"]) -> None:
+        # Another fault of C2S may spoil this very call; `heal` comes when there is none.
+        with suppress(httpx.TransportError):
+            await self._stage.client.post(
+                f"{self._stage.simulators_url}/c2s/api/{verb}",
+                json={"hook_action": "on_update_lead", "hook_url": f"{self._stage.web_url}/api/v1/webhooks/c2s"},
+                headers={"Authorization": f"Bearer {self._stage.environment['C2S_TOKEN']}"},
+            )
 
     async def _dial(self, upstream: str, *faults: dict[str, object]) -> None:
         (await self._stage.client.put(f"{self._stage.simulators_url}/_sim/faults/{upstream}", json=faults)).raise_for_status()

@@ -18,7 +18,8 @@ POINTS = (
 POLLERS = ("poller-1", "poller-2")
 _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
-# Each fault with what it can strike. "clock" is how many seconds a poller's own clock is wrong.
+# Each fault with what it can strike. "clock" is how many seconds a poller's own clock is wrong. C2S
+# mostly tells us of a message whose answer was lost by its hook; without that, only reading the lead back can.
 TARGETS: dict[str, tuple[str, ...]] = {
     "kill_poller": POLLERS,
     "terminate_poller": POLLERS,
@@ -37,14 +38,14 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "hang": _UPSTREAMS,
     "reset": _UPSTREAMS,
     "garbage": _UPSTREAMS,
-    "accept_then_lose": ("c2s",),
+    "accept_then_lose": ("answer", "answer_and_hook"),
 }
 FAULTS = tuple(TARGETS)
 
 # Kills are cheap and say the most, so a round holds several of them for each other fault.
-_OFTEN = {"kill_poller": 5, "terminate_poller": 2, "kill_web": 2, "die_at": 8, "zombie": 2, "accept_then_lose": 2}
-# A poller needs about a second to come up; closer together, nothing would ever be worked on.
-_STRIKES_PER_SECOND = 1.5
+_OFTEN = {"kill_poller": 5, "terminate_poller": 2, "kill_web": 2, "die_at": 8, "zombie": 2, "accept_then_lose": 4}
+# A poller needs about a second to come up, several on a busy machine; closer together, nothing would ever be worked on.
+_STRIKES_PER_SECOND = 1.0
 
 
 @dataclass(frozen=True)

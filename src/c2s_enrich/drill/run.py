@@ -49,9 +49,9 @@ _SETTINGS = {
     "MAX_SENDS": "100",
 }
 _PEOPLE = 300
-_EVENTS_PER_SECOND = 6
-# Everything that the settings above can make wait is over long before.
-_DRAIN_SECONDS = 90.0
+_EVENTS_PER_SECOND = 4
+# So long without a single event ending: everything that the settings above can make wait is over long before.
+_PATIENCE_SECONDS = 60.0
 # C2S's echo of the last message comes in after its event has ended.
 _QUIET_SECONDS = 1.0
 _PROBLEMS_SHOWN = 30
@@ -149,16 +149,19 @@ class _Drill:
         )
 
     async def _drain(self, store: DrillStore) -> None:
-        """Until everything has ended or the time is over; the audit says which."""
-        until = time.monotonic() + _DRAIN_SECONDS
-        quiet_since = time.monotonic()
-        while time.monotonic() < until and time.monotonic() - quiet_since < _QUIET_SECONDS:
+        """Until everything has ended or nothing moves any more; the audit says which."""
+        fewest = await store.count_open()
+        progress = quiet_since = time.monotonic()
+        while time.monotonic() - progress < _PATIENCE_SECONDS and time.monotonic() - quiet_since < _QUIET_SECONDS:
             await asyncio.sleep(0.2)
-            if await store.count_open():
+            count = await store.count_open()
+            if count < fewest:
+                fewest, progress = count, time.monotonic()
+            if count:
                 quiet_since = time.monotonic()
             elif again := await store.send_through_again():
                 self.by_the_way["sent through again by hand"] += again
-                quiet_since = time.monotonic()
+                fewest, quiet_since = again, time.monotonic()
 
 
 async def _at_its_time(strike: Strike, fleet: Fleet) -> None:
@@ -174,6 +177,6 @@ def _print(console: Console, outcome: Outcome, findings: Findings, by_the_way: d
         table.add_row(name.replace("_", " "), f"{count:g}")
     console.print(table)
     for problem in findings.problems[:_PROBLEMS_SHOWN]:
-        console.print(f"  {problem}", highlight=False, markup=False)
+        console.print(f"  {problem}", highlight=False, markup=False, soft_wrap=True)
     if len(findings.problems) > _PROBLEMS_SHOWN:
         console.print(f"  and {len(findings.problems) - _PROBLEMS_SHOWN} more", highlight=False)
