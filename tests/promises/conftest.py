@@ -1,6 +1,7 @@
 """The whole product as real processes, around this process's database."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,28 @@ class Product:
             rows = await self.db.fetch("select lead_id, status, outcome, attempts, error_kind, error_message from webhook_events")
             pytest.fail(f"not within {seconds:g} s: {sentence}; events: {rows}")
 
+    async def until_it_logs(self, process: str, event: str, seconds: float = 30.0) -> None:
+        """Waits until a process has said so."""
+        async with asyncio.timeout(seconds):
+            while f'"event":"{event}"' not in self.stage.log_of(process).read_text().replace('": "', '":"'):
+                await asyncio.sleep(0.1)
+
+    async def until_frozen(self, process: str, seconds: float = 60.0) -> None:
+        """Waits until a process has stopped itself with SIGSTOP."""
+        running = self.stage.processes[process]
+        async with asyncio.timeout(seconds):
+            while "T" not in (await asyncio.to_thread(_state, running.pid)):
+                assert running.poll() is None, self.stage.log_of(process).read_text()[-2000:]
+                await asyncio.sleep(0.05)
+
     async def until_all_ended(self, seconds: float = 40.0) -> None:
         await self.until(
             "every event has ended", "not exists (select from webhook_events where status in ('received', 'processing'))", seconds
         )
+
+
+def _state(pid: int) -> str:
+    return subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture

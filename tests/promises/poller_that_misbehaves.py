@@ -1,0 +1,44 @@
+"""A real poller with one habit: poller_that_misbehaves.py crashes-on LEAD | freezes-at POINT
+
+`crashes-on` ends the process with os._exit, as a crash in a C extension does, each time it begins to work on that lead. `freezes-at`
+stops the process with SIGSTOP, once, when an event first reaches that named point.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from functools import partial
+
+from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
+from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry import Metrics, configure_logging
+from c2s_enrich.wiring import build_poller
+
+
+async def run(habit: str, subject: str) -> None:
+    frozen: list[str] = []
+
+    async def boundary(reached: str) -> None:
+        if habit == "freezes-at" and reached == subject and not frozen:
+            frozen.append(reached)
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    settings = Settings.load(os.environ, "poller")
+    configure_logging(settings, "poller")
+    async with build_poller(settings, Metrics(), boundary=boundary) as poller:
+        work = poller.handler
+
+        async def handler(claim: Claim, lease: Lease, journal: Journal) -> Done:
+            if habit == "crashes-on" and claim.lead_id == subject:
+                # Late enough that the claim's other events are in flight too: they are to be suspected, and to be cleared.
+                await asyncio.sleep(0.2)
+                os._exit(139)
+            return await work(claim, lease, journal)
+
+        poller.handler = handler
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(poller.stop))
+        await poller.run()
+
+
+asyncio.run(run(*sys.argv[1:3]))
