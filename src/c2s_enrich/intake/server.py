@@ -20,6 +20,8 @@ from c2s_enrich.settings import Settings
 _HEAD_LIMIT = 32 * 1024
 # Longer than the idle time after which Fly's proxy drops its end (60 s): the side that reuses a connection must not find it closing.
 _KEEP_ALIVE_SECONDS = 75
+# What is left of a body whose request was answered before it ended is dropped for so long; then the line is closed.
+_LEFTOVER_SECONDS = 2.0
 # Connections, not requests: idle ones cost a few kilobytes each. Above it uvicorn itself says 503.
 _CONNECTIONS = 4000
 _BACKLOG = 2048
@@ -60,6 +62,7 @@ def _protocol(head_seconds: float) -> type[asyncio.Protocol]:
     class Protocol(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
         _in_head = False
+        _in_message = False
         _head_size = 0
         _broken = False
 
@@ -85,13 +88,25 @@ def _protocol(head_seconds: float) -> type[asyncio.Protocol]:
             self._head_size += len(data)
 
         def on_message_begin(self) -> None:
-            self._in_head, self._head_size = True, 0
+            self._in_head, self._in_message, self._head_size = True, True, 0
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
             self._in_head = False
             self._stop_timer()
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._in_message = False
+            self._stop_timer()
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self._in_message and not self._in_head and self.cycle.response_complete and not self.transport.is_closing():
+                # Answered early (401, 404). Whoever goes on sending, a byte a second or without end, holds no connection for that.
+                self._stop_timer()
+                self._timer = self.loop.call_later(_LEFTOVER_SECONDS, self.transport.close)
 
         def send_400_response(self, msg: str) -> None:
             self._refuse(400, "not_http", "This is not an HTTP request.")
