@@ -135,7 +135,9 @@ def _protocol(head_seconds: float) -> type[asyncio.Protocol]:
             if self.cycle is not None and not self.cycle.response_complete:
                 # What is broken came after a good request: that one still gets its answer, as the last on this connection.
                 self.cycle.keep_alive = False
-                return
+                its_own_body = self._in_message and not self._in_head and not self.pipeline
+                if not its_own_body or self.cycle.response_started:
+                    return
             answer = problem(status, reason, detail)
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {PROBLEM.decode()}\r\n"
