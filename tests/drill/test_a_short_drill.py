@@ -14,7 +14,7 @@ class TestAShortDrill:
             [sys.executable, "-m", "c2s_enrich", "drill", "--seed", "5", "--minutes", "0.15", "--events", "60", "--json"],
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=400,  # some 30 s where the machine has nothing else to do
             env=env,
             check=False,
         )
