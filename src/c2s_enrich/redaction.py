@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from urllib.parse import quote
 
 from c2s_enrich.errors import EnrichError
@@ -24,7 +25,7 @@ _READ_LENGTH = 20_000
 def redact(text: str, secrets: Collection[str] = ()) -> str:
     """The text without CPFs, phones, e-mail addresses, tokens, passwords and URL credentials; also without each of `secrets`."""
     for secret in secrets:
-        for form in {secret, quote(secret, safe="")}:
+        for form in _forms(secret):
             text = text.replace(form, MASK)
     text = text.translate(_WIDE_DIGITS) if not text.isascii() else text
     text = _USERINFO.sub(rf"\1{MASK}@", text)
@@ -36,6 +37,12 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
     text = _EMAIL.sub(rf"{MASK}\1", text)
     text = _ENCODED_EMAIL.sub(rf"{MASK}\1", text)
     return _without_phones(_without_cpfs(text))
+
+
+@cache
+def _forms(secret: str) -> frozenset[str]:
+    """As it is and as a URL carries it. Remembered: there are a handful of secrets, and every log line is searched for each."""
+    return frozenset((secret, quote(secret, safe="")))
 
 
 def redact_error(error: BaseException) -> str:
