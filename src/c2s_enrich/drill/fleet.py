@@ -12,14 +12,13 @@ import httpx
 import psycopg
 
 from c2s_enrich.demo.stage import Stage
-from c2s_enrich.drill.plan import POLLERS, Strike
+from c2s_enrich.drill.plan import FROZEN_SECONDS, POLLERS, Strike
 from c2s_enrich.drill.store import DrillStore
 from c2s_enrich.embedded import EmbeddedServer, StopMode
 
-LEASE_SECONDS = 4
-# Longer than the lease: it wakes up when its events belong to others.
-_FROZEN_SECONDS = LEASE_SECONDS + 2
 _ODD_AT_ONCE = 2
+# It has to come up, to get an event, and to settle it after it woke.
+_TO_FALL_ASLEEP_SECONDS = 5.0
 _SUPERVISOR_SECONDS = 0.1
 
 
@@ -61,7 +60,13 @@ class Fleet:
             case "terminate_poller" | "terminate_web":
                 self.kills += self._stage.signal(strike.target, signal.SIGTERM)
             case "die_at" | "clock":
-                self._start_odd(strike.fault, strike.target)
+                while len(self._odd) >= _ODD_AT_ONCE:
+                    self._end_odd(self._odd.popleft())
+                self._odd.append(self._start_odd(strike.fault, strike.target))
+            case "sleep_at":
+                sleeper = self._start_odd(strike.fault, strike.target)
+                await asyncio.sleep(_TO_FALL_ASLEEP_SECONDS + FROZEN_SECONDS)
+                self._end_odd(sleeper)
             case "zombie":
                 await self._freeze(strike.target)
             case "postgres_fast":
@@ -93,7 +98,7 @@ class Fleet:
         if not self._stage.signal(name, signal.SIGSTOP):
             return
         try:
-            await asyncio.sleep(_FROZEN_SECONDS)
+            await asyncio.sleep(FROZEN_SECONDS)
         finally:
             # This very process: its name may belong to a successor by now.
             if process.poll() is None:
@@ -143,18 +148,15 @@ class Fleet:
     async def _dial(self, upstream: str, *faults: dict[str, object]) -> None:
         (await self._stage.client.put(f"{self._stage.simulators_url}/_sim/faults/{upstream}", json=faults)).raise_for_status()
 
-    def _start_odd(self, kind: str, value: str) -> None:
-        while len(self._odd) >= _ODD_AT_ONCE:
-            self._end_odd(self._odd.popleft())
+    def _start_odd(self, kind: str, value: str) -> str:
         self._odd_started += 1
         name = f"odd-{self._odd_started}-{kind}-{value.replace(':', '-')}"
-        # Few events at once, so that each death is at one point of one event and not of ten.
-        self._stage.start_poller(name, ("-m", "c2s_enrich.drill.odd_poller", kind, value), CONCURRENCY="2")
-        self._odd.append(name)
+        # One event at once: each death is at one point of one event, and no other send is on its way while it sleeps.
+        self._stage.start_poller(name, ("-m", "c2s_enrich.drill.odd_poller", kind, value), CONCURRENCY="1")
+        return name
 
     def _end_odd(self, name: str) -> None:
-        self._stage.kill(name)
-        self.kills += 1
+        self.kills += self._stage.kill(name)
 
     def _bury_the_odd(self) -> None:
         for name in [name for name in self._odd if not self._stage.alive(name)]:

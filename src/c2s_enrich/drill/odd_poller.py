@@ -1,7 +1,7 @@
-"""A real poller with something wrong: `python -m c2s_enrich.drill.odd_poller die_at POINT` or `… clock SECONDS`.
+"""A real poller with something wrong: `python -m c2s_enrich.drill.odd_poller die_at POINT`, `… sleep_at POINT` or `… clock SECONDS`.
 
-It kills itself with SIGKILL at a named point of an event's life, or its clocks are wrong by so many seconds. The product needs no
-switch for either: both come in where the tests hand in theirs.
+It kills itself with SIGKILL at a named point of an event's life, or once freezes there past its lease without noticing, or its clocks
+are wrong by so many seconds. The product needs no switch for any of it: all come in where the tests hand in theirs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 
 from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.drill.plan import FROZEN_SECONDS
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry import Metrics, configure_logging
 from c2s_enrich.wiring import Boundary, build_poller
@@ -38,6 +39,23 @@ def die_at(point: str) -> Boundary:
     return boundary
 
 
+class Sleepwalker(SystemClock):
+    """A clock that stood still while the process did, as on a machine that is suspended: its countdown cannot tell that a lease is over."""
+
+    def __init__(self, point: str) -> None:
+        self._point = point
+        self._slept = 0.0
+
+    def boottime(self) -> float:
+        return super().boottime() - self._slept
+
+    async def boundary(self, reached: str) -> None:
+        """Freezes the whole process, its heartbeat too, the first time that it comes to the point."""
+        if reached == self._point and not self._slept:
+            self._slept = FROZEN_SECONDS
+            time.sleep(FROZEN_SECONDS)  # noqa: ASYNC251 the loop has to stand still
+
+
 def set_wall_clock(wrong_by: float) -> None:
     """Shifts what this process takes for the time of day."""
     right = time.time
@@ -58,6 +76,9 @@ def main(kind: str, value: str) -> None:
     """Reads the call."""
     if kind == "die_at":
         asyncio.run(run(die_at(value), SystemClock()))
+    elif kind == "sleep_at":
+        sleepwalker = Sleepwalker(value)
+        asyncio.run(run(sleepwalker.boundary, sleepwalker))
     else:
         set_wall_clock(float(value))
         asyncio.run(run(None, WrongClock(float(value))))

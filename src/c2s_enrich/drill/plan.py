@@ -16,10 +16,14 @@ POINTS = (
 )  # fmt: skip
 # Two of each, so that one can be killed or frozen while the other goes on.
 POLLERS = ("poller-1", "poller-2")
+LEASE_SECONDS = 4
+# Longer than the lease: a frozen poller wakes up when its events belong to others.
+FROZEN_SECONDS = LEASE_SECONDS + 2.0
 _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
-# Each fault with what it can strike. "clock" is how many seconds a poller's own clock is wrong. C2S
-# mostly tells us of a message whose answer was lost by its hook; without that, only reading the lead back can.
+# Each fault with what it can strike. "sleep_at" is a freeze of which the poller's own clock knows nothing: only the fence is left.
+# "clock" is how many seconds a poller's clocks are wrong. C2S mostly tells us of a message whose answer was lost by its hook; without
+# that, only reading the lead back can.
 TARGETS: dict[str, tuple[str, ...]] = {
     "kill_poller": POLLERS,
     "terminate_poller": POLLERS,
@@ -27,6 +31,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "terminate_web": ("web",),
     "die_at": POINTS,
     "zombie": POLLERS,
+    "sleep_at": ("claimed", "lookup:done", "store:done", "permit", "answered", "send:done"),
     "clock": ("-86400", "-7", "7", "86400"),
     "postgres_fast": ("postgres",),
     "postgres_immediate": ("postgres",),
@@ -43,7 +48,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
 FAULTS = tuple(TARGETS)
 
 # Kills are cheap and say the most, so a round holds several of them for each other fault.
-_OFTEN = {"kill_poller": 5, "terminate_poller": 2, "kill_web": 2, "die_at": 8, "zombie": 2, "accept_then_lose": 4}
+_OFTEN = {"kill_poller": 5, "terminate_poller": 2, "kill_web": 2, "die_at": 8, "zombie": 2, "sleep_at": 2, "accept_then_lose": 4}
 # A poller needs about a second to come up, several on a busy machine; closer together, nothing would ever be worked on.
 _STRIKES_PER_SECOND = 1.0
 

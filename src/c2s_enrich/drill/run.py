@@ -19,8 +19,8 @@ from rich.table import Table
 from c2s_enrich import embedded
 from c2s_enrich.demo.stage import Stage
 from c2s_enrich.drill.audit import Findings, Records, audit
-from c2s_enrich.drill.fleet import LEASE_SECONDS, Fleet
-from c2s_enrich.drill.plan import Strike, schedule
+from c2s_enrich.drill.fleet import Fleet
+from c2s_enrich.drill.plan import LEASE_SECONDS, Strike, schedule
 from c2s_enrich.drill.sender import Sender
 from c2s_enrich.drill.store import DrillStore
 from c2s_enrich.migrations import migrate
