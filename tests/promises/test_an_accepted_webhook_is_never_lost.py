@@ -1,6 +1,18 @@
 """An accepted webhook is never lost: what was answered 200 ends, whatever is killed meanwhile."""
 
-from promises.conftest import Product
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+from psycopg import AsyncConnection
+
+from c2s_enrich import embedded
+from c2s_enrich.demo.stage import WEBHOOK_TOKEN, Stage
+from c2s_enrich.migrations import migrate
+from c2s_enrich.simulators.population import Person
+from c2s_enrich.simulators.world import World
+from promises.conftest import QUICK, Product
 
 
 class TestAnAcceptedWebhook:
@@ -22,3 +34,77 @@ class TestAnAcceptedWebhook:
         messages = await product.messages()
         assert {lead: len(messages.get(lead, [])) for lead in leads} == dict.fromkeys(leads, 1)
         assert await product.db.value("select count(*) from webhook_events where status <> 'completed'") == 0
+
+
+class TestWhileTheDatabaseIsAway:
+    async def test_web_says_503_and_when_to_come_back_and_pollers_go_on_without_a_restart(self, tmp_path: Path) -> None:
+        with embedded.start_throwaway(durable=True) as server:
+            await migrate(server.url)
+            async with Stage(tmp_path, server.url, size=60, settings=QUICK | {"STORE_TIMEOUT": "1"}) as stage:
+                await stage.start_simulators()
+                await stage.start_web()
+                stage.start_poller()
+                with World(1, size=60) as world:
+                    people = [person for person in world.people if person.has_record]
+                accepted: list[str] = []
+                refused = 0
+
+                for number, mode in enumerate(("fast", "immediate")):
+                    accepted += await _deliver_until(stage, people[4 * number : 4 * number + 2], f"{number:016x}")
+                    await asyncio.to_thread(server.stop, mode)
+                    away = f"{number:015x}f{1:016x}"
+                    answer = await _offer(stage, away, people[4 * number + 2])
+                    refused += answer.status_code == 503
+                    assert answer.status_code == 503, answer.text
+                    assert 1 <= int(answer.headers["retry-after"]) <= 10
+                    assert (await stage.client.get(f"{stage.web_url}/health")).status_code == 503
+                    assert (await stage.client.get(f"{stage.web_url}/livez")).status_code == 200
+                    await asyncio.to_thread(server.start)
+                    # As C2S does, it is delivered again until it is taken.
+                    accepted += await _deliver_until(stage, [people[4 * number + 2]], f"{number:015x}f", first=1)
+
+                await _until_all_ended(server.url)
+                messages = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()["leads"]
+                pids = {name: process.pid for name, process in stage.processes.items() if stage.alive(name)}
+
+                assert refused == 2
+                assert {lead: len(messages.get(lead, [])) for lead in accepted} == dict.fromkeys(accepted, 1)
+                assert set(pids) == {"simulators", "web", "poller"}
+                async with asyncio.timeout(40), await AsyncConnection.connect(server.url, autocommit=True) as connection:
+                    while not await _listens(connection):
+                        await asyncio.sleep(0.2)
+
+
+async def _offer(stage: Stage, lead: str, person: Person) -> httpx.Response:
+    customer = {"name": person.name, "phone": f"55{person.phone}", "email": person.email}
+    await stage.client.put(f"{stage.simulators_url}/_sim/leads/{lead}", json=customer)
+    body = {"id": lead, "hook_action": "on_create_lead", "attributes": {"updated_at": "2025-06-01T10:00:00-03:00", "customer": customer}}
+    return await stage.client.post(f"{stage.web_url}/api/v1/webhooks/c2s", json=body, headers={"X-Webhook-Token": WEBHOOK_TOKEN})
+
+
+async def _deliver_until(stage: Stage, people: list[Person], prefix: str, first: int = 0) -> list[str]:
+    """Delivers each until it is answered 200; the leads' ids."""
+    leads = []
+    async with asyncio.timeout(40):
+        for number, person in enumerate(people, start=first):
+            lead = f"{prefix}{number:016x}"
+            while (await _offer(stage, lead, person)).status_code != 200:
+                await asyncio.sleep(0.2)
+            leads.append(lead)
+    return leads
+
+
+async def _until_all_ended(url: str) -> None:
+    async with asyncio.timeout(60), await AsyncConnection.connect(url, autocommit=True) as connection:
+        while True:
+            rows = await connection.execute("select count(*) from webhook_events where status in ('received', 'processing')")
+            if await rows.fetchone() == (0,):
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _listens(connection: AsyncConnection[Any]) -> bool:
+    rows = await connection.execute(
+        "select count(*) from pg_stat_activity where application_name = 'c2s-enrich listener' and query ilike 'listen%'"
+    )
+    return await rows.fetchone() == (1,)
