@@ -93,6 +93,12 @@ class TestADelivery:
         assert [(error["index"], error["reason"]) for error in answer.json()["errors"]] == [(7, "not_storable")]
         assert await db.fetch("select raw, lead_id from rejected_deliveries") == [(bad, "bad")]
 
+    async def test_may_come_with_a_query_of_any_length(self, web: Web, db: Database) -> None:
+        answer = await web.deliver(an_event(), path=f"{PATH}?{'a=1&' * 500}hook_action=on_create_lead")
+
+        assert answer.status_code == 200
+        assert await db.value("select hook_action from webhook_events") == "on_create_lead"
+
     async def test_names_its_action_in_a_header_or_the_query(self, web: Web, db: Database) -> None:
         await web.deliver(an_event("1"), X_Webhook_Event="on_close_lead")
         await web.deliver(an_event("2"), path=f"{PATH}?hook_action=lead.updated")

@@ -224,7 +224,7 @@ def _origin(scope: Scope) -> dict[str, str]:
     origin: dict[str, str] = {}
     named = _header(scope["headers"], b"x-webhook-event").decode("latin-1")
     if not named and scope["query_string"]:
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20)
+        query = parse_qs(scope["query_string"].decode("latin-1"))
         named = next(iter(query.get("hook_action", []) + query.get("event", [])), "")
     if _ACTION.fullmatch(named):
         origin["hook_action"] = named
