@@ -10,14 +10,13 @@ from psycopg.rows import class_row
 from c2s_enrich.database import statements
 from c2s_enrich.drill.audit import Row, Told
 
-_SQL = statements("drill")
-
 
 class DrillStore:
     """One short connection for each question: the server comes and goes, and this one must not be among its victims."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._sql = statements("drill")
 
     async def cut_connections(self) -> None:
         await self._run("cut_connections")
@@ -28,7 +27,7 @@ class DrillStore:
     async def count_open(self) -> int:
         """Events that have not ended."""
         async with await AsyncConnection.connect(self._url) as connection:
-            [count] = await (await connection.execute(_SQL["count_open"])).fetchone() or [0]
+            [count] = await (await connection.execute(self._sql["count_open"])).fetchone() or [0]
             return int(count)
 
     async def send_through_again(self) -> int:
@@ -37,13 +36,13 @@ class DrillStore:
 
     async def events(self) -> list[Row]:
         async with await AsyncConnection.connect(self._url) as connection, connection.cursor(row_factory=class_row(Row)) as cursor:
-            return await (await cursor.execute(_SQL["audited_events"])).fetchall()
+            return await (await cursor.execute(self._sql["audited_events"])).fetchall()
 
     async def messages(self) -> list[Told]:
         async with await AsyncConnection.connect(self._url) as connection, connection.cursor(row_factory=class_row(Told)) as cursor:
-            return await (await cursor.execute(_SQL["audited_messages"])).fetchall()
+            return await (await cursor.execute(self._sql["audited_messages"])).fetchall()
 
     async def _run(self, name: str) -> int:
         connection: AsyncConnection[Any]
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            return (await connection.execute(_SQL[name])).rowcount
+            return (await connection.execute(self._sql[name])).rowcount
