@@ -8,24 +8,29 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from datetime import date, timedelta
 from enum import Enum
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from structlog.typing import EventDict, Processor
 
-from c2s_enrich.redaction import MASK, is_sensitive, redact
+from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
 from c2s_enrich.settings import Secret, Settings
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
+# Up to here a text is worth remembering.
+_SHORT_TEXT = 64
 # Nested deeper than anything that we log; a value that contains itself ends here.
 _DEPTH = 8
 # Shorter ones would turn ordinary words into asterisks.
@@ -35,6 +40,8 @@ _SECRET_LENGTH = 6
 _CHATTY = ("httpx", "httpcore", "psycopg.pool", "asyncio", "urllib3")
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+# Halves of surrogate pairs are no characters: no encoder takes them.
+_CONTROL |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
 _CONTROL_AND_LINES = _CONTROL | {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
@@ -43,7 +50,10 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
 
     uvicorn must be run with `log_config=None`, or it takes its loggers back.
     """
-    redactor = Redactor(secrets_of(settings))
+    target = stream or sys.stderr
+    renderer: Processor = _render_json
+    if settings.log_format == "text":
+        renderer = structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -52,15 +62,11 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    target = stream or sys.stderr
-    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
-    if settings.log_format == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    last: list[Processor] = [_Named(process), Redactor(secrets_of(settings)), renderer]
     handler = _Handler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=before,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _Named(process), redactor, renderer],
+            foreign_pre_chain=before, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
         )
     )
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -77,9 +83,10 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         logger.propagate = True
     logging.captureWarnings(True)
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # Ours do not take the way through `logging`: it costs more than all the rest of a line, and web writes one for each request.
+        processors=[*before, _as_one_argument],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=partial(_Lines, handler, last),
         # A cached logger would keep an earlier configuration, in the tests for instance.
         cache_logger_on_first_use=False,
     )
@@ -101,6 +108,9 @@ class Redactor:
         # The longest first: a short secret may be part of a long one.
         self._secrets = tuple(sorted(secrets, key=len, reverse=True))
 
+        # What lines consist of is said again in each of them: names, routes, words. What is said once (ids, times) falls out again.
+        self._short = lru_cache(maxsize=1024)(self._searched)
+
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
         return {self._text(name): self._named(name, value) for name, value in event.items()}
 
@@ -114,8 +124,8 @@ class Redactor:
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, int):
-            # Numbers are counts, times and ids. Of those that could be a person's only the CPF has check digits to tell.
-            return "[cpf]" if redact(str(value)) == "[cpf]" else int(value)
+            # Numbers are counts, times and ids. Of those that could be a person's only the CPF has check digits to tell, and 11 of them.
+            return "[cpf]" if abs(value) >= 10**10 and redact(str(value)) == "[cpf]" else int(value)
         if isinstance(value, str):
             return self._text(value)
         if depth >= _DEPTH:
@@ -131,9 +141,13 @@ class Redactor:
         return self._text(repr(value))
 
     def _text(self, text: str, table: Mapping[int, str] = _CONTROL_AND_LINES) -> str:
-        # Field names and words such as "completed": most of every line, and without a digit, a sign or a space nothing to find in them.
-        if len(text) <= 40 and text.isascii() and text.replace("_", "").isalpha() and not any(secret in text for secret in self._secrets):
+        if len(text) > _SHORT_TEXT or table is not _CONTROL_AND_LINES:
+            return self._searched(text, table)
+        if is_id_or_time(text) and not any(secret in text for secret in self._secrets):
             return text
+        return self._short(text)
+
+    def _searched(self, text: str, table: Mapping[int, str] = _CONTROL_AND_LINES) -> str:
         cut = text if len(text) <= _TEXT_LENGTH else text[:_TEXT_LENGTH] + "…"
         return redact(cut, self._secrets).translate(table)
 
@@ -202,12 +216,45 @@ class Metrics:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A line that cannot be written is told by its error's name: the default prints the raw arguments."""
+    """Where all lines come out. One that cannot be written is told by its error's name: the default prints the raw arguments."""
 
     def handleError(self, record: logging.LogRecord) -> None:
+        self.tell_of_lost_line(record.name)
+
+    def tell_of_lost_line(self, logger: str) -> None:
         kind, *_ = sys.exc_info()
         if kind is not BrokenPipeError:
-            sys.stderr.write(f'{{"event": "log_line_lost", "logger": "{record.name}", "error": "{kind.__name__ if kind else ""}"}}\n')
+            sys.stderr.write(f'{{"event": "log_line_lost", "logger": "{logger}", "error": "{kind.__name__ if kind else ""}"}}\n')
+
+
+class _Lines:
+    """What structlog's loggers of one name write to. Whatever happens here, the caller goes on."""
+
+    def __init__(self, handler: _Handler, last: Sequence[Processor], name: str = "") -> None:
+        self.name = name
+        self._handler = handler
+        self._last = last
+
+    def info(self, event: Any) -> None:
+        """Named after the level, because structlog calls it so; the event knows its level already."""
+        try:
+            for process in self._last:
+                event = process(self, "", event)
+            with self._handler.lock or nullcontext():
+                self._handler.stream.write(event + self._handler.terminator)
+                self._handler.flush()
+        except Exception:
+            self._handler.tell_of_lost_line(self.name)
+
+    debug = warning = error = critical = info
+
+
+def _as_one_argument(_logger: Any, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
+    return (event,), {}
+
+
+def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
+    return msgspec.json.encode(event).decode()
 
 
 class _Named:

@@ -24,6 +24,7 @@ from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import Pool, is_transient, statements
 from c2s_enrich.errors import NotStored
+from c2s_enrich.intake.arrays import jsonb_array, take_arrays, text_array, timestamptz_array, uuid_array
 from c2s_enrich.intake.payload import SENTENCES, Delivery, Event, Reason
 from c2s_enrich.settings import Settings
 
@@ -273,7 +274,7 @@ class _Lane:
             self._sql["insert_events"],
             {
                 **_keys_and_payloads(rows),
-                "hook_actions": [event.hook_action for event in events],
+                "hook_actions": text_array(event.hook_action for event in events),
                 "max_attempts": self._max_attempts,
             },
             binary=True,
@@ -297,7 +298,7 @@ class _Lane:
         await connection.execute(
             self._sql["keep_rejected"],
             {
-                "ids": [reject.row_id for reject in rejects],
+                "ids": uuid_array(reject.row_id for reject in rejects),
                 "raws": [reject.raw for reject in rejects],
                 "reasons": [reject.reason for reject in rejects],
                 "details": [reject.detail for reject in rejects],
@@ -309,6 +310,7 @@ class _Lane:
     async def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = await self._pool.getconn(self._timeout)
+            take_arrays(self._connection)
         return self._connection
 
     async def _give_back_connection(self, *, broken: bool = False) -> None:
@@ -319,17 +321,13 @@ class _Lane:
             await self._pool.putconn(connection)
 
 
-def _keys_and_payloads(rows: Sequence[_Row]) -> dict[str, list[Any]]:
+def _keys_and_payloads(rows: Sequence[_Row]) -> dict[str, Any]:
     return {
-        "ids": [row.row_id for row in rows],
-        "lead_ids": [row.event.lead_id for row in rows],
-        "updated_ats": [row.event.updated_at for row in rows],
-        "payloads": [Jsonb(row.event.payload, _as_it_arrived) for row in rows],
+        "ids": uuid_array(row.row_id for row in rows),
+        "lead_ids": text_array(row.event.lead_id for row in rows),
+        "updated_ats": timestamptz_array(row.event.updated_at for row in rows),
+        "payloads": jsonb_array(row.event.payload for row in rows),
     }
-
-
-def _as_it_arrived(payload: bytes) -> bytes:
-    return payload
 
 
 def _settle(batch: Iterable[_Job], problem: str | None = None) -> None:
