@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import fields
 from datetime import date, timedelta
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
@@ -29,8 +29,9 @@ from c2s_enrich.settings import Secret, Settings
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
-# Up to here a text is worth remembering.
+# Texts up to this length are remembered once they were searched, so many of them.
 _SHORT_TEXT = 64
+_KNOWN_TEXTS = 1000
 # Nested deeper than anything that we log; a value that contains itself ends here.
 _DEPTH = 8
 # Shorter ones would turn ordinary words into asterisks.
@@ -108,8 +109,8 @@ class Redactor:
         # The longest first: a short secret may be part of a long one.
         self._secrets = tuple(sorted(secrets, key=len, reverse=True))
 
-        # What lines consist of is said again in each of them: names, routes, words. What is said once (ids, times) falls out again.
-        self._short = lru_cache(maxsize=1024)(self._searched)
+        # What lines consist of is said again in each of them (names, routes, words), and searching is most of a line's cost.
+        self._known: dict[str, str] = {}
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
         return {self._text(name): self._named(name, value) for name, value in event.items()}
@@ -117,8 +118,10 @@ class Redactor:
     def _named(self, name: str, value: object, depth: int = 0) -> object:
         # Tracebacks keep their lines. In everything else a line end could forge a log line, and an escape could paint the terminal.
         if name in ("exception", "stack") and isinstance(value, str):
-            return self._text(value, _CONTROL)
-        return MASK if is_sensitive(name) and value not in (None, "", 0) else self._value(value, depth)
+            return self._searched(value, _CONTROL)
+        if is_sensitive(name) and value not in (None, "", 0):
+            return MASK
+        return self._text(value) if type(value) is str else self._value(value, depth)
 
     def _value(self, value: object, depth: int) -> object:
         if value is None or isinstance(value, bool | float):
@@ -140,12 +143,18 @@ class Redactor:
             return self._text(str(value))
         return self._text(repr(value))
 
-    def _text(self, text: str, table: Mapping[int, str] = _CONTROL_AND_LINES) -> str:
-        if len(text) > _SHORT_TEXT or table is not _CONTROL_AND_LINES:
-            return self._searched(text, table)
+    def _text(self, text: str) -> str:
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        if len(text) > _SHORT_TEXT:
+            return self._searched(text)
         if is_id_or_time(text) and not any(secret in text for secret in self._secrets):
             return text
-        return self._short(text)
+        if len(self._known) >= _KNOWN_TEXTS:
+            self._known.clear()
+        self._known[text] = searched = self._searched(text)
+        return searched
 
     def _searched(self, text: str, table: Mapping[int, str] = _CONTROL_AND_LINES) -> str:
         cut = text if len(text) <= _TEXT_LENGTH else text[:_TEXT_LENGTH] + "…"

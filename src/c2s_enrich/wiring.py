@@ -32,7 +32,7 @@ from c2s_enrich.intake.openapi import OpenApi
 from c2s_enrich.intake.payload import SENTENCES, read_delivery
 from c2s_enrich.intake.payload import Limits as DeliveryLimits
 from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.routes import intake_routes
+from c2s_enrich.intake.routes import WebApp, Webhook
 from c2s_enrich.intake.store import Writer
 from c2s_enrich.intake.tally import Tally
 from c2s_enrich.migrations import all_migrations
@@ -173,7 +173,7 @@ async def _configure(limits: Limits, clock: Clock) -> None:
             await clock.sleep(1.0)
 
 
-def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = None) -> Starlette:
+def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = None) -> WebApp:
     """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what was accepted is written first."""
     clock = clock or SystemClock()
     tally, refusals = Tally(), Refusals(clock)
@@ -186,13 +186,14 @@ def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = Non
         async with pool, writer:
             yield
 
-    return Starlette(
+    known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())
+    return WebApp(
+        Door(Webhook(settings, writer, tally, refusals, random.SystemRandom()), known),
         routes=[
-            *intake_routes(settings, writer, tally, refusals, random.SystemRandom()),
             *health_routes(OpsStore(pool), clock, Signals(refusals.sentence, tally.summary), all_migrations()[-1].version),
             Route("/openapi.json", OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit))),
         ],
-        middleware=[Middleware(Door, secrets=(settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal()))],
+        middleware=[Middleware(Door, secrets=known)],
         exception_handlers={HTTPException: answer_http_error},
         lifespan=lifespan,
     )

@@ -74,11 +74,12 @@ class Door:
             self._log.error("request_broke", request_id=request_id, error=type(error).__name__, where=_place(error))
             if not status:
                 await problem(500, "bug", "Something broke here. The request was not stored.", CLOSE).send(send_with_headers)
+        if "route" not in notes:
+            notes["route"] = getattr(scope.get("route"), "path", None)
         self._log.info(
             "request",
             request_id=request_id,
             method=scope["method"] if scope["method"] in _METHODS else "other",
-            route=getattr(scope.get("route"), "path", None),
             status=status or None,
             ms=round((time.perf_counter() - started) * 1000, 1),
             **notes,

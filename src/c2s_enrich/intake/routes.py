@@ -1,6 +1,6 @@
 """The webhook over HTTP: authenticate, receive within limits, read, store, answer. Everything it does is INSERT.
 
-A plain ASGI endpoint: the request is never wrapped, so that what costs time on the way of a delivery stands here.
+A plain ASGI endpoint: the request is never wrapped or routed, so that what costs time on the way of a delivery stands here.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import random
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
-from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake.answers import CLOSE, Answer, problem
@@ -27,7 +30,9 @@ from c2s_enrich.intake.store import Receipt
 from c2s_enrich.intake.tally import Tally
 from c2s_enrich.settings import Settings
 
+# C2S's subscription knows only an address, so the token may be its last part. In the log its place is named and it is not.
 PATH = "/api/v1/webhooks/c2s"
+_PATH_WITH_TOKEN = PATH + "/{token}"
 
 # A body this large takes milliseconds to read: a thread does it, and the loop goes on with everybody else's.
 _LARGE = 64 * 1024
@@ -50,10 +55,20 @@ class Store(Protocol):
         ...
 
 
-def intake_routes(settings: Settings, store: Store, tally: Tally, refusals: Refusals, jitter: random.Random) -> Sequence[BaseRoute]:
-    """The webhook's two addresses. C2S's subscription knows only an address, so the token may be its last part."""
-    webhook = Webhook(settings, store, tally, refusals, jitter)
-    return [Route(PATH, webhook, name="webhook"), Route(PATH + "/{token:path}", webhook, name="webhook with token")]
+class WebApp(Starlette):
+    """Starlette for every address but the webhook's, which is told apart in front of its router and middlewares: they cost as much time
+    as reading the delivery does. `webhook` is a whole ASGI app."""
+
+    def __init__(self, webhook: ASGIApp, routes: Sequence[BaseRoute], middleware: Sequence[Middleware], **more: Any) -> None:
+        super().__init__(routes=routes, middleware=middleware, **more)
+        self._webhook = webhook
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        if path.startswith(PATH) and scope["type"] == "http" and path[len(PATH) : len(PATH) + 1] in ("", "/"):
+            await self._webhook(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class _TooLarge(Exception):
@@ -83,6 +98,7 @@ class Webhook:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         notes = notes_of(scope)
+        notes["route"] = PATH if len(scope["path"]) == len(PATH) else _PATH_WITH_TOKEN
         self._requests += 1
         try:
             answer = await self._answer(scope, receive, notes)
@@ -102,7 +118,7 @@ class Webhook:
         if self._requests > self._request_limit:
             return self._busy("too_many_requests", "Too many requests are being answered.", CLOSE)
         headers = scope["headers"]
-        verdict = self._gate.judge(headers, scope.get("path_params", {}).get("token", ""))
+        verdict = self._gate.judge(headers, scope["path"][len(PATH) + 1 :])
         self._tally.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
@@ -231,6 +247,7 @@ def _origin(scope: Scope) -> dict[str, str]:
     return origin
 
 
+@lru_cache(maxsize=64)
 def _answer_to(receipt: Receipt) -> Answer:
     """200 only where at least one event of the delivery is in `webhook_events`, from now on or from before."""
     counts = {

@@ -64,6 +64,9 @@ class Receipt(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+_ONE_STORED = Receipt(received=1, processed=1, duplicates=0, rejected=0)
+
+
 class Writer:
     """Takes deliveries from many requests at once. An async context manager: leaving it writes what was accepted, then stops."""
 
@@ -74,10 +77,14 @@ class Writer:
         self._timeout = settings.store_timeout.total_seconds()
         self._closing = False
         self._idle: deque[asyncio.Future[None]] = deque()
+        # Accepted and not answered, in the order of their deadlines.
+        self._waiting: dict[_Job, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._lanes = [_Lane(self, pool, settings) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Writer:
+        self._loop = asyncio.get_running_loop()
         self._tasks = [asyncio.create_task(lane.run(), name="intake lane") for lane in self._lanes]
         return self
 
@@ -89,6 +96,8 @@ class Writer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def store(self, delivery: Delivery, origin: Mapping[str, str]) -> Receipt:
         """Returns after COMMIT. Raises NotStored when there is no room or no answer from the database in time.
@@ -98,19 +107,31 @@ class Writer:
         """
         if self._weight > _QUEUE_WEIGHT or self._closing:
             raise NotStored("too much is waiting to be stored")
-        job = _Job(delivery, origin, asyncio.get_running_loop().create_future())
+        job = _Job(delivery, origin, self._loop.create_future(), self._loop.time() + self._timeout)
         self._weight += job.weight
         self._queue.append(job)
+        self._waiting[job] = None
         if self._idle:
             self._wake_one()
+        if self._timer is None:
+            self._timer = self._loop.call_at(job.deadline, self._give_up)
         try:
-            async with asyncio.timeout(self._timeout):
-                await job.committed
-        except TimeoutError:
-            raise NotStored("the database did not answer in time") from None
+            await job.committed
         finally:
             self._weight -= job.weight
+            del self._waiting[job]
         return job.receipt()
+
+    def _give_up(self) -> None:
+        """One timer for all who wait: each waits equally long, so the first is always the next whose time is over."""
+        self._timer = None
+        now = self._loop.time()
+        for job in self._waiting:
+            if job.deadline > now:
+                self._timer = self._loop.call_at(job.deadline, self._give_up)
+                return
+            if not job.committed.done():
+                job.committed.set_exception(NotStored("the database did not answer in time"))
 
     async def next_batch(self) -> list[_Job]:
         """What waits, up to a statement's share; an empty list when the writer closes. Deliveries that were given up are dropped."""
@@ -125,7 +146,7 @@ class Writer:
                     weight += job.weight
             if batch or self._closing:
                 break
-            idle = asyncio.get_running_loop().create_future()
+            idle = self._loop.create_future()
             self._idle.append(idle)
             await idle
         return batch
@@ -150,12 +171,13 @@ class _Row:
 class _Job:
     """One delivery on its way."""
 
-    __slots__ = ("committed", "delivery", "origin", "reject_ids", "rows", "weight")
+    __slots__ = ("committed", "deadline", "delivery", "origin", "reject_ids", "rows", "weight")
 
-    def __init__(self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None]) -> None:
+    def __init__(self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None], deadline: float) -> None:
         self.delivery = delivery
         self.origin = origin
         self.committed = committed
+        self.deadline = deadline
         ids = _new_ids(delivery.received)
         self.rows = [_Row(event, row_id) for event, row_id in zip(delivery.events, ids, strict=False)]
         self.reject_ids = ids[len(self.rows) :]
@@ -174,6 +196,9 @@ class _Job:
                 yield _Reject(row.row_id, row.event.payload, row.verdict, row.event.index, row.event.lead_id, self.origin)
 
     def receipt(self) -> Receipt:
+        if len(self.rows) == 1 and self.rows[0].verdict == "stored" and not self.delivery.rejections:
+            # Nearly every delivery.
+            return _ONE_STORED
         counts = Counter(row.verdict for row in self.rows)
         problems = [Problem(rejection.index, rejection.reason) for rejection in self.delivery.rejections]
         problems += [Problem(row.event.index, row.verdict) for row in self.rows if row.verdict in ("same_key_other_body", "not_storable")]
