@@ -193,7 +193,7 @@ def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = Non
             *health_routes(OpsStore(pool), clock, Signals(refusals.sentence, tally.summary), all_migrations()[-1].version),
             Route("/openapi.json", OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit))),
         ],
-        middleware=[Middleware(Door, secrets=known)],
+        middleware=[Middleware(Door, known=known)],
         exception_handlers={HTTPException: answer_http_error},
         lifespan=lifespan,
     )

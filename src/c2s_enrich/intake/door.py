@@ -6,8 +6,8 @@ The log line names the route, never the path or the query: the webhook's token m
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from typing import Any
 
 import structlog
@@ -43,12 +43,13 @@ def notes_of(scope: Scope) -> Notes:
 
 
 class Door:
-    """ASGI middleware. `secrets` are values that a request id must not carry into the log."""
+    """ASGI middleware. `known` are secrets, which a request id must not carry into the log."""
 
-    def __init__(self, app: ASGIApp, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, known: tuple[str, ...] = ()) -> None:
         self._app = app
-        self._secrets = frozenset(secrets)
-        self._log = structlog.get_logger("c2s_enrich.web")
+        self._known = frozenset(known)
+        # Bound once: a logger fresh from `get_logger` is put together anew for each line.
+        self._log = structlog.get_logger("c2s_enrich.web").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,9 +91,9 @@ class Door:
         for name, value in scope["headers"]:
             if name == b"x-request-id" and _ID.fullmatch(value):
                 given: str = value.decode("ascii")
-                if given not in self._secrets and redact(given) == given:
+                if given not in self._known and redact(given) == given:
                     return given
-        return uuid.uuid4().hex
+        return secrets.token_hex(16)
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:

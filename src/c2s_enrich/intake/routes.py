@@ -28,6 +28,7 @@ from c2s_enrich.intake.payload import SENTENCES, Delivery, Limits, read_delivery
 from c2s_enrich.intake.refusals import PEEK, Refusals, looks_like_c2s
 from c2s_enrich.intake.store import Receipt
 from c2s_enrich.intake.tally import Tally
+from c2s_enrich.intake.time_limit import TimeLimit
 from c2s_enrich.settings import Settings
 
 # C2S's subscription knows only an address, so the token may be its last part. In the log its place is named and it is not.
@@ -87,6 +88,7 @@ class Webhook:
         self._limits = Limits(events=settings.batch_limit)
         self._body_limit = settings.body_limit
         self._receive_timeout = settings.receive_timeout.total_seconds()
+        self._receive_limit = TimeLimit(self._receive_timeout)
         self._request_limit = settings.request_limit
         self._store = store
         self._tally = tally
@@ -130,7 +132,7 @@ class Webhook:
             accepted = (b"accept-encoding", b"identity")
             return problem(415, "content_encoding", "Bodies are taken as they are, not compressed.", accepted, CLOSE)
         try:
-            async with asyncio.timeout(self._receive_timeout):
+            with self._receive_limit():
                 body = await self._receive(headers, receive)
         except TimeoutError:
             return problem(408, "body_too_slow", f"The body did not arrive within {self._receive_timeout:g} seconds.", CLOSE)

@@ -26,6 +26,7 @@ from c2s_enrich.database import Pool, is_transient, statements
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake.arrays import jsonb_array, take_arrays, text_array, timestamptz_array, uuid_array
 from c2s_enrich.intake.payload import SENTENCES, Delivery, Event, Reason
+from c2s_enrich.intake.time_limit import TimeLimit
 from c2s_enrich.settings import Settings
 
 Verdict = Literal["stored", "duplicate", "same_key_other_body", "not_storable"]
@@ -75,16 +76,13 @@ class Writer:
         self._queue: deque[_Job] = deque()
         self._weight = 0
         self._timeout = settings.store_timeout.total_seconds()
+        self._limit = TimeLimit(self._timeout)
         self._closing = False
         self._idle: deque[asyncio.Future[None]] = deque()
-        # Accepted and not answered, in the order of their deadlines.
-        self._waiting: dict[_Job, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
         self._lanes = [_Lane(self, pool, settings) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Writer:
-        self._loop = asyncio.get_running_loop()
         self._tasks = [asyncio.create_task(lane.run(), name="intake lane") for lane in self._lanes]
         return self
 
@@ -96,8 +94,6 @@ class Writer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._timer is not None:
-            self._timer.cancel()
 
     async def store(self, delivery: Delivery, origin: Mapping[str, str]) -> Receipt:
         """Returns after COMMIT. Raises NotStored when there is no room or no answer from the database in time.
@@ -107,31 +103,19 @@ class Writer:
         """
         if self._weight > _QUEUE_WEIGHT or self._closing:
             raise NotStored("too much is waiting to be stored")
-        job = _Job(delivery, origin, self._loop.create_future(), self._loop.time() + self._timeout)
+        job = _Job(delivery, origin, asyncio.get_running_loop().create_future())
         self._weight += job.weight
         self._queue.append(job)
-        self._waiting[job] = None
         if self._idle:
             self._wake_one()
-        if self._timer is None:
-            self._timer = self._loop.call_at(job.deadline, self._give_up)
         try:
-            await job.committed
+            with self._limit():
+                await job.committed
+        except TimeoutError:
+            raise NotStored("the database did not answer in time") from None
         finally:
             self._weight -= job.weight
-            del self._waiting[job]
         return job.receipt()
-
-    def _give_up(self) -> None:
-        """One timer for all who wait: each waits equally long, so the first is always the next whose time is over."""
-        self._timer = None
-        now = self._loop.time()
-        for job in self._waiting:
-            if job.deadline > now:
-                self._timer = self._loop.call_at(job.deadline, self._give_up)
-                return
-            if not job.committed.done():
-                job.committed.set_exception(NotStored("the database did not answer in time"))
 
     async def next_batch(self) -> list[_Job]:
         """What waits, up to a statement's share; an empty list when the writer closes. Deliveries that were given up are dropped."""
@@ -146,7 +130,7 @@ class Writer:
                     weight += job.weight
             if batch or self._closing:
                 break
-            idle = self._loop.create_future()
+            idle = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             await idle
         return batch
@@ -171,13 +155,12 @@ class _Row:
 class _Job:
     """One delivery on its way."""
 
-    __slots__ = ("committed", "deadline", "delivery", "origin", "reject_ids", "rows", "weight")
+    __slots__ = ("committed", "delivery", "origin", "reject_ids", "rows", "weight")
 
-    def __init__(self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None], deadline: float) -> None:
+    def __init__(self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None]) -> None:
         self.delivery = delivery
         self.origin = origin
         self.committed = committed
-        self.deadline = deadline
         ids = _new_ids(delivery.received)
         self.rows = [_Row(event, row_id) for event, row_id in zip(delivery.events, ids, strict=False)]
         self.reject_ids = ids[len(self.rows) :]
