@@ -29,8 +29,8 @@ from c2s_enrich.enrichment.send import Sender, WhenUnclear
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.intake.door import Door, answer_http_error
 from c2s_enrich.intake.openapi import OpenApi
-from c2s_enrich.intake.payload import SENTENCES, read_delivery
 from c2s_enrich.intake.payload import Limits as DeliveryLimits
+from c2s_enrich.intake.payload import read_delivery, sentence
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.routes import WebApp, Webhook
 from c2s_enrich.intake.store import Writer
@@ -207,7 +207,7 @@ def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
         delivery = read_delivery(raw, hook_action, limits)
         return Reading(
             tuple(ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload) for event in delivery.events),
-            tuple(SENTENCES[flaw.reason] + (f" (element {flaw.index})" if flaw.index is not None else "") for flaw in delivery.rejections),
+            tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections),
         )
 
     return RejectsDesk(pool, read, max_attempts=settings.max_attempts)

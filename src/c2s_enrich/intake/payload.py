@@ -59,6 +59,11 @@ SENTENCES: dict[Reason, str] = {
 }
 
 
+def sentence(reason: Reason, index: int | None) -> str:
+    """The reason for a person who has the whole delivery before them: with the place of the element that is meant."""
+    return SENTENCES[reason] if index is None else f"{SENTENCES[reason]} (element {index})"
+
+
 class Event(Struct, frozen=True):
     """One event of a delivery. `index` is its place in the array; `payload` is its JSON as it arrived."""
 

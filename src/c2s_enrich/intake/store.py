@@ -25,7 +25,7 @@ from psycopg.types.json import Jsonb
 from c2s_enrich.database import Pool, is_transient, statements
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake.arrays import jsonb_array, take_arrays, text_array, timestamptz_array, uuid_array
-from c2s_enrich.intake.payload import SENTENCES, Delivery, Event, Reason
+from c2s_enrich.intake.payload import Delivery, Event, Reason, sentence
 from c2s_enrich.intake.time_limit import TimeLimit
 from c2s_enrich.settings import Settings
 
@@ -206,7 +206,7 @@ class _Reject(Struct, frozen=True):
 
     @property
     def detail(self) -> str:
-        return SENTENCES[self.reason] if self.index is None else f"{SENTENCES[self.reason]} (element {self.index})"
+        return sentence(self.reason, self.index)
 
 
 class _Lane:
