@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -77,9 +77,11 @@ def drill(
 
 
 @app.command()
-def web() -> None:
+def web(
+    insecure: Annotated[bool, typer.Option("--insecure", help="Start without WEBHOOK_SECRET; needs HOST=127.0.0.1.")] = False,
+) -> None:
     """Receive webhooks until SIGTERM. Stores them and does nothing else."""
-    settings = _settings("web")
+    settings = _settings("web", {"INSECURE": "true"} if insecure else None)
     configure_logging(settings, "web")
     run_server(build_web(settings, Metrics()), settings)
 
@@ -393,9 +395,10 @@ def _stop_on_signals(built: Poller) -> None:
         loop.add_signal_handler(number, built.stop)
 
 
-def _settings(process: Process) -> Settings:
+def _settings(process: Process, said: Mapping[str, str] | None = None) -> Settings:
+    """`said` on the command line counts more than the environment."""
     try:
-        return Settings.load(os.environ, process)
+        return Settings.load({**os.environ, **(said or {})}, process)
     except SettingsError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)

@@ -218,7 +218,7 @@ class Settings:
     request_limit: int = _option("REQUEST_LIMIT", "1000", "deliveries answered at the same time before 503", _positive)
     receive_timeout: timedelta = _option("RECEIVE_TIMEOUT", "10", "seconds a body may take to arrive", _seconds)
     store_timeout: timedelta = _option("STORE_TIMEOUT", "5", "seconds a delivery may wait for its COMMIT before 503", _seconds)
-    insecure: bool = _option("INSECURE", "false", "accept webhooks without a secret; loopback only", _flag)
+    insecure: bool = _option("INSECURE", "false", "accept webhooks without a secret, as web --insecure does; loopback only", _flag)
     log_format: str = _option("LOG_FORMAT", "json", "json or text", _choice("json", "text"))
     log_level: str = _option("LOG_LEVEL", "info", "debug, info, warning or error", _choice("debug", "info", "warning", "error"))
 
@@ -248,9 +248,9 @@ class Settings:
         if not self.database_url and process != "tool":
             found.append("DATABASE_URL is not set (try `c2s-enrich demo`, which brings its own Postgres)")
         if process == "web" and not self.webhook_secret and not self.insecure:
-            found.append("WEBHOOK_SECRET is not set")
+            found.append("WEBHOOK_SECRET is not set (to try it out on this machine alone: HOST=127.0.0.1 c2s-enrich web --insecure)")
         if process == "web" and self.insecure and self.host not in ("127.0.0.1", "::1", "localhost"):
-            found.append("INSECURE is allowed on the loopback address only (HOST=127.0.0.1)")
+            found.append("--insecure, or INSECURE, is allowed on the loopback address only (HOST=127.0.0.1)")
         if process == "poller":
             for name, value in (("C2S_TOKEN", self.c2s_token), ("WORK_API_TOKEN", self.work_api_token)):
                 if not value:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, Database
+from tests.intake.conftest import PATH, Kept, an_event, kept
 
+from c2s_enrich.demo.stage import Stage, StageError
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.intake.auth import ACCEPTED, Gate
 from c2s_enrich.settings import Settings
@@ -101,7 +105,7 @@ class TestAnyRequest:
 class TestNoSecret:
     def test_web_does_not_start(self) -> None:
         for secret in ("", "  ", "\r\n"):
-            with pytest.raises(SettingsError, match="WEBHOOK_SECRET is not set"):
+            with pytest.raises(SettingsError, match=r"WEBHOOK_SECRET is not set .*--insecure"):
                 Settings.load(WEB | {"WEBHOOK_SECRET": secret}, "web")
 
     def test_the_previous_secret_alone_is_not_enough(self) -> None:
@@ -111,7 +115,7 @@ class TestNoSecret:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com", "example.com"])
     def test_insecure_is_refused_beyond_loopback_even_beside_a_secret(self, host: str) -> None:
         for secret in ("", "a-secret"):
-            with pytest.raises(SettingsError, match="INSECURE is allowed on the loopback address only"):
+            with pytest.raises(SettingsError, match="INSECURE, is allowed on the loopback address only"):
                 Settings.load(WEB | {"WEBHOOK_SECRET": secret, "INSECURE": "1", "HOST": host}, "web")
 
     def test_insecure_on_loopback_lets_everybody_in_and_says_so(self) -> None:
@@ -126,6 +130,29 @@ class TestNoSecret:
 
         assert judge(gate=gate) == "missing"
         assert judge((b"x-webhook-token", ENVIRONMENT["WEBHOOK_SECRET"].encode()), gate=gate) == "current"
+
+    async def test_the_process_ends_and_names_the_flag(self, db: Database, tmp_path: Path) -> None:
+        async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": ""}) as stage:
+            with pytest.raises(StageError, match=r"error: WEBHOOK_SECRET is not set .*HOST=127\.0\.0\.1 c2s-enrich web --insecure"):
+                await stage.start_web()
+
+            assert stage.processes["web"].wait() == 2
+
+    async def test_the_process_with_the_flag_on_loopback_takes_a_delivery(self, db: Database, tmp_path: Path) -> None:
+        async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": ""}) as stage:
+            await stage.start_web("--insecure")
+
+            answer = await stage.client.post(f"{stage.web_url}{PATH}", json=an_event())
+
+        assert answer.status_code == 200
+        assert await kept(db) == Kept(1, 0)
+
+    async def test_the_process_with_the_flag_ends_where_others_could_reach_it(self, db: Database, tmp_path: Path) -> None:
+        async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": "", "HOST": "0.0.0.0"}) as stage:
+            with pytest.raises(StageError, match="error: --insecure, or INSECURE, is allowed on the loopback address only"):
+                await stage.start_web("--insecure")
+
+            assert stage.processes["web"].wait() == 2
 
     def test_a_secret_pasted_with_its_line_end_is_the_secret(self) -> None:
         gate = Gate.of(Settings.load(WEB | {"WEBHOOK_SECRET": "a-secret\r\n"}, "web"))

@@ -102,8 +102,8 @@ class Stage:
         )
         await self._answers("simulators", f"{self.simulators_url}/_sim/faults")
 
-    async def start_web(self) -> None:
-        self._start("web", ["-m", "c2s_enrich", "web"])
+    async def start_web(self, *options: str) -> None:
+        self._start("web", ["-m", "c2s_enrich", "web", *options])
         await self._answers("web", f"{self.web_url}/livez")
 
     def start_poller(self, name: str = "poller", arguments: Sequence[str] = ("-m", "c2s_enrich", "poller"), **settings: str) -> None:
