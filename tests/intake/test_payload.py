@@ -298,6 +298,25 @@ class TestABodyThatIsNoEvent:
         assert (rejection.index, rejection.reason, rejection.raw) == (None, reason, body)
         assert rejection.reason in SENTENCES
 
+    @pytest.mark.parametrize(
+        ("body", "lead_id"),
+        [
+            (b'{"id":7,"x":"\\u0000",' + TIME + b"}", "7"),
+            (b'{"id":7,"x":"\\ud800",' + TIME + b"}", "7"),
+            (b'{"id":7,"x":' + b"[" * 300 + b"]" * 300 + b"," + TIME + b"}", "7"),
+            (b'{"data":{"attributes":{"id":"in \\ud83d\\ude00","x":"\\ude00"}}}', "in \U0001f600"),
+            (b'{"id":"\\u0000","x":1,' + TIME + b"}", None),
+            (b'{"id":"' + b"x" * 201 + b'","x":"\\u0000",' + TIME + b"}", None),
+            (b'{"id":"7\\ud800",' + TIME + b"}", None),
+            (b'{"x":"\\u0000",' + TIME + b"}", None),
+            (b'{"id":7,"x":"\\ud800",' + TIME, None),
+        ],
+    )
+    def test_names_its_lead_where_that_can_be_read(self, body: bytes, lead_id: str | None) -> None:
+        [rejection] = read(body).rejections
+
+        assert (rejection.raw, rejection.lead_id) == (body, lead_id)
+
     @pytest.mark.parametrize("text", [b"\\\\u0000", b"\\\\\\\\u0000", b"\\ud83d\\ude00", b"\\\\ud800", b"\xf0\x9f\x98\x80", b"\x7f"])
     def test_is_not_one_that_only_looks_like_it(self, text: bytes) -> None:
         assert event(b'{"id":1,"x":"' + text + b'",' + TIME + b"}").lead_id == "1"

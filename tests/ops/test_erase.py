@@ -10,6 +10,7 @@ import pytest
 from tests.brokerage import Brokerage
 from tests.cast import a_cpf
 from tests.conftest import Database
+from tests.intake.conftest import Kept, an_event, kept, open_web
 
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.erase import Receipt, erase
@@ -218,6 +219,39 @@ class TestAnErasedLead:
 
         assert inserted == 0
         assert [row.verdict for row in verdicts] == ["duplicate"]
+
+    async def test_is_a_plain_duplicate_when_its_delivery_is_repeated_with_the_same_body_or_another(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        ana = brokerage.people[0]
+        event = an_event("lead", customer={"name": ana.name, "phone": ana.phone, "email": ana.email, "cpf": ana.cpf})
+        async with open_web(brokerage.db.settings("web")) as web:
+            await web.deliver(event)
+            await erase(pool, lead_id="lead")
+
+            answers = [(await web.deliver(body)).json() for body in (event, event | {"x": 1}, [event, event])]
+
+        assert [(answer["processed"], answer["duplicates"]) for answer in answers] == [(0, 1), (0, 1), (0, 2)]
+        assert not any("errors" in answer for answer in answers)
+        assert await kept(brokerage.db) == Kept(1, 0)
+        await assert_gone(brokerage, ana)
+
+    @pytest.mark.parametrize(
+        "flaw",
+        ['"updated_at": null', '"x": 1e200000', '"x": "\\u0000"', '"x": "\\ud800"', '"x": ' + "[" * 300 + "]" * 300],
+        ids=["no time", "a number out of range", "a NUL", "half a surrogate pair", "too deep"],
+    )
+    async def test_leaves_nothing_of_the_person_in_a_delivery_that_is_rejected(self, brokerage: Brokerage, pool: Pool, flaw: str) -> None:
+        ana = brokerage.people[0]
+        event = an_event("lead", customer={"name": ana.name, "phone": ana.phone, "email": ana.email, "cpf": ana.cpf})
+        await erase(pool, lead_id="lead")
+
+        async with open_web(brokerage.db.settings("web")) as web:
+            answer = await web.deliver(f"{json.dumps(event)[:-1]}, {flaw}}}".encode())
+
+        assert answer.status_code == 400
+        assert await kept(brokerage.db) == Kept(0, 1)
+        await assert_gone(brokerage, ana)
 
     async def test_is_not_brought_back_by_an_operator_who_resets_everything(self, erased: Brokerage) -> None:
         await erased.db.execute("update webhook_events set status = 'received'")

@@ -266,13 +266,18 @@ def _event(index: int, raw: bytes, fallback_action: str | None, limits: Limits) 
     try:
         outer = _LEAD.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        return Rejection(index, _flaw(raw), raw)
+        reason = _flaw(raw)
+        return Rejection(index, reason, raw, _id_in_spite(_mended(raw), limits) if reason == "lone_surrogate" else None)
     if _is_deeper(raw, limits.depth):
-        return Rejection(index, "too_deep", raw)
+        return Rejection(index, "too_deep", raw, _id_in_spite(raw, limits))
     if b"\\u0000" in raw and _NUL.search(raw):
-        return Rejection(index, "nul_character", raw)
+        return Rejection(index, "nul_character", raw, _id_in_spite(raw, limits))
+    lead, action = _innermost(outer)
+    return _read_lead(index, raw, lead, action or fallback_action, limits)
 
-    # The lead is the innermost object; the hook's name may stand on any of the envelopes around it.
+
+def _innermost(outer: _Lead) -> tuple[_Lead, str | None]:
+    """The lead is the innermost object; the hook's name may stand on any of the envelopes around it."""
     lead, action = outer, _action(outer)
     for _ in range(_DEEPEST_ENVELOPE):
         inner = lead.data if _starts(lead.data, b"{") else lead.lead
@@ -280,12 +285,12 @@ def _event(index: int, raw: bytes, fallback_action: str | None, limits: Limits) 
             break
         lead = _LEAD.decode(inner)
         action = action or _action(lead)
-    return _read_lead(index, raw, lead, action or fallback_action, limits)
+    return lead, action
 
 
 def _read_lead(index: int, raw: bytes, lead: _Lead, action: str | None, limits: Limits) -> Event | Rejection:
-    attributes = _LEAD.decode(lead.attributes) if _starts(lead.attributes, b"{") else _Lead()
-    ids = [part for part in (lead.id, lead.lead_id, attributes.id, attributes.lead_id) if _is_given(part)]
+    attributes = _attributes(lead)
+    ids = _ids(lead, attributes)
     lead_id = next(filter(None, map(_id, ids)), None)
     if lead_id is None:
         return Rejection(index, "id_unreadable" if ids else "id_missing", raw)
@@ -305,6 +310,29 @@ def _read_lead(index: int, raw: bytes, lead: _Lead, action: str | None, limits: 
         # From the envelope around a batch, which is no part of `raw`.
         return Rejection(index, "nul_character", raw, lead_id)
     return Event(index, lead_id, updated_at, action, raw)
+
+
+def _attributes(lead: _Lead) -> _Lead:
+    return _LEAD.decode(lead.attributes) if _starts(lead.attributes, b"{") else _Lead()
+
+
+def _ids(lead: _Lead, attributes: _Lead) -> list[Raw]:
+    return [part for part in (lead.id, lead.lead_id, attributes.id, attributes.lead_id) if _is_given(part)]
+
+
+def _id_in_spite(raw: bytes, limits: Limits) -> str | None:
+    """Whose event it would be. Without it nobody could tell that what is kept here belongs to a lead that was erased."""
+    try:
+        lead, _ = _innermost(_LEAD.decode(raw))
+        found = next(filter(None, map(_id, _ids(lead, _attributes(lead)))), None)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found if found is not None and len(found) <= limits.id_length and "\0" not in found else None
+
+
+def _mended(raw: bytes) -> bytes:
+    # Half pairs become NULs: JSON that can be read, and an id that held one is not taken for another lead's.
+    return _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
 
 
 def _derived_action(lead: _Lead, attributes: _Lead, updated_at: datetime) -> str:

@@ -2,7 +2,8 @@
 
 What stays, and why: the events' rows without content (their keys recognise a delivery that comes again), the messages' keys and
 refs without their text (nothing is sent twice), the leads' ids in `erased_leads` (what C2S still tells of them is stored empty and
-never worked on), and a receipt that names nobody.
+never worked on), and a receipt that names nobody. A later delivery in which not even the lead's id can be read is kept as rejected
+until its age or another erasure removes it.
 
 Work in flight ends: the events are settled as completed, outcome `erased`, and their lease tokens raised, so their pollers stop at
 their next write or heartbeat and can store nothing more of the lead. Only a message whose request has already left cannot be
