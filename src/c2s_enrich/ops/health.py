@@ -53,25 +53,31 @@ def health_routes(store: OpsStore, clock: Clock, signals: Signals, newest_migrat
     async def readyz(_: Request) -> Response:
         found = await version.get()
         if found is None:
-            return JSONResponse({"status": "not ready", "problem": "the database does not answer"}, 503)
-        if found < newest_migration:
-            problem = f"the database is at migration {found}, {newest_migration} is needed: run `c2s-enrich migrate`"
+            return JSONResponse({"status": "not ready", "problem": "The database does not answer."}, 503)
+        if problem := behind(found):
             return JSONResponse({"status": "not ready", "problem": problem}, 503)
         return JSONResponse({"status": "ready"})
 
     async def all_in_all(_: Request) -> Response:
-        found = await health.get()
-        document = report(found, signals.problem())
+        # Both at once: a platform's patience is not spent twice.
+        found, at = await asyncio.gather(health.get(), version.get())
+        document = report(found, signals.problem(), behind(at))
         return JSONResponse(document | dict(signals.numbers()), 200 if found else 503)
+
+    def behind(at: int | None) -> str | None:
+        if at is None or at >= newest_migration:
+            return None
+        return f"The database is at migration {at}, {newest_migration} is needed: run `c2s-enrich migrate`."
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/health", all_in_all)]
 
 
-def report(found: tuple[QueueHealth, list[UpstreamHealth]] | None, own_problem: str | None) -> dict[str, Any]:
-    """The document of /health; `found` is None when the database did not answer. Pure."""
-    problems = [own_problem] if own_problem else []
+def report(found: tuple[QueueHealth, list[UpstreamHealth]] | None, own_problem: str | None, schema_problem: str | None) -> dict[str, Any]:
+    """The document of /health; `found` is None when the database did not answer, or not to this program's questions. Pure."""
+    problems = [problem for problem in (schema_problem, own_problem) if problem]
     if found is None:
-        return {"status": "unhealthy", "problems": ["The database does not answer: deliveries get 503 until it does.", *problems]}
+        away = [] if schema_problem else ["The database does not answer: deliveries get 503 until it does."]
+        return {"status": "unhealthy", "problems": [*away, *problems]}
     queue, upstreams = found
     problems += _problems(queue, upstreams)
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psycopg import errors
 from psycopg.rows import class_row
 
 from c2s_enrich.database import Pool, statements
@@ -45,8 +46,11 @@ class OpsStore:
             return numbers, await upstreams.fetchall()
 
     async def newest_migration(self) -> int:
-        """The version that the database is at; 0 before the first. Raises UndefinedTable on an empty database."""
+        """The version that the database is at; 0 before the first."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(self._sql["newest_migration"])
+            try:
+                cursor = await connection.execute(self._sql["newest_migration"])
+            except errors.UndefinedTable:
+                return 0
             [(version,)] = await cursor.fetchall()
             return int(version or 0)
