@@ -1,7 +1,7 @@
 """`/livez`, `/readyz` and `/health`: is the process alive, can it work, and is the whole service well.
 
 `/health` says what is wrong in sentences for people and is public: numbers and upstreams, never a lead. It answers 503 only when
-the database is gone; a degraded service is still the best one there is, and no platform should restart it for that.
+the database cannot be asked; a degraded service is still the best one there is, and no platform should restart it for that.
 """
 
 from __future__ import annotations
