@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from starlette.routing import Route
 from tests.conftest import Database
 from tests.intake.conftest import PATH, TOKEN, Kept, Web, an_event, kept, open_web
+
+from c2s_enrich.intake.routes import Webhook
+
+MIB = 1024 * 1024
 
 
 def counts(answer: httpx.Response) -> tuple[int, int, int, int]:
@@ -26,6 +31,18 @@ def is_problem(answer: httpx.Response, status: int, reason: str) -> bool:
     assert body["title"]
     assert body["detail"]
     return True
+
+
+def bytes_held(web: Web) -> int:
+    """Bytes of all bodies that the web process has in memory."""
+    [webhook] = {route.endpoint for route in web.app.routes if isinstance(route, Route) and isinstance(route.endpoint, Webhook)}
+    return webhook._bytes
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
 
 
 class TestADelivery:
@@ -299,6 +316,39 @@ class TestLimits:
         assert is_problem(refused, 503, "too_many_requests")
         assert 1 <= int(refused.headers["retry-after"]) <= 10
         assert [answer.status_code for answer in [*served, after]] == [200] * 4
+
+    async def test_more_bytes_at_once_than_the_limit_are_503_and_the_others_are_not(self, web: Web, db: Database) -> None:
+        go = asyncio.Event()
+        body = b'{"id":"%d","updated_at":"2025-06-01T10:00:00Z","x":"%s"}'
+        filler = b"a" * (MIB - len(body % (100, b"")))
+
+        async def held(number: int) -> AsyncIterator[bytes]:
+            whole = body % (number, filler)
+            yield whole[:-1]
+            await go.wait()
+            yield whole[-1:]
+
+        def send(number: int) -> asyncio.Task[httpx.Response]:
+            return asyncio.create_task(web.client.post(PATH, content=held(number), headers={"X-Webhook-Token": TOKEN}))
+
+        fit = 64
+        waiting = [send(100 + number) for number in range(fit)]
+        await until(lambda: bytes_held(web) == fit * (MIB - 1))
+        refused = [await task for task in [send(900) for _ in range(20)]]
+        small = await web.deliver(an_event(x="a" * fit))
+        for hung_up in waiting[8:]:
+            hung_up.cancel()
+        await asyncio.wait(waiting[8:])
+        go.set()
+        served = await asyncio.gather(*waiting[:8])
+        after = await web.deliver(an_event())
+
+        for answer in [*refused, small]:
+            assert is_problem(answer, 503, "too_many_bytes")
+            assert 1 <= int(answer.headers["retry-after"]) <= 10
+        assert [answer.status_code for answer in [*served, after]] == [200] * 9
+        assert await kept(db) == Kept(9, 0)
+        assert bytes_held(web) == 0
 
 
 class TestADatabaseThatCannotStore:
