@@ -8,24 +8,10 @@ from typing import Any
 
 import pytest
 
-from c2s_enrich.demo.stage import WEBHOOK_TOKEN, Stage
+from c2s_enrich.demo.stage import QUICK, WEBHOOK_TOKEN, Stage
 from c2s_enrich.simulators.population import Person
 from c2s_enrich.simulators.world import World
 from conftest import Database
-
-# Short enough that a lost lease and an unclear send are over within seconds; the rules between the numbers are the real ones.
-QUICK = {
-    "LEASE_SECONDS": "4",
-    "C2S_TIMEOUT": "2",
-    "SETTLE_SECONDS": "3",
-    "SECOND_LOOK_SECONDS": "1",
-    "BACKOFF_BASE": "0.5",
-    "BACKOFF_CAP": "2",
-    "PAUSE_BASE": "0.5",
-    "PAUSE_CAP": "2",
-    "IDLE_POLL": "1",
-    "GRACE_SECONDS": "3",
-}
 
 
 class Product:

@@ -8,11 +8,11 @@ import httpx
 from psycopg import AsyncConnection
 
 from c2s_enrich import embedded
-from c2s_enrich.demo.stage import WEBHOOK_TOKEN, Stage
+from c2s_enrich.demo.stage import QUICK, WEBHOOK_TOKEN, Stage
 from c2s_enrich.migrations import migrate
 from c2s_enrich.simulators.population import Person
 from c2s_enrich.simulators.world import World
-from promises.conftest import QUICK, Product
+from promises.conftest import Product
 
 
 class TestAnAcceptedWebhook:

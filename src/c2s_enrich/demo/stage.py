@@ -25,6 +25,19 @@ Role = Literal["simulators", "web", "poller"]
 
 # Values of the simulated world: nothing real accepts them.
 WEBHOOK_TOKEN = "demo-webhook-token"  # noqa: S105
+# Settings under which a lost lease, an outage or an unclear send is over within seconds; the rules between the numbers are the real ones.
+QUICK = {
+    "LEASE_SECONDS": "4",
+    "C2S_TIMEOUT": "2",
+    "SETTLE_SECONDS": "3",
+    "SECOND_LOOK_SECONDS": "1",
+    "BACKOFF_BASE": "0.5",
+    "BACKOFF_CAP": "2",
+    "PAUSE_BASE": "0.5",
+    "PAUSE_CAP": "2",
+    "IDLE_POLL": "1",
+    "GRACE_SECONDS": "3",
+}
 _PR_SET_PDEATHSIG = 1
 _READY_SECONDS = 30.0
 

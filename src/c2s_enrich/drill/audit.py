@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 EventKey = tuple[str, datetime]
@@ -69,6 +69,11 @@ class Findings:
     @property
     def clean(self) -> bool:
         return not self.problems
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """Everything but the sentences, by name."""
+        return {name: count for name, count in asdict(self).items() if name != "problems"}
 
 
 def audit(records: Records) -> Findings:

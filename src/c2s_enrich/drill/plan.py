@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+from c2s_enrich.demo.stage import QUICK
+
 # Every named point of an event's life at which a poller can die; see `queue.claim.Journal`.
 POINTS = (
     "claimed", "extract", "extract:done", "skip", "skip:done", "lookup", "lookup:done", "enrich", "enrich:done",
@@ -16,9 +18,8 @@ POINTS = (
 )  # fmt: skip
 # Two of each, so that one can be killed or frozen while the other goes on.
 POLLERS = ("poller-1", "poller-2")
-LEASE_SECONDS = 4
 # Longer than the lease: a frozen poller wakes up when its events belong to others.
-FROZEN_SECONDS = LEASE_SECONDS + 2.0
+FROZEN_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
 _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
 # Each fault with what it can strike. "sleep_at" is a freeze of which the poller's own clock knows nothing: only the fence is left.
