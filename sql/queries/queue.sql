@@ -103,6 +103,8 @@ select e.id, e.lease_token, (x.id is not null) as extended
 --   settled  it ended so, now or by an earlier run of this statement whose answer never arrived.
 --   busy     someone else holds the row's lock just now: try again.
 --   lost     the token has moved on: someone else owns the event, nothing was changed.
+-- An event that would wait for an upstream which has recovered since the claim is due at once: when that upstream's waiting events
+-- were woken, this one was not among them yet.
 with ending as (
   select *
     from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(results)s::text[], %(outcomes)s::text[], %(error_kinds)s::text[],
@@ -120,6 +122,11 @@ with ending as (
          outcome = t.outcome,
          attempts = case when t.result in ('postponed', 'released') then greatest(e.attempts - 1, 0) else e.attempts end,
          available_at = case when t.result in ('completed', 'failed') then e.available_at
+                             when t.waiting_for is not null
+                              and exists (select from upstreams u
+                                           where u.name = t.waiting_for and u.paused_until is null and u.failures = 0
+                                             and u.changed_at > e.claimed_at)
+                               then e.received_at
                              else coalesce(%(now)s::timestamptz, clock_timestamp()) + t.delay end,
          processed_at = case when t.result in ('completed', 'failed') then coalesce(%(now)s::timestamptz, clock_timestamp()) end,
          error_kind = case when t.result = 'completed' then null else coalesce(t.error_kind, e.error_kind) end,

@@ -31,6 +31,7 @@ PRIMARY_KEY = "webhook_events_pkey"
 DUE, DUE_ALONE, ONE_PER_LEAD = "webhook_events_due", "webhook_events_due_alone", "webhook_events_one_per_lead"
 BY_LEAD = "webhook_events_lead_id_updated_at_key"
 HISTORY = "event_attempts_pkey"
+UPSTREAMS = "upstreams_pkey"
 
 
 @dataclass
@@ -189,8 +190,9 @@ class TestOnALargeBacklog:
 
         await explained.store.settle([ended(claim, ending) for claim, ending in zip(claims, EVERY_ENDING.values(), strict=True)])
 
-        assert explained.last.indexes == {PRIMARY_KEY}
-        assert explained.last.read_whole == set()
+        # Of the upstreams there are three: whichever way they are read.
+        assert explained.last.indexes - {UPSTREAMS} == {PRIMARY_KEY}
+        assert explained.last.read_whole <= {"upstreams"}
         assert explained.last.buffers < 500
 
     async def test_settling_what_was_lost_goes_by_the_primary_keys(self, explained: Explained) -> None:

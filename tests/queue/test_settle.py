@@ -60,6 +60,38 @@ class TestSettling:
         row = await queue.row(event_id)
         assert (row.status, row.available_at, row.attempts, row.waiting_for) == ("received", at(60), 0, "work_api")
 
+    async def test_postponed_is_due_at_once_when_its_upstream_has_recovered_since_the_claim(self, queue: Queue, db: Database) -> None:
+        # The recovery made due whatever waited; this event was in flight and would have been left out.
+        worker = queue.worker()
+        event_id = await queue.accept()
+        claim = await queue.claim(worker)
+        await db.execute("update upstreams set changed_at = %s where name = 'work_api'", (at(1),))
+        worker.now = at(2)
+
+        await settle(worker, claim, POSTPONED)
+
+        assert (await queue.row(event_id)).available_at == NOON
+
+    @pytest.mark.parametrize(
+        "upstream",
+        [
+            pytest.param("changed_at = '2040-03-02 11:59:59+00'", id="had recovered before"),
+            pytest.param("changed_at = '2040-03-02 12:00:01+00', paused_until = '2040-03-02 12:01:00+00'", id="is paused"),
+            pytest.param("changed_at = '2040-03-02 12:00:01+00', paused_until = '2040-03-02 12:00:01+00'", id="waits for its probe"),
+            pytest.param("changed_at = '2040-03-02 12:00:01+00', failures = 1", id="has failed"),
+        ],
+    )
+    async def test_postponed_waits_when_its_upstream(self, queue: Queue, db: Database, upstream: str) -> None:
+        worker = queue.worker()
+        event_id = await queue.accept()
+        claim = await queue.claim(worker)
+        await db.execute(f"update upstreams set {upstream} where name = 'work_api'")
+        worker.now = at(2)
+
+        await settle(worker, claim, POSTPONED)
+
+        assert (await queue.row(event_id)).available_at == at(62)
+
     async def test_released_is_due_at_once_and_was_no_attempt(self, queue: Queue) -> None:
         worker = queue.worker()
         event_id = await queue.accept(error_kind="bug", error_message="last time")
