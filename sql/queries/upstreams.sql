@@ -85,10 +85,12 @@ where name = %(name)s and probing_until = %(probing_until)s
 returning name;
 
 -- name: throttle
--- The upstream named a wait. Never shortens a pause that is longer; frees the probe's mark so that the next one can follow.
+-- The upstream named a wait. Never shortens a pause that is longer, and leaves that its reason; frees the probe's mark so that the
+-- next one can follow.
 update upstreams
 set paused_until = greatest(paused_until, coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval),
-    reason = %(reason)s,
+    reason = case when paused_until > coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval then reason
+                  else %(reason)s end,
     probing_until = case when probing_until = %(probing_until)s::timestamptz then null else probing_until end,
     changed_at = clock_timestamp()
 where name = %(name)s;

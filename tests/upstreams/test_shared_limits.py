@@ -127,6 +127,13 @@ class TestAPause:
             await limits(pool, db, now=NOON).admit("c2s")
         assert paused.value.wait == timedelta(seconds=300)
 
+    async def test_keeps_its_reason_when_a_call_from_before_is_asked_to_wait_less(self, pool: Pool, db: Database) -> None:
+        await fail(limits(pool, db, now=NOON), "diretrix", Unauthorised("diretrix", "HTTP 401"))
+
+        await fail(limits(pool, db, now=NOON), "diretrix", Throttled("diretrix", timedelta(seconds=5)))
+
+        assert await db.value("select reason from upstreams where name = 'diretrix'") == "credential refused: HTTP 401"
+
     async def test_for_a_refused_credential_begins_at_the_first_and_says_so(self, pool: Pool, db: Database) -> None:
         await fail(limits(pool, db, now=NOON), "work_api", Unauthorised("work_api", "HTTP 403"))
 
