@@ -39,6 +39,7 @@ class Web:
 
     app: Starlette
     client: httpx.AsyncClient
+    metrics: Metrics
 
     async def deliver(self, body: object, *, token: str | None = TOKEN, path: str = PATH, **headers: str) -> httpx.Response:
         """POSTs bytes as they are, anything else as JSON. Header names are written with underscores."""
@@ -51,11 +52,12 @@ class Web:
 
 @asynccontextmanager
 async def open_web(settings: Settings) -> AsyncIterator[Web]:
-    app = build_web(settings, Metrics())
+    metrics = Metrics()
+    app = build_web(settings, metrics)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://web") as client:
-            yield Web(app, client)
+            yield Web(app, client, metrics)
 
 
 @pytest.fixture

@@ -10,11 +10,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from starlette.routing import Route
 from tests.conftest import Database
 from tests.intake.conftest import PATH, TOKEN, Kept, Web, an_event, kept, open_web
-
-from c2s_enrich.intake.routes import Webhook
 
 MIB = 1024 * 1024
 
@@ -33,10 +30,9 @@ def is_problem(answer: httpx.Response, status: int, reason: str) -> bool:
     return True
 
 
-def bytes_held(web: Web) -> int:
+def bytes_held(web: Web) -> float | None:
     """Bytes of all bodies that the web process has in memory."""
-    [webhook] = {route.endpoint for route in web.app.routes if isinstance(route, Route) and isinstance(route.endpoint, Webhook)}
-    return webhook._bytes
+    return web.metrics.registry.get_sample_value("c2s_intake_body_bytes")
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -95,7 +95,6 @@ class Webhook:
         self._refusals = refusals
         self._jitter = jitter
         self._requests = 0
-        self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -143,7 +142,7 @@ class Webhook:
         try:
             return await self._deliver(body, scope, notes)
         finally:
-            self._bytes -= len(body)
+            self._tally.body_bytes -= len(body)
 
     async def _deliver(self, body: bytes, scope: Scope, notes: Notes) -> Answer:
         origin = _origin(scope)
@@ -165,7 +164,7 @@ class Webhook:
         return problem(503, reason, detail, (b"retry-after", b"%d" % self._jitter.randint(1, 10)), *headers)
 
     async def _receive(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body; its length stays counted in `_bytes` until the caller takes it off. Raises _TooLarge, _Gone, NotStored."""
+        """The whole body; its length stays counted in the tally until the caller takes it off. Raises _TooLarge, _Gone, NotStored."""
         announced = _header(headers, b"content-length")
         if announced.isdigit() and int(announced[:20]) > self._body_limit:
             await self._drain(headers, receive)
@@ -177,17 +176,17 @@ class Webhook:
                 part, more = await _next_part(receive)
                 parts.append(part)
                 size += len(part)
-                self._bytes += len(part)
+                self._tally.body_bytes += len(part)
                 if size > self._body_limit:
                     parts.clear()
                     await self._drain(headers, receive, already=size, more=more)
                     raise _TooLarge
-                if self._bytes > _BODIES:
+                if self._tally.body_bytes > _BODIES:
                     raise NotStored
                 if not more:
                     return parts[0] if len(parts) == 1 else b"".join(parts)
         except BaseException:
-            self._bytes -= size
+            self._tally.body_bytes -= size
             raise
 
     async def _drain(self, headers: Headers, receive: Receive, *, already: int = 0, more: bool = True) -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from c2s_enrich.intake.store import Receipt
@@ -22,6 +22,8 @@ class Tally(Collector):
         self.answers: Counter[int] = Counter()
         self.secrets: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
+        # Of all bodies that are in memory just now.
+        self.body_bytes = 0
         self._buckets = [0] * (len(_BUCKETS) + 1)
         self._seconds = 0.0
 
@@ -58,6 +60,7 @@ class Tally(Collector):
         for result, count in self.events.items():
             events.add_metric([result], count)
         yield events
+        yield GaugeMetricFamily("c2s_intake_body_bytes", "Bytes of all bodies in memory", value=self.body_bytes)
         duration = HistogramMetricFamily("c2s_intake_seconds", "Time from a delivery's first byte to its answer")
         bounds = [*map(str, _BUCKETS), "+Inf"]
         totals: list[tuple[str, float]] = []
