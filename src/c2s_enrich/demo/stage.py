@@ -127,6 +127,18 @@ class Stage:
         arguments, settings = self._calls[name]
         self._start(name, arguments, settings)
 
+    async def command(self, *words: str) -> bool:
+        """What an operator types after `c2s-enrich`; whether it went well."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "c2s_enrich", *words),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+        return await process.wait() == 0
+
     def alive(self, name: str) -> bool:
         process = self.processes.get(name)
         return process is not None and process.poll() is None

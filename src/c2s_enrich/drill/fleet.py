@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -20,20 +21,30 @@ _ODD_AT_ONCE = 2
 # It has to come up, to get an event, and to settle it after it woke.
 _TO_FALL_ASLEEP_SECONDS = 5.0
 _SUPERVISOR_SECONDS = 0.1
+_OPERATOR_SECONDS = 0.5
+_RESET_AT_ONCE = 50
 
 
 class Fleet:
-    """`kills` counts processes that ended by a signal of ours or of their own, `restarts` what was started again, Postgres too."""
+    """`kills` counts processes that ended by a signal of ours or of their own, `restarts` what was started again, Postgres too.
+
+    `resets` are the rows that were sent through again by hand, `held` those that a transaction kept locked, `resumed` the pauses that
+    a refused credential began and a person ended.
+    """
 
     def __init__(self, stage: Stage, server: EmbeddedServer, store: DrillStore) -> None:
         self.kills = 0
         self.restarts = 0
+        self.resets = 0
+        self.held = 0
+        self.resumed = 0
         self._stage = stage
         self._server = server
         self._store = store
         self._odd: deque[str] = deque()
         self._odd_started = 0
         self._postgres = asyncio.Lock()
+        self._refusing: set[str] = set()
 
     async def start(self) -> None:
         """Everything up, in the order in which an operator would start it."""
@@ -52,6 +63,14 @@ class Fleet:
             self._bury_the_odd()
             await asyncio.sleep(_SUPERVISOR_SECONDS)
 
+    async def mend_credentials(self) -> None:
+        """What an operator does, for as long as it runs: ends the pause of an upstream that takes our credential again."""
+        while True:
+            with suppress(psycopg.OperationalError):
+                for upstream in set(await self._store.refused_credentials()) - self._refusing:
+                    self.resumed += await self._stage.command("upstreams", "resume", upstream)
+            await asyncio.sleep(_OPERATOR_SECONDS)
+
     async def strike(self, strike: Strike) -> None:
         """Does it and, where it lasts, undoes it."""
         match strike.fault:
@@ -67,7 +86,7 @@ class Fleet:
                 sleeper = self._start_odd(strike.fault, strike.target)
                 await asyncio.sleep(_TO_FALL_ASLEEP_SECONDS + FROZEN_SECONDS)
                 self._end_odd(sleeper)
-            case "zombie":
+            case "zombie" | "freeze_web":
                 await self._freeze(strike.target)
             case "postgres_fast":
                 await self._stop_postgres("fast", strike.seconds)
@@ -80,6 +99,13 @@ class Fleet:
             case "notify_lost":
                 with suppress(psycopg.OperationalError):
                     await self._store.cut_listeners()
+            case "transaction_held":
+                self.held += await _once_it_answers(lambda: self._store.hold(strike.target, strike.seconds))
+            case "operator_resets":
+                most = None if strike.target == "all" else _RESET_AT_ONCE
+                self.resets += await _once_it_answers(lambda: self._store.reset(most))
+            case "refuse_credential":
+                await self._refuse_credential(strike.target, strike.seconds)
             case "accept_then_lose":
                 await self._lose_answers(strike.seconds, with_hook=strike.target == "answer_and_hook")
             case _:
@@ -126,6 +152,13 @@ class Fleet:
         await asyncio.sleep(strike.seconds)
         await self._dial(strike.target)
 
+    async def _refuse_credential(self, upstream: str, seconds: float) -> None:
+        self._refusing.add(upstream)
+        await self._dial(upstream, {"kind": "unauthorised"})
+        await asyncio.sleep(seconds)
+        await self._dial(upstream)
+        self._refusing.discard(upstream)
+
     async def _lose_answers(self, seconds: float, *, with_hook: bool) -> None:
         """C2S takes each message and cuts the line; where its hook is lost too, nothing but the lead itself shows the message."""
         if with_hook:
@@ -162,3 +195,11 @@ class Fleet:
         for name in [name for name in self._odd if not self._stage.alive(name)]:
             self._odd.remove(name)
             self.kills += 1
+
+
+async def _once_it_answers(ask: Callable[[], Awaitable[int]]) -> int:
+    """What a person does whom the server did not answer: the same again."""
+    while True:
+        with suppress(psycopg.OperationalError):
+            return await ask()
+        await asyncio.sleep(_OPERATOR_SECONDS)

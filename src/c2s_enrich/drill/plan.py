@@ -18,18 +18,21 @@ POINTS = (
 )  # fmt: skip
 # Two of each, so that one can be killed or frozen while the other goes on.
 POLLERS = ("poller-1", "poller-2")
-# Longer than the lease: a frozen poller wakes up when its events belong to others.
+# Longer than the lease: a frozen poller wakes up when its events belong to others. Longer than STORE_TIMEOUT and than the sender's
+# patience, too: whoever posts to a frozen web has gone when it wakes up.
 FROZEN_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
 _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
 # Each fault with what it can strike. "sleep_at" is a freeze of which the poller's own clock knows nothing: only the fence is left.
-# "clock" is how many seconds a poller's clocks are wrong. C2S mostly tells us of a message whose answer was lost by its hook; without
-# that, only reading the lead back can.
+# "clock" is how many seconds a poller's clocks are wrong. "operator_resets" sets rows of every status back to received, as reprocessing
+# does; "transaction_held" keeps rows of this status locked. C2S mostly tells us of a message whose answer was lost by its hook;
+# without that, only reading the lead back can.
 TARGETS: dict[str, tuple[str, ...]] = {
     "kill_poller": POLLERS,
     "terminate_poller": POLLERS,
     "kill_web": ("web",),
     "terminate_web": ("web",),
+    "freeze_web": ("web",),
     "die_at": POINTS,
     "zombie": POLLERS,
     "sleep_at": ("claimed", "lookup:done", "store:done", "permit", "answered", "send:done"),
@@ -38,18 +41,21 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "postgres_immediate": ("postgres",),
     "connections_cut": ("postgres",),
     "notify_lost": ("postgres",),
+    "transaction_held": ("received", "processing"),
+    "operator_resets": ("some", "all"),
     "slow": _UPSTREAMS,
     "error500": _UPSTREAMS,
     "throttle": _UPSTREAMS,
     "hang": _UPSTREAMS,
     "reset": _UPSTREAMS,
     "garbage": _UPSTREAMS,
+    "refuse_credential": _UPSTREAMS,
     "accept_then_lose": ("answer", "answer_and_hook"),
 }
 FAULTS = tuple(TARGETS)
 
 # Kills are cheap and say the most, so a round holds several of them for each other fault.
-_OFTEN = {"kill_poller": 5, "terminate_poller": 2, "kill_web": 2, "die_at": 8, "zombie": 2, "sleep_at": 2, "accept_then_lose": 4}
+_OFTEN = {"kill_poller": 5, "terminate_poller": 2, "kill_web": 2, "die_at": 12, "zombie": 2, "sleep_at": 2, "accept_then_lose": 4}
 # A poller needs about a second to come up, several on a busy machine; closer together, nothing would ever be worked on.
 _STRIKES_PER_SECOND = 1.0
 

@@ -68,7 +68,7 @@ def run_drill(*, seed: int, minutes: float, events: int | None, only: str | None
 
 class _Drill:
     def __init__(self, server: embedded.EmbeddedServer, folder: Path, seed: int, console: Console) -> None:
-        self.by_the_way = {"deliveries refused, sent again": 0, "sent through again by hand": 0}
+        self.by_the_way = {"sent through again by hand": 0}
         self._server = server
         self._folder = folder
         self._seed = seed
@@ -79,19 +79,19 @@ class _Drill:
         began = time.perf_counter()
         await migrate(self._server.url)
         store = DrillStore(self._server.url)
+        await store.keep_diary()
         async with Stage(self._folder, self._server.url, seed=self._seed, size=_PEOPLE, settings=_SETTINGS) as stage:
             with World(self._seed, size=_PEOPLE) as world:
                 stream = Stream(world, self._seed, per_second=1.0)
             fleet, sender = Fleet(stage, self._server, store), Sender(stage, stream)
             await fleet.start()
-            supervisor = asyncio.create_task(fleet.supervise())
+            staff = asyncio.gather(fleet.supervise(), fleet.mend_credentials())
             self._console.print(f"seed {self._seed}: {events} events, {len(strikes)} faults in {seconds:.0f} s", highlight=False)
             async with asyncio.TaskGroup() as group:
                 group.create_task(sender.send(events, seconds))
                 for strike in strikes:
                     group.create_task(_at_its_time(strike, fleet))
             await fleet.heal()
-            self.by_the_way["deliveries refused, sent again"] = sender.refusals
             self._console.print("the faults have ended; waiting for the queue to drain", highlight=False)
             await self._drain(store)
             received = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()["leads"]
@@ -102,9 +102,15 @@ class _Drill:
                 received={lead: [message["body"] for message in messages] for lead, messages in received.items()},
                 must_tell=frozenset(stream.must_tell),
             )
-            supervisor.cancel()
+            self.by_the_way |= {
+                "deliveries refused, sent again": sender.refusals,
+                "rows reset by hand": fleet.resets,
+                "rows held locked": fleet.held,
+                "pauses ended by hand": fleet.resumed,
+            }
+            staff.cancel()
             with suppress(asyncio.CancelledError):
-                await supervisor
+                await staff
         findings = audit(records)
         took = round(time.perf_counter() - began, 1)
         return findings, {"seed": self._seed, **findings.counts, "kills": fleet.kills, "restarts": fleet.restarts, "seconds": took}

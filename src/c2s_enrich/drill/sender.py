@@ -16,6 +16,8 @@ from c2s_enrich.drill.audit import EventKey
 from c2s_enrich.simulators.traffic import Delivery, Stream
 
 _AGAIN_SECONDS = 0.2
+# Longer than STORE_TIMEOUT, so that a 503 is heard.
+_PATIENCE_SECONDS = 4.0
 # More would only wait in the client while web is away.
 _AT_ONCE = 40
 
@@ -60,7 +62,10 @@ class Sender:
     async def _post(self, delivery: Delivery) -> bool:
         try:
             answer = await self._stage.client.post(
-                f"{self._stage.web_url}/api/v1/webhooks/c2s", json=delivery.body, headers={"X-Webhook-Token": WEBHOOK_TOKEN}
+                f"{self._stage.web_url}/api/v1/webhooks/c2s",
+                json=delivery.body,
+                headers={"X-Webhook-Token": WEBHOOK_TOKEN},
+                timeout=_PATIENCE_SECONDS,
             )
         except httpx.TransportError:
             return False
