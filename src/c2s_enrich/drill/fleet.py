@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,7 +23,7 @@ _ODD_AT_ONCE = 2
 _TO_FALL_ASLEEP_SECONDS = 5.0
 _SUPERVISOR_SECONDS = 0.1
 _OPERATOR_SECONDS = 0.5
-_RESET_AT_ONCE = 50
+_RESET_AT_ONCE, _RESET_AGAIN_SECONDS = 50, 0.3
 
 
 class Fleet:
@@ -102,8 +103,7 @@ class Fleet:
             case "transaction_held":
                 self.held += await _once_it_answers(lambda: self._store.hold(strike.target, strike.seconds))
             case "operator_resets":
-                most = None if strike.target == "all" else _RESET_AT_ONCE
-                self.resets += await _once_it_answers(lambda: self._store.reset(most))
+                await self._reset(None if strike.target == "all" else _RESET_AT_ONCE, strike.seconds)
             case "refuse_credential":
                 await self._refuse_credential(strike.target, strike.seconds)
             case "accept_then_lose":
@@ -118,6 +118,13 @@ class Fleet:
         await self._hook("subscribe")
         while self._odd:
             self._end_odd(self._odd.popleft())
+
+    async def _reset(self, most: int | None, seconds: float) -> None:
+        """Again and again: what one reset has brought, the next one finds in flight."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.resets += await _once_it_answers(lambda: self._store.reset(most))
+            await asyncio.sleep(_RESET_AGAIN_SECONDS)
 
     async def _freeze(self, name: str) -> None:
         process = self._stage.processes[name]
