@@ -13,7 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, LiteralString, cast
 
-from psycopg import AsyncConnection, Error, OperationalError, errors
+from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
+from psycopg.pq import PipelineStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from c2s_enrich.settings import Settings
@@ -61,6 +62,7 @@ def make_pool(settings: Settings, *, name: str) -> Pool:
         max_size=settings.database_pool_size,
         kwargs=_parameters(name) | ({"prepare_threshold": None} if settings.database_pooled else {}),
         configure=None if settings.database_pooled else _limit_forgotten_transactions,
+        reset=_refuse_an_open_pipeline,
         # A suspended or restarted server leaves dead connections behind. One cheap round trip finds them before the caller does.
         check=AsyncConnectionPool.check_connection,
         # Shorter than the five idle minutes after which Neon suspends and cuts connections; psycopg's default is longer.
@@ -102,3 +104,10 @@ async def _limit_forgotten_transactions(connection: AsyncConnection[Any]) -> Non
     # One transaction left open holds back vacuum in the whole database, and claims slow down.
     # (Not through a transaction pooler: there a session's settings would stay with whichever client comes next.)
     await connection.execute("set idle_in_transaction_session_timeout = '60s'")
+
+
+async def _refuse_an_open_pipeline(connection: AsyncConnection[Any]) -> None:
+    # A task that is cancelled while it enters or leaves a pipeline can leave the connection in pipeline mode (seen with psycopg 3.3).
+    # Whoever got it next would send statements that are not committed until some later one is. Refused here, the pool closes it.
+    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        raise ProgrammingError("returned in pipeline mode")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
+from psycopg.pq import PipelineStatus
 
 from c2s_enrich import database
 from c2s_enrich.database import connect_direct, is_transient, open_pool
@@ -70,6 +73,39 @@ class TestPool:
                 rows = await connection.execute("select 1")
 
                 assert await rows.fetchone() == (1,)
+
+    async def test_keeps_no_connection_that_was_left_in_a_pipeline(self, pool: Any) -> None:
+        for _ in range(10):
+            async with pool.connection() as connection:
+                assert connection.pgconn.pipeline_status == PipelineStatus.OFF
+
+                # What a cancellation may leave behind.
+                await connection.pipeline().__aenter__()
+
+    async def test_gives_sound_connections_while_tasks_are_cancelled_in_the_middle_of_anything(self, pool: Any) -> None:
+        chance = random.Random(1)
+        unsound: list[str] = []
+
+        async def ask(number: int) -> None:
+            async with pool.connection() as connection:
+                if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+                    unsound.append("in a pipeline")
+                async with connection.pipeline(), connection.transaction():
+                    answer = await (await connection.execute("select %s::integer", [number])).fetchone()
+                    await connection.execute("select 1")
+                    if answer != (number,):
+                        unsound.append(f"{number} was answered {answer}")
+
+        async def ask_and_cancel() -> None:
+            for number in range(60):
+                task = asyncio.create_task(ask(number))
+                await asyncio.sleep(chance.random() * 0.004)
+                task.cancel()
+                await asyncio.wait([task])
+
+        await asyncio.gather(*(ask_and_cancel() for _ in range(6)))
+
+        assert unsound == []
 
     async def test_prepares_nothing_behind_a_transaction_pooler(self, db: Any) -> None:
         async with open_pool(db.settings(database_pooled=True), name="test") as pool, pool.connection() as connection:
