@@ -53,9 +53,9 @@ select name from upstreams where paused_until > now() and starts_with(reason, 'c
 -- reset is the claim's end. A reset of a completed event takes that completion back.
 select e.lead_id, e.updated_at, e.status, e.error_kind,
        (coalesce(h.completions, 0) - coalesce(r.completions, 0))::integer as completions,
-       (e.lease_token - 2 * coalesce(h.claims, 0) - coalesce(r.of_nobodys, 0))::integer as unaccounted
+       (e.lease_token - 2 * coalesce(h.claims, 0) - coalesce(r.of_nobodys, 0))::integer as unaccounted, coalesce(h.bugs, 0)::integer as bugs
   from webhook_events e
-  left join (select event_id, count(*) as claims, count(*) filter (where result = 'completed') as completions
+  left join (select event_id, count(*) as claims, count(*) filter (where result = 'completed') as completions, count(*) filter (where error_kind = 'bug') as bugs
                from event_attempts group by event_id) h on h.event_id = e.id
   left join (select event_id, count(*) filter (where status <> 'processing') as of_nobodys, count(*) filter (where status = 'completed') as completions
                from drill_resets group by event_id) r on r.event_id = e.id

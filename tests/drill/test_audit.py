@@ -84,6 +84,9 @@ class TestTheAuditGoesRed:
                 replace(GOOD, rows=(replace(GOOD.rows[0], unaccounted=2), GOOD.rows[1])), (0, 0, 0, 1), id="for a claim that history lacks"
             ),
             pytest.param(
+                replace(GOOD, rows=(replace(GOOD.rows[0], bugs=1), GOOD.rows[1])), (0, 0, 0, 1), id="for an attempt that met a bug of ours"
+            ),
+            pytest.param(
                 replace(GOOD, outbox=(*GOOD.outbox, Told("bia", "CCCC4444", "sending"))), (0, 0, 0, 1), id="for a message still unclear"
             ),
         ],

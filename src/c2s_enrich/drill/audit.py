@@ -18,8 +18,9 @@ EventKey = tuple[str, datetime]
 class Row:
     """One event as the database holds it at the end.
 
-    `completions` is how many of its attempts say that they completed it, `unaccounted` how often its lease token was raised without a
-    line in the history: a claim or an end that somebody else's settlement has swallowed.
+    `completions` is how many of its attempts say that they completed it, less those that a reset by hand took back; `unaccounted` how
+    often its lease token was raised without a line in the history: a claim or an end that somebody else's settlement has swallowed;
+    `bugs` how many of its attempts ended in an error that nobody foresaw.
     """
 
     lead_id: str
@@ -28,6 +29,7 @@ class Row:
     error_kind: str | None = None
     completions: int = 1
     unaccounted: int = 0
+    bugs: int = 0
 
     @property
     def key(self) -> EventKey:
@@ -133,7 +135,7 @@ def _duplicated(records: Records) -> list[str]:
 
 
 def _stuck(records: Records) -> list[str]:
-    """Not ended, ended as failed (nothing in the stream deserves it), or ended more than once: the fence has a hole."""
+    """Not ended, ended as failed (nothing in the stream deserves it), ended more than once (the fence has a hole), or ended by luck."""
     found = []
     for row in records.rows:
         if row.status != "completed":
@@ -142,6 +144,8 @@ def _stuck(records: Records) -> list[str]:
             found.append(f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} was completed {row.completions} times")
         elif row.unaccounted:
             found.append(f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} was claimed or ended without a trace")
+        elif row.bugs:
+            found.append(f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} ended only after {row.bugs} bugs of ours")
     found += [f"stuck: lead {told.lead_id}, ref {told.ref} is still {told.status}" for told in records.outbox if told.status == "sending"]
     return found
 
