@@ -45,11 +45,20 @@ update lead_messages
  where lead_id = %(lead_id)s and ref = any(%(refs)s::text[]) and status = 'sending'
 returning id;
 
--- name: withdraw_pending
--- A superseded event takes back what it had not begun to send: the newer event tells it better.
+-- name: unclear_messages
+-- Messages of this event that may have been sent and say something else than it would say now: the lead has changed meanwhile.
+select id, status, body, ref, sends, looks, sending_at, greatest(sending_at + %(settle_time)s::interval - clock_timestamp(), interval '0') as unsettled
+  from lead_messages where event_id = %(event_id)s and content_key is distinct from %(content_key)s::text and status = 'sending' order by sending_at;
+
+-- name: withdraw_unsent
+-- An event takes back what it never sent and has nothing to say for any more: all of it when it is skipped (a newer event tells it
+-- better), else what differs from the message that it has now. Not sent is also what two looks after the settle time did not find.
 delete from lead_messages m
  using webhook_events e
- where m.event_id = %(event_id)s and m.status = 'pending' and e.id = %(event_id)s and e.lease_token = %(lease_token)s;
+ where m.event_id = %(event_id)s and m.content_key is distinct from %(kept)s::text
+   and (m.status = 'pending'
+        or (m.status = 'sending' and m.looks >= 2 and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
+   and e.id = %(event_id)s and e.lease_token = %(lease_token)s;
 
 -- name: recall_lookup
 -- A source's remembered answer for a contact; no row when there is none or it is no longer fresh.

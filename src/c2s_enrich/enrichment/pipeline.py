@@ -75,6 +75,9 @@ class Pipeline:
             suggestions = await self._lookup(claim, event.contacts)
         found = match(event.facts.name, suggestions.by_phone, suggestions.by_email)
         if isinstance(found, Nobody):
+            # Somebody was found when an earlier attempt sent something.
+            await self._send.clear_up(claim, None)
+            await self._store.withdraw_unsent(claim)
             return Done("not_found", event.fingerprint)
         async with journal.step("enrich"):
             profiles = await self._enrich(claim, [cpf for cpf, _ in found_people(found)])
@@ -114,28 +117,33 @@ class Pipeline:
         if situation.message_unclear:
             return None
         if event.facts.closed:
-            await self._store.withdraw_pending(claim)
+            await self._store.withdraw_unsent(claim)
             return "ignored"
         if event.facts.has_contact and situation.told_fingerprint == event.fingerprint:
             return "unchanged"
         if situation.newer_exists:
-            await self._store.withdraw_pending(claim)
+            await self._store.withdraw_unsent(claim)
             return "superseded"
         return None
 
     async def _store_result(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
-        told = await self._store.told_contacts(claim.lead_id)
-        message = compose_message(
+        message = await self._compose(claim, event, found, profiles)
+        if await self._send.clear_up(claim, message.content_key):
+            # The seller has been told something that we did not know of: what is new is something else now.
+            message = await self._compose(claim, event, found, profiles)
+        await self._store.store_result(claim, found_people(found), message, event.contacts.keys)
+        return message
+
+    async def _compose(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
+        return compose_message(
             found,
             profiles,
             event.facts,
             event.contacts,
             today=claim.claimed_at.astimezone(_SAO_PAULO).date(),
             income_multiplier=self._income_multiplier,
-            told_before=told,
+            told_before=await self._store.told_contacts(claim.lead_id),
         )
-        await self._store.store_result(claim, found_people(found), message, event.contacts.keys)
-        return message
 
 
 def _told_by(claim: Claim) -> LeadFacts:

@@ -84,6 +84,21 @@ class Sender:
             await self._wait_or_give_up(message)
         return await self._send(claim, lease, journal, message)
 
+    async def clear_up(self, claim: Claim, content_key: str | None) -> bool:
+        """Before this content is stored (None: there is nothing to tell): what became of a send of this event with another content,
+        from before the lead changed. Whether one of them is on the lead; those that are not can be withdrawn after this. Raises as
+        sending does while it is not clear.
+        """
+        found = False
+        for message in await self._store.unclear_messages(claim, content_key):
+            if await self._seen_at_c2s(claim, message):
+                self._metrics.message("read_back")
+                await self._store.record_sent(message, "read_back")
+                found = True
+            else:
+                await self._wait_or_give_up(message)
+        return found
+
     async def _send(self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage) -> Statement:
         permitted: list[datetime] = []
 

@@ -86,8 +86,12 @@ class EnrichmentStore:
         """Marks the messages that a payload shows as sent; returns how many were unclear until now."""
         return len(await self._all("receive_own_messages", lead_id=lead_id, refs=list(refs)))
 
-    async def withdraw_pending(self, claim: Claim) -> None:
-        await self._run("withdraw_pending", event_id=claim.event_id, lease_token=claim.lease_token)
+    async def withdraw_unsent(self, claim: Claim) -> None:
+        await self._run("withdraw_unsent", **self._withdrawal(claim, None))
+
+    def _withdrawal(self, claim: Claim, kept: str | None) -> dict[str, Any]:
+        fence = {"event_id": claim.event_id, "lease_token": claim.lease_token}
+        return fence | {"kept": kept, "settle_time": self._sending["settle_time"]}
 
     async def recall_lookup(self, source: str, kind: str, contact: str) -> Remembered[tuple[Candidate, ...]] | None:
         row = await self._one("recall_lookup", source=source, kind=kind, contact=contact)
@@ -134,6 +138,7 @@ class EnrichmentStore:
                     {"lead_id": claim.lead_id, "cpf": cpf.digits, "found_by": found_by, "event_id": claim.event_id},
                 )
             await connection.execute(self._sql["unlink_others"], {"lead_id": claim.lead_id, "cpfs": [cpf.digits for cpf, _ in people]})
+            await connection.execute(self._sql["withdraw_unsent"], self._withdrawal(claim, message.content_key))
             await connection.execute(
                 self._sql["put_message"],
                 {
@@ -149,6 +154,12 @@ class EnrichmentStore:
     async def message(self, lead_id: str, content_key: str) -> OutboxMessage | None:
         row = await self._one("message", lead_id=lead_id, content_key=content_key, settle_time=self._sending["settle_time"])
         return OutboxMessage(*row) if row else None
+
+    async def unclear_messages(self, claim: Claim, content_key: str | None) -> list[OutboxMessage]:
+        """What this event may have sent with another content than this one."""
+        settle_time = self._sending["settle_time"]
+        rows = await self._all("unclear_messages", event_id=claim.event_id, content_key=content_key, settle_time=settle_time)
+        return [OutboxMessage(*row) for row in rows]
 
     async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
         """The right to send, committed; its name is the answer. None: the lease is too short or gone, or the row has moved on."""
@@ -166,6 +177,12 @@ class EnrichmentStore:
     def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Statement:
         """The fact that C2S has the message, to be committed together with the event's completion."""
         return Statement(self._sql["message_sent"], {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id})
+
+    async def record_sent(self, message: OutboxMessage, proof: str) -> None:
+        """The same at once: for a message that is not the one with which the event ends."""
+        fact = self.message_sent(message, proof, None)
+        async with self._pool.connection() as connection:
+            await connection.execute(fact.sql, fact.params)
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
         async with self._pool.connection() as connection:
