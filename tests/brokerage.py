@@ -74,7 +74,9 @@ class Brokerage:
 
     async def everything_stored(self) -> str:
         """The whole database as text."""
-        tables = await self.db.fetch("select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations'")
+        tables = await self.db.fetch(
+            "select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations' order by 1"
+        )
         parts = [row.line for table in tables for row in await self.db.fetch(f'select t::text as line from "{table.tablename}" t')]
         raw = await self.db.fetch("select encode(raw, 'escape') as line from rejected_deliveries")
         return "\n".join([*parts, *(row.line for row in raw)])
