@@ -79,7 +79,6 @@ class Sender:
             return None
         if message.status == "sending":
             if await self._seen_at_c2s(claim, message):
-                self._metrics.message("read_back")
                 return self._store.message_sent(message, "read_back", None)
             await self._wait_or_give_up(message)
         return await self._send(claim, lease, journal, message)
@@ -92,7 +91,6 @@ class Sender:
         found = False
         for message in await self._store.unclear_messages(claim, content_key):
             if await self._seen_at_c2s(claim, message):
-                self._metrics.message("read_back")
                 await self._store.record_sent(message, "read_back")
                 found = True
             else:
@@ -129,7 +127,6 @@ class Sender:
             self._metrics.message("answer")
             return self._store.message_sent(message, "answer", accepted.message_id)
         if await self._seen_at_c2s(claim, message):
-            self._metrics.message("read_back")
             return self._store.message_sent(message, "read_back", None)
         self._metrics.message("uncertain")
         raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
@@ -144,7 +141,10 @@ class Sender:
             raise errors.DeliveryUnclear(
                 f"the lead's messages cannot be read back ({error.detail}): was ref {message.ref} delivered?"
             ) from None
-        return any(message.ref in text for text in texts)
+        seen = any(message.ref in text for text in texts)
+        if seen:
+            self._metrics.message("read_back")
+        return seen
 
     async def _wait_or_give_up(self, message: OutboxMessage) -> None:
         """Returns when the message may be sent again; raises NotYet or DeliveryUnclear otherwise."""

@@ -180,9 +180,7 @@ class EnrichmentStore:
 
     async def record_sent(self, message: OutboxMessage, proof: str) -> None:
         """The same at once: for a message that is not the one with which the event ends."""
-        fact = self.message_sent(message, proof, None)
-        async with self._pool.connection() as connection:
-            await connection.execute(fact.sql, fact.params)
+        await self._run("message_sent", **self.message_sent(message, proof, None).params)
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
         async with self._pool.connection() as connection:

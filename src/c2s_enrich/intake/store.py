@@ -277,12 +277,11 @@ class _Lane:
                 rows = [row for row in rows if row.verdict is None]
 
     async def _insert_new(self, connection: Connection, rows: Sequence[_Row]) -> None:
-        events = [row.event for row in rows]
         cursor = await connection.execute(
             self._sql["insert_events"],
             {
                 **_keys_and_payloads(rows),
-                "hook_actions": text_array(event.hook_action for event in events),
+                "hook_actions": text_array(row.event.hook_action for row in rows),
                 "max_attempts": self._max_attempts,
             },
             binary=True,
@@ -306,7 +305,7 @@ class _Lane:
         await connection.execute(
             self._sql["keep_rejected"],
             {
-                "ids": uuid_array(reject.row_id for reject in rejects),
+                "ids": [reject.row_id for reject in rejects],
                 "raws": [reject.raw for reject in rejects],
                 "reasons": [reject.reason for reject in rejects],
                 "details": [reject.detail for reject in rejects],
