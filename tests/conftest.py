@@ -1,7 +1,8 @@
-"""What every test may ask for: a migrated database of its own, emptied before each test. Real Postgres always.
+"""What every test may ask for: a migrated database of its own, emptied before each test. Real
+Postgres always.
 
-Which server, best first: TEST_DATABASE_URL; Docker (testcontainers), where a daemon answers and the image can be had; the embedded one.
-The header of the run says which it took and why.
+Which server, best first: TEST_DATABASE_URL; Docker (testcontainers), where a daemon answers and the
+image can be had; the embedded one. The header of the run says which it took and why.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from psycopg import AsyncConnection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
 
-from c2s_enrich import embedded
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.migrations import migrate
+from c2s_enrich.sandbox import postgres
 from c2s_enrich.settings import Process, Settings
 
 IMAGE = "postgres:17-alpine"
 
-# The whole environment of a test's settings. Port 9 (discard): whatever a test does not simulate answers "connection refused".
+# The whole environment of a test's settings. Port 9 (discard): whatever a test does not simulate
+# answers "connection refused".
 ENVIRONMENT = {
     "WEBHOOK_SECRET": "a-webhook-secret",
     "ADMIN_TOKEN": "an-admin-token",
@@ -49,7 +51,9 @@ ENVIRONMENT = {
 
 
 class Server(NamedTuple):
-    """Where the tests' databases live: its name, why it was taken, and how to start it (yields a superuser's address)."""
+    """Where the tests' databases live: its name, why it was taken, and how to start it (yields a
+    superuser's address).
+    """
 
     name: str
     why: str
@@ -65,8 +69,16 @@ def pytest_configure(config: pytest.Config) -> None:
         gc.collect()
     if config.option.order is None:
         # Processes that share a run must agree on the order: one draws it and hands it on.
-        config.option.order = getattr(config, "workerinput", {}).get("order") or random.randrange(1, 1_000_000)
-    for name in [*ENVIRONMENT, "DATABASE_URL", "DATABASE_URL_DIRECT", "C2S_GATEWAY_URL", *(n for n in os.environ if n.startswith("PG"))]:
+        config.option.order = getattr(config, "workerinput", {}).get("order") or random.randrange(
+            1, 1_000_000
+        )
+    for name in [
+        *ENVIRONMENT,
+        "DATABASE_URL",
+        "DATABASE_URL_DIRECT",
+        "C2S_GATEWAY_URL",
+        *(n for n in os.environ if n.startswith("PG")),
+    ]:
         os.environ.pop(name, None)
 
 
@@ -77,16 +89,26 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--order", type=int, default=None, help="seed of the tests' random order; 0 keeps the written order")
+    parser.addoption(
+        "--order",
+        type=int,
+        default=None,
+        help="seed of the tests' random order; 0 keeps the written order",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     server = config.stash[_SERVER]
-    return [f"database: {server.name} ({server.why})", f"order: repeat this run's with --order={config.option.order}"]
+    return [
+        f"database: {server.name} ({server.why})",
+        f"order: repeat this run's with --order={config.option.order}",
+    ]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files in random order, and the tests within each file: what depends on an order breaks soon. Seeded, so it can be repeated."""
+    """Files in random order, and the tests within each file: what depends on an order breaks soon.
+    Seeded, so it can be repeated.
+    """
     seed = config.option.order
     if seed:
 
@@ -105,8 +127,16 @@ def _choose_server(env: Mapping[str, str]) -> Server:
         return Server("TEST_DATABASE_URL", "it is set", lambda _: url)
     problem = _docker_problem()
     if problem is None:
-        return Server(f"testcontainers, {IMAGE}", "TEST_DATABASE_URL is not set and Docker answers", _start_container)
-    return Server("embedded Postgres", f"TEST_DATABASE_URL is not set, and no Docker: {problem}", _start_embedded)
+        return Server(
+            f"testcontainers, {IMAGE}",
+            "TEST_DATABASE_URL is not set and Docker answers",
+            _start_container,
+        )
+    return Server(
+        "embedded Postgres",
+        f"TEST_DATABASE_URL is not set, and no Docker: {problem}",
+        _start_embedded,
+    )
 
 
 def _docker_problem() -> str | None:
@@ -133,21 +163,27 @@ def _docker_problem() -> str | None:
 def _start_container(stack: ExitStack) -> str:
     from testcontainers.postgres import PostgresContainer
 
-    container = stack.enter_context(PostgresContainer(IMAGE, driver=None).with_command("postgres -c fsync=off -c max_connections=200"))
+    container = stack.enter_context(
+        PostgresContainer(IMAGE, driver=None).with_command(
+            "postgres -c fsync=off -c max_connections=200"
+        )
+    )
     return str(container.get_connection_url())
 
 
 def _start_embedded(stack: ExitStack) -> str:
-    return stack.enter_context(embedded.start_throwaway(settings={"max_connections": "200"})).url
+    return stack.enter_context(postgres.start_throwaway(settings={"max_connections": "200"})).url
 
 
 @pytest.fixture(scope="session")
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Address of a server on which databases may be created. Only its absence makes tests skip, and in CI not even that."""
+    """Address of a server on which databases may be created. Only its absence makes tests skip, and
+    in CI not even that.
+    """
     with ExitStack() as stack:
         try:
             url = request.config.stash[_SERVER].start(stack)
-        except embedded.EmbeddedError as error:
+        except postgres.EmbeddedError as error:
             if os.environ.get("CI"):
                 pytest.fail(f"no database for the tests: {error}")
             pytest.skip(f"no database for the tests: {error}")
@@ -162,19 +198,25 @@ def create_database(server_url: str) -> Iterator[Callable[[], str]]:
     def create() -> str:
         name = f"c2s_test_{os.getpid()}_{secrets.token_hex(3)}"
         with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("create database {} template template0").format(sql.Identifier(name))
+            )
         made.append(name)
         return make_conninfo_url(server_url, name)
 
     yield create
     with psycopg.connect(server_url, autocommit=True) as connection:
         for name in made:
-            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+            )
 
 
 @pytest.fixture(scope="session")
 def database_url(create_database: Callable[[], str]) -> str:
-    """Address of this process's migrated database. Most tests want `db`, which is the same one, empty."""
+    """Address of this process's migrated database. Most tests want `db`, which is the same one,
+    empty.
+    """
     url = create_database()
     asyncio.run(migrate(url))
     return url
@@ -198,21 +240,36 @@ class Database:
     connection: AsyncConnection[Any]
 
     def settings(self, process: Process = "tool", **overrides: Any) -> Settings:
-        """Settings for tests. UPPER_CASE overrides are environment variables, lower_case ones are fields (not cross-checked)."""
-        env = ENVIRONMENT | {"DATABASE_URL": self.url} | {name: str(value) for name, value in overrides.items() if name.isupper()}
-        return replace(Settings.load(env, process), **{name: value for name, value in overrides.items() if not name.isupper()})
+        """Settings for tests. UPPER_CASE overrides are environment variables, lower_case ones are
+        fields (not cross-checked).
+        """
+        env = (
+            ENVIRONMENT
+            | {"DATABASE_URL": self.url}
+            | {name: str(value) for name, value in overrides.items() if name.isupper()}
+        )
+        return replace(
+            Settings.load(env, process),
+            **{name: value for name, value in overrides.items() if not name.isupper()},
+        )
 
-    async def fetch(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> list[Any]:
+    async def fetch(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> list[Any]:
         """All rows, as named tuples."""
         cursor = await self.connection.execute(query.encode(), params)
         return await cursor.fetchall()
 
-    async def value(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
+    async def value(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> Any:
         """The only column of the only row."""
         [[value]] = await self.fetch(query, params)
         return value
 
-    async def execute(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> int:
+    async def execute(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> int:
         """Runs a statement and returns the number of rows that it touched."""
         return (await self.connection.execute(query.encode(), params)).rowcount
 
@@ -220,13 +277,21 @@ class Database:
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """This process's database, emptied. The rows of `upstreams` are as the migration made them."""
-    async with await AsyncConnection.connect(database_url, autocommit=True, row_factory=namedtuple_row) as connection:
+    async with await AsyncConnection.connect(
+        database_url, autocommit=True, row_factory=namedtuple_row
+    ) as connection:
         # A connection that an earlier test left with open locks must not hang this one.
         await connection.execute("set lock_timeout = '10s'")
-        rows = await connection.execute("select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations'")
-        tables = sql.SQL(", ").join([sql.Identifier(row.tablename) for row in await rows.fetchall()])
+        rows = await connection.execute(
+            "select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations'"
+        )
+        tables = sql.SQL(", ").join(
+            [sql.Identifier(row.tablename) for row in await rows.fetchall()]
+        )
         await connection.execute(sql.SQL("truncate {}").format(tables))
-        await connection.execute("insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api')")
+        await connection.execute(
+            "insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api')"
+        )
         await connection.execute("reset lock_timeout")
         yield Database(database_url, connection)
 

@@ -18,10 +18,20 @@ GOOD = {
 class TestLoading:
     def test_reports_all_problems_at_once(self) -> None:
         with pytest.raises(SettingsError) as caught:
-            Settings.load({"PORT": "many", "C2S_BASE_URL": "ftp://x", "LEASE_SECONDS": "-1"}, "poller")
+            Settings.load(
+                {"PORT": "many", "C2S_BASE_URL": "ftp://x", "LEASE_SECONDS": "-1"}, "poller"
+            )
 
         text = str(caught.value)
-        for name in ("PORT", "C2S_BASE_URL", "LEASE_SECONDS", "DATABASE_URL", "C2S_TOKEN", "WORK_API_TOKEN", "DIRETRIX_USER"):
+        for name in (
+            "PORT",
+            "C2S_BASE_URL",
+            "LEASE_SECONDS",
+            "DATABASE_URL",
+            "C2S_TOKEN",
+            "WORK_API_TOKEN",
+            "DIRETRIX_USER",
+        ):
             assert name in text
 
     def test_never_repeats_a_value_which_may_be_a_misplaced_secret(self) -> None:
@@ -31,7 +41,10 @@ class TestLoading:
         assert "s3cr3t" not in str(caught.value)
 
     def test_trims_secrets(self) -> None:
-        assert Settings.load(GOOD | {"WEBHOOK_SECRET": " a-secret\r"}, "web").webhook_secret.reveal() == "a-secret"
+        assert (
+            Settings.load(GOOD | {"WEBHOOK_SECRET": " a-secret\r"}, "web").webhook_secret.reveal()
+            == "a-secret"
+        )
 
     def test_masks_secrets_in_every_repr(self) -> None:
         assert "a-secret" not in repr(Settings.load(GOOD, "web"))

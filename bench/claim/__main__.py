@@ -1,9 +1,11 @@
-"""Does the claim stay flat? The product's own statements on 1 M settled and 100 k waiting events, on a throw-away server.
+"""Does the claim stay flat? The product's own statements on 1 M settled and 100 k waiting events,
+on a throw-away server.
 
 usage: python -m bench.claim [--finished N] [--waiting N]     prints a table; the last line is JSON
 
-Three drains of 20,000 events with claims of 10: fresh; then with a REPEATABLE READ transaction held open by someone else, which
-keeps every dead index entry in place; then ten hot leads that hold the head of the queue. Compare the lines of one run only.
+Three drains of 20,000 events with claims of 10: fresh; then with a REPEATABLE READ transaction held
+open by someone else, which keeps every dead index entry in place; then ten hot leads that hold the
+head of the queue. Compare the lines of one run only.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ import psycopg
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool
-from c2s_enrich.embedded import start_throwaway
 from c2s_enrich.migrations import migrate
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Done, Ending, Journal
 from c2s_enrich.queue.store import QueueStore, Settlement
+from c2s_enrich.sandbox.postgres import start_throwaway
 from c2s_enrich.settings import Settings
 
 CLAIM_OF = 10
@@ -44,7 +46,9 @@ async def fill(url: str, finished: int, waiting: int) -> None:
 
 
 async def drain(store: QueueStore, events: int) -> dict[str, float]:
-    """Claims and settles `events` events, one claim after the other, as a poller with a handler that does nothing would."""
+    """Claims and settles `events` events, one claim after the other, as a poller with a handler
+    that does nothing would.
+    """
     claims: list[float] = []
     settles: list[float] = []
     done, began, swept = 0, time.perf_counter(), time.perf_counter()
@@ -62,7 +66,9 @@ async def drain(store: QueueStore, events: int) -> dict[str, float]:
             store.sweep()
             continue
         asked = time.perf_counter()
-        answers = await store.settle([Settlement(claim, Ending.completed(Done("enriched")), journal) for claim in claimed])
+        answers = await store.settle(
+            [Settlement(claim, Ending.completed(Done("enriched")), journal) for claim in claimed]
+        )
         settles.append(time.perf_counter() - asked)
         assert answers == ["settled"] * len(claimed)
         done += len(claimed)
@@ -79,7 +85,10 @@ async def bench(finished: int, waiting: int) -> dict[str, dict[str, float]]:
 
     def told(name: str, result: dict[str, float]) -> None:
         results[name] = result
-        print(f"{name:28}" + "  ".join(f"{key} {value:>8}" for key, value in result.items()), flush=True)
+        print(
+            f"{name:28}" + "  ".join(f"{key} {value:>8}" for key, value in result.items()),
+            flush=True,
+        )
 
     with start_throwaway(durable=True) as server:
         await migrate(server.url)
@@ -99,7 +108,9 @@ async def bench(finished: int, waiting: int) -> dict[str, dict[str, float]]:
                 await held.execute("select count(*) from webhook_events")
                 for turn in (1, 2, 3):
                     told(f"old transaction open, {turn}", await drain(store, 20_000))
-            async with await psycopg.AsyncConnection.connect(server.url, autocommit=True) as connection:
+            async with await psycopg.AsyncConnection.connect(
+                server.url, autocommit=True
+            ) as connection:
                 await connection.execute("delete from webhook_events where status = 'received'")
                 await connection.execute(
                     "insert into webhook_events (lead_id, updated_at, payload_raw)"

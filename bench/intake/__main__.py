@@ -1,16 +1,19 @@
-"""Does sharing a COMMIT pay? The webhook under load from another process, beside an endpoint that only parses and one INSERT a request.
+"""Does sharing a COMMIT pay? The webhook under load from another process, beside an endpoint that
+only parses and one INSERT a request.
 
 usage: python -m bench.intake [--seconds N] [--requests N]     prints tables; the last line is JSON
 
-The load comes from wrk (`apt-get install wrk`) in a process of its own; every request has a body of its own. Three servers, one after
-the other, all uvicorn with the product's settings on this machine's loopback:
+The load comes from wrk (`apt-get install wrk`) in a process of its own; every request has a body of
+its own. Three servers, one after the other, all uvicorn with the product's settings on this
+machine's loopback:
 
   parse    reads the body with the product's parser and answers
   insert   the same, and one INSERT with its COMMIT through the pool for each request
   ours     the product's web process
 
-Then `insert` and `ours` again with 5 ms more for each COMMIT (a deferred trigger that sleeps), as on a database across a network. Last,
-web's memory over many requests. Load and servers share this machine's processors: compare the lines of one run only.
+Then `insert` and `ours` again with 5 ms more for each COMMIT (a deferred trigger that sleeps), as
+on a database across a network. Last, web's memory over many requests. Load and servers share this
+machine's processors: compare the lines of one run only.
 """
 
 from __future__ import annotations
@@ -38,10 +41,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.database import open_pool
-from c2s_enrich.embedded import free_port, start_throwaway
 from c2s_enrich.intake.payload import Limits, read_delivery
-from c2s_enrich.intake.server import run_server
 from c2s_enrich.migrations import migrate
+from c2s_enrich.sandbox.postgres import free_port, start_throwaway
+from c2s_enrich.serving.server import run_server
 from c2s_enrich.settings import Settings
 
 TOKEN = "bench-webhook-token"  # noqa: S105 of a throw-away server
@@ -50,7 +53,8 @@ INSERT = (
     "insert into webhook_events (lead_id, updated_at, hook_action, payload_raw) values (%s, %s, %s, %s::jsonb)"
     " on conflict (lead_id, updated_at) do nothing"
 )
-# A lead as C2S sends it, some 900 bytes; its id is the thread's number and a count, so that no two bodies are equal.
+# A lead as C2S sends it, some 900 bytes; its id is the thread's number and a count, so that no two
+# bodies are equal.
 LUA = """
 local thread_number = 0
 function setup(thread)
@@ -106,7 +110,9 @@ def serve(kind: str) -> None:
     async def insert(request: Request) -> Response:
         [event] = read_delivery(await request.body(), None, limits).events
         async with request.app.state.pool.connection() as connection:
-            await connection.execute(INSERT, (event.lead_id, event.updated_at, event.hook_action, event.payload.decode()))
+            await connection.execute(
+                INSERT, (event.lead_id, event.updated_at, event.hook_action, event.payload.decode())
+            )
         return JSONResponse({"status": "received", "received": 1})
 
     async def livez(_: Request) -> Response:
@@ -118,15 +124,30 @@ def serve(kind: str) -> None:
             yield
 
     endpoint = parse if kind == "parse" else insert
-    run_server(Starlette(routes=[Route(PATH, endpoint, methods=["POST"]), Route("/livez", livez)], lifespan=lifespan), settings)
+    run_server(
+        Starlette(
+            routes=[Route(PATH, endpoint, methods=["POST"]), Route("/livez", livez)],
+            lifespan=lifespan,
+        ),
+        settings,
+    )
 
 
 @contextmanager
 def server(kind: str, url: str, folder: Path) -> Iterator[tuple[str, int]]:
     """A server in a process of its own; its address and its pid."""
     port = free_port()
-    env = os.environ | {"DATABASE_URL": url, "WEBHOOK_SECRET": TOKEN, "HOST": "127.0.0.1", "PORT": str(port)}
-    command = [sys.executable, "-m", "c2s_enrich", "web"] if kind == "ours" else [sys.executable, "-m", "bench.intake", "--serve", kind]
+    env = os.environ | {
+        "DATABASE_URL": url,
+        "WEBHOOK_SECRET": TOKEN,
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+    }
+    command = (
+        [sys.executable, "-m", "c2s_enrich", "web"]
+        if kind == "ours"
+        else [sys.executable, "-m", "bench.intake", "--serve", kind]
+    )
     with (folder / f"{kind}.log").open("wb") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         try:
@@ -147,7 +168,9 @@ def server(kind: str, url: str, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 class Load:
-    """wrk with a script. Each run has a prefix of its own in its ids, so that no run meets an earlier one's events."""
+    """wrk with a script. Each run has a prefix of its own in its ids, so that no run meets an
+    earlier one's events.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._script = folder / "intake.lua"
@@ -155,12 +178,31 @@ class Load:
         self._runs = 0
 
     def run(self, url: str, connections: int, seconds: float) -> dict[str, float]:
-        """Requests a second and milliseconds. Raises AssertionError when a request was not answered 200."""
+        """Requests a second and milliseconds. Raises AssertionError when a request was not answered
+        200.
+        """
         self._runs += 1
         told = subprocess.run(
             [
-                *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(self._script)),
-                *("-H", f"X-Webhook-Token: {TOKEN}", "-H", "Content-Type: application/json", url, "--", f"{self._runs:018x}"),
+                *(
+                    "wrk",
+                    "-t1",
+                    f"-c{connections}",
+                    f"-d{seconds:g}s",
+                    "--timeout",
+                    "10s",
+                    "-s",
+                    str(self._script),
+                ),
+                *(
+                    "-H",
+                    f"X-Webhook-Token: {TOKEN}",
+                    "-H",
+                    "Content-Type: application/json",
+                    url,
+                    "--",
+                    f"{self._runs:018x}",
+                ),
             ],
             capture_output=True,
             text=True,
@@ -170,7 +212,11 @@ class Load:
         assert found is not None, told
         requests, microseconds, p50, p99, errors = map(int, found.groups())
         assert errors == 0, told
-        return {"per_second": round(requests / microseconds * 1e6), "p50_ms": round(p50 / 1000, 1), "p99_ms": round(p99 / 1000, 1)}
+        return {
+            "per_second": round(requests / microseconds * 1e6),
+            "p50_ms": round(p50 / 1000, 1),
+            "p99_ms": round(p99 / 1000, 1),
+        }
 
 
 def rss(pid: int) -> float:
@@ -186,7 +232,9 @@ def emptied(url: str, statement: str = "select 1") -> None:
         connection.execute("checkpoint")
 
 
-def measured(kinds: tuple[str, ...], url: str, folder: Path, load: Load, seconds: float, label: str) -> dict[str, dict[str, float]]:
+def measured(
+    kinds: tuple[str, ...], url: str, folder: Path, load: Load, seconds: float, label: str
+) -> dict[str, dict[str, float]]:
     results: dict[str, dict[str, float]] = {}
     for connections in CONNECTIONS:
         for kind in kinds:
@@ -194,12 +242,18 @@ def measured(kinds: tuple[str, ...], url: str, folder: Path, load: Load, seconds
             with server(kind, url, folder) as (address, _):
                 load.run(address, connections, 1)
                 results[f"{kind} {connections}"] = result = load.run(address, connections, seconds)
-            print(f"{label:14}{kind:8}{connections:4} connections  " + "  ".join(f"{k} {v:>7g}" for k, v in result.items()), flush=True)
+            print(
+                f"{label:14}{kind:8}{connections:4} connections  "
+                + "  ".join(f"{k} {v:>7g}" for k, v in result.items()),
+                flush=True,
+            )
     return results
 
 
 def memory(url: str, folder: Path, load: Load, requests: int) -> dict[str, float]:
-    """RSS after a tenth of the requests and at the end: what comes after the first tenth is growth, not warming up."""
+    """RSS after a tenth of the requests and at the end: what comes after the first tenth is growth,
+    not warming up.
+    """
     emptied(url)
     sizes: list[float] = []
     with server("ours", url, folder) as (address, pid):
@@ -226,8 +280,12 @@ def bench(seconds: float, requests: int) -> dict[str, object]:
         "ours / insert at 32": round(rate["ours 32"] / rate["insert 32"], 2),
         "ours / insert at 256": round(rate["ours 256"] / rate["insert 256"], 2),
         "ours / parse at 32": round(rate["ours 32"] / rate["parse 32"], 2),
-        "slow: ours / insert at 32": round(slow["ours 32"]["per_second"] / slow["insert 32"]["per_second"], 2),
-        "slow: ours / insert at 256": round(slow["ours 256"]["per_second"] / slow["insert 256"]["per_second"], 2),
+        "slow: ours / insert at 32": round(
+            slow["ours 32"]["per_second"] / slow["insert 32"]["per_second"], 2
+        ),
+        "slow: ours / insert at 256": round(
+            slow["ours 256"]["per_second"] / slow["insert 256"]["per_second"], 2
+        ),
     }
     wanted = {
         "ours is at least 1.7 x insert at 32": ratios["ours / insert at 32"] >= 1.7,
@@ -244,13 +302,21 @@ def bench(seconds: float, requests: int) -> dict[str, object]:
         wanted["memory stays flat"] = grown["last_mb"] <= grown["first_mb"] * 1.1
     for sentence, kept in wanted.items():
         print(f"{sentence}: {'kept' if kept else 'NOT kept'}")
-    return {"kept": all(wanted.values()), "ratios": ratios, "plain": plain, "slow": slow, "memory": grown}
+    return {
+        "kept": all(wanted.values()),
+        "ratios": ratios,
+        "plain": plain,
+        "slow": slow,
+        "memory": grown,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.intake")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
-    parser.add_argument("--requests", type=int, default=200_000, help="over which memory is watched; 0: not at all")
+    parser.add_argument(
+        "--requests", type=int, default=200_000, help="over which memory is watched; 0: not at all"
+    )
     parser.add_argument("--serve", choices=("parse", "insert"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:

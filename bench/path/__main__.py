@@ -1,11 +1,13 @@
-"""Does an event take as long as its upstreams and hardly longer? Simulators with fixed latencies, a real poller, a throw-away server.
+"""Does an event take as long as its upstreams and hardly longer? Simulators with fixed latencies, a
+real poller, a throw-away server.
 
 usage: python -m bench.path [--events N]     prints a table; the last line is JSON
 
-The longest path of a lead with a phone and an e-mail: the slower one of the two lookups, then a record, then the message. Phone and
-e-mail of every second lead belong to different people, so that two records are asked for: they must overlap too. Measured from
-`received_at` to `processed_at`, by the database. Latencies are as quick as the real ones ever were: slower ones would only hide
-what we add. The simulators run in a process of their own, which notes when each call began and ended.
+The longest path of a lead with a phone and an e-mail: the slower one of the two lookups, then a
+record, then the message. Phone and e-mail of every second lead belong to different people, so that
+two records are asked for: they must overlap too. Measured from `received_at` to `processed_at`, by
+the database. Latencies are as quick as the real ones ever were: slower ones would only hide what we
+add. The simulators run in a process of their own, which notes when each call began and ended.
 """
 
 from __future__ import annotations
@@ -24,18 +26,21 @@ from uuid import uuid4
 import psycopg
 from psycopg import AsyncConnection
 
-from c2s_enrich.demo.stage import Stage
-from c2s_enrich.embedded import start_throwaway
 from c2s_enrich.migrations import migrate
-from c2s_enrich.simulators.population import Person, populate
+from c2s_enrich.sandbox.postgres import start_throwaway
+from c2s_enrich.sandbox.simulators.population import Person, populate
+from c2s_enrich.sandbox.stage import Stage
 
 SEED = 1
 # Seconds of an answer, by upstream and kind of call.
-LATENCY = {("diretrix", "phone"): 0.25, ("diretrix", "email"): 0.40, ("work_api", "record"): 0.50, ("c2s", "message"): 0.30}
+LATENCY = {
+    ("diretrix", "phone"): 0.25,
+    ("diretrix", "email"): 0.40,
+    ("work_api", "record"): 0.50,
+    ("c2s", "message"): 0.30,
+}
 OPEN = "select 1 from webhook_events where status in ('received', 'processing') limit 1"
-STEPS = (
-    """select key, percentile_cont(0.5) within group (order by value::float8) from event_attempts, jsonb_each_text(steps) group by key"""
-)
+STEPS = """select key, percentile_cont(0.5) within group (order by value::float8) from event_attempts, jsonb_each_text(steps) group by key"""
 # What the product may add, in the median.
 ALLOWED_MS = 50.0
 
@@ -47,11 +52,19 @@ Arrival = Callable[[Deliver, list[Pair], AsyncConnection[Any]], Awaitable[None]]
 
 async def slow_down(stage: Stage) -> None:
     for upstream in ("diretrix", "work_api", "c2s"):
-        faults = [{"kind": "slow", "call": kind, "seconds": seconds} for (name, kind), seconds in LATENCY.items() if name == upstream]
-        (await stage.client.put(f"{stage.simulators_url}/_sim/faults/{upstream}", json=faults)).raise_for_status()
+        faults = [
+            {"kind": "slow", "call": kind, "seconds": seconds}
+            for (name, kind), seconds in LATENCY.items()
+            if name == upstream
+        ]
+        (
+            await stage.client.put(f"{stage.simulators_url}/_sim/faults/{upstream}", json=faults)
+        ).raise_for_status()
 
 
-async def accept(connection: AsyncConnection[Any], stage: Stage, lead_id: str, by_phone: Person, by_email: Person) -> None:
+async def accept(
+    connection: AsyncConnection[Any], stage: Stage, lead_id: str, by_phone: Person, by_email: Person
+) -> None:
     """C2S knows the lead, and its event is stored as intake stores it."""
     customer = {"name": by_phone.name, "phone": f"55{by_phone.phone}", "email": by_email.email}
     answer = await stage.client.put(f"{stage.simulators_url}/_sim/leads/{lead_id}", json=customer)
@@ -69,15 +82,21 @@ async def worked_off(connection: AsyncConnection[Any]) -> None:
 
 
 def longest_path(calls: list[dict[str, Any]]) -> float:
-    """Milliseconds of the slower lookup, a record and the message, as the simulators' own log has them (medians)."""
+    """Milliseconds of the slower lookup, a record and the message, as the simulators' own log has
+    them (medians).
+    """
 
     def typical(kind: str) -> float:
-        return median((call["ended"] - call["started"]) * 1000 for call in calls if call["kind"] == kind)
+        return median(
+            (call["ended"] - call["started"]) * 1000 for call in calls if call["kind"] == kind
+        )
 
     return max(typical("phone"), typical("email")) + typical("record") + typical("message")
 
 
-async def one_at_a_time(deliver: Deliver, leads: list[Pair], connection: AsyncConnection[Any]) -> None:
+async def one_at_a_time(
+    deliver: Deliver, leads: list[Pair], connection: AsyncConnection[Any]
+) -> None:
     for pair in leads:
         await deliver(pair)
         await worked_off(connection)
@@ -90,7 +109,9 @@ async def steadily(deliver: Deliver, leads: list[Pair], connection: AsyncConnect
         await asyncio.sleep(0.15)
 
 
-async def ten_at_once(deliver: Deliver, leads: list[Pair], connection: AsyncConnection[Any]) -> None:
+async def ten_at_once(
+    deliver: Deliver, leads: list[Pair], connection: AsyncConnection[Any]
+) -> None:
     """The worst case for one process: ten times the same work in the same millisecond."""
     for first in range(0, len(leads), 10):
         await asyncio.gather(*map(deliver, leads[first : first + 10]))
@@ -100,11 +121,18 @@ async def ten_at_once(deliver: Deliver, leads: list[Pair], connection: AsyncConn
 def overlapping(calls: list[dict[str, Any]]) -> int:
     """Pairs of neighbours of which the second began before the first had ended."""
     ordered = sorted(calls, key=lambda call: call["started"])
-    return sum(second["started"] < first["ended"] for first, second in zip(ordered[::2], ordered[1::2], strict=False))
+    return sum(
+        second["started"] < first["ended"]
+        for first, second in zip(ordered[::2], ordered[1::2], strict=False)
+    )
 
 
-async def measure(connection: AsyncConnection[Any], stage: Stage, people: list[Person], arrival: Arrival) -> dict[str, float]:
-    """Every lead has people of its own, so that no answer is remembered. One lead takes one person, the next one two."""
+async def measure(
+    connection: AsyncConnection[Any], stage: Stage, people: list[Person], arrival: Arrival
+) -> dict[str, float]:
+    """Every lead has people of its own, so that no answer is remembered. One lead takes one person,
+    the next one two.
+    """
     await stage.client.post(f"{stage.simulators_url}/_sim/reset")
     await slow_down(stage)
     await connection.execute("truncate webhook_events, event_attempts")
@@ -115,7 +143,9 @@ async def measure(connection: AsyncConnection[Any], stage: Stage, people: list[P
         leads += [(one, one), (two, three)]
     await arrival(lambda pair: accept(connection, stage, uuid4().hex, *pair), leads, connection)
     await worked_off(connection)
-    rows = await (await connection.execute("select outcome, received_at, processed_at from webhook_events")).fetchall()
+    rows = await (
+        await connection.execute("select outcome, received_at, processed_at from webhook_events")
+    ).fetchall()
     assert {row[0] for row in rows} == {"enriched"}, {row[0] for row in rows}
     calls = (await stage.client.get(f"{stage.simulators_url}/_sim/calls")).json()["calls"]
     path = longest_path(calls)
@@ -138,7 +168,9 @@ async def measure(connection: AsyncConnection[Any], stage: Stage, people: list[P
 
 
 def _most_at_once(calls: list[dict[str, Any]]) -> int:
-    moments = sorted([(call["started"], 1) for call in calls] + [(call["ended"], -1) for call in calls])
+    moments = sorted(
+        [(call["started"], 1) for call in calls] + [(call["ended"], -1) for call in calls]
+    )
     running = most = 0
     for _, step in moments:
         running += step
@@ -164,15 +196,22 @@ async def bench(events: int) -> dict[str, dict[str, float]]:
         async with Stage(Path(folder), server.url, seed=SEED, size=size) as stage:
             await stage.start_simulators()
             stage.start_poller()
-            async with await psycopg.AsyncConnection.connect(server.url, autocommit=True) as connection:
-                # The poller comes up, opens its connections and has its caches filled: that is not what a lead waits for.
+            async with await psycopg.AsyncConnection.connect(
+                server.url, autocommit=True
+            ) as connection:
+                # The poller comes up, opens its connections and has its caches filled: that is not
+                # what a lead waits for.
                 warming, people = people[:30], people[30:]
                 await measure(connection, stage, warming, ten_at_once)
                 share = len(people) // len(ARRIVALS)
                 for place, (name, arrival) in enumerate(ARRIVALS.items()):
                     mine = people[place * share : (place + 1) * share][: events * 3 // 2]
                     results[name] = await measure(connection, stage, mine, arrival)
-                    print(f"{name:14}" + "  ".join(f"{key} {value:g}" for key, value in results[name].items()), flush=True)
+                    print(
+                        f"{name:14}"
+                        + "  ".join(f"{key} {value:g}" for key, value in results[name].items()),
+                        flush=True,
+                    )
     return results
 
 
@@ -182,7 +221,9 @@ def main() -> None:
     results = asyncio.run(bench(parser.parse_args().events))
     kept = all(results[name]["added_ms_p50"] <= ALLOWED_MS for name in JUDGED)
     verdict = "kept" if kept else "NOT kept"
-    print(f"at most {ALLOWED_MS:.0f} ms more than the longest path in the median ({', '.join(JUDGED)}): {verdict}")
+    print(
+        f"at most {ALLOWED_MS:.0f} ms more than the longest path in the median ({', '.join(JUDGED)}): {verdict}"
+    )
     print(json.dumps({"kept": kept, **results}))
     raise SystemExit(0 if kept else 1)
 

@@ -1,4 +1,6 @@
-"""Time inside one process: naps and countdowns. Never a wall clock: every time that is stored comes from the database."""
+"""Time inside one process: naps and countdowns. Never a wall clock: every time that is stored comes
+from the database.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,16 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The real one. CLOCK_BOOTTIME, because a lease goes on running while a laptop or a VM is suspended."""
+    """The real one. CLOCK_BOOTTIME, because a lease goes on running while a laptop or a VM is
+    suspended.
+    """
 
     def boottime(self) -> float:
-        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+        return (
+            time.clock_gettime(time.CLOCK_BOOTTIME)
+            if hasattr(time, "CLOCK_BOOTTIME")
+            else time.monotonic()
+        )
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -1,6 +1,7 @@
 """The door to Postgres: the SQL files, the connection pool, and which errors heal by themselves.
 
-No statement is written here. SQL lives in `sql/`, and each statement has one caller, in the `store.py` of its topic.
+No statement is written here. SQL lives in `sql/`, and each statement has one caller, in the
+`store.py` of its topic.
 """
 
 from __future__ import annotations
@@ -46,26 +47,33 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
 
 @asynccontextmanager
 async def open_pool(settings: Settings, *, name: str) -> AsyncIterator[Pool]:
-    """A pool of autocommit connections to DATABASE_URL, shown in pg_stat_activity as `c2s-enrich <name>`.
+    """A pool of autocommit connections to DATABASE_URL, shown in pg_stat_activity as `c2s-enrich
+    <name>`.
 
-    Opening does not wait for the database: a process that starts while Postgres is away comes up and finds it later.
+    Opening does not wait for the database: a process that starts while Postgres is away comes up
+    and finds it later.
     """
     async with make_pool(settings, name=name) as pool:
         yield pool
 
 
 def make_pool(settings: Settings, *, name: str) -> Pool:
-    """The same, not yet open: for what is built before there is an event loop. The owner opens it with `async with`."""
+    """The same, not yet open: for what is built before there is an event loop. The owner opens it
+    with `async with`.
+    """
     return AsyncConnectionPool(
         settings.database_url.reveal(),
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
-        kwargs=_parameters(name) | ({"prepare_threshold": None} if settings.database_pooled else {}),
+        kwargs=_parameters(name)
+        | ({"prepare_threshold": None} if settings.database_pooled else {}),
         configure=None if settings.database_pooled else _limit_forgotten_transactions,
         reset=_refuse_an_open_pipeline,
-        # A suspended or restarted server leaves dead connections behind. One cheap round trip finds them before the caller does.
+        # A suspended or restarted server leaves dead connections behind. One cheap round trip finds
+        # them before the caller does.
         check=AsyncConnectionPool.check_connection,
-        # Shorter than the five idle minutes after which Neon suspends and cuts connections; psycopg's default is longer.
+        # Shorter than the five idle minutes after which Neon suspends and cuts connections;
+        # psycopg's default is longer.
         max_idle=120,
         name=name,
         open=False,
@@ -73,17 +81,22 @@ def make_pool(settings: Settings, *, name: str) -> Pool:
 
 
 async def connect_direct(settings: Settings, *, name: str) -> AsyncConnection[tuple[Any, ...]]:
-    """One autocommit connection that passes by any pooler, for LISTEN. Keepalives find a silently cut line within a minute."""
+    """One autocommit connection that passes by any pooler, for LISTEN. Keepalives find a silently
+    cut line within a minute.
+    """
     return await AsyncConnection.connect(settings.direct_url.reveal(), **_parameters(name))
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed a little later: connection trouble, shutdown, fail-over, deadlock, a full pool."""
+    """Whether the same statement may succeed a little later: connection trouble, shutdown,
+    fail-over, deadlock, a full pool.
+    """
     if isinstance(error, PoolClosed) or not isinstance(error, Error):
         return False
     if isinstance(error, errors.ReadOnlySqlTransaction | errors.IdleInTransactionSessionTimeout):
         return True
-    # psycopg also files wrong credentials (28) and broken size limits (54) under OperationalError: those stay as they are.
+    # psycopg also files wrong credentials (28) and broken size limits (54) under OperationalError:
+    # those stay as they are.
     return isinstance(error, OperationalError) and (error.sqlstate or "")[:2] not in ("28", "54")
 
 
@@ -95,19 +108,22 @@ def _parameters(name: str) -> dict[str, Any]:
         "keepalives_idle": 20,
         "keepalives_interval": 10,
         "keepalives_count": 3,
-        # Keepalives stay away while an answer is awaited; this ends a connection whose bytes nobody acknowledges.
+        # Keepalives stay away while an answer is awaited; this ends a connection whose bytes nobody
+        # acknowledges.
         "tcp_user_timeout": 30_000,
     }
 
 
 async def _limit_forgotten_transactions(connection: AsyncConnection[Any]) -> None:
-    # One transaction left open holds back vacuum in the whole database, and claims slow down.
-    # (Not through a transaction pooler: there a session's settings would stay with whichever client comes next.)
+    # One transaction left open holds back vacuum in the whole database, and claims slow down. (Not
+    # through a transaction pooler: there a session's settings would stay with whichever client
+    # comes next.)
     await connection.execute("set idle_in_transaction_session_timeout = '60s'")
 
 
 async def _refuse_an_open_pipeline(connection: AsyncConnection[Any]) -> None:
-    # A task that is cancelled while it enters or leaves a pipeline can leave the connection in pipeline mode (seen with psycopg 3.3).
-    # Whoever got it next would send statements that are not committed until some later one is. Refused here, the pool closes it.
+    # A task that is cancelled while it enters or leaves a pipeline can leave the connection in
+    # pipeline mode (seen with psycopg 3.3). Whoever got it next would send statements that are not
+    # committed until some later one is. Refused here, the pool closes it.
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         raise ProgrammingError("returned in pipeline mode")

@@ -1,4 +1,5 @@
-"""Every error that has a meaning of its own, and nothing about what to do with it (`queue/verdict.py` decides that).
+"""Every error that has a meaning of its own, and nothing about what to do with it
+(`queue/verdict.py` decides that).
 
 EnrichError
 ├── SettingsError              the environment is wrong; all problems in one message
@@ -25,7 +26,9 @@ from datetime import timedelta
 
 
 class EnrichError(Exception):
-    """Base of all errors of this program. Texts never carry a token, a full CPF or a URL with credentials."""
+    """Base of all errors of this program. Texts never carry a token, a full CPF or a URL with
+    credentials.
+    """
 
 
 class SettingsError(EnrichError):
@@ -90,7 +93,9 @@ class NoSlot(UpstreamError):
 
 
 class BudgetSpent(UpstreamError):
-    """The daily budget of paid calls is used up; `wait` lasts until the next day (America/Sao_Paulo)."""
+    """The daily budget of paid calls is used up; `wait` lasts until the next day
+    (America/Sao_Paulo).
+    """
 
     def __init__(self, upstream: str, wait: timedelta) -> None:
         self.wait = wait
@@ -124,7 +129,9 @@ class NotYet(EnrichError):
 
 
 class NotStored(EnrichError):
-    """The delivery was not committed in time: ask the sender to try again. A second copy is recognised."""
+    """The delivery was not committed in time: ask the sender to try again. A second copy is
+    recognised.
+    """
 
 
 class LeaseLost(EnrichError):

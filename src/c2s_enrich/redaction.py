@@ -1,7 +1,8 @@
-"""Takes personal data and credentials out of texts. The one redactor: in front of the logs and of `error_message`.
+"""Takes personal data and credentials out of texts. The one redactor: in front of the logs and of
+`error_message`.
 
-It errs on the side of removing too much, knows nothing of where the text goes, and changes no text that it finds nothing in. Names of
-people cannot be told from other words: nobody may log a name.
+It errs on the side of removing too much, knows nothing of where the text goes, and changes no text
+that it finds nothing in. Names of people cannot be told from other words: nobody may log a name.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ MASK = "***"
 
 # Long enough for a sentence with its reason, short enough for a row in an operator's terminal.
 _ERROR_LENGTH = 500
-# What lies beyond cannot be seen in the shortened text, and the expressions below need not run over a megabyte of HTML.
+# What lies beyond cannot be seen in the shortened text, and the expressions below need not run over
+# a megabyte of HTML.
 _READ_LENGTH = 20_000
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """The text without CPFs, phones, e-mail addresses, tokens, passwords and URL credentials; also without each of `secrets`."""
+    """The text without CPFs, phones, e-mail addresses, tokens, passwords and URL credentials; also
+    without each of `secrets`.
+    """
     for secret in secrets:
         for form in _forms(secret):
             text = text.replace(form, MASK)
@@ -41,24 +45,32 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 
 @cache
 def _forms(secret: str) -> frozenset[str]:
-    """As it is and as a URL carries it. Remembered: there are a handful of secrets, and every log line is searched for each."""
+    """As it is and as a URL carries it. Remembered: there are a handful of secrets, and every log
+    line is searched for each.
+    """
     return frozenset((secret, quote(secret, safe="")))
 
 
 def redact_error(error: BaseException) -> str:
-    """One line, at most 500 characters, for a person who looks at a failed event. Our own errors speak for themselves; others are named."""
+    """One line, at most 500 characters, for a person who looks at a failed event. Our own errors
+    speak for themselves; others are named.
+    """
     line = " ".join(redact(_describe(error)[:_READ_LENGTH]).split())
     return line if len(line) <= _ERROR_LENGTH else line[: _ERROR_LENGTH - 1] + "…"
 
 
 @lru_cache(maxsize=1024)
 def is_sensitive(name: str) -> bool:
-    """Whether a value that goes by this name (a header, a parameter, a field) is never to be shown, whatever it looks like."""
+    """Whether a value that goes by this name (a header, a parameter, a field) is never to be shown,
+    whatever it looks like.
+    """
     return _SENSITIVE_NAME.fullmatch(name) is not None
 
 
 def is_id_or_time(text: str) -> bool:
-    """Whether a text is nothing but one of the ids or times that `redact` leaves alone; far cheaper than to ask it."""
+    """Whether a text is nothing but one of the ids or times that `redact` leaves alone; far cheaper
+    than to ask it.
+    """
     return _KEPT_ONLY.fullmatch(text) is not None
 
 
@@ -67,7 +79,8 @@ def _describe(error: BaseException) -> str:
         return str(error)
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_describe(each) for each in error.exceptions)
-    # Of a database error only the first line: DETAIL and CONTEXT quote whole rows. (Told by its shape: no database is imported here.)
+    # Of a database error only the first line: DETAIL and CONTEXT quote whole rows. (Told by its
+    # shape: no database is imported here.)
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     text = str(primary or error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -80,8 +93,9 @@ _NAME = (
 )
 _SENSITIVE_NAME = re.compile(_NAME, re.IGNORECASE)
 
-# name=value, name: value, "name": "value", ('name', 'value'), and JSON within JSON: \"name\": \"value\". A value without quotes ends where
-# a URL's parameter or a word ends; the scheme of an Authorization header belongs to it.
+# name=value, name: value, "name": "value", ('name', 'value'), and JSON within JSON: \"name\":
+# \"value\". A value without quotes ends where a URL's parameter or a word ends; the scheme of an
+# Authorization header belongs to it.
 _NAMED = re.compile(
     rf"""
     (?<![\w-]) ({_NAME} (?: \\*["']? \s* (?:[:=]|%3[AD]) \s* | \\*["'] \s* , \s* ) )
@@ -91,31 +105,44 @@ _NAMED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=\S*[A-Z0-9=])[\w.~+/=-]{6,}")
-# With a password that holds a slash, which a careful sender would have encoded, too. A colon before digits and a slash is a port.
+# With a password that holds a slash, which a careful sender would have encoded, too. A colon before
+# digits and a slash is a port.
 _USERINFO = re.compile(r"""(://)(?:[^\s/?#"'<>]*|[^\s/@:]+:(?!\d{1,5}[/?])[^\s@"'<>]*)@""")
 # C2S cannot send headers, so the token may be the last part of the webhook's address.
 _WEBHOOK_PATH = re.compile(r"""(/webhooks/c2s/)[^\s?#"'<>]+""", re.IGNORECASE)
 # Postgres: `Key (cpf)=(…) already exists`, in whatever language the server speaks.
 _DATABASE_VALUES = re.compile(r"(\([^()]+\)=\()[^\n]*\)")
-_DATABASE_ROW = re.compile(r"(Failing row contains |Registro que falhou contém |parameter \$\d+ = |parâmetro \$\d+ = ).*", re.DOTALL)
+_DATABASE_ROW = re.compile(
+    r"(Failing row contains |Registro que falhou contém |parameter \$\d+ = |parâmetro \$\d+ = ).*",
+    re.DOTALL,
+)
 
-# Only from the beginning of a word, and without giving back: a long text without any @ is read once.
+# Only from the beginning of a word, and without giving back: a long text without any @ is read
+# once.
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++(@[\w-]+(?:\.[\w-]+)+)")
-_ENCODED_EMAIL = re.compile(r"(?<![\w.%+-])(?:(?!%40)[\w.%+-])++(%40[\w-]+(?:\.[\w-]+)+)", re.IGNORECASE)
+_ENCODED_EMAIL = re.compile(
+    r"(?<![\w.%+-])(?:(?!%40)[\w.%+-])++(%40[\w-]+(?:\.[\w-]+)+)", re.IGNORECASE
+)
 
 _WIDE_DIGITS = {ord("０") + digit: str(digit) for digit in range(10)}
 
-# Between the groups of a number: the usual mask, spaces of all kinds, dashes of all kinds, and the same in a URL or in JSON.
+# Between the groups of a number: the usual mask, spaces of all kinds, dashes of all kinds, and the
+# same in a URL or in JSON.
 _GAP = (
     r"(?:[\s.\-/_+\u2010-\u2015\u2212]|\\xa0|\\u00a0|\\u201[0-5]|\\u2212"
     r"|%(?:25)?(?:2[0DEF]|C2%(?:25)?A0|E2%(?:25)?80%(?:25)?9[0-5]|E2%(?:25)?88%(?:25)?92)){0,2}"
 )
-# A digit in front would make it another number, unless that digit ends an escape: %20, \x20 or \u0020.
+# A digit in front would make it another number, unless that digit ends an escape: %20, \x20 or
+# \u0020.
 _START = r"(?:(?<![0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # In a lookahead, so that overlapping candidates are all tried. The Work API pads CPFs with zeros.
-_CPF_LIKE = re.compile(rf"{_START}(?=(0{{0,9}}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{2}}))(?![0-9]))", re.IGNORECASE)
+_CPF_LIKE = re.compile(
+    rf"{_START}(?=(0{{0,9}}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{2}}))(?![0-9]))",
+    re.IGNORECASE,
+)
 
-# Ids and times that operators search for; one in a few hundred holds digits that could be something else.
+# Ids and times that operators search for; one in a few hundred holds digits that could be something
+# else.
 _KEPT = (
     r"(?<![0-9A-Za-z])(?:(?=[0-9a-f]*[a-f])[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?)(?![0-9A-Za-z])"

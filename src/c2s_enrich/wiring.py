@@ -1,4 +1,6 @@
-"""The only place where objects meet: plain functions that build a process out of settings. Nothing is decided here."""
+"""The only place where objects meet: plain functions that build a process out of settings. Nothing
+is decided here.
+"""
 
 from __future__ import annotations
 
@@ -27,27 +29,27 @@ from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender, WhenUnclear
 from c2s_enrich.enrichment.store import EnrichmentStore
-from c2s_enrich.intake.door import Door, answer_http_error
+from c2s_enrich.intake.metrics import Tally
 from c2s_enrich.intake.openapi import OpenApi
 from c2s_enrich.intake.payload import Limits as DeliveryLimits
 from c2s_enrich.intake.payload import read_delivery, sentence
 from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.routes import WebApp, Webhook
-from c2s_enrich.intake.store import Writer
-from c2s_enrich.intake.tally import Tally
+from c2s_enrich.intake.webhook import WebApp, Webhook
+from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.health import Signals, health_routes
 from c2s_enrich.ops.reconcile import reconcile_duty
 from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
-from c2s_enrich.ops.retention import retention_duty
 from c2s_enrich.ops.store import OpsStore
+from c2s_enrich.privacy.retention import retention_duty
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.poller import Poller, PollerConfig
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import listen
+from c2s_enrich.serving.middleware import Door, answer_http_error
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry import Metrics
+from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import Transport
@@ -71,18 +73,30 @@ class Upstreams:
 
 @asynccontextmanager
 async def open_upstreams(
-    settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, transports: Mapping[str, Transport] | None = None
+    settings: Settings,
+    pool: Pool,
+    metrics: Metrics,
+    clock: Clock,
+    transports: Mapping[str, Transport] | None = None,
 ) -> AsyncIterator[Upstreams]:
-    """The clients with their connections. `transports` by upstream name stand in for the network in tests."""
+    """The clients with their connections. `transports` by upstream name stand in for the network in
+    tests.
+    """
     given = transports or {}
     limits = Limits(pool, settings, clock)
     async with AsyncExitStack() as stack:
-        direct = await stack.enter_async_context(open_c2s(settings, limits, clock, metrics, transport=given.get("c2s")))
+        direct = await stack.enter_async_context(
+            open_c2s(settings, limits, clock, metrics, transport=given.get("c2s"))
+        )
         gateway = open_gateway(settings, limits, clock, metrics, transport=given.get("gateway"))
         if gateway is not None:
             await stack.enter_async_context(gateway)
-        diretrix = await stack.enter_async_context(open_diretrix(settings, limits, clock, metrics, transport=given.get("diretrix")))
-        work_api = await stack.enter_async_context(open_work_api(settings, limits, clock, metrics, transport=given.get("work_api")))
+        diretrix = await stack.enter_async_context(
+            open_diretrix(settings, limits, clock, metrics, transport=given.get("diretrix"))
+        )
+        work_api = await stack.enter_async_context(
+            open_work_api(settings, limits, clock, metrics, transport=given.get("work_api"))
+        )
         yield Upstreams(
             C2s(direct, gateway, message_path=settings.c2s_message_path),
             Diretrix(diretrix),
@@ -91,9 +105,16 @@ async def open_upstreams(
         )
 
 
-def build_pipeline(settings: Settings, pool: Pool, upstreams: Upstreams, metrics: Metrics, clock: Clock) -> Pipeline:
+def build_pipeline(
+    settings: Settings, pool: Pool, upstreams: Upstreams, metrics: Metrics, clock: Clock
+) -> Pipeline:
     """What happens to one lead."""
-    store = EnrichmentStore(pool, settle_time=settings.settle_time, time_limit=settings.c2s_timeout, max_sends=settings.max_sends)
+    store = EnrichmentStore(
+        pool,
+        settle_time=settings.settle_time,
+        time_limit=settings.c2s_timeout,
+        max_sends=settings.max_sends,
+    )
     memory = Memory(
         store,
         PeopleStore(pool),
@@ -132,15 +153,25 @@ async def build_poller(
     transports: Mapping[str, Transport] | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Poller]:
-    """A poller, ready to run. `boundary` is called at every named point of an event's life (see `queue.claim.Journal`)."""
+    """A poller, ready to run. `boundary` is called at every named point of an event's life (see
+    `queue.claim.Journal`).
+    """
     clock = clock or SystemClock()
     backoff = Backoff(settings.backoff_base, settings.backoff_cap)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings, name="poller"))
-        upstreams = await stack.enter_async_context(open_upstreams(settings, pool, metrics, clock, transports))
+        upstreams = await stack.enter_async_context(
+            open_upstreams(settings, pool, metrics, clock, transports)
+        )
         await _configure(upstreams.limits, clock)
         yield Poller(
-            store=QueueStore(pool, worker=_worker_name(), lease=settings.lease, deadline=settings.attempt_deadline, backoff=backoff),
+            store=QueueStore(
+                pool,
+                worker=_worker_name(),
+                lease=settings.lease,
+                deadline=settings.attempt_deadline,
+                backoff=backoff,
+            ),
             handler=build_pipeline(settings, pool, upstreams, metrics, clock),
             config=PollerConfig(
                 concurrency=settings.concurrency,
@@ -155,14 +186,21 @@ async def build_poller(
             listen=partial(listen, partial(connect_direct, settings, name="listener")),
             duties=(
                 retention_duty(pool, settings),
-                reconcile_duty(pool, upstreams.c2s, settings.reconcile_every, max_attempts=settings.max_attempts),
+                reconcile_duty(
+                    pool,
+                    upstreams.c2s,
+                    settings.reconcile_every,
+                    max_attempts=settings.max_attempts,
+                ),
             ),
             boundary=boundary,
         )
 
 
 async def _configure(limits: Limits, clock: Clock) -> None:
-    """Writes the rate limits before the first call is made, waiting for the database where it has to."""
+    """Writes the rate limits before the first call is made, waiting for the database where it has
+    to.
+    """
     while True:
         try:
             return await limits.configure()
@@ -174,7 +212,9 @@ async def _configure(limits: Limits, clock: Clock) -> None:
 
 
 def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = None) -> WebApp:
-    """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what was accepted is written first."""
+    """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what
+    was accepted is written first.
+    """
     clock = clock or SystemClock()
     tally, refusals = Tally(), Refusals(clock)
     metrics.registry.register(tally)
@@ -190,8 +230,16 @@ def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = Non
     return WebApp(
         Door(Webhook(settings, writer, tally, refusals, random.SystemRandom()), known),
         routes=[
-            *health_routes(OpsStore(pool), clock, Signals(refusals.sentence, tally.summary), all_migrations()[-1].version),
-            Route("/openapi.json", OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit))),
+            *health_routes(
+                OpsStore(pool),
+                clock,
+                Signals(refusals.sentence, tally.summary),
+                all_migrations()[-1].version,
+            ),
+            Route(
+                "/openapi.json",
+                OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),
+            ),
         ],
         middleware=[Middleware(Door, known=known)],
         exception_handlers={HTTPException: answer_http_error},
@@ -200,13 +248,18 @@ def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = Non
 
 
 def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
-    """The desk for rejected deliveries, with intake's parser and its limits: BATCH_LIMIT raised for one command is obeyed too."""
+    """The desk for rejected deliveries, with intake's parser and its limits: BATCH_LIMIT raised for
+    one command is obeyed too.
+    """
     limits = DeliveryLimits(events=settings.batch_limit)
 
     def read(raw: bytes, hook_action: str | None) -> Reading:
         delivery = read_delivery(raw, hook_action, limits)
         return Reading(
-            tuple(ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload) for event in delivery.events),
+            tuple(
+                ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload)
+                for event in delivery.events
+            ),
             tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections),
         )
 
@@ -214,5 +267,6 @@ def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
 
 
 def _worker_name() -> str:
-    # The random part makes each start a worker of its own: a platform may give the same host name and pid again.
+    # The random part makes each start a worker of its own: a platform may give the same host name
+    # and pid again.
     return f"{socket.gethostname()[:30]}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -1,4 +1,6 @@
-"""No record, however odd, makes the message or its storage raise: the answer is a well-formed message or a named refusal."""
+"""No record, however odd, makes the message or its storage raise: the answer is a well-formed
+message or a named refusal.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +11,11 @@ from hypothesis import strategies as st
 
 from c2s_enrich.enrichment.match import OneSource
 from c2s_enrich.enrichment.message import READABLE_LIMIT, compose_message
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import read_contacts
-from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.people.profile import Profile
-from c2s_enrich.people.work_record import AccountProblem, NoRecord, UnreadableRecord, read_record
+from c2s_enrich.upstreams.work_record import AccountProblem, NoRecord, UnreadableRecord, read_record
 from cast import ANA, TODAY, record_json
 
 scalars = (
@@ -22,14 +24,37 @@ scalars = (
     | st.integers()
     | st.floats()
     | st.text(st.characters(), max_size=40)
-    | st.sampled_from(["SEM INFORMAÇÃO", "31/02/1990", "31/12/9999", "1.234,56", "R$ 1 a R$ 2", "\x00", "\ud800", "\u202e", "x" * 20_000])
+    | st.sampled_from(
+        [
+            "SEM INFORMAÇÃO",
+            "31/02/1990",
+            "31/12/9999",
+            "1.234,56",
+            "R$ 1 a R$ 2",
+            "\x00",
+            "\ud800",
+            "\u202e",
+            "x" * 20_000,
+        ]
+    )
 )
-anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4))
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
+)
 
 
 def places(part: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Every place of a document, from its sections down to single values."""
-    steps = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    steps = (
+        part.items()
+        if isinstance(part, dict)
+        else enumerate(part)
+        if isinstance(part, list)
+        else ()
+    )
     for step, inner in steps:
         yield (*path, step)
         yield from places(inner, (*path, step))
@@ -40,7 +65,9 @@ replacements = st.lists(st.tuples(st.sampled_from(PLACES), anything), min_size=1
 
 
 def spoiled(changes: list[tuple[tuple[str | int, ...], Any]]) -> Any:
-    """Ana's record with values replaced; a place that an earlier replacement took away is passed over."""
+    """Ana's record with values replaced; a place that an earlier replacement took away is passed
+    over.
+    """
     record = record_json(ANA)
     for path, value in changes:
         part: Any = record
@@ -76,7 +103,9 @@ def judge(body: Any) -> None:
 class TestAnyRecord:
     @settings(max_examples=250, deadline=None)
     @given(replacements)
-    def test_with_values_replaced_is_a_message_or_a_named_refusal(self, changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
+    def test_with_values_replaced_is_a_message_or_a_named_refusal(
+        self, changes: list[tuple[tuple[str | int, ...], Any]]
+    ) -> None:
         judge(spoiled(changes))
 
     @settings(max_examples=100, deadline=None)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from c2s_enrich.enrichment.extract import facts_of, own_refs
 from c2s_enrich.enrichment.match import OneSource
 from c2s_enrich.enrichment.message import REF_ALPHABET, compose_message
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import Contacts, fingerprint, read_contacts
-from c2s_enrich.people.lead import LeadFacts
 from cast import ANA, DAVI_PAYLOAD, TODAY, lead_json
 
 
@@ -26,10 +26,15 @@ class TestTheFacts:
     def test_of_davi_are_an_email_only(self) -> None:
         contacts = read_contacts(facts_of(DAVI_PAYLOAD, lead_id="90210", hook_action=None))
 
-        assert (contacts.phones, [email.address for email in contacts.emails]) == ((), ["davi.barbosa@example.com"])
+        assert (contacts.phones, [email.address for email in contacts.emails]) == (
+            (),
+            ["davi.barbosa@example.com"],
+        )
 
     def test_belong_to_the_lead_of_the_row(self) -> None:
-        assert facts_of(lead_json(ANA), lead_id="the-row's", hook_action=None).lead_id == "the-row's"
+        assert (
+            facts_of(lead_json(ANA), lead_id="the-row's", hook_action=None).lead_id == "the-row's"
+        )
 
     @pytest.mark.parametrize("payload", [None, [], "x", {}, {"data": None}])
     def test_of_an_unreadable_payload_are_the_lead_alone(self, payload: object) -> None:
@@ -42,7 +47,10 @@ class TestClosed:
         assert facts_of(lead_json(ANA), lead_id="a-lead", hook_action="on_close_lead").closed
 
     def test_is_what_the_payload_says_under_any_other_hook(self) -> None:
-        archived: dict[str, Any] = {"id": "a-lead", "attributes": {"archive_details": {"archived": True}}}
+        archived: dict[str, Any] = {
+            "id": "a-lead",
+            "attributes": {"archive_details": {"archived": True}},
+        }
 
         assert facts_of(archived, lead_id="a-lead", hook_action="on_update_lead").closed
         assert not facts_of(lead_json(ANA), lead_id="a-lead", hook_action="on_update_lead").closed
@@ -64,14 +72,26 @@ class TestOwnRefs:
         assert own_refs([text, "Bom dia"]) == ("7F3K29QD",)
 
     @pytest.mark.parametrize(
-        "text", ["", "ref", "ref 7F3K29Q", "ref 7F3K29QDX", "ref ILOU29QD", "href 7F3K29QD", "pref 7F3K29QD", "7f3k29qd"]
+        "text",
+        [
+            "",
+            "ref",
+            "ref 7F3K29Q",
+            "ref 7F3K29QDX",
+            "ref ILOU29QD",
+            "href 7F3K29QD",
+            "pref 7F3K29QD",
+            "7f3k29qd",
+        ],
     )
     def test_are_not_seen_in_other_words(self, text: str) -> None:
         assert own_refs([text]) == ()
 
     def test_of_a_message_of_ours_are_found_in_the_echo_that_c2s_sends(self) -> None:
         lead = LeadFacts("a-lead")
-        message = compose_message(OneSource(ANA.candidate, "phone"), {}, lead, Contacts(), today=TODAY)
+        message = compose_message(
+            OneSource(ANA.candidate, "phone"), {}, lead, Contacts(), today=TODAY
+        )
         echo = lead_json(ANA)
         echo["data"]["messages"].append({"body": message.body, "sender_type": "SysUser"})
 
@@ -85,7 +105,10 @@ class TestOwnRefs:
         echo["data"]["attributes"]["updated_at"] = "2026-03-09T11:00:00.000-03:00"
         echo["data"]["messages"].append({"body": "ref 7F3K29QD"})
 
-        prints = {fingerprint(read_contacts(facts_of(payload, lead_id="a", hook_action="on_update_lead"))) for payload in (before, echo)}
+        prints = {
+            fingerprint(read_contacts(facts_of(payload, lead_id="a", hook_action="on_update_lead")))
+            for payload in (before, echo)
+        }
 
         assert len(prints) == 1
 

@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2s_enrich.enrichment.match import DifferentPeople, Match, Nobody, OneSource, SamePerson, found_people, match
+from c2s_enrich.enrichment.match import (
+    DifferentPeople,
+    Match,
+    Nobody,
+    OneSource,
+    SamePerson,
+    found_people,
+    match,
+)
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.people.work_record import candidates_from_diretrix
+from c2s_enrich.upstreams.work_record import candidates_from_diretrix
 from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, a_cpf, with_check_digits
 
 ana, bruno, homonym, carla = (person.candidate for person in (ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA))
@@ -43,7 +51,11 @@ class TestTheSamePerson:
         assert match("teste", [carla, ana], [carla, ana]) == SamePerson(carla)
 
     def test_takes_its_name_from_the_source_that_has_one(self) -> None:
-        assert match(None, [Candidate(ANA.cpf, "")], [ana]) == match(None, [ana], [Candidate(ANA.cpf, "")]) == SamePerson(ana)
+        assert (
+            match(None, [Candidate(ANA.cpf, "")], [ana])
+            == match(None, [ana], [Candidate(ANA.cpf, "")])
+            == SamePerson(ana)
+        )
 
 
 class TestDifferentPeople:
@@ -51,10 +63,14 @@ class TestDifferentPeople:
         assert match("Ana Lima", [ana], [carla]) == DifferentPeople(by_phone=ana, by_email=carla)
 
     def test_are_two_homonyms_although_their_names_are_equal(self) -> None:
-        assert match(BRUNO.name, [bruno], [homonym]) == DifferentPeople(by_phone=bruno, by_email=homonym)
+        assert match(BRUNO.name, [bruno], [homonym]) == DifferentPeople(
+            by_phone=bruno, by_email=homonym
+        )
 
     def test_are_on_each_side_the_one_with_the_leads_name(self) -> None:
-        assert match("Ana Lima", [bruno, ana], [carla, homonym]) == DifferentPeople(by_phone=ana, by_email=carla)
+        assert match("Ana Lima", [bruno, ana], [carla, homonym]) == DifferentPeople(
+            by_phone=ana, by_email=carla
+        )
 
 
 class TestOneSource:
@@ -96,11 +112,15 @@ class TestThePeopleFound:
             (OneSource(ana, "email"), ((ANA.cpf, "email"),)),
         ],
     )
-    def test_come_with_what_led_to_them(self, found: SamePerson | DifferentPeople | OneSource, people: object) -> None:
+    def test_come_with_what_led_to_them(
+        self, found: SamePerson | DifferentPeople | OneSource, people: object
+    ) -> None:
         assert found_people(found) == people
 
 
-candidates = st.lists(st.sampled_from([ana, bruno, homonym, carla, Candidate(ANA.cpf, "")]), max_size=4)
+candidates = st.lists(
+    st.sampled_from([ana, bruno, homonym, carla, Candidate(ANA.cpf, "")]), max_size=4
+)
 lead_names = st.sampled_from([None, "", "Ana", "Ana Lima", "Bruno Alves Pereira", "Carla", "teste"])
 
 
@@ -116,11 +136,15 @@ def mirrored(found: Match) -> Match:
 
 class TestMatching:
     @given(lead_names, candidates, candidates)
-    def test_is_the_same_with_phone_and_email_swapped(self, name: str | None, one: list[Candidate], other: list[Candidate]) -> None:
+    def test_is_the_same_with_phone_and_email_swapped(
+        self, name: str | None, one: list[Candidate], other: list[Candidate]
+    ) -> None:
         assert mirrored(match(name, one, other)) == match(name, other, one)
 
     @given(lead_names, candidates, candidates)
-    def test_says_same_person_exactly_where_a_cpf_is_in_both(self, name: str | None, one: list[Candidate], other: list[Candidate]) -> None:
+    def test_says_same_person_exactly_where_a_cpf_is_in_both(
+        self, name: str | None, one: list[Candidate], other: list[Candidate]
+    ) -> None:
         shared = {candidate.cpf for candidate in one} & {candidate.cpf for candidate in other}
 
         found = match(name, one, other)
@@ -129,7 +153,11 @@ class TestMatching:
         assert not isinstance(found, SamePerson) or found.candidate.cpf in shared
 
     @given(lead_names, candidates, candidates)
-    def test_never_invents_a_person(self, name: str | None, one: list[Candidate], other: list[Candidate]) -> None:
+    def test_never_invents_a_person(
+        self, name: str | None, one: list[Candidate], other: list[Candidate]
+    ) -> None:
         known = {candidate.cpf for candidate in (*one, *other)}
 
-        assert {candidate.cpf for candidate, _ in getattr(match(name, one, other), "people", ())} <= known
+        assert {
+            candidate.cpf for candidate, _ in getattr(match(name, one, other), "people", ())
+        } <= known

@@ -1,4 +1,5 @@
-"""What the seller reads. Each case is a file in tests/golden: read those as text, and review their diffs.
+"""What the seller reads. Each case is a file in tests/golden: read those as text, and review their
+diffs.
 
 `GOLDEN=write pytest tests/enrichment/test_message.py` writes them anew.
 """
@@ -17,13 +18,20 @@ from typing import Any
 import pytest
 
 from c2s_enrich.enrichment.match import DifferentPeople, Found, OneSource, SamePerson
-from c2s_enrich.enrichment.message import OUTER_LIMIT, READABLE_LIMIT, REF_ALPHABET, Message, compose_message, format_money
+from c2s_enrich.enrichment.message import (
+    OUTER_LIMIT,
+    READABLE_LIMIT,
+    REF_ALPHABET,
+    Message,
+    compose_message,
+    format_money,
+)
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, read_contacts
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.people.profile import Profile
-from c2s_enrich.people.work_record import read_record
+from c2s_enrich.upstreams.work_record import read_record
 from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, TODAY, Person, record_json
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -65,7 +73,12 @@ def record(person: Person, **sections: Any) -> dict[Cpf, Profile | None]:
 
 
 def lead(person: Person = ANA, **facts: Any) -> LeadFacts:
-    return replace(LeadFacts("0123456789abcdef", name=person.name.title(), phone=person.phone, email=person.email), **facts)
+    return replace(
+        LeadFacts(
+            "0123456789abcdef", name=person.name.title(), phone=person.phone, email=person.email
+        ),
+        **facts,
+    )
 
 
 SAME = SamePerson(ANA.candidate)
@@ -84,7 +97,11 @@ ADDRESS = {
     "uf": "SP",
     "cep": "11010000",
 }
-LONG = {f"logradouro{n}": "x" for n in range(3)} | {"logradouro": "TRAVESSA " + "COMPRIDA " * 12, "bairro": "B" * 60, "cidade": "C" * 60}
+LONG = {f"logradouro{n}": "x" for n in range(3)} | {
+    "logradouro": "TRAVESSA " + "COMPRIDA " * 12,
+    "bairro": "B" * 60,
+    "cidade": "C" * 60,
+}
 
 CASES: dict[str, Callable[[], Case]] = {
     "same_person": lambda: Case(SAME, record(ANA), lead()),
@@ -198,7 +215,9 @@ class TestEveryMessage:
 
         assert ("📞📧" in body) == isinstance(case.found, SamePerson)
         assert ("⚠️" in body.replace("Pedro ⚠️", "")) == isinstance(case.found, DifferentPeople)
-        assert ("PESSOA 1" in body and "PESSOA 2" in body) == isinstance(case.found, DifferentPeople)
+        assert ("PESSOA 1" in body and "PESSOA 2" in body) == isinstance(
+            case.found, DifferentPeople
+        )
         assert ("somente pelo" in body) == isinstance(case.found, OneSource)
 
     def test_keeps_the_data_of_each_person_behind_their_own_cpf(self, case: Case) -> None:
@@ -218,7 +237,10 @@ class TestTheContentKey:
         later = replace(case, today=date(2027, 3, 10))
 
         assert later.message().body != case.message().body
-        assert (later.message().content_key, later.message().ref) == (case.message().content_key, case.message().ref)
+        assert (later.message().content_key, later.message().ref) == (
+            case.message().content_key,
+            case.message().ref,
+        )
 
     def test_is_the_same_for_a_retry_that_by_then_sees_other_history(self) -> None:
         case = CASES["update_new_phone"]()
@@ -229,12 +251,18 @@ class TestTheContentKey:
         # The seller is told of the new phone although the record is the same.
         case = CASES["same_person"]()
 
-        assert replace(case, lead=lead(phone="11987650009")).message().content_key != case.message().content_key
+        assert (
+            replace(case, lead=lead(phone="11987650009")).message().content_key
+            != case.message().content_key
+        )
 
     def test_is_the_same_for_the_same_contact_in_another_format(self) -> None:
         case = CASES["same_person"]()
 
-        assert replace(case, lead=lead(phone="+55 (11) 98765-0001")).message().content_key == case.message().content_key
+        assert (
+            replace(case, lead=lead(phone="+55 (11) 98765-0001")).message().content_key
+            == case.message().content_key
+        )
 
     def test_is_another_once_the_record_says_more(self) -> None:
         bare, full = CASES["same_person_without_record"](), CASES["same_person"]()
@@ -272,7 +300,11 @@ class TestTheLimit:
         case = CASES["different_people"]()
         lines = case.message().body.splitlines()
 
-        assert [line for line in replace(case, limit=limit).message().body.splitlines() if line not in lines and "PESSOA" not in line] == []
+        assert [
+            line
+            for line in replace(case, limit=limit).message().body.splitlines()
+            if line not in lines and "PESSOA" not in line
+        ] == []
 
     def test_keeps_name_cpf_and_ref_whatever_it_is(self) -> None:
         body = replace(CASES["same_person"](), limit=1).message().body
@@ -318,6 +350,8 @@ class TestMoney:
         assert format_money(Decimal(amount)) == shown
 
     def test_is_multiplied_without_the_errors_of_binary_fractions(self) -> None:
-        case = Case(SAME, record(ANA, DadosEconomicos={"renda": "1000,05"}), lead(), income_multiplier=1.1)
+        case = Case(
+            SAME, record(ANA, DadosEconomicos={"renda": "1000,05"}), lead(), income_multiplier=1.1
+        )
 
         assert "Renda (ajustada): R$ 1.100,06" in case.message().body

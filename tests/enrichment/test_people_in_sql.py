@@ -1,4 +1,6 @@
-"""People as tables: what an analyst finds there, what never gets there, and that a newer fact is never lost to an older one."""
+"""People as tables: what an analyst finds there, what never gets there, and that a newer fact is
+never lost to an older one.
+"""
 
 import asyncio
 import random
@@ -16,9 +18,9 @@ from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.people_store import PeopleStore, address_key
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, Profile
-from c2s_enrich.people.work_record import read_record
 from c2s_enrich.queue.claim import Claim
-from c2s_enrich.simulators.population import FORBIDDEN_MARKS
+from c2s_enrich.sandbox.simulators.population import FORBIDDEN_MARKS
+from c2s_enrich.upstreams.work_record import read_record
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
@@ -60,7 +62,9 @@ def profile_of(person: Person, **sections: Any) -> Profile:
 
 async def keep(pool: Pool, answer: Profile | None, asked_at: datetime, cpf: Cpf = ANA.cpf) -> None:
     """The record arrives, and is remembered on behalf of some event."""
-    await PeopleStore(pool).keep_person(ON_BEHALF, f"work_api cpf {cpf.digits}", cpf, answer, asked_at, LONG)
+    await PeopleStore(pool).keep_person(
+        ON_BEHALF, f"work_api cpf {cpf.digits}", cpf, answer, asked_at, LONG
+    )
 
 
 class TestARecord:
@@ -74,12 +78,22 @@ class TestARecord:
             "F",
             "MARIA DE SOUZA LIMA",
         )
-        assert (ana.income, ana.income_from, ana.income_to) == (Decimal("6089.28"), Decimal("4180.00"), Decimal("10450.00"))
-        assert (ana.credit_score, ana.occupation, ana.marital_status) == (702, "ARQUITETO DE EDIFICACOES", "SOLTEIRO(A)")
+        assert (ana.income, ana.income_from, ana.income_to) == (
+            Decimal("6089.28"),
+            Decimal("4180.00"),
+            Decimal("10450.00"),
+        )
+        assert (ana.credit_score, ana.occupation, ana.marital_status) == (
+            702,
+            "ARQUITETO DE EDIFICACOES",
+            "SOLTEIRO(A)",
+        )
         assert (ana.deceased, ana.irregular) == (False, None)
         assert ana.fetched_at == ana.profile_fetched_at == MARCH
 
-    async def test_becomes_rows_that_say_from_where_when_and_how_sure(self, db: Database, pool: Pool) -> None:
+    async def test_becomes_rows_that_say_from_where_when_and_how_sure(
+        self, db: Database, pool: Pool
+    ) -> None:
         await keep(pool, profile_of(ANA), MARCH)
 
         phones = await db.fetch(
@@ -89,14 +103,16 @@ class TestARecord:
             ("+5511987650001", "work_api", 1, True, True, MARCH, MARCH),
             ("+551133650099", "work_api", 2, False, None, MARCH, MARCH),
         ]
-        emails = await db.fetch("select email, priority, quality, personal, blacklisted from person_emails order by rank")
+        emails = await db.fetch(
+            "select email, priority, quality, personal, blacklisted from person_emails order by rank"
+        )
         assert emails == [
             ("ana.lima@example.com", "MUITO ALTA", "OTIMO", True, False),
             ("antigo@example.org", "BAIXA", "BOM", True, False),
         ]
-        assert await db.fetch("select street, number, city, state, postcode from person_addresses") == [
-            ("DAS ACACIAS", "120", "SAO PAULO", "SP", "01310100")
-        ]
+        assert await db.fetch(
+            "select street, number, city, state, postcode from person_addresses"
+        ) == [("DAS ACACIAS", "120", "SAO PAULO", "SP", "01310100")]
         assert await db.fetch("select cnpj, relation, since, active from person_companies") == [
             ("11222333000181", "SÓCIO", date(2010, 2, 1), True)
         ]
@@ -110,39 +126,61 @@ class TestARecord:
         assert remembered is not None
         assert remembered.answer == profile
 
-    async def test_that_does_not_exist_is_a_person_without_columns(self, db: Database, pool: Pool) -> None:
+    async def test_that_does_not_exist_is_a_person_without_columns(
+        self, db: Database, pool: Pool
+    ) -> None:
         await keep(pool, None, MARCH)
 
-        assert await db.fetch("select full_name, deceased, profile_fetched_at, fetched_at from people") == [(None, None, None, MARCH)]
+        assert await db.fetch(
+            "select full_name, deceased, profile_fetched_at, fetched_at from people"
+        ) == [(None, None, None, MARCH)]
 
 
 class TestANewerRecord:
-    async def test_replaces_what_it_says_and_keeps_when_it_was_first_seen(self, db: Database, pool: Pool) -> None:
+    async def test_replaces_what_it_says_and_keeps_when_it_was_first_seen(
+        self, db: Database, pool: Pool
+    ) -> None:
         await keep(pool, profile_of(ANA), MARCH)
 
         await keep(pool, profile_of(ANA, DadosEconomicos={"renda": "7000,00"}), APRIL)
 
-        assert await db.fetch("select income, profile_fetched_at from people") == [(Decimal("7000.00"), APRIL)]
-        assert await db.fetch("select distinct first_seen_at, last_seen_at from person_phones") == [(MARCH, APRIL)]
-
-    async def test_leaves_what_it_no_longer_says_with_the_time_when_that_was_last_seen(self, db: Database, pool: Pool) -> None:
-        await keep(pool, profile_of(ANA), MARCH)
-
-        await keep(pool, profile_of(ANA, telefones=[{"telefone": "11977770001", "status": "ATIVO"}]), APRIL)
-
-        assert await db.fetch("select phone, last_seen_at from person_phones order by last_seen_at desc, phone") == [
-            ("+5511977770001", APRIL),
-            ("+551133650099", MARCH),
-            ("+5511987650001", MARCH),
+        assert await db.fetch("select income, profile_fetched_at from people") == [
+            (Decimal("7000.00"), APRIL)
+        ]
+        assert await db.fetch("select distinct first_seen_at, last_seen_at from person_phones") == [
+            (MARCH, APRIL)
         ]
 
-    async def test_knows_an_address_again_however_its_street_is_written(self, db: Database, pool: Pool) -> None:
+    async def test_leaves_what_it_no_longer_says_with_the_time_when_that_was_last_seen(
+        self, db: Database, pool: Pool
+    ) -> None:
         await keep(pool, profile_of(ANA), MARCH)
 
-        again = {"logradouro": "das Acácias", "logradouroNumero": "120", "cidade": "São Paulo", "uf": "SP", "cep": "01310-100"}
+        await keep(
+            pool, profile_of(ANA, telefones=[{"telefone": "11977770001", "status": "ATIVO"}]), APRIL
+        )
+
+        assert await db.fetch(
+            "select phone, last_seen_at from person_phones order by last_seen_at desc, phone"
+        ) == [("+5511977770001", APRIL), ("+551133650099", MARCH), ("+5511987650001", MARCH)]
+
+    async def test_knows_an_address_again_however_its_street_is_written(
+        self, db: Database, pool: Pool
+    ) -> None:
+        await keep(pool, profile_of(ANA), MARCH)
+
+        again = {
+            "logradouro": "das Acácias",
+            "logradouroNumero": "120",
+            "cidade": "São Paulo",
+            "uf": "SP",
+            "cep": "01310-100",
+        }
         await keep(pool, profile_of(ANA, enderecos=[again]), APRIL)
 
-        assert await db.fetch("select first_seen_at, last_seen_at from person_addresses") == [(MARCH, APRIL)]
+        assert await db.fetch("select first_seen_at, last_seen_at from person_addresses") == [
+            (MARCH, APRIL)
+        ]
 
 
 class TestAnOlderRecord:
@@ -153,32 +191,48 @@ class TestAnOlderRecord:
 
         await keep(pool, profile_of(ANA, telefones=[{"telefone": "11977770001"}]), MARCH)
 
-        assert await db.fetch("select income, profile_fetched_at from people") == [(Decimal("7000.00"), APRIL)]
-        assert "+5511977770001" not in [row.phone for row in await db.fetch("select phone from person_phones")]
+        assert await db.fetch("select income, profile_fetched_at from people") == [
+            (Decimal("7000.00"), APRIL)
+        ]
+        assert "+5511977770001" not in [
+            row.phone for row in await db.fetch("select phone from person_phones")
+        ]
 
-    async def test_is_not_lost_to_a_newer_answer_that_there_is_none(self, db: Database, pool: Pool) -> None:
+    async def test_is_not_lost_to_a_newer_answer_that_there_is_none(
+        self, db: Database, pool: Pool
+    ) -> None:
         await keep(pool, profile_of(ANA), MARCH)
 
         await keep(pool, None, APRIL)
 
-        assert await db.fetch("select full_name, profile_fetched_at, fetched_at from people") == [("ANA CLARA DE SOUZA LIMA", MARCH, APRIL)]
+        assert await db.fetch("select full_name, profile_fetched_at, fetched_at from people") == [
+            ("ANA CLARA DE SOUZA LIMA", MARCH, APRIL)
+        ]
         assert await db.value("select count(*) from person_phones") == 2
 
 
 class TestWritersAtTheSameTime:
-    async def test_of_the_same_people_wait_for_each_other_and_never_deadlock(self, db: Database, pool: Pool) -> None:
+    async def test_of_the_same_people_wait_for_each_other_and_never_deadlock(
+        self, db: Database, pool: Pool
+    ) -> None:
         people = [(BRUNO, a_cpf(seed)) for seed in range(20, 24)]
 
         async def write(turn: int) -> None:
             order = random.Random(turn).sample(people, len(people))
             for person, cpf in order:
-                profile = profile_of(Person(person.name, cpf, person.phone, person.email, person.born, person.sex))
+                profile = profile_of(
+                    Person(person.name, cpf, person.phone, person.email, person.born, person.sex)
+                )
                 await keep(pool, profile, MARCH + timedelta(minutes=turn), cpf)
 
         await asyncio.gather(*[write(turn) for turn in range(12)])
 
-        assert await db.fetch("select distinct fetched_at from people") == [(MARCH + timedelta(minutes=11),)]
-        assert await db.fetch("select distinct last_seen_at from person_phones") == [(MARCH + timedelta(minutes=11),)]
+        assert await db.fetch("select distinct fetched_at from people") == [
+            (MARCH + timedelta(minutes=11),)
+        ]
+        assert await db.fetch("select distinct last_seen_at from person_phones") == [
+            (MARCH + timedelta(minutes=11),)
+        ]
 
 
 class TestWhatTheProductDoesNotUse:
@@ -191,10 +245,20 @@ class TestWhatTheProductDoesNotUse:
 
         assert brokerage.people[0].name.upper() in stored
         assert "EMPRESA SIMULADA LTDA" in stored
-        for mark in (*FORBIDDEN_MARKS, "ANALISTA DE PERFIL", "123456780914", "12345678901", "luxo", "serasaMosaic", "vizinhos"):
+        for mark in (
+            *FORBIDDEN_MARKS,
+            "ANALISTA DE PERFIL",
+            "123456780914",
+            "12345678901",
+            "luxo",
+            "serasaMosaic",
+            "vizinhos",
+        ):
             assert mark not in stored
 
-    async def test_is_left_out_of_a_record_that_is_full_of_it(self, db: Database, pool: Pool) -> None:
+    async def test_is_left_out_of_a_record_that_is_full_of_it(
+        self, db: Database, pool: Pool
+    ) -> None:
         await keep(pool, profile_of(ANA), MARCH)
 
         [row] = await db.fetch("select p::text as line from people p")
@@ -204,7 +268,9 @@ class TestWhatTheProductDoesNotUse:
 
 class TestAnOddRecord:
     @pytest.mark.parametrize("seed", range(12))
-    async def test_is_stored_or_refused_by_name_and_never_raises(self, db: Database, pool: Pool, seed: int) -> None:
+    async def test_is_stored_or_refused_by_name_and_never_raises(
+        self, db: Database, pool: Pool, seed: int
+    ) -> None:
         chance = random.Random(seed)
         stored = 0
         for _ in range(40):
@@ -233,19 +299,24 @@ def spoil(part: Any, chance: random.Random) -> Any:
     if chance.random() < 0.06:
         return chance.choice(ODD)
     if isinstance(part, dict):
-        return {key: value if key in ("nome", "cpf") else spoil(value, chance) for key, value in part.items()}
+        return {
+            key: value if key in ("nome", "cpf") else spoil(value, chance)
+            for key, value in part.items()
+        }
     return [spoil(value, chance) for value in part] if isinstance(part, list) else part
 
 
 class TestTheKeyOfAnAddress:
     def test_ignores_accents_and_case(self) -> None:
-        assert address_key(AddressEntry(street="São João", number="1", postcode="01035000")) == address_key(
-            AddressEntry(street="SAO JOAO", number="1", postcode="01035000")
-        )
+        assert address_key(
+            AddressEntry(street="São João", number="1", postcode="01035000")
+        ) == address_key(AddressEntry(street="SAO JOAO", number="1", postcode="01035000"))
 
     def test_tells_numbers_and_cities_apart(self) -> None:
         keys = {
-            address_key(AddressEntry(street="RUA A", number=number, city=city)) for number in ("1", "2") for city in ("Recife", "Natal")
+            address_key(AddressEntry(street="RUA A", number=number, city=city))
+            for number in ("1", "2")
+            for city in ("Recife", "Natal")
         }
 
         assert len(keys) == 4
@@ -264,7 +335,9 @@ class TestTheViews:
         return brokerage
 
     @pytest.mark.parametrize("view", VIEWS)
-    async def test_answer_and_show_no_cpf(self, a_day_at_the_brokerage: Brokerage, view: str) -> None:
+    async def test_answer_and_show_no_cpf(
+        self, a_day_at_the_brokerage: Brokerage, view: str
+    ) -> None:
         rows = await a_day_at_the_brokerage.db.fetch(f"select v::text as line from {view} v")
 
         assert rows or view in ("v_in_flight", "v_messages_open")
@@ -277,12 +350,18 @@ class TestTheViews:
         )
 
         assert {row.relname for row in explained} == set(VIEWS)
-        assert await db.value("select count(*) from pg_views where schemaname = 'public' and viewname like 'v\\_%%'") == len(VIEWS)
+        assert await db.value(
+            "select count(*) from pg_views where schemaname = 'public' and viewname like 'v\\_%%'"
+        ) == len(VIEWS)
 
-    async def test_show_a_person_with_the_best_contacts(self, a_day_at_the_brokerage: Brokerage) -> None:
+    async def test_show_a_person_with_the_best_contacts(
+        self, a_day_at_the_brokerage: Brokerage
+    ) -> None:
         person = a_day_at_the_brokerage.people[0]
 
-        [row] = await a_day_at_the_brokerage.db.fetch("select * from v_people where full_name = %s", (person.name.upper(),))
+        [row] = await a_day_at_the_brokerage.db.fetch(
+            "select * from v_people where full_name = %s", (person.name.upper(),)
+        )
 
         assert (row.cpf, row.best_phone, row.best_email) == (
             f"***.{person.cpf[3:6]}.{person.cpf[6:9]}-**",
@@ -291,7 +370,9 @@ class TestTheViews:
         )
         assert (row.leads, row.has_record, row.fresh) == (1, True, True)
 
-    async def test_show_a_lead_with_its_people_and_when_the_seller_was_told(self, a_day_at_the_brokerage: Brokerage) -> None:
+    async def test_show_a_lead_with_its_people_and_when_the_seller_was_told(
+        self, a_day_at_the_brokerage: Brokerage
+    ) -> None:
         db = a_day_at_the_brokerage.db
 
         told, unknown, silent = await db.fetch(
@@ -299,29 +380,45 @@ class TestTheViews:
             " array_position(array['lead-0', 'unknown', 'silent'], lead_id)"
         )
 
-        assert (told.people, told.outcome, told.messages) == (a_day_at_the_brokerage.people[0].name.upper(), "enriched", 1)
+        assert (told.people, told.outcome, told.messages) == (
+            a_day_at_the_brokerage.people[0].name.upper(),
+            "enriched",
+            1,
+        )
         assert (unknown.people, unknown.outcome, unknown.messages) == (None, "not_found", 0)
         assert (silent.people, silent.error_kind, silent.messages) == (None, "missing_customer", 0)
 
-    async def test_tell_the_history_of_a_lead_in_order(self, a_day_at_the_brokerage: Brokerage) -> None:
-        rows = await a_day_at_the_brokerage.db.fetch("select what, detail from v_lead_history where lead_id = 'lead-0' order by at, what")
+    async def test_tell_the_history_of_a_lead_in_order(
+        self, a_day_at_the_brokerage: Brokerage
+    ) -> None:
+        rows = await a_day_at_the_brokerage.db.fetch(
+            "select what, detail from v_lead_history where lead_id = 'lead-0' order by at, what"
+        )
 
-        assert [row.what for row in rows if row.what.startswith(("event", "attempt"))] == ["event received", "attempt 1 completed"]
+        assert [row.what for row in rows if row.what.startswith(("event", "attempt"))] == [
+            "event received",
+            "attempt 1 completed",
+        ]
         assert "message sent" in [row.what for row in rows]
 
-    async def test_count_what_waits_and_what_failed(self, a_day_at_the_brokerage: Brokerage) -> None:
+    async def test_count_what_waits_and_what_failed(
+        self, a_day_at_the_brokerage: Brokerage
+    ) -> None:
         db = a_day_at_the_brokerage.db
 
-        assert await db.fetch("select status, events, due from v_queue where status <> 'completed' order by status") == [
-            ("failed", 1, 0),
-            ("received", 1, 1),
+        assert await db.fetch(
+            "select status, events, due from v_queue where status <> 'completed' order by status"
+        ) == [("failed", 1, 0), ("received", 1, 1)]
+        assert await db.fetch("select error_kind, events, newest_lead from v_failures") == [
+            ("missing_customer", 1, "silent")
         ]
-        assert await db.fetch("select error_kind, events, newest_lead from v_failures") == [("missing_customer", 1, "silent")]
 
     async def test_count_what_was_paid_for(self, a_day_at_the_brokerage: Brokerage) -> None:
         asked = {
             (source, kind): answers
-            for source, kind, answers in await a_day_at_the_brokerage.db.fetch("select source, kind, answers from v_spend")
+            for source, kind, answers in await a_day_at_the_brokerage.db.fetch(
+                "select source, kind, answers from v_spend"
+            )
         }
 
         counts = a_day_at_the_brokerage.world.counts

@@ -1,4 +1,6 @@
-"""Nothing is paid for twice within its freshness. Counted where the bills come from: at the simulated upstreams."""
+"""Nothing is paid for twice within its freshness. Counted where the bills come from: at the
+simulated upstreams.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.people_store import forget_answers
 from c2s_enrich.enrichment.store import EnrichmentStore, Remembered
 from c2s_enrich.queue.claim import Claim
-from c2s_enrich.simulators.faults import Fault
+from c2s_enrich.sandbox.simulators.faults import Fault
 
 SECOND = timedelta(seconds=1)
 
@@ -27,7 +29,9 @@ def records(brokerage: Brokerage) -> list[str]:
 
 class TestAnAnswerWithinItsFreshness:
     @pytest.mark.parametrize("pollers", [1, 3])
-    async def test_is_bought_once_for_all_leads_of_a_person(self, brokerage: Brokerage, pollers: int) -> None:
+    async def test_is_bought_once_for_all_leads_of_a_person(
+        self, brokerage: Brokerage, pollers: int
+    ) -> None:
         for number in range(100):
             await brokerage.accept(f"lead-{number}", brokerage.people[number % 20])
 
@@ -38,7 +42,9 @@ class TestAnAnswerWithinItsFreshness:
         assert len(brokerage.world.asked("diretrix", "phone")) == 20
         assert len(brokerage.world.asked("diretrix", "email")) == 20
 
-    async def test_is_bought_once_by_two_pollers_in_the_same_moment(self, brokerage: Brokerage) -> None:
+    async def test_is_bought_once_by_two_pollers_in_the_same_moment(
+        self, brokerage: Brokerage
+    ) -> None:
         person = brokerage.people[0]
         brokerage.world.dial.set("work_api", Fault("slow", seconds=0.3))
         brokerage.world.dial.set("diretrix", Fault("slow", seconds=0.2))
@@ -58,7 +64,9 @@ class TestAnAnswerWithinItsFreshness:
         await brokerage.work()
         assert await brokerage.outcomes() == {"lead": "failed"}
 
-        await brokerage.db.execute("update webhook_events set status = 'received' where id = %s", (event_id,))
+        await brokerage.db.execute(
+            "update webhook_events set status = 'received' where id = %s", (event_id,)
+        )
         await brokerage.work()
 
         assert await brokerage.outcomes() == {"lead": "enriched"}
@@ -78,7 +86,9 @@ class TestAnAnswerWithinItsFreshness:
             await reached.wait()
             work.cancel()
             await asyncio.wait([work])
-        await brokerage.db.execute("update webhook_events set lease_expires_at = now() - interval '1 second'")
+        await brokerage.db.execute(
+            "update webhook_events set lease_expires_at = now() - interval '1 second'"
+        )
 
         async with brokerage.poller() as heir:
             assert (await heir.store.reclaim_expired())[0] == 1
@@ -104,7 +114,10 @@ class TestNobody:
     async def test_is_remembered_too(self, brokerage: Brokerage) -> None:
         for number in range(5):
             await brokerage.accept(
-                f"lead-{number}", brokerage.people[0], phone="5511912340077", email="desconhecida@exemplo-simulado.com.br"
+                f"lead-{number}",
+                brokerage.people[0],
+                phone="5511912340077",
+                email="desconhecida@exemplo-simulado.com.br",
             )
 
         await brokerage.work()
@@ -120,17 +133,31 @@ class TestNobody:
         await brokerage.accept("somebody", brokerage.people[1], email=None)
         await brokerage.accept("no record", without_record, email=None)
 
-        await brokerage.work(LOOKUP_TTL=4000, LOOKUP_NOBODY_TTL=40, RECORD_TTL=3000, RECORD_NOBODY_TTL=30)
+        await brokerage.work(
+            LOOKUP_TTL=4000, LOOKUP_NOBODY_TTL=40, RECORD_TTL=3000, RECORD_NOBODY_TTL=30
+        )
 
         fresh = "expires_at - fetched_at as fresh"
-        lookups = await brokerage.db.fetch(f"select distinct candidates <> '[]' as found, {fresh} from contact_lookups")
-        assert {(row.found, row.fresh) for row in lookups} == {(True, 4000 * SECOND), (False, 40 * SECOND)}
-        people = await brokerage.db.fetch(f"select profile is not null as found, {fresh} from people")
-        assert {(row.found, row.fresh) for row in people} == {(True, 3000 * SECOND), (False, 30 * SECOND)}
+        lookups = await brokerage.db.fetch(
+            f"select distinct candidates <> '[]' as found, {fresh} from contact_lookups"
+        )
+        assert {(row.found, row.fresh) for row in lookups} == {
+            (True, 4000 * SECOND),
+            (False, 40 * SECOND),
+        }
+        people = await brokerage.db.fetch(
+            f"select profile is not null as found, {fresh} from people"
+        )
+        assert {(row.found, row.fresh) for row in people} == {
+            (True, 3000 * SECOND),
+            (False, 30 * SECOND),
+        }
 
 
 class TestAskingAgain:
-    async def test_forgets_the_answers_that_a_lead_rests_on_and_no_others(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_forgets_the_answers_that_a_lead_rests_on_and_no_others(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         ana, bruno = brokerage.people[:2]
         await brokerage.accept("lead-ana", ana)
         await brokerage.accept("lead-bruno", bruno)
@@ -145,7 +172,9 @@ class TestAskingAgain:
         assert len(brokerage.world.asked("diretrix", "phone", ana.phone)) == 2
         assert len(brokerage.world.asked("diretrix", "phone", bruno.phone)) == 1
 
-    async def test_tells_the_seller_nothing_that_he_knows(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_tells_the_seller_nothing_that_he_knows(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         await brokerage.accept("lead", brokerage.people[0])
         await brokerage.work()
 
@@ -181,18 +210,23 @@ class TestAQuestionUnderWay:
         assert await store.ask_first(second, self.QUESTION) is not None
 
     @pytest.mark.parametrize(("ended", "granted"), [(False, False), (True, True)])
-    async def test_lapses_with_the_lease_of_a_killed_asker(self, db: Database, pool: Pool, ended: bool, granted: bool) -> None:
+    async def test_lapses_with_the_lease_of_a_killed_asker(
+        self, db: Database, pool: Pool, ended: bool, granted: bool
+    ) -> None:
         killed, waiting = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
         store = a_store(pool)
         await store.ask_first(killed, self.QUESTION)
 
         await db.execute(
-            "update webhook_events set lease_expires_at = now() + %s where id = %s", (SECOND * (-1 if ended else 60), killed.event_id)
+            "update webhook_events set lease_expires_at = now() + %s where id = %s",
+            (SECOND * (-1 if ended else 60), killed.event_id),
         )
 
         assert (await store.ask_first(waiting, self.QUESTION) is not None) is granted
 
-    async def test_of_a_killed_asker_delays_others_by_the_rest_of_its_lease(self, brokerage: Brokerage) -> None:
+    async def test_of_a_killed_asker_delays_others_by_the_rest_of_its_lease(
+        self, brokerage: Brokerage
+    ) -> None:
         person = brokerage.people[0]
         killed = await a_claim(brokerage.db, "killed", lease=0.8 * SECOND)
         await brokerage.db.execute(
@@ -213,7 +247,9 @@ class TestAQuestionUnderWay:
         assert 0.5 < took < 3
         assert records(brokerage) == [person.cpf]
 
-    async def test_that_was_answered_late_does_not_undo_a_newer_answer(self, db: Database, pool: Pool) -> None:
+    async def test_that_was_answered_late_does_not_undo_a_newer_answer(
+        self, db: Database, pool: Pool
+    ) -> None:
         stopped, other = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
         store = a_store(pool)
         asked_at = await store.ask_first(stopped, "diretrix phone +5511987650001")
@@ -227,7 +263,9 @@ class TestAQuestionUnderWay:
 
 
 class TestTheDailyBudget:
-    async def test_makes_events_wait_for_the_next_day_when_it_is_spent(self, brokerage: Brokerage) -> None:
+    async def test_makes_events_wait_for_the_next_day_when_it_is_spent(
+        self, brokerage: Brokerage
+    ) -> None:
         for number in range(5):
             await brokerage.accept(f"lead-{number}", brokerage.people[number])
 
@@ -240,10 +278,16 @@ class TestTheDailyBudget:
         )
         assert len(waiting) == 3
         for row in waiting:
-            assert (row.attempts, row.waiting_for, row.error_message) == (0, "work_api", "work_api: today's budget of calls is spent")
+            assert (row.attempts, row.waiting_for, row.error_message) == (
+                0,
+                "work_api",
+                "work_api: today's budget of calls is spent",
+            )
             assert row.due.date() == row.tomorrow
             assert row.due.time() < datetime(2000, 1, 1, 0, 1, tzinfo=UTC).time()
-        assert await brokerage.db.value("select budget_spent from health_upstreams where name = 'work_api'")
+        assert await brokerage.db.value(
+            "select budget_spent from health_upstreams where name = 'work_api'"
+        )
 
     async def test_is_new_the_next_day(self, brokerage: Brokerage) -> None:
         for number in range(3):
@@ -251,7 +295,9 @@ class TestTheDailyBudget:
         await brokerage.work(WORK_API_DAILY_BUDGET=2)
 
         await brokerage.db.execute("update upstreams set budget_day = budget_day - 1")
-        await brokerage.db.execute("update webhook_events set available_at = now() where status = 'received'")
+        await brokerage.db.execute(
+            "update webhook_events set available_at = now() where status = 'received'"
+        )
         await brokerage.work(WORK_API_DAILY_BUDGET=2)
 
         assert set((await brokerage.outcomes()).values()) == {"enriched"}

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from tests.conftest import ENVIRONMENT, Database
 
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry import Metrics
+from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_web
 
 PATH = "/api/v1/webhooks/c2s"
@@ -41,8 +41,12 @@ class Web:
     client: httpx.AsyncClient
     metrics: Metrics
 
-    async def deliver(self, body: object, *, token: str | None = TOKEN, path: str = PATH, **headers: str) -> httpx.Response:
-        """POSTs bytes as they are, anything else as JSON. Header names are written with underscores."""
+    async def deliver(
+        self, body: object, *, token: str | None = TOKEN, path: str = PATH, **headers: str
+    ) -> httpx.Response:
+        """POSTs bytes as they are, anything else as JSON. Header names are written with
+        underscores.
+        """
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
@@ -75,5 +79,7 @@ class Kept:
 
 
 async def kept(db: Database) -> Kept:
-    [row] = await db.fetch("select (select count(*) from webhook_events) as events, (select count(*) from rejected_deliveries) as rejected")
+    [row] = await db.fetch(
+        "select (select count(*) from webhook_events) as events, (select count(*) from rejected_deliveries) as rejected"
+    )
     return Kept(row.events, row.rejected)

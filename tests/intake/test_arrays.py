@@ -8,7 +8,14 @@ import pytest
 from psycopg.errors import DatatypeMismatch
 
 from c2s_enrich.database import Pool
-from c2s_enrich.intake.arrays import BinaryArray, jsonb_array, take_arrays, text_array, timestamptz_array, uuid_array
+from c2s_enrich.intake.fast.arrays import (
+    BinaryArray,
+    jsonb_array,
+    take_arrays,
+    text_array,
+    timestamptz_array,
+    uuid_array,
+)
 
 TIMES = [
     datetime(2025, 6, 1, 10, 0, 0, 123456, tzinfo=timezone(timedelta(hours=-3))),
@@ -22,7 +29,9 @@ TIMES = [
 async def read(pool: Pool, kind: str, array: BinaryArray) -> Any:
     async with pool.connection() as connection:
         take_arrays(connection)
-        [value] = await (await connection.execute(f"select %s::{kind}[]".encode(), [array])).fetchone() or [None]
+        [value] = await (
+            await connection.execute(f"select %s::{kind}[]".encode(), [array])
+        ).fetchone() or [None]
         return value
 
 
@@ -41,11 +50,18 @@ class TestAnArray:
         assert await read(pool, "timestamptz", timestamptz_array(TIMES)) == TIMES
 
     async def test_of_json(self, pool: Pool) -> None:
-        assert await read(pool, "jsonb", jsonb_array([b'{"a": [1, "\xc3\xa9"]}', b"null", b"7"])) == [{"a": [1, "é"]}, None, 7]
+        assert await read(
+            pool, "jsonb", jsonb_array([b'{"a": [1, "\xc3\xa9"]}', b"null", b"7"])
+        ) == [{"a": [1, "é"]}, None, 7]
 
     @pytest.mark.parametrize("kind", ["uuid", "text", "timestamptz", "jsonb"])
     async def test_that_is_empty(self, pool: Pool, kind: str) -> None:
-        arrays = {"uuid": uuid_array, "text": text_array, "timestamptz": timestamptz_array, "jsonb": jsonb_array}
+        arrays = {
+            "uuid": uuid_array,
+            "text": text_array,
+            "timestamptz": timestamptz_array,
+            "jsonb": jsonb_array,
+        }
 
         assert await read(pool, kind, arrays[kind]([])) == []  # type: ignore[operator]
 

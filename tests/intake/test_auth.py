@@ -1,4 +1,6 @@
-"""Who may deliver: verdicts on what a request shows, never exceptions; and a process without a secret does not start."""
+"""Who may deliver: verdicts on what a request shows, never exceptions; and a process without a
+secret does not start.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 from tests.conftest import ENVIRONMENT, Database
 from tests.intake.conftest import PATH, Kept, an_event, kept
 
-from c2s_enrich.demo.stage import Stage, StageError
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.intake.auth import ACCEPTED, Gate
+from c2s_enrich.sandbox.stage import Stage, StageError
 from c2s_enrich.settings import Settings
 
 NEW, OLD = b"the-new-secret", b"the-old-secret"
@@ -42,7 +44,9 @@ class TestTheToken:
     def test_is_missing_where_nothing_is_shown(self) -> None:
         assert judge((b"user-agent", NEW), (b"cookie", NEW)) == "missing"
 
-    @pytest.mark.parametrize("shown", [b"", b" ", NEW[:-1], NEW + b"x", NEW.upper(), b"\xff\xfe", b"\x00", NEW + b"\x00"])
+    @pytest.mark.parametrize(
+        "shown", [b"", b" ", NEW[:-1], NEW + b"x", NEW.upper(), b"\xff\xfe", b"\x00", NEW + b"\x00"]
+    )
     def test_is_wrong_where_it_is_anything_else(self, shown: bytes) -> None:
         assert judge((b"x-webhook-token", shown)) == "wrong"
         assert judge((b"authorization", b"Bearer " + shown)) == "wrong"
@@ -58,7 +62,10 @@ class TestTheToken:
 
         assert judge((b"x-webhook-token", "chave-de-integração".encode()), gate=gate) == "current"
         assert judge(path="chave-de-integração", gate=gate) == "current"
-        assert judge((b"x-webhook-token", "chave-de-integração".encode("latin-1")), gate=gate) == "wrong"
+        assert (
+            judge((b"x-webhook-token", "chave-de-integração".encode("latin-1")), gate=gate)
+            == "wrong"
+        )
 
 
 class TestSeveralTokens:
@@ -71,7 +78,9 @@ class TestSeveralTokens:
         assert judge(stale, (b"x-webhook-token", NEW)) == "current"
 
     def test_all_wrong_are_wrong(self) -> None:
-        assert judge((b"x-webhook-token", b"a"), (b"authorization", b"Bearer b"), path="c") == "wrong"
+        assert (
+            judge((b"x-webhook-token", b"a"), (b"authorization", b"Bearer b"), path="c") == "wrong"
+        )
 
 
 class TestRotation:
@@ -81,21 +90,35 @@ class TestRotation:
 
     def test_says_current_where_both_are_shown(self) -> None:
         for first, second in ((NEW, OLD), (OLD, NEW)):
-            assert judge((b"x-webhook-token", first), (b"authorization", b"Bearer " + second)) == "current"
+            assert (
+                judge((b"x-webhook-token", first), (b"authorization", b"Bearer " + second))
+                == "current"
+            )
 
     def test_an_absent_previous_secret_is_no_empty_token(self) -> None:
         gate = Gate(NEW, b"")
 
-        assert judge((b"x-webhook-token", b""), (b"authorization", b"Bearer "), path=" ", gate=gate) == "wrong"
+        assert (
+            judge((b"x-webhook-token", b""), (b"authorization", b"Bearer "), path=" ", gate=gate)
+            == "wrong"
+        )
         assert judge(path="", gate=gate) == "missing"
 
 
 class TestAnyRequest:
     @given(
-        st.lists(st.tuples(st.sampled_from([b"x-webhook-token", b"authorization", b"x"]), st.binary(max_size=40)), max_size=5),
+        st.lists(
+            st.tuples(
+                st.sampled_from([b"x-webhook-token", b"authorization", b"x"]),
+                st.binary(max_size=40),
+            ),
+            max_size=5,
+        ),
         st.text(st.characters(), max_size=40),
     )
-    def test_gets_a_verdict_and_never_an_accepting_one(self, headers: list[tuple[bytes, bytes]], path: str) -> None:
+    def test_gets_a_verdict_and_never_an_accepting_one(
+        self, headers: list[tuple[bytes, bytes]], path: str
+    ) -> None:
         assert GATE.judge(headers, path) in ("missing", "wrong")
 
     def test_half_a_surrogate_in_the_path_is_only_wrong(self) -> None:
@@ -112,15 +135,23 @@ class TestNoSecret:
         with pytest.raises(SettingsError, match="WEBHOOK_SECRET is not set"):
             Settings.load(WEB | {"WEBHOOK_SECRET": "", "WEBHOOK_SECRET_PREVIOUS": "old"}, "web")
 
-    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com", "example.com"])
+    @pytest.mark.parametrize(
+        "host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com", "example.com"]
+    )
     def test_insecure_is_refused_beyond_loopback_even_beside_a_secret(self, host: str) -> None:
         for secret in ("", "a-secret"):
-            with pytest.raises(SettingsError, match="INSECURE, is allowed on the loopback address only"):
-                Settings.load(WEB | {"WEBHOOK_SECRET": secret, "INSECURE": "1", "HOST": host}, "web")
+            with pytest.raises(
+                SettingsError, match="INSECURE, is allowed on the loopback address only"
+            ):
+                Settings.load(
+                    WEB | {"WEBHOOK_SECRET": secret, "INSECURE": "1", "HOST": host}, "web"
+                )
 
     def test_insecure_on_loopback_lets_everybody_in_and_says_so(self) -> None:
         for host in ("127.0.0.1", "::1", "localhost"):
-            gate = Gate.of(Settings.load(WEB | {"WEBHOOK_SECRET": "", "INSECURE": "1", "HOST": host}, "web"))
+            gate = Gate.of(
+                Settings.load(WEB | {"WEBHOOK_SECRET": "", "INSECURE": "1", "HOST": host}, "web")
+            )
 
             assert judge((b"x-webhook-token", b"whatever"), gate=gate) == "open"
             assert "open" in ACCEPTED
@@ -129,16 +160,24 @@ class TestNoSecret:
         gate = Gate.of(Settings.load(WEB | {"INSECURE": "1"}, "web"))
 
         assert judge(gate=gate) == "missing"
-        assert judge((b"x-webhook-token", ENVIRONMENT["WEBHOOK_SECRET"].encode()), gate=gate) == "current"
+        assert (
+            judge((b"x-webhook-token", ENVIRONMENT["WEBHOOK_SECRET"].encode()), gate=gate)
+            == "current"
+        )
 
     async def test_the_process_ends_and_names_the_flag(self, db: Database, tmp_path: Path) -> None:
         async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": ""}) as stage:
-            with pytest.raises(StageError, match=r"error: WEBHOOK_SECRET is not set .*HOST=127\.0\.0\.1 c2s-enrich web --insecure"):
+            with pytest.raises(
+                StageError,
+                match=r"error: WEBHOOK_SECRET is not set .*HOST=127\.0\.0\.1 c2s-enrich web --insecure",
+            ):
                 await stage.start_web()
 
             assert stage.processes["web"].wait() == 2
 
-    async def test_the_process_with_the_flag_on_loopback_takes_a_delivery(self, db: Database, tmp_path: Path) -> None:
+    async def test_the_process_with_the_flag_on_loopback_takes_a_delivery(
+        self, db: Database, tmp_path: Path
+    ) -> None:
         async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": ""}) as stage:
             await stage.start_web("--insecure")
 
@@ -147,9 +186,16 @@ class TestNoSecret:
         assert answer.status_code == 200
         assert await kept(db) == Kept(1, 0)
 
-    async def test_the_process_with_the_flag_ends_where_others_could_reach_it(self, db: Database, tmp_path: Path) -> None:
-        async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": "", "HOST": "0.0.0.0"}) as stage:
-            with pytest.raises(StageError, match="error: --insecure, or INSECURE, is allowed on the loopback address only"):
+    async def test_the_process_with_the_flag_ends_where_others_could_reach_it(
+        self, db: Database, tmp_path: Path
+    ) -> None:
+        async with Stage(
+            tmp_path, db.url, settings={"WEBHOOK_SECRET": "", "HOST": "0.0.0.0"}
+        ) as stage:
+            with pytest.raises(
+                StageError,
+                match="error: --insecure, or INSECURE, is allowed on the loopback address only",
+            ):
                 await stage.start_web("--insecure")
 
             assert stage.processes["web"].wait() == 2

@@ -1,4 +1,6 @@
-"""Hostile bodies and hostile lines, against the real server on a real socket: each has a definite answer, and nothing is lost."""
+"""Hostile bodies and hostile lines, against the real server on a real socket: each has a definite
+answer, and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import pytest
 from tests.conftest import Database
 from tests.intake.conftest import PATH, Kept, an_event, kept
 
-from c2s_enrich.demo.stage import WEBHOOK_TOKEN, Stage
+from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
 
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: web\r\nX-Webhook-Token: {WEBHOOK_TOKEN}\r\n".encode()
 TIME = b'"updated_at":"2025-06-01T13:00:00Z"'
@@ -53,8 +55,14 @@ class Line:
             head = await self._reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"HTTP/1.1 100"):
                 head = await self._reader.readuntil(b"\r\n\r\n")
-            lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-            return Answer(int(head.split(b" ", 2)[1]), head, await self._reader.readexactly(int(lengths[0])))
+            lengths = [
+                line.split(b":")[1]
+                for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length:")
+            ]
+            return Answer(
+                int(head.split(b" ", 2)[1]), head, await self._reader.readexactly(int(lengths[0]))
+            )
 
     async def rest(self) -> bytes:
         """Whatever still comes until the other end closes."""
@@ -67,7 +75,9 @@ class Line:
     async def close(self, *, abruptly: bool = False) -> None:
         if abruptly:
             # A zero linger time makes the close a reset.
-            self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
         self._writer.close()
         try:
             await self._writer.wait_closed()
@@ -106,7 +116,9 @@ class Server:
 
 @pytest.fixture
 async def server(db: Database, tmp_path: Path) -> AsyncIterator[Server]:
-    async with Stage(tmp_path, db.url, settings={"RECEIVE_TIMEOUT": "1", "STORE_TIMEOUT": "4"}) as stage:
+    async with Stage(
+        tmp_path, db.url, settings={"RECEIVE_TIMEOUT": "1", "STORE_TIMEOUT": "4"}
+    ) as stage:
         await stage.start_web()
         started = Server(stage)
         yield started
@@ -118,10 +130,30 @@ class TestBodies:
         ("100,000 [", b"[" * 100_000, 400, "too_deep"),
         ("100,000 {", b'{"a":' * 100_000, 400, "too_deep"),
         ("a number of 5,000 digits", b'{"id":1,"x":' + b"9" * 5000 + b"," + TIME + b"}", 200, ""),
-        ("a number of 200,000 digits", b'{"id":1,"y":' + b"9" * 200_000 + b"," + TIME + b"}", 400, "not_storable"),
-        ("an id of 5,000 digits", b'{"id":' + b"9" * 5000 + b"," + TIME + b"}", 400, "id_unreadable"),
-        ("a time of 5,000 digits", b'{"id":1,"updated_at":' + b"9" * 5000 + b"}", 400, "updated_at_unreadable"),
-        ("a time beyond all numbers", b'{"id":1,"updated_at":1e200000}', 400, "updated_at_unreadable"),
+        (
+            "a number of 200,000 digits",
+            b'{"id":1,"y":' + b"9" * 200_000 + b"," + TIME + b"}",
+            400,
+            "not_storable",
+        ),
+        (
+            "an id of 5,000 digits",
+            b'{"id":' + b"9" * 5000 + b"," + TIME + b"}",
+            400,
+            "id_unreadable",
+        ),
+        (
+            "a time of 5,000 digits",
+            b'{"id":1,"updated_at":' + b"9" * 5000 + b"}",
+            400,
+            "updated_at_unreadable",
+        ),
+        (
+            "a time beyond all numbers",
+            b'{"id":1,"updated_at":1e200000}',
+            400,
+            "updated_at_unreadable",
+        ),
         ("NaN", b'{"id":1,"x":NaN,' + TIME + b"}", 400, "not_json"),
         ("Infinity", b'{"id":1,"x":-Infinity,' + TIME + b"}", 400, "not_json"),
         ("1e200000", b'{"id":1,"x":1e200000,' + TIME + b"}", 400, "not_storable"),
@@ -129,7 +161,12 @@ class TestBodies:
         ("NUL, escaped", b'{"id":1,"x":"\\u0000",' + TIME + b"}", 400, "nul_character"),
         ("NUL", b'{"id":1,"x":"\x00",' + TIME + b"}", 400, "not_json"),
         ("half a surrogate pair", b'{"id":1,"x":"\\ud800",' + TIME + b"}", 400, "lone_surrogate"),
-        ("the halves the wrong way round", b'{"id":1,"x":"\\ude00\\ud83d",' + TIME + b"}", 400, "lone_surrogate"),
+        (
+            "the halves the wrong way round",
+            b'{"id":1,"x":"\\ude00\\ud83d",' + TIME + b"}",
+            400,
+            "lone_surrogate",
+        ),
         ("a surrogate in UTF-8", b'{"id":1,"x":"\xed\xa0\x80",' + TIME + b"}", 400, "not_utf8"),
         ("a whole surrogate pair", b'{"id":"pair","x":"\\ud83d\\ude00",' + TIME + b"}", 200, ""),
         ("BOM", b"\xef\xbb\xbf" + GOOD, 400, "not_json"),
@@ -143,7 +180,12 @@ class TestBodies:
         ("escaped quotes without end", b'{"data":["' + b'\\"' * 400_000, 400, "not_json"),
         ("a form", b"id=1", 400, "not_json"),
         ("too many events", b"[" + b",".join([GOOD] * 1001) + b"]", 413, "too_many_events"),
-        ("the longest index key", b'{"id":"' + "\U0001f600".encode() * 200 + b'",' + TIME + b"}", 200, ""),
+        (
+            "the longest index key",
+            b'{"id":"' + "\U0001f600".encode() * 200 + b'",' + TIME + b"}",
+            200,
+            "",
+        ),
     )
 
     async def test_each_has_its_answer_and_is_kept(self, server: Server, db: Database) -> None:
@@ -155,12 +197,20 @@ class TestBodies:
             after = await kept(db)
             assert (name, answer.status, answer.reason) == (name, status, reason)
             stored = (1, 0) if status == 200 else (0, 1)
-            assert (name, after.events - before.events, after.rejected - before.rejected) == (name, *stored)
+            assert (name, after.events - before.events, after.rejected - before.rejected) == (
+                name,
+                *stored,
+            )
             if status != 200:
-                assert await db.value("select raw from rejected_deliveries order by id desc limit 1") == body
+                assert (
+                    await db.value("select raw from rejected_deliveries order by id desc limit 1")
+                    == body
+                )
         await server.still_serves(db)
 
-    async def test_too_large_is_413_in_one_piece_and_in_many(self, server: Server, db: Database) -> None:
+    async def test_too_large_is_413_in_one_piece_and_in_many(
+        self, server: Server, db: Database
+    ) -> None:
         whole = await server.post(b" " * (MIB + 1))
         line = await server.line()
         await line.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -169,12 +219,19 @@ class TestBodies:
         await line.send(b"0\r\n\r\n")
         chunked = await line.answer()
 
-        assert [(answer.status, answer.reason) for answer in (whole, chunked)] == [(413, "body_too_large")] * 2
+        assert [(answer.status, answer.reason) for answer in (whole, chunked)] == [
+            (413, "body_too_large")
+        ] * 2
         assert await kept(db) == Kept(0, 0)
 
     async def test_in_chunks_is_a_body_like_any_other(self, server: Server, db: Database) -> None:
         line = await server.line()
-        await line.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD) + b"0\r\n\r\n")
+        await line.send(
+            HEAD
+            + b"Transfer-Encoding: chunked\r\n\r\n"
+            + b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD)
+            + b"0\r\n\r\n"
+        )
 
         assert (await line.answer()).status == 200
         assert await kept(db) == Kept(1, 0)
@@ -191,7 +248,9 @@ class TestAContentLengthThatLies:
         assert await line.rest() == b""
         assert await kept(db) == Kept(0, 0)
 
-    async def test_by_promising_less_than_comes_is_answered_for_what_it_promised(self, server: Server, db: Database) -> None:
+    async def test_by_promising_less_than_comes_is_answered_for_what_it_promised(
+        self, server: Server, db: Database
+    ) -> None:
         line = await server.line()
         await line.send(HEAD + b"Content-Length: %d\r\n\r\n" % (len(GOOD) - 1) + GOOD)
 
@@ -202,7 +261,9 @@ class TestAContentLengthThatLies:
         assert rest == b"" or rest.startswith(b"HTTP/1.1 400")
         assert await kept(db) == Kept(0, 1)
 
-    async def test_by_promising_gigabytes_is_413_before_they_come(self, server: Server, db: Database) -> None:
+    async def test_by_promising_gigabytes_is_413_before_they_come(
+        self, server: Server, db: Database
+    ) -> None:
         line = await server.line()
         await line.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
 
@@ -220,7 +281,9 @@ class TestAContentLengthThatLies:
             b"Content-Length: 99999999999999999999999999\r\n",
         ],
     )
-    async def test_by_contradicting_itself_is_no_http(self, server: Server, db: Database, lengths: bytes) -> None:
+    async def test_by_contradicting_itself_is_no_http(
+        self, server: Server, db: Database, lengths: bytes
+    ) -> None:
         line = await server.line()
         await line.send(HEAD + lengths + b"\r\n" + b"{}")
 
@@ -243,7 +306,9 @@ class TestABrokenHead:
         ],
         ids=["TLS", "bytes in the path", "a version", "words", "a chunk's size"],
     )
-    async def test_is_400_in_the_usual_form_or_an_ordinary_refusal(self, server: Server, db: Database, head: bytes) -> None:
+    async def test_is_400_in_the_usual_form_or_an_ordinary_refusal(
+        self, server: Server, db: Database, head: bytes
+    ) -> None:
         line = await server.line()
         await line.send(head)
 
@@ -276,7 +341,9 @@ class TestAClientThatHangsUp:
     WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
 
     @pytest.mark.parametrize("abruptly", [False, True])
-    async def test_at_any_byte_leaves_nothing_or_all_of_it(self, server: Server, db: Database, abruptly: bool) -> None:
+    async def test_at_any_byte_leaves_nothing_or_all_of_it(
+        self, server: Server, db: Database, abruptly: bool
+    ) -> None:
         complete = len(self.WHOLE)
         for length in [*range(0, complete, 13), complete - 1]:
             line = await server.line()
@@ -286,7 +353,9 @@ class TestAClientThatHangsUp:
         assert await kept(db) == Kept(0, 0)
         await server.still_serves(db)
 
-    async def test_right_after_its_body_is_stored_once_and_a_repetition_is_a_duplicate(self, server: Server, db: Database) -> None:
+    async def test_right_after_its_body_is_stored_once_and_a_repetition_is_a_duplicate(
+        self, server: Server, db: Database
+    ) -> None:
         line = await server.line()
         await line.send(self.WHOLE)
         await line.close()
@@ -308,8 +377,13 @@ class TestSlowSenders:
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", "body_too_slow"),
     )
 
-    async def test_many_that_never_stop_hold_nobody_up_and_are_sent_away(self, server: Server, db: Database) -> None:
-        slow = [asyncio.create_task(self.drip(await server.line(), *self.WAYS[number % 3])) for number in range(200)]
+    async def test_many_that_never_stop_hold_nobody_up_and_are_sent_away(
+        self, server: Server, db: Database
+    ) -> None:
+        slow = [
+            asyncio.create_task(self.drip(await server.line(), *self.WAYS[number % 3]))
+            for number in range(200)
+        ]
         normal = []
         while not all(sender.done() for sender in slow):
             normal.append((await server.post(json.dumps(an_event()).encode())).status)
@@ -317,7 +391,9 @@ class TestSlowSenders:
 
         assert normal
         assert set(normal) == {200}
-        assert [await sender for sender in slow] == [(408, self.WAYS[number % 3][2]) for number in range(200)]
+        assert [await sender for sender in slow] == [
+            (408, self.WAYS[number % 3][2]) for number in range(200)
+        ]
         assert await kept(db) == Kept(len(normal), 0)
 
     async def drip(self, line: Line, beginning: bytes, drop: bytes, _: str) -> tuple[int, str]:
@@ -336,8 +412,12 @@ class TestSlowSenders:
         dripping.cancel()
         return answer.status, answer.reason
 
-    @pytest.mark.parametrize("request_line", [b"POST " + PATH.encode(), b"POST /nothing/here", b"GET " + PATH.encode()])
-    async def test_that_were_refused_cannot_hold_their_line(self, server: Server, request_line: bytes) -> None:
+    @pytest.mark.parametrize(
+        "request_line", [b"POST " + PATH.encode(), b"POST /nothing/here", b"GET " + PATH.encode()]
+    )
+    async def test_that_were_refused_cannot_hold_their_line(
+        self, server: Server, request_line: bytes
+    ) -> None:
         line = await server.line()
         await line.send(request_line + b" HTTP/1.1\r\nHost: web\r\nContent-Length: 1000\r\n\r\n")
 
@@ -360,15 +440,21 @@ class TestOneLine:
         assert statuses == [200] * 5
         assert await kept(db) == Kept(5, 0)
 
-    async def test_carries_deliveries_that_do_not_wait_for_each_other(self, server: Server, db: Database) -> None:
+    async def test_carries_deliveries_that_do_not_wait_for_each_other(
+        self, server: Server, db: Database
+    ) -> None:
         bodies = [b'{"id":%d,' % number + TIME + b"}" for number in range(5)]
         line = await server.line()
-        await line.send(b"".join(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies))
+        await line.send(
+            b"".join(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies)
+        )
 
         assert [(await line.answer()).status for _ in bodies] == [200] * 5
         assert await kept(db) == Kept(5, 0)
 
-    async def test_goes_on_after_a_refusal_whose_body_came(self, server: Server, db: Database) -> None:
+    async def test_goes_on_after_a_refusal_whose_body_came(
+        self, server: Server, db: Database
+    ) -> None:
         wrong = HEAD.replace(WEBHOOK_TOKEN.encode(), b"wrong")
         line = await server.line()
         await line.send(wrong + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)

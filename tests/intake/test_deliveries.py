@@ -24,7 +24,9 @@ def counts(answer: httpx.Response) -> tuple[int, int, int, int]:
 def is_problem(answer: httpx.Response, status: int, reason: str) -> bool:
     body = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
-    assert (answer.status_code, body["status"], body["reason"]) == (status, status, reason), answer.text
+    assert (answer.status_code, body["status"], body["reason"]) == (status, status, reason), (
+        answer.text
+    )
     assert body["title"]
     assert body["detail"]
     return True
@@ -43,27 +45,46 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 class TestADelivery:
     async def test_of_one_event_is_a_row_when_it_is_answered(self, web: Web, db: Database) -> None:
-        event = an_event("lead-1", hook_action="on_create_lead", attributes={"customer": {"name": "Ana"}})
+        event = an_event(
+            "lead-1", hook_action="on_create_lead", attributes={"customer": {"name": "Ana"}}
+        )
 
         answer = await web.deliver(event)
 
         assert answer.status_code == 200
-        assert answer.json() == {"status": "received", "received": 1, "processed": 1, "duplicates": 0, "rejected": 0}
+        assert answer.json() == {
+            "status": "received",
+            "received": 1,
+            "processed": 1,
+            "duplicates": 0,
+            "rejected": 0,
+        }
         [row] = await db.fetch("select * from webhook_events")
-        assert (row.lead_id, row.hook_action, row.status, row.payload_raw) == ("lead-1", "on_create_lead", "received", event)
+        assert (row.lead_id, row.hook_action, row.status, row.payload_raw) == (
+            "lead-1",
+            "on_create_lead",
+            "received",
+            event,
+        )
 
-    async def test_that_comes_again_is_a_duplicate_however_it_is_written(self, web: Web, db: Database) -> None:
+    async def test_that_comes_again_is_a_duplicate_however_it_is_written(
+        self, web: Web, db: Database
+    ) -> None:
         event = an_event("lead-1", a=1, b=[1, 2])
         await web.deliver(event)
 
         again = await web.deliver(event)
-        other_writing = await web.deliver(json.dumps(dict(reversed(event.items())), indent=3).encode())
+        other_writing = await web.deliver(
+            json.dumps(dict(reversed(event.items())), indent=3).encode()
+        )
 
         assert counts(again) == counts(other_writing) == (1, 0, 1, 0)
         assert (again.status_code, other_writing.status_code) == (200, 200)
         assert await kept(db) == Kept(1, 0)
 
-    async def test_with_the_same_key_and_another_body_leaves_the_first_and_is_kept(self, web: Web, db: Database) -> None:
+    async def test_with_the_same_key_and_another_body_leaves_the_first_and_is_kept(
+        self, web: Web, db: Database
+    ) -> None:
         first = an_event("lead-1", price=1)
         second = json.dumps(first | {"price": 2}).encode()
         await web.deliver(first)
@@ -73,15 +94,21 @@ class TestADelivery:
         assert (answer.status_code, counts(answer)) == (200, (1, 0, 1, 0))
         assert [error["reason"] for error in answer.json()["errors"]] == ["same_key_other_body"]
         assert await db.value("select payload_raw from webhook_events") == first
-        assert await db.fetch("select raw, reason, lead_id from rejected_deliveries") == [(second, "same_key_other_body", "lead-1")]
+        assert await db.fetch("select raw, reason, lead_id from rejected_deliveries") == [
+            (second, "same_key_other_body", "lead-1")
+        ]
 
-    async def test_holds_the_same_event_twice_and_it_is_stored_once(self, web: Web, db: Database) -> None:
+    async def test_holds_the_same_event_twice_and_it_is_stored_once(
+        self, web: Web, db: Database
+    ) -> None:
         event = an_event("lead-1")
 
         answer = await web.deliver([event, event, event | {"x": 1}])
 
         assert counts(answer) == (3, 1, 2, 0)
-        assert [(error["index"], error["reason"]) for error in answer.json()["errors"]] == [(2, "same_key_other_body")]
+        assert [(error["index"], error["reason"]) for error in answer.json()["errors"]] == [
+            (2, "same_key_other_body")
+        ]
         assert await kept(db) == Kept(1, 1)
 
     async def test_of_good_and_bad_tells_them_apart_by_index(self, web: Web, db: Database) -> None:
@@ -95,25 +122,39 @@ class TestADelivery:
             (3, "not_an_object"),
             (4, "nul_character"),
         ]
-        assert await db.fetch("select lead_id from webhook_events order by lead_id") == [("1",), ("3",)]
-        assert await db.fetch('select raw, detail from rejected_deliveries order by detail collate "C"') == [
-            (json.dumps(with_nul).encode(), "A text holds a NUL character, which the database does not take. (element 4)"),
+        assert await db.fetch("select lead_id from webhook_events order by lead_id") == [
+            ("1",),
+            ("3",),
+        ]
+        assert await db.fetch(
+            'select raw, detail from rejected_deliveries order by detail collate "C"'
+        ) == [
+            (
+                json.dumps(with_nul).encode(),
+                "A text holds a NUL character, which the database does not take. (element 4)",
+            ),
             (b'"x"', "An event is a JSON object. (element 3)"),
             (b'{"id": 2}', "The event has no updated_at. (element 1)"),
         ]
 
-    async def test_of_what_only_the_database_refuses_does_not_take_its_neighbours_along(self, web: Web, db: Database) -> None:
+    async def test_of_what_only_the_database_refuses_does_not_take_its_neighbours_along(
+        self, web: Web, db: Database
+    ) -> None:
         bad = b'{"id":"bad","x":1e200000,"updated_at":"2025-06-01T10:00:00Z"}'
         good = [json.dumps(an_event(number)).encode() for number in range(20)]
 
         answer = await web.deliver(b"[" + b",".join([*good[:7], bad, *good[7:]]) + b"]")
 
         assert (answer.status_code, counts(answer)) == (200, (21, 20, 0, 1))
-        assert [(error["index"], error["reason"]) for error in answer.json()["errors"]] == [(7, "not_storable")]
+        assert [(error["index"], error["reason"]) for error in answer.json()["errors"]] == [
+            (7, "not_storable")
+        ]
         assert await db.fetch("select raw, lead_id from rejected_deliveries") == [(bad, "bad")]
 
     async def test_may_come_with_a_query_of_any_length(self, web: Web, db: Database) -> None:
-        answer = await web.deliver(an_event(), path=f"{PATH}?{'a=1&' * 500}hook_action=on_create_lead")
+        answer = await web.deliver(
+            an_event(), path=f"{PATH}?{'a=1&' * 500}hook_action=on_create_lead"
+        )
 
         assert answer.status_code == 200
         assert await db.value("select hook_action from webhook_events") == "on_create_lead"
@@ -121,11 +162,18 @@ class TestADelivery:
     async def test_names_its_action_in_a_header_or_the_query(self, web: Web, db: Database) -> None:
         await web.deliver(an_event("1"), X_Webhook_Event="on_close_lead")
         await web.deliver(an_event("2"), path=f"{PATH}?hook_action=lead.updated")
-        await web.deliver(an_event("3", hook_action="on_create_lead"), X_Webhook_Event="on_close_lead")
+        await web.deliver(
+            an_event("3", hook_action="on_create_lead"), X_Webhook_Event="on_close_lead"
+        )
         await web.deliver(an_event("4"), X_Webhook_Event="no action: a sentence")
 
         rows = await db.fetch("select hook_action from webhook_events order by lead_id")
-        assert [row.hook_action for row in rows] == ["on_close_lead", "lead.updated", "on_create_lead", "on_update_lead"]
+        assert [row.hook_action for row in rows] == [
+            "on_close_lead",
+            "lead.updated",
+            "on_create_lead",
+            "on_update_lead",
+        ]
 
 
 class TestARejectedDelivery:
@@ -139,16 +187,29 @@ class TestARejectedDelivery:
             (b'{"id":1}', "updated_at_missing"),
         ],
     )
-    async def test_is_400_and_keeps_every_byte(self, web: Web, db: Database, body: bytes, reason: str) -> None:
+    async def test_is_400_and_keeps_every_byte(
+        self, web: Web, db: Database, body: bytes, reason: str
+    ) -> None:
         answer = await web.deliver(body, X_Webhook_Event="on_create_lead")
 
         assert is_problem(answer, 400, reason)
         assert counts(answer) == (1, 0, 0, 1)
         [row] = await db.fetch("select raw, reason, headers from rejected_deliveries")
-        assert (row.raw, row.reason, row.headers) == (body, reason, {"hook_action": "on_create_lead"})
+        assert (row.raw, row.reason, row.headers) == (
+            body,
+            reason,
+            {"hook_action": "on_create_lead"},
+        )
 
-    async def test_holds_nothing_of_the_token_that_it_came_with(self, web: Web, db: Database) -> None:
-        await web.deliver(b"{", token=None, path=f"{PATH}/{TOKEN}?event={TOKEN}&token={TOKEN}", Authorization=f"Bearer {TOKEN}")
+    async def test_holds_nothing_of_the_token_that_it_came_with(
+        self, web: Web, db: Database
+    ) -> None:
+        await web.deliver(
+            b"{",
+            token=None,
+            path=f"{PATH}/{TOKEN}?event={TOKEN}&token={TOKEN}",
+            Authorization=f"Bearer {TOKEN}",
+        )
 
         kept_words = await db.value("select rejected_deliveries::text from rejected_deliveries")
         # The query named an action that looks like one; nothing else of the request is there.
@@ -176,7 +237,9 @@ class TestTheToken:
             ({"X-Webhook-Token": TOKEN}, f"{PATH}/"),
         ],
     )
-    async def test_opens_the_door_wherever_it_stands(self, web: Web, db: Database, headers: dict[str, str], path: str) -> None:
+    async def test_opens_the_door_wherever_it_stands(
+        self, web: Web, db: Database, headers: dict[str, str], path: str
+    ) -> None:
         answer = await web.client.post(path, json=an_event(), headers=headers)
 
         assert answer.status_code == 200
@@ -195,7 +258,9 @@ class TestTheToken:
             ({}, f"{PATH}?token={TOKEN}", "token_missing"),
         ],
     )
-    async def test_else_is_401_and_nothing_is_kept(self, web: Web, db: Database, headers: dict[str, str], path: str, reason: str) -> None:
+    async def test_else_is_401_and_nothing_is_kept(
+        self, web: Web, db: Database, headers: dict[str, str], path: str, reason: str
+    ) -> None:
         answer = await web.client.post(path, json=an_event(), headers=headers)
 
         assert is_problem(answer, 401, reason)
@@ -203,7 +268,9 @@ class TestTheToken:
         assert TOKEN not in answer.text
         assert await kept(db) == Kept(0, 0)
 
-    async def test_of_the_time_before_a_rotation_still_opens_and_is_counted(self, db: Database) -> None:
+    async def test_of_the_time_before_a_rotation_still_opens_and_is_counted(
+        self, db: Database
+    ) -> None:
         async with open_web(db.settings("web", WEBHOOK_SECRET_PREVIOUS="the-old-one")) as web:
             await web.deliver(an_event(), token="the-old-one")
             await web.deliver(an_event())
@@ -225,13 +292,20 @@ class TestTheToken:
         for _ in range(5):
             await web.deliver(b"<?xml?>", token="wrong")
 
-        assert not any("look like C2S" in problem for problem in (await web.client.get("/health")).json()["problems"])
+        assert not any(
+            "look like C2S" in problem
+            for problem in (await web.client.get("/health")).json()["problems"]
+        )
 
 
 class TestMethods:
-    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
+    @pytest.mark.parametrize(
+        "method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+    )
     @pytest.mark.parametrize("path", [PATH, f"{PATH}/{TOKEN}"])
-    async def test_other_than_post_are_405_with_allow(self, web: Web, method: str, path: str) -> None:
+    async def test_other_than_post_are_405_with_allow(
+        self, web: Web, method: str, path: str
+    ) -> None:
         answer = await web.client.request(method, path)
 
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
@@ -260,7 +334,9 @@ class TestLimits:
                 yield b" " * 400
 
         async with open_web(db.settings("web", BODY_LIMIT=1000)) as web:
-            answer = await web.client.post(PATH, content=parts(), headers={"X-Webhook-Token": TOKEN})
+            answer = await web.client.post(
+                PATH, content=parts(), headers={"X-Webhook-Token": TOKEN}
+            )
 
         assert is_problem(answer, 413, "body_too_large")
 
@@ -273,9 +349,15 @@ class TestLimits:
         assert await kept(db) == Kept(0, 0)
 
     async def test_a_second_header_does_not_hide_a_compressed_body(self, web: Web) -> None:
-        headers = [("X-Webhook-Token", TOKEN), ("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
+        headers = [
+            ("X-Webhook-Token", TOKEN),
+            ("Content-Encoding", "identity"),
+            ("Content-Encoding", "gzip"),
+        ]
 
-        assert is_problem(await web.client.post(PATH, content=b"{}", headers=headers), 415, "content_encoding")
+        assert is_problem(
+            await web.client.post(PATH, content=b"{}", headers=headers), 415, "content_encoding"
+        )
 
     async def test_identity_is_no_compression(self, web: Web) -> None:
         assert (await web.deliver(an_event(), Content_Encoding="Identity")).status_code == 200
@@ -286,13 +368,17 @@ class TestLimits:
             await asyncio.Event().wait()
 
         async with open_web(db.settings("web", RECEIVE_TIMEOUT="0.05")) as web:
-            answer = await web.client.post(PATH, content=endless(), headers={"X-Webhook-Token": TOKEN})
+            answer = await web.client.post(
+                PATH, content=endless(), headers={"X-Webhook-Token": TOKEN}
+            )
 
         assert is_problem(answer, 408, "body_too_slow")
         assert answer.headers["connection"] == "close"
         assert await kept(db) == Kept(0, 0)
 
-    async def test_more_requests_at_once_than_the_limit_are_503_and_the_others_are_not(self, db: Database) -> None:
+    async def test_more_requests_at_once_than_the_limit_are_503_and_the_others_are_not(
+        self, db: Database
+    ) -> None:
         go = asyncio.Event()
 
         async def held() -> AsyncIterator[bytes]:
@@ -301,7 +387,12 @@ class TestLimits:
             yield json.dumps(an_event()).encode()
 
         async with open_web(db.settings("web", REQUEST_LIMIT=3)) as web:
-            waiting = [asyncio.create_task(web.client.post(PATH, content=held(), headers={"X-Webhook-Token": TOKEN})) for _ in range(3)]
+            waiting = [
+                asyncio.create_task(
+                    web.client.post(PATH, content=held(), headers={"X-Webhook-Token": TOKEN})
+                )
+                for _ in range(3)
+            ]
             for _ in range(50):
                 await asyncio.sleep(0)
             refused = await web.deliver(an_event())
@@ -313,7 +404,9 @@ class TestLimits:
         assert 1 <= int(refused.headers["retry-after"]) <= 10
         assert [answer.status_code for answer in [*served, after]] == [200] * 4
 
-    async def test_more_bytes_at_once_than_the_limit_are_503_and_the_others_are_not(self, web: Web, db: Database) -> None:
+    async def test_more_bytes_at_once_than_the_limit_are_503_and_the_others_are_not(
+        self, web: Web, db: Database
+    ) -> None:
         go = asyncio.Event()
         body = b'{"id":"%d","updated_at":"2025-06-01T10:00:00Z","x":"%s"}'
         filler = b"a" * (MIB - len(body % (100, b"")))
@@ -325,7 +418,9 @@ class TestLimits:
             yield whole[-1:]
 
         def send(number: int) -> asyncio.Task[httpx.Response]:
-            return asyncio.create_task(web.client.post(PATH, content=held(number), headers={"X-Webhook-Token": TOKEN}))
+            return asyncio.create_task(
+                web.client.post(PATH, content=held(number), headers={"X-Webhook-Token": TOKEN})
+            )
 
         fit = 64
         waiting = [send(100 + number) for number in range(fit)]
@@ -348,9 +443,14 @@ class TestLimits:
 
 
 class TestADatabaseThatCannotStore:
-    async def test_is_503_with_a_time_to_come_back_and_later_the_same_delivery_is_stored(self, db: Database) -> None:
+    async def test_is_503_with_a_time_to_come_back_and_later_the_same_delivery_is_stored(
+        self, db: Database
+    ) -> None:
         event = an_event()
-        async with open_web(db.settings("web", STORE_TIMEOUT="0.3")) as web, await psycopg.AsyncConnection.connect(db.url) as other:
+        async with (
+            open_web(db.settings("web", STORE_TIMEOUT="0.3")) as web,
+            await psycopg.AsyncConnection.connect(db.url) as other,
+        ):
             await other.execute("lock table webhook_events in access exclusive mode")
             refused = await web.deliver(event)
             await other.rollback()
@@ -362,7 +462,9 @@ class TestADatabaseThatCannotStore:
         assert await kept(db) == Kept(1, 0)
 
     async def test_sends_its_guests_away_for_different_times(self, db: Database) -> None:
-        settings = db.settings("web", STORE_TIMEOUT="0.05", DATABASE_URL="postgresql://127.0.0.1:9/none")
+        settings = db.settings(
+            "web", STORE_TIMEOUT="0.05", DATABASE_URL="postgresql://127.0.0.1:9/none"
+        )
         async with open_web(settings) as web:
             answers = await asyncio.gather(*(web.deliver(an_event(n)) for n in range(30)))
 
@@ -384,8 +486,12 @@ class TestEveryAnswer:
     )
 
     @ANSWERS
-    async def test_carries_the_security_headers(self, web: Web, method: str, path: str, token: str) -> None:
-        answer = await web.client.request(method, path, content=b"{}", headers={"X-Webhook-Token": token})
+    async def test_carries_the_security_headers(
+        self, web: Web, method: str, path: str, token: str
+    ) -> None:
+        answer = await web.client.request(
+            method, path, content=b"{}", headers={"X-Webhook-Token": token}
+        )
 
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
@@ -394,14 +500,28 @@ class TestEveryAnswer:
         assert answer.headers["strict-transport-security"].startswith("max-age=")
 
     @ANSWERS
-    async def test_carries_the_senders_request_id(self, web: Web, method: str, path: str, token: str) -> None:
-        answer = await web.client.request(method, path, content=b"{}", headers={"X-Webhook-Token": token, "X-Request-Id": "req-12345678"})
+    async def test_carries_the_senders_request_id(
+        self, web: Web, method: str, path: str, token: str
+    ) -> None:
+        answer = await web.client.request(
+            method,
+            path,
+            content=b"{}",
+            headers={"X-Webhook-Token": token, "X-Request-Id": "req-12345678"},
+        )
 
         assert answer.headers["x-request-id"] == "req-12345678"
 
-    @pytest.mark.parametrize("given", ["", "short", "with blank and more", "a" * 65, TOKEN, "íd-íd-íd-íd", "12345678909"])
-    async def test_carries_a_new_request_id_where_the_senders_is_none_or_must_not_be_repeated(self, web: Web, given: str) -> None:
-        answers = [await web.client.get("/livez", headers={"X-Request-Id": given.encode()}) for _ in range(2)]
+    @pytest.mark.parametrize(
+        "given", ["", "short", "with blank and more", "a" * 65, TOKEN, "íd-íd-íd-íd", "12345678909"]
+    )
+    async def test_carries_a_new_request_id_where_the_senders_is_none_or_must_not_be_repeated(
+        self, web: Web, given: str
+    ) -> None:
+        answers = [
+            await web.client.get("/livez", headers={"X-Request-Id": given.encode()})
+            for _ in range(2)
+        ]
 
         ids: set[Any] = {answer.headers["x-request-id"] for answer in answers}
         assert len(ids) == 2

@@ -1,4 +1,6 @@
-"""Whatever is sent: no 5xx but 503, no 200 without a row and no row without a 200. Bytes, headers and JSON by the thousand."""
+"""Whatever is sent: no 5xx but 503, no 200 without a row and no row without a 200. Bytes, headers
+and JSON by the thousand.
+"""
 
 from __future__ import annotations
 
@@ -27,24 +29,90 @@ FUZZ = settings(
 
 # Small parts: most of the time of an example is hypothesis drawing it.
 EVERY_TEXT = st.text(st.characters(codec=None), max_size=8)
-NUMBERS = st.sampled_from(["0", "-0", "1.0", "1e400", "-1e999", "1e200000", "1e-200000", "9" * 60, "1748782800", "NaN", "-", "1.5", "007"])
-FIELDS = st.sampled_from(
-    [*("id", "lead_id", "data", "lead", "attributes", "updated_at", "created_at", "hook_action"), *("archive_details", "done_details", "x")]
+NUMBERS = st.sampled_from(
+    [
+        "0",
+        "-0",
+        "1.0",
+        "1e400",
+        "-1e999",
+        "1e200000",
+        "1e-200000",
+        "9" * 60,
+        "1748782800",
+        "NaN",
+        "-",
+        "1.5",
+        "007",
+    ]
 )
-TIMES = st.sampled_from(["2025-06-01T10:00:00Z", "2025-06-01 10:00", "1748782800", "9999-12-31T23:59:59Z", "2025-02-30T00:00:00Z", "x"])
-# What Python does not write: these texts stand for JSON that only the database refuses, and for too many levels.
+FIELDS = st.sampled_from(
+    [
+        *("id", "lead_id", "data", "lead", "attributes", "updated_at", "created_at", "hook_action"),
+        *("archive_details", "done_details", "x"),
+    ]
+)
+TIMES = st.sampled_from(
+    [
+        "2025-06-01T10:00:00Z",
+        "2025-06-01 10:00",
+        "1748782800",
+        "9999-12-31T23:59:59Z",
+        "2025-02-30T00:00:00Z",
+        "x",
+    ]
+)
+# What Python does not write: these texts stand for JSON that only the database refuses, and for too
+# many levels.
 UNUSUAL = {b'"huge"': b"1e200000", b'"deep"': b"[" * 300 + b"]" * 300}
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | EVERY_TEXT | TIMES | st.sampled_from(["huge", "deep"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | EVERY_TEXT
+    | TIMES
+    | st.sampled_from(["huge", "deep"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
     max_leaves=6,
 )
-EVENTS = st.fixed_dictionaries({"id": st.integers(0, 9) | EVERY_TEXT, "updated_at": TIMES}, optional={"x": VALUES, "hook_action": VALUES})
+EVENTS = st.fixed_dictionaries(
+    {"id": st.integers(0, 9) | EVERY_TEXT, "updated_at": TIMES},
+    optional={"x": VALUES, "hook_action": VALUES},
+)
 PIECES = st.sampled_from(
     [
-        *(b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b" ", b"\n", b"\x00", b"\xff", b"\xef\xbb\xbf", b"null", b"true"),
-        *(b'"id":1,', b'"data":[', b'"data":{', b'"attributes":{', b'"updated_at":"2025-06-01T10:00:00Z"', b'"updated_at":1e400'),
-        *(b'"\\ud800"', b'"\\u0000"', b'"archive_details":{"archived":', b'{"id":1,"updated_at":"2025-06-01T10:00:00Z"}'),
+        *(
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b":",
+            b'"',
+            b"\\",
+            b" ",
+            b"\n",
+            b"\x00",
+            b"\xff",
+            b"\xef\xbb\xbf",
+            b"null",
+            b"true",
+        ),
+        *(
+            b'"id":1,',
+            b'"data":[',
+            b'"data":{',
+            b'"attributes":{',
+            b'"updated_at":"2025-06-01T10:00:00Z"',
+            b'"updated_at":1e400',
+        ),
+        *(
+            b'"\\ud800"',
+            b'"\\u0000"',
+            b'"archive_details":{"archived":',
+            b'{"id":1,"updated_at":"2025-06-01T10:00:00Z"}',
+        ),
     ]
 )
 
@@ -70,13 +138,21 @@ def written_raw(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-JSON_BODIES = st.builds(written, EVENTS | VALUES | st.lists(EVENTS | VALUES, max_size=3)) | st.builds(written_raw, EVENTS | VALUES)
-BYTE_BODIES = st.binary(max_size=60) | st.lists(PIECES | NUMBERS.map(str.encode), max_size=14).map(b"".join) | damaged()
+JSON_BODIES = st.builds(
+    written, EVENTS | VALUES | st.lists(EVENTS | VALUES, max_size=3)
+) | st.builds(written_raw, EVENTS | VALUES)
+BYTE_BODIES = (
+    st.binary(max_size=60)
+    | st.lists(PIECES | NUMBERS.map(str.encode), max_size=14).map(b"".join)
+    | damaged()
+)
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. `parts` are the pieces in which its body comes; `stays` is whether the sender waits for the answer."""
+    """One request. `parts` are the pieces in which its body comes; `stays` is whether the sender
+    waits for the answer.
+    """
 
     parts: tuple[bytes, ...]
     method: str = "POST"
@@ -94,12 +170,36 @@ HEADERS = st.lists(
     st.tuples(
         st.sampled_from(
             [
-                *(b"x-webhook-token", b"authorization", b"content-length", b"content-encoding", b"content-type", b"expect"),
-                *(b"x-request-id", b"x-webhook-event", b"user-agent", b"transfer-encoding", b"host"),
+                *(
+                    b"x-webhook-token",
+                    b"authorization",
+                    b"content-length",
+                    b"content-encoding",
+                    b"content-type",
+                    b"expect",
+                ),
+                *(
+                    b"x-request-id",
+                    b"x-webhook-event",
+                    b"user-agent",
+                    b"transfer-encoding",
+                    b"host",
+                ),
             ]
         )
         | st.binary(min_size=1, max_size=10).map(bytes.lower),
-        st.sampled_from([TOKEN.encode(), b"Bearer " + TOKEN.encode(), b"identity", b"gzip", b"5", b"99999999999", b"100-continue", b"c2s"])
+        st.sampled_from(
+            [
+                TOKEN.encode(),
+                b"Bearer " + TOKEN.encode(),
+                b"identity",
+                b"gzip",
+                b"5",
+                b"99999999999",
+                b"100-continue",
+                b"c2s",
+            ]
+        )
         | st.binary(max_size=30),
     ),
     max_size=5,
@@ -108,9 +208,17 @@ REQUESTS = st.builds(
     Ask,
     parts=st.lists(damaged() | st.binary(max_size=20), max_size=3).map(tuple),
     method=st.sampled_from(["POST"] * 12 + ["GET", "HEAD", "PUT", "BREW", "OPTIONS"]),
-    path=st.sampled_from([PATH, f"{PATH}/", f"{PATH}/{TOKEN}"]) | EVERY_TEXT.map(lambda text: f"{PATH}/{unquote(text)}"),
-    query=st.binary(max_size=20) | st.sampled_from([b"hook_action=on_close_lead", b"event=a&event=b", b"&" * 30, b"hook_action=%00%ff"]),
-    headers=st.builds(lambda some, token: (*some, *token), HEADERS, st.sampled_from([(), ((b"x-webhook-token", TOKEN.encode()),)])),
+    path=st.sampled_from([PATH, f"{PATH}/", f"{PATH}/{TOKEN}"])
+    | EVERY_TEXT.map(lambda text: f"{PATH}/{unquote(text)}"),
+    query=st.binary(max_size=20)
+    | st.sampled_from(
+        [b"hook_action=on_close_lead", b"event=a&event=b", b"&" * 30, b"hook_action=%00%ff"]
+    ),
+    headers=st.builds(
+        lambda some, token: (*some, *token),
+        HEADERS,
+        st.sampled_from([(), ((b"x-webhook-token", TOKEN.encode()),)]),
+    ),
     stays=st.sampled_from([True, True, True, False]),
 )
 
@@ -122,7 +230,11 @@ async def answer_of(web: Web, ask: Ask) -> tuple[int, dict[str, Any]]:
 
     async def receive() -> Message:
         if parts:
-            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts) or not ask.stays}
+            return {
+                "type": "http.request",
+                "body": parts.pop(0),
+                "more_body": bool(parts) or not ask.stays,
+            }
         if ask.stays and not ask.parts and not waits.is_set():
             waits.set()
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -165,7 +277,8 @@ class Promises:
         try:
             answers = await asyncio.gather(*(answer_of(self._web, ask) for ask in asks))
         finally:
-            # Also where it raised: the examples by which hypothesis then makes it smaller begin with what is there.
+            # Also where it raised: the examples by which hypothesis then makes it smaller begin
+            # with what is there.
             before, self._before = self._before, await kept(self._db)
         assert {status for status, _ in answers} <= {0, 200, 400, 401, 404, 405, 413, 415}
         receipts = [body for _, body in answers if "processed" in body]
@@ -208,7 +321,9 @@ class TestARequest:
 
 
 class TestRequestsAtOnce:
-    """They go out together, so that they share statements; what they did is counted once for all of them."""
+    """They go out together, so that they share statements; what they did is counted once for all of
+    them.
+    """
 
     @settings(FUZZ, max_examples=15)
     @given(st.lists(JSON_BODIES.map(ask_with) | REQUESTS, min_size=25, max_size=25))

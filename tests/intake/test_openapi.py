@@ -1,4 +1,6 @@
-"""/openapi.json is true: what it allows is sent to the real web process, and every answer is one that it describes."""
+"""/openapi.json is true: what it allows is sent to the real web process, and every answer is one
+that it describes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.conftest import Database
 
-from c2s_enrich.demo.stage import WEBHOOK_TOKEN, Stage
+from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
 
 CHECKS: list[Callable[..., Any]] = [
     *(not_a_server_error, status_code_conformance, content_type_conformance),
@@ -43,7 +45,9 @@ class TestTheDocument:
 
 
 def ask_everything(document: dict[str, Any], url: str, token: str) -> set[str]:
-    """Sends each operation what the document allows; fails at the first answer that it does not describe."""
+    """Sends each operation what the document allows; fails at the first answer that it does not
+    describe.
+    """
     schema = schemathesis.openapi.from_dict(document)
     asked: set[str] = set()
     for result in schema.get_all_operations():

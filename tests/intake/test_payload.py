@@ -1,4 +1,6 @@
-"""Bytes become events: every envelope that was seen, every spelling of an id and a time; and what is no event is told why."""
+"""Bytes become events: every envelope that was seen, every spelling of an id and a time; and what
+is no event is told why.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ GOOD = b'{"id":1,' + TIME + b"}"
 
 
 def read(body: object, action: str | None = None, limits: Limits = LIMITS) -> Delivery:
-    return read_delivery(body if isinstance(body, bytes) else json.dumps(body).encode(), action, limits)
+    return read_delivery(
+        body if isinstance(body, bytes) else json.dumps(body).encode(), action, limits
+    )
 
 
 def event(body: object, action: str | None = None) -> Event:
@@ -31,7 +35,9 @@ def event(body: object, action: str | None = None) -> Event:
 
 
 def reasons(body: object, limits: Limits = LIMITS) -> list[tuple[int | None, str]]:
-    return [(rejection.index, rejection.reason) for rejection in read(body, limits=limits).rejections]
+    return [
+        (rejection.index, rejection.reason) for rejection in read(body, limits=limits).rejections
+    ]
 
 
 def lead(**more: Any) -> dict[str, Any]:
@@ -39,7 +45,9 @@ def lead(**more: Any) -> dict[str, Any]:
 
 
 class TestTheEnvelope:
-    inner = lead_json(ANA)["data"] | {"attributes": lead_json(ANA)["data"]["attributes"] | {"updated_at": AT}}
+    inner = lead_json(ANA)["data"] | {
+        "attributes": lead_json(ANA)["data"]["attributes"] | {"updated_at": AT}
+    }
 
     @pytest.mark.parametrize(
         "envelope",
@@ -53,7 +61,11 @@ class TestTheEnvelope:
             {"data": [inner]},
             [{"data": inner}],
             [{"lead": inner}],
-            {"hook_action": "on_create_lead", "timestamp": "x", "data": {"id": ID, **inner["attributes"]}},
+            {
+                "hook_action": "on_create_lead",
+                "timestamp": "x",
+                "data": {"id": ID, **inner["attributes"]},
+            },
             {"hook_action": "on_update_lead", "id": "the envelope's own id", "data": inner},
             {"lead_id": ID, "updated_at": AT},
             {"attributes": {"id": ID, "updated_at": AT}},
@@ -66,7 +78,14 @@ class TestTheEnvelope:
         assert (found.lead_id, found.updated_at) == (ID, AT_UTC)
 
     def test_of_nulls_around_the_parts_does_not_matter(self) -> None:
-        nulls = {"attributes": None, "lead": None, "archive_details": None, "done_details": None, "created_at": None, "hook_action": None}
+        nulls = {
+            "attributes": None,
+            "lead": None,
+            "archive_details": None,
+            "done_details": None,
+            "created_at": None,
+            "hook_action": None,
+        }
 
         assert event(lead(**nulls)).lead_id == ID
 
@@ -108,7 +127,17 @@ class TestThePayload:
 class TestTheId:
     @pytest.mark.parametrize(
         ("given", "read_as"),
-        [(ID, ID), (f" {ID} ", ID), (42, "42"), (0, "0"), (-7, "-7"), (7.0, "7"), (10**29, str(10**29)), ("café", "café"), ("42", "42")],
+        [
+            (ID, ID),
+            (f" {ID} ", ID),
+            (42, "42"),
+            (0, "0"),
+            (-7, "-7"),
+            (7.0, "7"),
+            (10**29, str(10**29)),
+            ("café", "café"),
+            ("42", "42"),
+        ],
     )
     def test_is_text_or_a_whole_number(self, given: object, read_as: str) -> None:
         assert event({"id": given, "updated_at": AT}).lead_id == read_as
@@ -121,7 +150,10 @@ class TestTheId:
     def test_is_unreadable_as_a_number_of_another_form(self, given: bytes) -> None:
         assert reasons(b'{"id":' + given + b"," + TIME + b"}") == [(None, "id_unreadable")]
 
-    @pytest.mark.parametrize("body", [{}, {"updated_at": AT}, {"id": None, "updated_at": AT}, {"id": "", "updated_at": AT}])
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"updated_at": AT}, {"id": None, "updated_at": AT}, {"id": "", "updated_at": AT}],
+    )
     def test_may_be_missing(self, body: object) -> None:
         assert reasons(body) == [(None, "id_missing")]
 
@@ -157,15 +189,36 @@ class TestTheTime:
             ("2018-12-01T10:00:00", datetime(2018, 12, 1, 12, 0, tzinfo=UTC)),
         ],
     )
-    def test_is_read_in_every_spelling_and_without_offset_as_sao_paulos(self, given: object, read_as: datetime) -> None:
+    def test_is_read_in_every_spelling_and_without_offset_as_sao_paulos(
+        self, given: object, read_as: datetime
+    ) -> None:
         assert event({"id": 1, "updated_at": given}).updated_at == read_as
         assert event({"id": 1, "attributes": {"updated_at": given}}).updated_at == read_as
 
     @pytest.mark.parametrize(
         "given",
         [
-            *("ontem", "2025-06-01", "2025-13-01T10:00:00Z", "2025-06-01T25:00:00Z", "9999-12-31T00:00:00Z", "0001-01-01T00:00:00+14:00"),
-            *("2025-06-01T10:00:00+25:00", 7, -1, 10**20, 10**62, True, [], {}, [AT], "1" * 5000, " "),
+            *(
+                "ontem",
+                "2025-06-01",
+                "2025-13-01T10:00:00Z",
+                "2025-06-01T25:00:00Z",
+                "9999-12-31T00:00:00Z",
+                "0001-01-01T00:00:00+14:00",
+            ),
+            *(
+                "2025-06-01T10:00:00+25:00",
+                7,
+                -1,
+                10**20,
+                10**62,
+                True,
+                [],
+                {},
+                [AT],
+                "1" * 5000,
+                " ",
+            ),
         ],
     )
     def test_is_unreadable_as_anything_else(self, given: object) -> None:
@@ -182,24 +235,40 @@ class TestTheTime:
         assert [(part.reason, part.lead_id) for part in rejected] == [("updated_at_missing", "1")]
 
     def test_within_attributes_wins(self) -> None:
-        assert event({"id": 1, "updated_at": "2020-01-01T00:00:00Z", "attributes": {"updated_at": AT}}).updated_at == AT_UTC
+        assert (
+            event(
+                {"id": 1, "updated_at": "2020-01-01T00:00:00Z", "attributes": {"updated_at": AT}}
+            ).updated_at
+            == AT_UTC
+        )
 
 
 class TestTheHookAction:
-    @pytest.mark.parametrize("name", ["on_create_lead", "on_update_lead", "on_close_lead", "lead.created", "lead.updated"])
+    @pytest.mark.parametrize(
+        "name",
+        ["on_create_lead", "on_update_lead", "on_close_lead", "lead.created", "lead.updated"],
+    )
     def test_is_kept_in_either_vocabulary(self, name: str) -> None:
         assert event(lead(hook_action=name)).hook_action == name
         assert event({"hook_action": name, "data": lead()}).hook_action == name
         assert event({"hook_action": name, "data": [lead()]}).hook_action == name
 
     def test_that_the_payload_names_wins_over_the_requests(self) -> None:
-        assert event(lead(hook_action="on_update_lead"), "on_create_lead").hook_action == "on_update_lead"
+        assert (
+            event(lead(hook_action="on_update_lead"), "on_create_lead").hook_action
+            == "on_update_lead"
+        )
         assert event(lead(), "lead.updated").hook_action == "lead.updated"
 
     def test_of_an_element_wins_over_the_batchs(self) -> None:
-        delivery = read({"hook_action": "on_update_lead", "data": [lead(hook_action="on_close_lead"), lead()]})
+        delivery = read(
+            {"hook_action": "on_update_lead", "data": [lead(hook_action="on_close_lead"), lead()]}
+        )
 
-        assert [found.hook_action for found in delivery.events] == ["on_close_lead", "on_update_lead"]
+        assert [found.hook_action for found in delivery.events] == [
+            "on_close_lead",
+            "on_update_lead",
+        ]
 
     @pytest.mark.parametrize(
         ("more", "derived"),
@@ -209,7 +278,10 @@ class TestTheHookAction:
             ({"created_at": "2025-05-01T10:00:00-03:00"}, "on_update_lead"),
             ({"archive_details": {"archived": True}}, "on_close_lead"),
             ({"attributes": {"done_details": {"done": True}}}, "on_close_lead"),
-            ({"archive_details": {"archived": False}, "done_details": {"done": None}}, "on_update_lead"),
+            (
+                {"archive_details": {"archived": False}, "done_details": {"done": None}},
+                "on_update_lead",
+            ),
             ({"archive_details": [True], "done_details": "x", "created_at": {}}, "on_update_lead"),
             ({"hook_action": 7}, "on_update_lead"),
             ({"hook_action": " "}, "on_update_lead"),
@@ -218,7 +290,14 @@ class TestTheHookAction:
     def test_is_derived_where_nobody_names_it(self, more: dict[str, Any], derived: str) -> None:
         assert event(lead(**more)).hook_action == derived
 
-    @pytest.mark.parametrize("field", [b'"created_at":1e999', b'"archive_details":{"archived":1e999}', b'"done_details":{"done":1e999}'])
+    @pytest.mark.parametrize(
+        "field",
+        [
+            b'"created_at":1e999',
+            b'"archive_details":{"archived":1e999}',
+            b'"done_details":{"done":1e999}',
+        ],
+    )
     def test_is_derived_beside_numbers_beyond_all_numbers(self, field: bytes) -> None:
         assert event(b'{"id":1,' + field + b"," + TIME + b"}").hook_action == "on_update_lead"
 
@@ -226,14 +305,20 @@ class TestTheHookAction:
         assert reasons(lead(hook_action="x" * 101)) == [(None, "hook_action_too_long")]
 
     def test_of_a_batch_may_hold_no_nul(self) -> None:
-        assert reasons(b'{"hook_action":"a\\u0000","data":[' + GOOD + b"]}") == [(0, "nul_character")]
+        assert reasons(b'{"hook_action":"a\\u0000","data":[' + GOOD + b"]}") == [
+            (0, "nul_character")
+        ]
 
 
 class TestABatch:
     def test_gives_each_bad_element_its_index_and_keeps_the_good_ones(self) -> None:
         delivery = read([lead(id=1), 7, lead(id=2), {}, None, lead(id=3)])
 
-        assert [(found.index, found.lead_id) for found in delivery.events] == [(0, "1"), (2, "2"), (5, "3")]
+        assert [(found.index, found.lead_id) for found in delivery.events] == [
+            (0, "1"),
+            (2, "2"),
+            (5, "3"),
+        ]
         assert [(r.index, r.reason, r.raw) for r in delivery.rejections] == [
             (1, "not_an_object", b"7"),
             (3, "id_missing", b"{}"),
@@ -252,7 +337,9 @@ class TestABatch:
         ],
     )
     @pytest.mark.parametrize("frame", [(b"[", b"]"), (b'{"data": [', b'], "x": 1}')])
-    def test_is_not_taken_down_by_one_unreadable_element(self, bad: bytes, reason: str, frame: tuple[bytes, bytes]) -> None:
+    def test_is_not_taken_down_by_one_unreadable_element(
+        self, bad: bytes, reason: str, frame: tuple[bytes, bytes]
+    ) -> None:
         body = frame[0] + GOOD + b"," + bad + b"," + GOOD + frame[1]
 
         delivery = read(body)
@@ -262,7 +349,9 @@ class TestABatch:
 
     def test_has_a_largest_number_of_events(self) -> None:
         assert len(read(b"[" + b",".join([GOOD] * 3) + b"]", limits=Limits(events=3)).events) == 3
-        assert reasons(b"[" + b",".join([GOOD] * 4) + b"]", Limits(events=3)) == [(None, "too_many_events")]
+        assert reasons(b"[" + b",".join([GOOD] * 4) + b"]", Limits(events=3)) == [
+            (None, "too_many_events")
+        ]
 
     def test_that_is_empty_is_no_delivery(self) -> None:
         assert reasons(b"[]") == reasons(b'{"data": []}') == [(None, "empty_array")]
@@ -317,7 +406,17 @@ class TestABodyThatIsNoEvent:
 
         assert (rejection.raw, rejection.lead_id) == (body, lead_id)
 
-    @pytest.mark.parametrize("text", [b"\\\\u0000", b"\\\\\\\\u0000", b"\\ud83d\\ude00", b"\\\\ud800", b"\xf0\x9f\x98\x80", b"\x7f"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"\\\\u0000",
+            b"\\\\\\\\u0000",
+            b"\\ud83d\\ude00",
+            b"\\\\ud800",
+            b"\xf0\x9f\x98\x80",
+            b"\x7f",
+        ],
+    )
     def test_is_not_one_that_only_looks_like_it(self, text: bytes) -> None:
         assert event(b'{"id":1,"x":"' + text + b'",' + TIME + b"}").lead_id == "1"
 
@@ -327,7 +426,8 @@ class TestABodyThatIsNoEvent:
     @pytest.mark.parametrize(
         "body",
         [
-            # Each of these once took, or could take, time with the square of its length: this test would not end.
+            # Each of these once took, or could take, time with the square of its length: this test
+            # would not end.
             b'{"data":["' + b'\\"' * 500_000,
             b'["' + b'\\"' * 500_000,
             b'{"data":[' + b'"' * 1_000_000,
@@ -337,7 +437,16 @@ class TestABodyThatIsNoEvent:
             b'{"data":' * 120_000,
             b"[" + b'"data":[' * 120_000,
         ],
-        ids=["escaped quotes", "escaped quotes in an array", "quotes", "backslashes", "a text of backslashes", "a NUL", "data", "data ["],
+        ids=[
+            "escaped quotes",
+            "escaped quotes in an array",
+            "quotes",
+            "backslashes",
+            "a text of backslashes",
+            "a NUL",
+            "data",
+            "data [",
+        ],
     )
     def test_costs_time_in_proportion_to_its_length(self, body: bytes) -> None:
         assert read(body).received == 1

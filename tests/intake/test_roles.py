@@ -1,4 +1,6 @@
-"""Web can do no harm: as c2s_web the whole app works, and whoever took it over would read no payload and no person."""
+"""Web can do no harm: as c2s_web the whole app works, and whoever took it over would read no
+payload and no person.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from tests.conftest import Database
 from tests.intake.conftest import Kept, an_event, kept, open_web
 
 OF_PEOPLE = (
-    *("people", "person_phones", "person_emails", "person_addresses", "person_companies", "contact_lookups", "lead_people"),
+    *(
+        "people",
+        "person_phones",
+        "person_emails",
+        "person_addresses",
+        "person_companies",
+        "contact_lookups",
+        "lead_people",
+    ),
     *("leads", "lead_messages", "event_attempts", "erased_leads"),
 )
 
@@ -23,7 +33,9 @@ def web_db(db: Database) -> Database:
 
 
 class TestWebAsItsRole:
-    async def test_stores_recognises_rejects_and_says_how_it_is(self, db: Database, web_db: Database) -> None:
+    async def test_stores_recognises_rejects_and_says_how_it_is(
+        self, db: Database, web_db: Database
+    ) -> None:
         event = an_event("lead-1")
         async with open_web(web_db.settings("web")) as web:
             new = await web.deliver(event)
@@ -33,28 +45,35 @@ class TestWebAsItsRole:
             broken = await web.deliver(b"{")
             ready, health = await web.client.get("/readyz"), await web.client.get("/health")
 
-        assert [answer.status_code for answer in (new, again, other_body, mixed, broken, ready, health)] == [
-            200,
-            200,
-            200,
-            200,
-            400,
-            200,
-            200,
-        ]
-        assert (again.json()["duplicates"], other_body.json()["errors"][0]["reason"]) == (1, "same_key_other_body")
+        assert [
+            answer.status_code for answer in (new, again, other_body, mixed, broken, ready, health)
+        ] == [200, 200, 200, 200, 400, 200, 200]
+        assert (again.json()["duplicates"], other_body.json()["errors"][0]["reason"]) == (
+            1,
+            "same_key_other_body",
+        )
         assert await kept(db) == Kept(2, 3)
 
-    @pytest.mark.parametrize("column", ["payload_raw", "status", "outcome", "error_message", "claimed_by", "fingerprint", "*"])
-    async def test_reads_no_payload_and_no_state_of_an_event(self, web_db: Database, column: str) -> None:
+    @pytest.mark.parametrize(
+        "column",
+        ["payload_raw", "status", "outcome", "error_message", "claimed_by", "fingerprint", "*"],
+    )
+    async def test_reads_no_payload_and_no_state_of_an_event(
+        self, web_db: Database, column: str
+    ) -> None:
         async with await psycopg.AsyncConnection.connect(web_db.url, autocommit=True) as web:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await web.execute(f"select {column} from webhook_events".encode())
 
-    async def test_reads_no_payload_through_a_conflict_or_what_it_just_wrote(self, web_db: Database) -> None:
+    async def test_reads_no_payload_through_a_conflict_or_what_it_just_wrote(
+        self, web_db: Database
+    ) -> None:
         insert = "insert into webhook_events (id, lead_id, updated_at, payload_raw) values (gen_random_uuid(), 'l', now(), '{}') "
         async with await psycopg.AsyncConnection.connect(web_db.url, autocommit=True) as web:
-            for tail in ("returning payload_raw", "on conflict (lead_id, updated_at) do update set payload_raw = '1'"):
+            for tail in (
+                "returning payload_raw",
+                "on conflict (lead_id, updated_at) do update set payload_raw = '1'",
+            ):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     await web.execute((insert + tail).encode())
 
@@ -83,8 +102,12 @@ class TestWebAsItsRole:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await web.execute(statement.encode())
 
-    async def test_learns_of_a_payload_only_whether_it_is_the_one_it_has(self, db: Database, web_db: Database) -> None:
-        await db.execute("insert into webhook_events (lead_id, updated_at, payload_raw) values ('l', '2025-06-01Z', '{\"secret\": 1}')")
+    async def test_learns_of_a_payload_only_whether_it_is_the_one_it_has(
+        self, db: Database, web_db: Database
+    ) -> None:
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('l', '2025-06-01Z', '{\"secret\": 1}')"
+        )
 
         async with await psycopg.AsyncConnection.connect(web_db.url, autocommit=True) as web:
             cursor = await web.execute(

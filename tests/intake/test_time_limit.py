@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from c2s_enrich.intake.time_limit import TimeLimit
+from c2s_enrich.intake.fast.time_limit import TimeLimit
 
 
 async def wait(limit: TimeLimit, thing: asyncio.Future[str]) -> str:
@@ -44,7 +44,9 @@ class TestATimeLimit:
         assert await second == "came"
 
     async def test_passes_on_a_cancellation_that_is_not_its_own(self) -> None:
-        waiting = asyncio.create_task(wait(TimeLimit(30), asyncio.get_running_loop().create_future()))
+        waiting = asyncio.create_task(
+            wait(TimeLimit(30), asyncio.get_running_loop().create_future())
+        )
         await asyncio.sleep(0)
         waiting.cancel()
 

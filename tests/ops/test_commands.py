@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Database
 from typer.testing import CliRunner, Result
 
-from c2s_enrich.cli import app
+from c2s_enrich.cli.main import app
 
 Command = Callable[..., Result]
 
@@ -43,22 +43,30 @@ class TestEvents:
         assert event_id in shown.output
         assert "Lead not found" in shown.output
 
-    async def test_show_knows_no_event_that_is_not_there(self, db: Database, command: Command) -> None:
+    async def test_show_knows_no_event_that_is_not_there(
+        self, db: Database, command: Command
+    ) -> None:
         shown = await invoke(command, "events", "show", "00000000-0000-0000-0000-000000000000")
 
         assert shown.exit_code == 2
         assert "there is no event" in shown.output
 
-    async def test_reprocess_makes_the_chosen_events_due(self, db: Database, command: Command) -> None:
+    async def test_reprocess_makes_the_chosen_events_due(
+        self, db: Database, command: Command
+    ) -> None:
         await failed_event(db, "lead-1")
         await failed_event(db, "lead-2")
 
         done = await invoke(command, "events", "reprocess", "--lead", "lead-1")
 
         assert "1 events" in done.output
-        assert await db.fetch("select lead_id from webhook_events where status = 'received'") == [("lead-1",)]
+        assert await db.fetch("select lead_id from webhook_events where status = 'received'") == [
+            ("lead-1",)
+        ]
 
-    async def test_reprocess_without_a_filter_is_refused(self, db: Database, command: Command) -> None:
+    async def test_reprocess_without_a_filter_is_refused(
+        self, db: Database, command: Command
+    ) -> None:
         await failed_event(db, "lead-1")
 
         refused = await invoke(command, "events", "reprocess")
@@ -68,7 +76,9 @@ class TestEvents:
 
 
 class TestMessages:
-    async def test_a_persons_verdict_lets_the_event_go_on(self, db: Database, command: Command) -> None:
+    async def test_a_persons_verdict_lets_the_event_go_on(
+        self, db: Database, command: Command
+    ) -> None:
         event_id = await failed_event(db, "lead-1")
         message_id = await db.value(
             "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sends, sending_at)"
@@ -87,7 +97,16 @@ class TestMessages:
 
 class TestUpstreams:
     async def test_pause_and_resume_are_seen_by_all(self, db: Database, command: Command) -> None:
-        await invoke(command, "upstreams", "pause", "c2s", "--minutes", "5", "--reason", "the vendor asked for it")
+        await invoke(
+            command,
+            "upstreams",
+            "pause",
+            "c2s",
+            "--minutes",
+            "5",
+            "--reason",
+            "the vendor asked for it",
+        )
         listed = await invoke(command, "upstreams", "list")
         await invoke(command, "upstreams", "resume", "c2s")
 

@@ -17,7 +17,9 @@ NEWEST = all_migrations()[-1].version
 
 async def told(web: Web) -> dict[str, tuple[int, object]]:
     """What each address answers: its status and what it calls the problem."""
-    answers = await asyncio.gather(*(web.client.get(path) for path in ("/livez", "/readyz", "/health")))
+    answers = await asyncio.gather(
+        *(web.client.get(path) for path in ("/livez", "/readyz", "/health"))
+    )
     return {
         path: (answer.status_code, answer.json().get("problem", answer.json().get("problems")))
         for path, answer in zip(("livez", "readyz", "health"), answers, strict=True)
@@ -25,21 +27,36 @@ async def told(web: Web) -> dict[str, tuple[int, object]]:
 
 
 class TestADatabase:
-    async def test_that_answers_and_has_our_schema_is_all_that_is_needed(self, db: Database) -> None:
+    async def test_that_answers_and_has_our_schema_is_all_that_is_needed(
+        self, db: Database
+    ) -> None:
         async with open_web(db.settings("web")) as web:
-            assert await told(web) == {"livez": (200, None), "readyz": (200, None), "health": (200, [])}
+            assert await told(web) == {
+                "livez": (200, None),
+                "readyz": (200, None),
+                "health": (200, []),
+            }
 
-    async def test_that_is_away_makes_web_unready_and_no_platform_restarts_it(self, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_that_is_away_makes_web_unready_and_no_platform_restarts_it(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(health_module, "_PATIENCE_SECONDS", 0.2)
 
-        async with open_web(db.settings("web", DATABASE_URL="postgresql://127.0.0.1:9/none")) as web:
+        async with open_web(
+            db.settings("web", DATABASE_URL="postgresql://127.0.0.1:9/none")
+        ) as web:
             assert await told(web) == {
                 "livez": (200, None),
                 "readyz": (503, "The database does not answer."),
-                "health": (503, ["The database does not answer: deliveries get 503 until it does."]),
+                "health": (
+                    503,
+                    ["The database does not answer: deliveries get 503 until it does."],
+                ),
             }
 
-    async def test_that_hangs_is_not_waited_for(self, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_that_hangs_is_not_waited_for(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(health_module, "_PATIENCE_SECONDS", 0.2)
 
         async with open_web(db.settings("web")) as web, db.connection.transaction():
@@ -49,7 +66,9 @@ class TestADatabase:
 
         assert [status for status, _ in answers.values()] == [200, 503, 503]
 
-    async def test_that_comes_back_is_found_again(self, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_that_comes_back_is_found_again(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(health_module, "_FRESH_SECONDS", 0.0)
         monkeypatch.setattr(health_module, "_PATIENCE_SECONDS", 0.2)
 
@@ -66,17 +85,27 @@ class TestASchema:
     @pytest.fixture
     async def one_behind(self, db: Database) -> AsyncIterator[None]:
         """The newest migration is not known to the database."""
-        [row] = await db.fetch("delete from schema_migrations where version = %s returning *", (NEWEST,))
+        [row] = await db.fetch(
+            "delete from schema_migrations where version = %s returning *", (NEWEST,)
+        )
         yield
         values = ", ".join(["%s"] * len(row))
-        await db.execute(f"insert into schema_migrations ({', '.join(row._fields)}) values ({values})", row)
+        await db.execute(
+            f"insert into schema_migrations ({', '.join(row._fields)}) values ({values})", row
+        )
 
     @pytest.mark.usefixtures("one_behind")
-    async def test_older_than_the_program_makes_it_unready_and_says_what_to_do(self, db: Database) -> None:
+    async def test_older_than_the_program_makes_it_unready_and_says_what_to_do(
+        self, db: Database
+    ) -> None:
         problem = f"The database is at migration {NEWEST - 1}, {NEWEST} is needed: run `c2s-enrich migrate`."
 
         async with open_web(db.settings("web")) as web:
-            assert await told(web) == {"livez": (200, None), "readyz": (503, problem), "health": (200, [problem])}
+            assert await told(web) == {
+                "livez": (200, None),
+                "readyz": (503, problem),
+                "health": (200, [problem]),
+            }
 
     async def test_that_is_not_there_at_all_is_not_called_a_database_that_is_away(
         self, db: Database, create_database: Callable[[], str]
@@ -84,12 +113,23 @@ class TestASchema:
         problem = f"The database is at migration 0, {NEWEST} is needed: run `c2s-enrich migrate`."
 
         async with open_web(db.settings("web", DATABASE_URL=create_database())) as web:
-            assert await told(web) == {"livez": (200, None), "readyz": (503, problem), "health": (503, [problem])}
+            assert await told(web) == {
+                "livez": (200, None),
+                "readyz": (503, problem),
+                "health": (503, [problem]),
+            }
 
     async def test_newer_than_the_program_is_no_problem(self, db: Database) -> None:
-        await db.execute("insert into schema_migrations (version, name, checksum) values (%s, 'of tomorrow', 'x')", (NEWEST + 1,))
+        await db.execute(
+            "insert into schema_migrations (version, name, checksum) values (%s, 'of tomorrow', 'x')",
+            (NEWEST + 1,),
+        )
         try:
             async with open_web(db.settings("web")) as web:
-                assert await told(web) == {"livez": (200, None), "readyz": (200, None), "health": (200, [])}
+                assert await told(web) == {
+                    "livez": (200, None),
+                    "readyz": (200, None),
+                    "health": (200, []),
+                }
         finally:
             await db.execute("delete from schema_migrations where version = %s", (NEWEST + 1,))

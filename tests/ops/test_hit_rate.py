@@ -7,7 +7,13 @@ from c2s_enrich.ops.hit_rate import hit_rate_problem
 
 
 async def answered(
-    db: Database, found_of_ten: int, count: int, *, source: str = "diretrix", kind: str = "phone", age: str = "1 hour"
+    db: Database,
+    found_of_ten: int,
+    count: int,
+    *,
+    source: str = "diretrix",
+    kind: str = "phone",
+    age: str = "1 hour",
 ) -> None:
     """So many answers, evenly mixed, the newest one `age` old."""
     await db.execute(
@@ -27,7 +33,9 @@ class TestTheHitRate:
             "A source knows far fewer people than it did: diretrix by phone found 5 of the last 50, after 60 % of the 200 before."
         )
 
-    async def test_that_fell_to_nothing_is_a_sentence_of_a_rare_source_too(self, db: Database, pool: Pool) -> None:
+    async def test_that_fell_to_nothing_is_a_sentence_of_a_rare_source_too(
+        self, db: Database, pool: Pool
+    ) -> None:
         await answered(db, 3, 300, kind="email", age="2 days")
         await answered(db, 0, 50, kind="email")
 

@@ -1,4 +1,6 @@
-"""C2S does not repeat a webhook that we missed, so we ask it what changed; and never make work where there is none."""
+"""C2S does not repeat a webhook that we missed, so we ask it what changed; and never make work
+where there is none.
+"""
 
 import asyncio
 import json
@@ -15,11 +17,11 @@ from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import Throttled
 from c2s_enrich.intake.payload import Limits, read_delivery
-from c2s_enrich.ops.erase import erase
 from c2s_enrich.ops.reconcile import Missing, Report, reconcile, reconcile_duty
-from c2s_enrich.people.lead import LeadFacts
-from c2s_enrich.simulators.faults import Fault
-from c2s_enrich.telemetry import Metrics
+from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.privacy.erase import erase
+from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s
 from c2s_enrich.wiring import open_upstreams
 
@@ -29,7 +31,9 @@ DAY = timedelta(days=1)
 @asynccontextmanager
 async def c2s_of(brokerage: Brokerage, pool: Pool) -> AsyncIterator[C2s]:
     transports = {"c2s": brokerage.transport}
-    async with open_upstreams(brokerage.db.settings("poller"), pool, Metrics(), SystemClock(), transports) as upstreams:
+    async with open_upstreams(
+        brokerage.db.settings("poller"), pool, Metrics(), SystemClock(), transports
+    ) as upstreams:
         yield upstreams.c2s
 
 
@@ -53,14 +57,21 @@ class Listing:
 
 
 def listed(lead_id: str, **attributes: Any) -> dict[str, object]:
-    return {"id": lead_id, "attributes": {"updated_at": "2026-03-09T10:05:00.000-03:00"} | attributes}
+    return {
+        "id": lead_id,
+        "attributes": {"updated_at": "2026-03-09T10:05:00.000-03:00"} | attributes,
+    }
 
 
 class TestALeadOfWhichNoWebhookTold:
-    async def test_is_put_into_the_queue_and_enriched(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_is_put_into_the_queue_and_enriched(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         ana, bruno = brokerage.people[:2]
         await brokerage.accept("heard-of", ana)
-        missed = brokerage.world.add_lead("missed", name=bruno.name, phone=bruno.phone, email=bruno.email)
+        missed = brokerage.world.add_lead(
+            "missed", name=bruno.name, phone=bruno.phone, email=bruno.email
+        )
         changed_at = datetime.fromisoformat(missed.updated_at)
 
         report = await run(brokerage, pool)
@@ -95,28 +106,38 @@ class TestALeadOfWhichNoWebhookTold:
 
         assert (report.inserted, len(brokerage.world.asked("c2s", "leads"))) == (120, 3)
 
-    async def test_has_the_key_that_its_webhook_would_have_had(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_has_the_key_that_its_webhook_would_have_had(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         lead = brokerage.world.add_lead("missed", name="Ana", phone=brokerage.people[0].phone)
         await run(brokerage, pool)
         body = json.dumps({"hook_action": "on_create_lead", "data": lead.to_json()}).encode()
 
         [webhook] = read_delivery(body, None, Limits()).events
 
-        assert await brokerage.db.fetch("select lead_id, updated_at from webhook_events") == [(webhook.lead_id, webhook.updated_at)]
+        assert await brokerage.db.fetch("select lead_id, updated_at from webhook_events") == [
+            (webhook.lead_id, webhook.updated_at)
+        ]
         verdicts = await brokerage.db.fetch(
             "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s], array[%s::timestamptz], array[%s::jsonb])",
             (webhook.lead_id, webhook.updated_at, body.decode()),
         )
         assert [row.verdict for row in verdicts] == ["duplicate"]
 
-    async def test_that_changed_before_the_window_is_left_alone(self, brokerage: Brokerage, pool: Pool) -> None:
-        brokerage.world.add_lead("old", phone=brokerage.people[0].phone).updated_at = "2020-01-01T10:00:00.000-03:00"
+    async def test_that_changed_before_the_window_is_left_alone(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        brokerage.world.add_lead(
+            "old", phone=brokerage.people[0].phone
+        ).updated_at = "2020-01-01T10:00:00.000-03:00"
 
         assert (await run(brokerage, pool)).looked_at == 0
 
 
 class TestALeadThatIsKnown:
-    async def test_is_not_disturbed_by_our_own_message(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_is_not_disturbed_by_our_own_message(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         await brokerage.accept("lead", brokerage.people[0])
         before = brokerage.world.leads["lead"].updated_at
         await brokerage.work()
@@ -127,7 +148,9 @@ class TestALeadThatIsKnown:
         assert [(report.unchanged, report.missing) for report in reports] == [(1, ())] * 3
         assert await brokerage.db.value("select count(*) from webhook_events") == 1
 
-    async def test_is_looked_at_again_when_its_contact_has_changed(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_is_looked_at_again_when_its_contact_has_changed(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         ana, bruno = brokerage.people[:2]
         await brokerage.accept("lead", ana)
         await brokerage.work()
@@ -140,7 +163,9 @@ class TestALeadThatIsKnown:
         assert report.inserted == 1
         assert len(brokerage.messages("lead")) == 2
 
-    async def test_is_looked_at_again_when_it_was_closed(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_is_looked_at_again_when_it_was_closed(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         await brokerage.accept("lead", brokerage.people[0])
         await brokerage.work()
         brokerage.world.leads["lead"].closed = True
@@ -150,9 +175,13 @@ class TestALeadThatIsKnown:
 
         assert await brokerage.outcomes() == {"lead": "ignored"}
 
-    async def test_is_left_alone_when_a_later_event_is_there_already(self, brokerage: Brokerage, pool: Pool) -> None:
+    async def test_is_left_alone_when_a_later_event_is_there_already(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
         await brokerage.accept("lead", brokerage.people[0])
-        await brokerage.db.execute("update webhook_events set updated_at = updated_at + interval '1 hour'")
+        await brokerage.db.execute(
+            "update webhook_events set updated_at = updated_at + interval '1 hour'"
+        )
 
         assert (await run(brokerage, pool)).known == 1
 
@@ -177,7 +206,9 @@ class TestAListThatIsOdd:
             listed("lead", customer={"name": "\ud800"}),
         ],
     )
-    async def test_is_counted_as_unreadable_and_does_not_stop_the_others(self, db: Database, pool: Pool, lead: dict[str, object]) -> None:
+    async def test_is_counted_as_unreadable_and_does_not_stop_the_others(
+        self, db: Database, pool: Pool, lead: dict[str, object]
+    ) -> None:
         report = await reconcile(pool, Listing(lead, listed("readable")), DAY)
 
         assert (report.looked_at, report.unreadable, report.inserted) == (2, 1, 1)
@@ -187,16 +218,22 @@ class TestAListThatIsOdd:
 
         assert (report.looked_at, report.inserted) == (1, 1)
 
-    async def test_that_ends_with_an_error_keeps_what_was_found(self, db: Database, pool: Pool) -> None:
+    async def test_that_ends_with_an_error_keeps_what_was_found(
+        self, db: Database, pool: Pool
+    ) -> None:
         leads = [listed(f"lead-{number}") for number in range(60)]
 
         with pytest.raises(Throttled):
-            await reconcile(pool, Listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), DAY)
+            await reconcile(
+                pool, Listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), DAY
+            )
 
         assert await db.value("select count(*) from webhook_events") == 50
 
     def test_reads_its_own_payload_like_a_webhook(self) -> None:
-        facts = LeadFacts.from_json({"hook_action": "reconcile", "data": listed("lead", customer={"phone": "11987650001"})})
+        facts = LeadFacts.from_json(
+            {"hook_action": "reconcile", "data": listed("lead", customer={"phone": "11987650001"})}
+        )
 
         assert facts is not None
         assert (facts.lead_id, facts.phone) == ("lead", "11987650001")
@@ -206,26 +243,34 @@ class TestTheSchedule:
     async def test_is_off_by_default(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(pool, c2s, brokerage.db.settings("poller").reconcile_every, max_attempts=8)()
+            await reconcile_duty(
+                pool, c2s, brokerage.db.settings("poller").reconcile_every, max_attempts=8
+            )()
 
         assert not brokerage.world.asked("c2s")
 
     async def test_is_kept_by_one_poller_for_all(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
-            duties = [reconcile_duty(pool, c2s, timedelta(minutes=15), max_attempts=5) for _ in range(3)]
+            duties = [
+                reconcile_duty(pool, c2s, timedelta(minutes=15), max_attempts=5) for _ in range(3)
+            ]
 
             await asyncio.gather(*[duty() for duty in duties])
 
         assert len(brokerage.world.asked("c2s", "leads")) == 1
-        assert await brokerage.db.fetch("select lead_id, max_attempts from webhook_events") == [("missed", 5)]
+        assert await brokerage.db.fetch("select lead_id, max_attempts from webhook_events") == [
+            ("missed", 5)
+        ]
 
     async def test_survives_that_c2s_is_down(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.dial.set("c2s", Fault("unauthorised"))
         async with c2s_of(brokerage, pool) as c2s:
             await reconcile_duty(pool, c2s, timedelta(minutes=15), max_attempts=8)()
 
-        assert await brokerage.db.value("select paused_until is not null from upstreams where name = 'c2s'")
+        assert await brokerage.db.value(
+            "select paused_until is not null from upstreams where name = 'c2s'"
+        )
 
     async def test_is_kept_by_a_poller_that_runs(self, brokerage: Brokerage) -> None:
         person = brokerage.people[0]

@@ -12,12 +12,12 @@ import pytest
 from tests.conftest import Database
 from typer.testing import CliRunner, Result
 
-from c2s_enrich.cli import app
+from c2s_enrich.cli.main import app
 from c2s_enrich.database import Pool
 from c2s_enrich.intake.payload import Limits, read_delivery
-from c2s_enrich.intake.store import Writer
+from c2s_enrich.intake.writer import Writer
 from c2s_enrich.ops.rejects import RejectsDesk, body_text
-from c2s_enrich.simulators.population import Person, populate
+from c2s_enrich.sandbox.simulators.population import Person, populate
 from c2s_enrich.wiring import build_rejects
 
 Command = Callable[..., Result]
@@ -46,7 +46,13 @@ def body(lead_id: str = LEAD, **more: Any) -> bytes:
     return json.dumps({"id": lead_id, "updated_at": MOMENT} | more).encode()
 
 
-async def kept(db: Database, raw: bytes, reason: str = "not_json", lead_id: str | None = None, headers: str = "{}") -> UUID:
+async def kept(
+    db: Database,
+    raw: bytes,
+    reason: str = "not_json",
+    lead_id: str | None = None,
+    headers: str = "{}",
+) -> UUID:
     """A rejected delivery as an older parser left it."""
     query = "insert into rejected_deliveries (raw, reason, lead_id, headers) values (%s, %s, %s, %s) returning id"
     row_id: UUID = await db.value(query, (raw, reason, lead_id, headers))
@@ -54,14 +60,18 @@ async def kept(db: Database, raw: bytes, reason: str = "not_json", lead_id: str 
 
 
 class TestReplaying:
-    async def test_stores_what_is_an_event_by_now_and_marks_it_in_one_go(self, db: Database, desk: RejectsDesk) -> None:
+    async def test_stores_what_is_an_event_by_now_and_marks_it_in_one_go(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
         reject_id = await kept(db, body(), headers='{"hook_action": "on_close_lead"}')
 
         done = await desk.replay(reject_id)
 
         assert done is not None
         assert (done.stored, done.flaws) == (1, ())
-        [event] = await db.fetch("select lead_id, status, hook_action, payload_raw from webhook_events")
+        [event] = await db.fetch(
+            "select lead_id, status, hook_action, payload_raw from webhook_events"
+        )
         assert (event.lead_id, event.status, event.hook_action, event.payload_raw) == (
             LEAD,
             "received",
@@ -70,7 +80,9 @@ class TestReplaying:
         )
         assert await db.value("select replayed_at is not null from rejected_deliveries")
 
-    async def test_twice_stores_nothing_twice_and_says_so(self, db: Database, desk: RejectsDesk) -> None:
+    async def test_twice_stores_nothing_twice_and_says_so(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
         reject_id = await kept(db, body())
         await desk.replay(reject_id)
         first = await db.value("select replayed_at from rejected_deliveries")
@@ -90,7 +102,9 @@ class TestReplaying:
         assert sorted(done.stored for done in both if done) == [0, 1]
         assert await db.value("select count(*) from webhook_events") == 1
 
-    async def test_what_still_is_no_event_stays_and_says_why(self, db: Database, desk: RejectsDesk) -> None:
+    async def test_what_still_is_no_event_stays_and_says_why(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
         reject_id = await kept(db, b'{"id": 7}', "id_unreadable")
 
         done = await desk.replay(reject_id)
@@ -99,7 +113,9 @@ class TestReplaying:
         assert done.flaws == ("The event has no updated_at.",)
         assert await db.value("select replayed_at from rejected_deliveries") is None
 
-    async def test_of_a_batch_stores_the_readable_ones_and_stays_for_the_others(self, db: Database, desk: RejectsDesk) -> None:
+    async def test_of_a_batch_stores_the_readable_ones_and_stays_for_the_others(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
         reject_id = await kept(db, b"[" + body("b" * 32) + b", 7, " + body("c" * 32) + b"]")
 
         first = await desk.replay(reject_id)
@@ -107,13 +123,23 @@ class TestReplaying:
 
         assert first is not None
         assert second is not None
-        assert (first.stored, first.known, first.flaws) == (2, 0, ("An event is a JSON object. (element 1)",))
+        assert (first.stored, first.known, first.flaws) == (
+            2,
+            0,
+            ("An event is a JSON object. (element 1)",),
+        )
         assert (second.stored, second.known) == (0, 2)
         assert await db.value("select count(*) from webhook_events") == 2
         assert await db.value("select replayed_at from rejected_deliveries") is None
 
-    async def test_json_that_the_database_refuses_stays_without_taking_its_neighbours_along(self, db: Database, desk: RejectsDesk) -> None:
-        reject_id = await kept(db, b"[" + body("b" * 32)[:-1] + b', "number": 1e200000}, ' + body("c" * 32) + b"]", "not_storable")
+    async def test_json_that_the_database_refuses_stays_without_taking_its_neighbours_along(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
+        reject_id = await kept(
+            db,
+            b"[" + body("b" * 32)[:-1] + b', "number": 1e200000}, ' + body("c" * 32) + b"]",
+            "not_storable",
+        )
 
         done = await desk.replay(reject_id)
 
@@ -121,7 +147,9 @@ class TestReplaying:
         assert (done.stored, done.flaws) == (1, ("The database does not take this JSON.",))
         assert await db.fetch("select lead_id from webhook_events") == [("c" * 32,)]
 
-    async def test_what_age_or_an_erasure_emptied_is_said_to_be_gone(self, db: Database, desk: RejectsDesk) -> None:
+    async def test_what_age_or_an_erasure_emptied_is_said_to_be_gone(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
         reject_id = await kept(db, b"")
 
         done = await desk.replay(reject_id)
@@ -129,13 +157,17 @@ class TestReplaying:
         assert done is not None
         assert done.flaws == ("Its bytes were removed, by age or by an erasure.",)
 
-    async def test_of_an_erased_lead_stores_no_content(self, db: Database, desk: RejectsDesk) -> None:
+    async def test_of_an_erased_lead_stores_no_content(
+        self, db: Database, desk: RejectsDesk
+    ) -> None:
         reject_id = await kept(db, body())
         await db.execute("insert into erased_leads (lead_id) values (%s)", (LEAD,))
 
         await desk.replay(reject_id)
 
-        assert await db.fetch("select status, outcome, payload_raw from webhook_events") == [("completed", "erased", {})]
+        assert await db.fetch("select status, outcome, payload_raw from webhook_events") == [
+            ("completed", "erased", {})
+        ]
 
     async def test_of_what_is_not_there_is_nothing(self, desk: RejectsDesk) -> None:
         assert await desk.replay(uuid4()) is None
@@ -148,19 +180,27 @@ class TestReplayingAnotherBodyOfTheSameKey:
         async with Writer(pool, db.settings("web")) as writer:
             for raw in (body(name="first"), body(name="second")):
                 await writer.store(read_delivery(raw, None, Limits()), {})
-        row_id: UUID = await db.value("select id from rejected_deliveries where reason = 'same_key_other_body'")
+        row_id: UUID = await db.value(
+            "select id from rejected_deliveries where reason = 'same_key_other_body'"
+        )
         return row_id
 
-    async def test_keeps_both_and_makes_the_second_the_newest(self, db: Database, desk: RejectsDesk, reject_id: UUID) -> None:
+    async def test_keeps_both_and_makes_the_second_the_newest(
+        self, db: Database, desk: RejectsDesk, reject_id: UUID
+    ) -> None:
         done = await desk.replay(reject_id)
 
-        events = await db.fetch("select payload_raw ->> 'name' as name, updated_at from webhook_events order by updated_at")
+        events = await db.fetch(
+            "select payload_raw ->> 'name' as name, updated_at from webhook_events order by updated_at"
+        )
         assert done is not None
         assert done.stored == 1
         assert [event.name for event in events] == ["first", "second"]
         assert events[1].updated_at - events[0].updated_at == timedelta(microseconds=1)
 
-    async def test_that_is_kept_twice_is_stored_once(self, db: Database, desk: RejectsDesk, reject_id: UUID) -> None:
+    async def test_that_is_kept_twice_is_stored_once(
+        self, db: Database, desk: RejectsDesk, reject_id: UUID
+    ) -> None:
         twin = await kept(db, body(name="second"), "same_key_other_body", LEAD)
 
         await desk.replay(reject_id)
@@ -170,26 +210,37 @@ class TestReplayingAnotherBodyOfTheSameKey:
         assert (done.stored, done.known, done.flaws) == (0, 1, ())
         assert await db.value("select count(*) from webhook_events") == 2
 
-    async def test_a_third_body_finds_the_next_free_place(self, db: Database, desk: RejectsDesk, reject_id: UUID) -> None:
+    async def test_a_third_body_finds_the_next_free_place(
+        self, db: Database, desk: RejectsDesk, reject_id: UUID
+    ) -> None:
         third = await kept(db, body(name="third"), "same_key_other_body", LEAD)
 
         await desk.replay(reject_id)
         await desk.replay(third)
 
-        names = await db.fetch("select payload_raw ->> 'name' as name from webhook_events order by updated_at")
+        names = await db.fetch(
+            "select payload_raw ->> 'name' as name from webhook_events order by updated_at"
+        )
         assert [row.name for row in names] == ["first", "second", "third"]
 
 
 class TestShowing:
-    async def test_a_list_tells_reason_lead_and_size_but_no_content(self, db: Database, command: Command) -> None:
+    async def test_a_list_tells_reason_lead_and_size_but_no_content(
+        self, db: Database, command: Command
+    ) -> None:
         reject_id = await kept(db, body(name=PERSON.name), "too_deep", LEAD)
 
         shown = await invoke(command, "rejects", "list", "--reason", "too_deep")
 
-        assert f"{reject_id}  too_deep  lead {LEAD}  {len(body(name=PERSON.name))} bytes  waits" in shown.output
+        assert (
+            f"{reject_id}  too_deep  lead {LEAD}  {len(body(name=PERSON.name))} bytes  waits"
+            in shown.output
+        )
         assert PERSON.name not in shown.output
 
-    async def test_a_list_hides_what_was_replayed_until_asked(self, db: Database, command: Command) -> None:
+    async def test_a_list_hides_what_was_replayed_until_asked(
+        self, db: Database, command: Command
+    ) -> None:
         reject_id = await kept(db, body())
         await db.execute("update rejected_deliveries set replayed_at = now()")
 
@@ -200,7 +251,12 @@ class TestShowing:
         assert str(reject_id) in everything.output
 
     async def test_one_is_masked_unless_revealed(self, db: Database, command: Command) -> None:
-        customer = {"name": PERSON.name, "phone": PERSON.phone, "email": PERSON.email, "cpf": PERSON.cpf}
+        customer = {
+            "name": PERSON.name,
+            "phone": PERSON.phone,
+            "email": PERSON.email,
+            "cpf": PERSON.cpf,
+        }
         reject_id = await kept(db, body(customer=customer, hook_action="on_create_lead")[:-1])
 
         masked = await invoke(command, "rejects", "show", str(reject_id))
@@ -221,18 +277,30 @@ class TestShowing:
         for secret in (*PERSON.name.split(), PERSON.phone, PERSON.cpf):
             assert secret not in shown
 
-    @pytest.mark.parametrize("text", ["name={name}&cpf={cpf}&tel={phone}", "{name} {cpf} <{email}>", '{{"a": "{name} {phone}'])
+    @pytest.mark.parametrize(
+        "text",
+        ["name={name}&cpf={cpf}&tel={phone}", "{name} {cpf} <{email}>", '{{"a": "{name} {phone}'],
+    )
     def test_masks_what_is_no_json(self, text: str) -> None:
-        filled = text.format(name=PERSON.name, cpf=PERSON.cpf, phone=PERSON.phone, email=PERSON.email)
+        filled = text.format(
+            name=PERSON.name, cpf=PERSON.cpf, phone=PERSON.phone, email=PERSON.email
+        )
 
         shown = body_text(filled.encode(), reveal=False)
 
-        for secret in (*(part for part in PERSON.name.split() if len(part) > 3), PERSON.phone, PERSON.cpf, PERSON.email):
+        for secret in (
+            *(part for part in PERSON.name.split() if len(part) > 3),
+            PERSON.phone,
+            PERSON.cpf,
+            PERSON.email,
+        ):
             assert secret not in shown
 
     @pytest.mark.parametrize("reveal", [False, True])
     def test_lets_no_byte_command_the_terminal(self, reveal: bool) -> None:
-        shown = body_text(b"\x1b[2J\x07\x9b0m\xff" + "\u202e\x85".encode() + b'{"\x1b]0;x": 1}', reveal=reveal)
+        shown = body_text(
+            b"\x1b[2J\x07\x9b0m\xff" + "\u202e\x85".encode() + b'{"\x1b]0;x": 1}', reveal=reveal
+        )
 
         assert all(character.isprintable() or character == "\n" for character in shown)
 
@@ -241,7 +309,9 @@ class TestShowing:
 
 
 class TestTheReplayCommand:
-    async def test_takes_a_reason_and_says_what_became_of_each(self, db: Database, command: Command) -> None:
+    async def test_takes_a_reason_and_says_what_became_of_each(
+        self, db: Database, command: Command
+    ) -> None:
         good, bad = await kept(db, body(), "not_json"), await kept(db, b"{", "not_json")
         other = await kept(db, body("b" * 32), "too_deep")
 
@@ -249,11 +319,15 @@ class TestTheReplayCommand:
 
         assert done.exit_code == 1
         assert f"{good}  1 events stored, 0 known" in done.output
-        assert f"{bad}  0 events stored, 0 known; The body is not JSON." in done.output.replace("(element 0)", "")
+        assert f"{bad}  0 events stored, 0 known; The body is not JSON." in done.output.replace(
+            "(element 0)", ""
+        )
         assert str(other) not in done.output
         assert await db.fetch("select lead_id from webhook_events") == [(LEAD,)]
 
-    async def test_says_of_a_second_replay_that_it_was_done(self, db: Database, command: Command) -> None:
+    async def test_says_of_a_second_replay_that_it_was_done(
+        self, db: Database, command: Command
+    ) -> None:
         reject_id = await kept(db, body())
 
         first = await invoke(command, "rejects", "replay", str(reject_id))
@@ -265,7 +339,9 @@ class TestTheReplayCommand:
     async def test_obeys_a_batch_limit_that_was_raised_for_it(
         self, db: Database, command: Command, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        reject_id = await kept(db, b"[" + body("b" * 32) + b"," + body("c" * 32) + b"]", "too_many_events")
+        reject_id = await kept(
+            db, b"[" + body("b" * 32) + b"," + body("c" * 32) + b"]", "too_many_events"
+        )
         monkeypatch.setenv("BATCH_LIMIT", "1")
         before = await invoke(command, "rejects", "replay", str(reject_id))
         monkeypatch.setenv("BATCH_LIMIT", "2")
@@ -275,8 +351,12 @@ class TestTheReplayCommand:
         assert "more events than one delivery may" in before.output
         assert "2 events stored" in after.output
 
-    @pytest.mark.parametrize("arguments", [(), (str(uuid4()), "--reason", "not_json"), (str(uuid4()),)])
-    async def test_refuses_an_unclear_order(self, db: Database, command: Command, arguments: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        "arguments", [(), (str(uuid4()), "--reason", "not_json"), (str(uuid4()),)]
+    )
+    async def test_refuses_an_unclear_order(
+        self, db: Database, command: Command, arguments: tuple[str, ...]
+    ) -> None:
         assert (await invoke(command, "rejects", "replay", *arguments)).exit_code == 2
 
 
@@ -290,7 +370,13 @@ class TestTheOperatorsRole:
         async def as_operator(connection: psycopg.AsyncConnection[Any]) -> None:
             await connection.execute("set role c2s_ops")
 
-        async with Pool(settings.database_url.reveal(), kwargs={"autocommit": True}, configure=as_operator, min_size=1, open=False) as pool:
+        async with Pool(
+            settings.database_url.reveal(),
+            kwargs={"autocommit": True},
+            configure=as_operator,
+            min_size=1,
+            open=False,
+        ) as pool:
             done = await build_rejects(settings, pool).replay(reject_id)
 
         assert done is not None

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import (
     MOST_OF_A_KIND,
     Contacts,
@@ -18,7 +19,6 @@ from c2s_enrich.people.contact import (
     read_email,
     read_phone,
 )
-from c2s_enrich.people.lead import LeadFacts
 
 
 def contacts(phone: str | None = None, email: str | None = None) -> Contacts:
@@ -60,18 +60,31 @@ class TestABrazilianPhone:
         # Without it one person's phone was two contacts.
         assert read_phone(written) == Phone("+5511987650001", "11987650001")
 
-    def test_keeps_eight_digits_that_begin_with_seven_because_radio_numbers_never_got_a_ninth(self) -> None:
+    def test_keeps_eight_digits_that_begin_with_seven_because_radio_numbers_never_got_a_ninth(
+        self,
+    ) -> None:
         assert read_phone("11 7765-0001") == Phone("+551177650001", "1177650001")
 
-    @pytest.mark.parametrize("written", ["1133650001", "551133650001", "+55 11 3365-0001", "11 3365-0001 ramal 204"])
+    @pytest.mark.parametrize(
+        "written", ["1133650001", "551133650001", "+55 11 3365-0001", "11 3365-0001 ramal 204"]
+    )
     def test_may_be_a_landline(self, written: str) -> None:
         assert read_phone(written) == Phone("+551133650001", "1133650001")
 
     @pytest.mark.parametrize(
-        "written", ["55987650004", "5555987650004", "+5555987650004", "+55 55 98765-0004", "(55) 98765-0004", "055 98765-0004"]
+        "written",
+        [
+            "55987650004",
+            "5555987650004",
+            "+5555987650004",
+            "+55 55 98765-0004",
+            "(55) 98765-0004",
+            "055 98765-0004",
+        ],
     )
     def test_of_santa_maria_keeps_its_ddd_55(self, written: str) -> None:
-        # Both earlier programs cut this 55 off, and one put 11 in its place: another person's phone.
+        # Both earlier programs cut this 55 off, and one put 11 in its place: another person's
+        # phone.
         assert read_phone(written) == Phone("+5555987650004", "55987650004")
 
     @pytest.mark.parametrize("written", ["5532230004", "555532230004", "+55 55 3223-0004"])
@@ -87,17 +100,42 @@ class TestABrazilianPhone:
         assert phone.national.isdigit()
         assert not phone.national.startswith("55")
 
-    @pytest.mark.parametrize("written", ["98765-0001", "3365-0001", "+55 98765-0001", "+55 3365-0001"])
+    @pytest.mark.parametrize(
+        "written", ["98765-0001", "3365-0001", "+55 98765-0001", "+55 3365-0001"]
+    )
     def test_without_its_ddd_is_not_guessed_at(self, written: str) -> None:
         assert read_phone(written) == Skipped("phone", "no_ddd")
 
     @pytest.mark.parametrize(
-        "ddd", ["10", "20", "23", "26", "29", "30", "36", "39", "50", "52", "56", "60", "70", "72", "76", "78", "80", "90"]
+        "ddd",
+        [
+            "10",
+            "20",
+            "23",
+            "26",
+            "29",
+            "30",
+            "36",
+            "39",
+            "50",
+            "52",
+            "56",
+            "60",
+            "70",
+            "72",
+            "76",
+            "78",
+            "80",
+            "90",
+        ],
     )
     def test_of_an_area_that_does_not_exist_is_refused(self, ddd: str) -> None:
         assert read_phone(ddd + "987650001") == Skipped("phone", "bad_ddd")
 
-    @pytest.mark.parametrize("written", ["123", "119876500011234567", "11 187650001", "não tem", "+55", "+", "11 0987-6500"])
+    @pytest.mark.parametrize(
+        "written",
+        ["123", "119876500011234567", "11 187650001", "não tem", "+55", "+", "11 0987-6500"],
+    )
     def test_that_cannot_be_one_is_malformed(self, written: str) -> None:
         assert read_phone(written) == Skipped("phone", "malformed")
 
@@ -180,7 +218,11 @@ class TestSeveralPhonesInOneField:
         assert nationals("11/98765-0001") == ["11987650001"]
 
     def test_come_mobiles_first_and_foreign_last(self) -> None:
-        assert nationals("+351912345678 / 1133650001 / 11987650001") == ["11987650001", "1133650001", None]
+        assert nationals("+351912345678 / 1133650001 / 11987650001") == [
+            "11987650001",
+            "1133650001",
+            None,
+        ]
 
     def test_are_looked_up_only_so_many(self) -> None:
         read = contacts(" / ".join(f"1198765{n:04}" for n in range(1, 9)))
@@ -208,7 +250,16 @@ class TestAnEmail:
         assert contacts(email=written).emails == (Email(address),)
 
     @pytest.mark.parametrize(
-        "written", ["ana@", "@example.com", "ana.example.com", "ana@example", "ana..b@example.com", "não tem", "ab" * 40 + "@example.com"]
+        "written",
+        [
+            "ana@",
+            "@example.com",
+            "ana.example.com",
+            "ana@example",
+            "ana..b@example.com",
+            "não tem",
+            "ab" * 40 + "@example.com",
+        ],
     )
     def test_that_cannot_be_one_is_malformed(self, written: str) -> None:
         assert reasons(email=written) == ["malformed"]
@@ -223,7 +274,13 @@ class TestAnEmail:
 
     @pytest.mark.parametrize(
         "written",
-        ["ana@111111.com.br", "ana@123456789.com", "maria111111@example.com", "joao123456789@example.com", "testemunha@example.com"],
+        [
+            "ana@111111.com.br",
+            "ana@123456789.com",
+            "maria111111@example.com",
+            "joao123456789@example.com",
+            "testemunha@example.com",
+        ],
     )
     def test_of_a_real_person_may_hold_such_digits(self, written: str) -> None:
         # Searching the whole address for 111111 lost people whose domain has it.
@@ -246,12 +303,22 @@ class TestTheFingerprint:
         assert fingerprint(one) == fingerprint(contacts("1187650001", "ana@example.com"))
 
     def test_stays_when_only_the_order_changes(self) -> None:
-        assert fingerprint(contacts("1133650001 / 1133650002")) == fingerprint(contacts("1133650002 / 1133650001"))
+        assert fingerprint(contacts("1133650001 / 1133650002")) == fingerprint(
+            contacts("1133650002 / 1133650001")
+        )
 
     def test_changes_with_the_phone_and_with_the_email(self) -> None:
         one, other, ana, bia = "11987650001", "11987650002", "ana@example.com", "bia@example.com"
 
-        assert len({fingerprint(contacts(*pair)) for pair in [(one, ana), (other, ana), (one, bia), (one, None), (None, ana)]}) == 5
+        assert (
+            len(
+                {
+                    fingerprint(contacts(*pair))
+                    for pair in [(one, ana), (other, ana), (one, bia), (one, None), (None, ana)]
+                }
+            )
+            == 5
+        )
 
     def test_shows_no_contact(self) -> None:
         assert len(fingerprint(contacts("11987650001"))) == 64
@@ -266,7 +333,10 @@ class TestPrivacy:
 
         assert "987650001" not in shown
         assert "ana.lima" not in shown
-        assert {(skipped.kind, skipped.reason) for skipped in read.skipped} == {("phone", "fake"), ("email", "fake")}
+        assert {(skipped.kind, skipped.reason) for skipped in read.skipped} == {
+            ("phone", "fake"),
+            ("email", "fake"),
+        }
 
 
 class TestNormalising:

@@ -10,18 +10,25 @@ from validate_docbr import CNPJ
 from c2s_enrich.people.cpf import Cpf
 from cast import ANA, with_check_digits
 
-nine_digits = st.text("0123456789", min_size=9, max_size=9).filter(lambda digits: len(set(digits)) > 1)
+nine_digits = st.text("0123456789", min_size=9, max_size=9).filter(
+    lambda digits: len(set(digits)) > 1
+)
 
 
 class TestReadingACpf:
-    @pytest.mark.parametrize("written", ["529.982.247-25", "52998224725", 52998224725, " 529982247-25 ", "529 982 247 25"])
+    @pytest.mark.parametrize(
+        "written",
+        ["529.982.247-25", "52998224725", 52998224725, " 529982247-25 ", "529 982 247 25"],
+    )
     def test_reads_the_same_person_however_it_is_punctuated(self, written: object) -> None:
         assert Cpf.parse(written) == Cpf("52998224725")
 
     def test_reads_the_fourteen_digits_that_the_work_api_pads_with_three_zeros(self) -> None:
         assert Cpf.parse("00052998224725") == Cpf("52998224725")
 
-    def test_takes_a_fourteen_digit_cnpj_for_no_cpf_even_where_its_last_digits_would_pass(self) -> None:
+    def test_takes_a_fourteen_digit_cnpj_for_no_cpf_even_where_its_last_digits_would_pass(
+        self,
+    ) -> None:
         # An earlier program kept the last eleven digits of anything long and so invented people.
         cnpj_shaped = "123" + ANA.cpf.digits
 
@@ -30,7 +37,8 @@ class TestReadingACpf:
 
     @pytest.mark.parametrize("bank", ["00000000000191", "00.000.000/0001-91", 191])
     def test_takes_a_cnpj_that_begins_with_zeros_for_no_cpf(self, bank: object) -> None:
-        # 00.000.000/0001-91 is a company, and without its padding it would even have the check digits of a CPF.
+        # 00.000.000/0001-91 is a company, and without its padding it would even have the check
+        # digits of a CPF.
         assert Cpf.parse(bank) is None
         assert Cpf.parse("00000000191") == Cpf("00000000191")
 
@@ -39,7 +47,9 @@ class TestReadingACpf:
         assert Cpf.parse(digits) is None
 
     @pytest.mark.parametrize("digit", "0123456789")
-    def test_refuses_one_digit_eleven_times_although_its_check_digits_are_right(self, digit: str) -> None:
+    def test_refuses_one_digit_eleven_times_although_its_check_digits_are_right(
+        self, digit: str
+    ) -> None:
         assert Cpf.parse(digit * 11) is None
 
     @pytest.mark.parametrize("zeros", [1, 2, 3])
@@ -60,7 +70,10 @@ class TestReadingACpf:
 
         assert Cpf.parse(f"{whole[2:4]}.{whole[4:7]}.{whole[7:10]}-{whole[10]}") is None
 
-    @pytest.mark.parametrize("other", [None, True, 5.0, [], {}, "", "abc", 10**40, -52998224725, "５２９９８２２４７２５"])
+    @pytest.mark.parametrize(
+        "other",
+        [None, True, 5.0, [], {}, "", "abc", 10**40, -52998224725, "５２９９８２２４７２５"],
+    )
     def test_answers_none_for_anything_else(self, other: object) -> None:
         assert Cpf.parse(other) is None
 
@@ -72,7 +85,9 @@ class TestShowingACpf:
     def test_is_masked_wherever_python_shows_it(self) -> None:
         cpf = Cpf("52998224725")
 
-        assert [repr(cpf), str(cpf), f"{cpf}", repr([cpf])] == ["Cpf(***.982.247-**)"] * 3 + ["[Cpf(***.982.247-**)]"]
+        assert [repr(cpf), str(cpf), f"{cpf}", repr([cpf])] == ["Cpf(***.982.247-**)"] * 3 + [
+            "[Cpf(***.982.247-**)]"
+        ]
 
     def test_is_punctuated_for_the_message(self) -> None:
         assert Cpf("52998224725").formatted == "529.982.247-25"
@@ -84,7 +99,9 @@ class TestCheckDigits:
         assert Cpf.parse(with_check_digits(nine)) is not None
 
     @given(nine_digits, st.sampled_from([9, 10]), st.integers(1, 9))
-    def test_changing_either_check_digit_is_noticed(self, nine: str, place: int, shift: int) -> None:
+    def test_changing_either_check_digit_is_noticed(
+        self, nine: str, place: int, shift: int
+    ) -> None:
         digits = with_check_digits(nine)
         changed = digits[:place] + str((int(digits[place]) + shift) % 10) + digits[place + 1 :]
 
@@ -98,6 +115,7 @@ class TestCheckDigits:
         assert cpf is not None
         assert Cpf.parse(cpf.formatted) == Cpf.parse(cpf.digits) == cpf
         padded = "000" + cpf.digits
-        # The few that are a company's number at the same time (000000001 is a bank) are taken for the company.
+        # The few that are a company's number at the same time (000000001 is a bank) are taken for
+        # the company.
         is_a_company = padded[8:10] == "00" and CNPJ().validate(padded)
         assert Cpf.parse(padded) == (None if is_a_company else cpf)

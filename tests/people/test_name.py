@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from c2s_enrich.people.name import NameAgreement, compare_names
 
-SAME, COMPATIBLE, UNSAID, DIFFERENT = NameAgreement.SAME, NameAgreement.COMPATIBLE, NameAgreement.UNSAID, NameAgreement.DIFFERENT
+SAME, COMPATIBLE, UNSAID, DIFFERENT = (
+    NameAgreement.SAME,
+    NameAgreement.COMPATIBLE,
+    NameAgreement.UNSAID,
+    NameAgreement.DIFFERENT,
+)
 
 
 class TestTheSameName:
@@ -28,7 +33,9 @@ class TestTheSameName:
             ("analima", "ANA CLARA DE SOUZA LIMA"),
         ],
     )
-    def test_is_seen_through_accents_order_particles_and_spelling(self, on_the_lead: str, on_the_record: str) -> None:
+    def test_is_seen_through_accents_order_particles_and_spelling(
+        self, on_the_lead: str, on_the_record: str
+    ) -> None:
         assert compare_names(on_the_lead, on_the_record) is SAME
 
 
@@ -36,7 +43,11 @@ class TestANameThatMayBeTheSame:
     @pytest.mark.parametrize(
         ("on_the_lead", "on_the_record", "why"),
         [
-            ("Ana", "ANA CLARA DE SOUZA LIMA", "one word fits everybody of that name: no proof, no contradiction"),
+            (
+                "Ana",
+                "ANA CLARA DE SOUZA LIMA",
+                "one word fits everybody of that name: no proof, no contradiction",
+            ),
             ("Ana L.", "ANA CLARA DE SOUZA LIMA", "an initial"),
             ("A. Lima", "ANA CLARA DE SOUZA LIMA", "an initial first"),
             ("Zé da Silva", "JOSE DA SILVA", "a nickname"),

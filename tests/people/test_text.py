@@ -36,7 +36,10 @@ class TestReadableText:
         assert readable(nothing) is None
 
     def test_is_one_line(self) -> None:
-        assert readable("ANA\r\n\n💰 DADOS\u2028FINANCEIROS\x85RENDA\tX") == "ANA 💰 DADOS FINANCEIROS RENDA X"
+        assert (
+            readable("ANA\r\n\n💰 DADOS\u2028FINANCEIROS\x85RENDA\tX")
+            == "ANA 💰 DADOS FINANCEIROS RENDA X"
+        )
 
     def test_has_no_marks_that_turn_the_reading_direction(self) -> None:
         assert readable("ana\u202egnp.exe\u2066\u200f\ufeff") == "anagnp.exe"

@@ -25,7 +25,9 @@ class TestStatements:
         database.statements.cache_clear()
 
     def test_are_found_by_name_with_their_description(self, folder: Any) -> None:
-        (folder / "topic.sql").write_text("-- The topic.\n\n-- name: first\n-- What it does.\nselect 1;\n\n-- name: second\nselect 2;\n")
+        (folder / "topic.sql").write_text(
+            "-- The topic.\n\n-- name: first\n-- What it does.\nselect 1;\n\n-- name: second\nselect 2;\n"
+        )
 
         found = database.statements("topic")
 
@@ -45,7 +47,9 @@ class TestStatements:
 
 
 class TestPool:
-    async def test_gives_autocommit_connections_that_say_whose_they_are(self, db: Any, pool: Any) -> None:
+    async def test_gives_autocommit_connections_that_say_whose_they_are(
+        self, db: Any, pool: Any
+    ) -> None:
         async with pool.connection() as connection:
             await connection.execute("insert into pollers (name, concurrency) values ('p', 1)")
             rows = await connection.execute("select current_setting('application_name')")
@@ -82,7 +86,9 @@ class TestPool:
                 # What a cancellation may leave behind.
                 await connection.pipeline().__aenter__()
 
-    async def test_gives_sound_connections_while_tasks_are_cancelled_in_the_middle_of_anything(self, pool: Any) -> None:
+    async def test_gives_sound_connections_while_tasks_are_cancelled_in_the_middle_of_anything(
+        self, pool: Any
+    ) -> None:
         chance = random.Random(1)
         unsound: list[str] = []
 
@@ -91,7 +97,9 @@ class TestPool:
                 if connection.pgconn.pipeline_status != PipelineStatus.OFF:
                     unsound.append("in a pipeline")
                 async with connection.pipeline(), connection.transaction():
-                    answer = await (await connection.execute("select %s::integer", [number])).fetchone()
+                    answer = await (
+                        await connection.execute("select %s::integer", [number])
+                    ).fetchone()
                     await connection.execute("select 1")
                     if answer != (number,):
                         unsound.append(f"{number} was answered {answer}")
@@ -108,7 +116,10 @@ class TestPool:
         assert unsound == []
 
     async def test_prepares_nothing_behind_a_transaction_pooler(self, db: Any) -> None:
-        async with open_pool(db.settings(database_pooled=True), name="test") as pool, pool.connection() as connection:
+        async with (
+            open_pool(db.settings(database_pooled=True), name="test") as pool,
+            pool.connection() as connection,
+        ):
             assert connection.prepare_threshold is None
 
     async def test_ends_a_forgotten_transaction(self, pool: Any) -> None:
@@ -120,7 +131,9 @@ class TestPool:
 
 class TestDirectConnection:
     async def test_goes_to_the_direct_address(self, db: Any) -> None:
-        settings = db.settings(DATABASE_URL="postgresql://postgres@127.0.0.1:9/pooler", DATABASE_URL_DIRECT=db.url)
+        settings = db.settings(
+            DATABASE_URL="postgresql://postgres@127.0.0.1:9/pooler", DATABASE_URL_DIRECT=db.url
+        )
 
         async with await connect_direct(settings, name="listener") as connection:
             rows = await connection.execute("select current_setting('application_name')")

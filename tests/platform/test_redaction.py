@@ -22,7 +22,10 @@ _HOLDER = "529.982.247-25"  # the example number of the check digits' definition
 def _valid(nine: int) -> str:
     base = f"{nine:09d}"
     for _ in range(2):
-        total = sum(int(digit) * weight for digit, weight in zip(base, range(len(base) + 1, 1, -1), strict=True))
+        total = sum(
+            int(digit) * weight
+            for digit, weight in zip(base, range(len(base) + 1, 1, -1), strict=True)
+        )
         base += str(total * 10 % 11 % 10)
     return base
 
@@ -48,7 +51,9 @@ class TestCpf:
 
     @given(cpf=cpfs, form=forms, before=st.text(), after=st.text(), left=no_digit, right=no_digit)
     @example(cpf="52998224725", form="{0}{1}{2}{3}", before="nome", after="", left="%", right="%")
-    def test_is_found_in_any_text_and_any_form(self, cpf: str, form: str, before: str, after: str, left: str, right: str) -> None:
+    def test_is_found_in_any_text_and_any_form(
+        self, cpf: str, form: str, before: str, after: str, left: str, right: str
+    ) -> None:
         written = _write(cpf, form)
 
         cleaned = redact(before + left + written + right + after)
@@ -79,7 +84,11 @@ class TestCpf:
 
     @given(cpf=cpfs)
     def test_is_found_beside_other_numbers(self, cpf: str) -> None:
-        for text in (f"111 {cpf} 222", f"1.{_write(cpf, '{0}.{1}.{2}-{3}')}.2", f"{cpf},{cpf};{cpf}"):
+        for text in (
+            f"111 {cpf} 222",
+            f"1.{_write(cpf, '{0}.{1}.{2}-{3}')}.2",
+            f"{cpf},{cpf};{cpf}",
+        ):
             assert cpf not in redact(text)
             assert _write(cpf, "{0}.{1}.{2}-{3}") not in redact(text)
 
@@ -97,8 +106,14 @@ class TestCredentials:
     @pytest.mark.parametrize(
         ("text", "cleaned"),
         [
-            ("GET https://h.example/api?modulo=cpf&token=s3cr3t&x=1", "GET https://h.example/api?modulo=cpf&token=***&x=1"),
-            ("GET https://h.example/api?access_token=s3cr3t", "GET https://h.example/api?access_token=***"),
+            (
+                "GET https://h.example/api?modulo=cpf&token=s3cr3t&x=1",
+                "GET https://h.example/api?modulo=cpf&token=***&x=1",
+            ),
+            (
+                "GET https://h.example/api?access_token=s3cr3t",
+                "GET https://h.example/api?access_token=***",
+            ),
             ("redirect=%2Fx%3Ftoken%3Ds3cr3t", "redirect=%2Fx%3Ftoken%3D***"),
             ("postgresql://ana:s3cr3t@db.example/x", "postgresql://***@db.example/x"),
             ("postgresql://ana:s3/cr3t@db.example/x", "postgresql://***@db.example/x"),
@@ -108,32 +123,57 @@ class TestCredentials:
             ("Authentication: Bearer s3cr3t\nAccept: */*", "Authentication: ***\nAccept: */*"),
             ("X-Webhook-Token: s3cr3t", "X-Webhook-Token: ***"),
             ("{'authorization': 'Basic czNjcjN0', 'a': 1}", "{'authorization': '***', 'a': 1}"),
-            ("[(b'x-webhook-token', b's3cr3t'), (b'a', b'1')]", "[(b'x-webhook-token', b'***'), (b'a', b'1')]"),
+            (
+                "[(b'x-webhook-token', b's3cr3t'), (b'a', b'1')]",
+                "[(b'x-webhook-token', b'***'), (b'a', b'1')]",
+            ),
             ('{"senha": "s3cr3t\\" x"}', '{"senha": "***"}'),
             ('"{\\"token\\": \\"s3cr3t\\"}"', '"{\\"token\\": \\"***\\"}"'),
             ("used Bearer s3cr3t-abc today", "used Bearer *** today"),
             ("POST /api/v1/webhooks/c2s/s3cr3t HTTP/1.1", "POST /api/v1/webhooks/c2s/*** HTTP/1.1"),
-            ("hook_url=https://h.example/api/v1/webhooks/c2s/s3cr3t?x=1", "hook_url=https://h.example/api/v1/webhooks/c2s/***?x=1"),
+            (
+                "hook_url=https://h.example/api/v1/webhooks/c2s/s3cr3t?x=1",
+                "hook_url=https://h.example/api/v1/webhooks/c2s/***?x=1",
+            ),
         ],
     )
     def test_are_hidden_and_the_rest_stays(self, text: str, cleaned: str) -> None:
         assert redact(text) == cleaned
         assert "s3cr3t" not in cleaned
 
-    @given(secret=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8), before=st.text(), after=st.text())
-    def test_known_secrets_are_hidden_wherever_they_stand(self, secret: str, before: str, after: str) -> None:
+    @given(
+        secret=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8),
+        before=st.text(),
+        after=st.text(),
+    )
+    def test_known_secrets_are_hidden_wherever_they_stand(
+        self, secret: str, before: str, after: str
+    ) -> None:
         assert secret not in redact(f"{before}{secret}{after}", [secret]).replace("***", "")
 
     def test_known_secrets_are_hidden_in_a_url_too(self) -> None:
         assert redact("q=p%40ss%20w0rd", ["p@ss w0rd"]) == "q=***"
 
     @pytest.mark.parametrize(
-        "name", ["authorization", "X-Webhook-Token", "token", "C2S_TOKEN", "DIRETRIX_PASS", "senha", "cpf", "set-cookie"]
+        "name",
+        [
+            "authorization",
+            "X-Webhook-Token",
+            "token",
+            "C2S_TOKEN",
+            "DIRETRIX_PASS",
+            "senha",
+            "cpf",
+            "set-cookie",
+        ],
     )
     def test_names_of_secrets_are_known(self, name: str) -> None:
         assert is_sensitive(name)
 
-    @pytest.mark.parametrize("name", ["lease_token", "lead_id", "passed", "author", "content_key", "cpf_sources", "status"])
+    @pytest.mark.parametrize(
+        "name",
+        ["lease_token", "lead_id", "passed", "author", "content_key", "cpf_sources", "status"],
+    )
     def test_other_names_are_not_taken_for_secrets(self, name: str) -> None:
         assert not is_sensitive(name)
 
@@ -150,7 +190,12 @@ class TestContacts:
         assert redact(f"phone {text}, then") == "phone [phone], then"
         assert redact(f'{{"phone":"{text}"}}') == '{"phone":"[phone]"}'
 
-    @given(user=st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters=".-_+"), min_size=1))
+    @given(
+        user=st.text(
+            st.characters(codec="ascii", categories=["L", "N"], include_characters=".-_+"),
+            min_size=1,
+        )
+    )
     def test_addresses_are_hidden_in_texts_and_urls(self, user: str) -> None:
         assert redact(f"<{user}@mail.example.com>") == "<***@mail.example.com>"
         assert redact(f"?q={quote(user)}%40mail.example.com&x") == "?q=***%40mail.example.com&x"
@@ -176,7 +221,9 @@ class TestWhatStays:
     def test_cleaning_twice_changes_nothing_more(self, text: str) -> None:
         assert redact(redact(text)) == redact(text)
 
-    @pytest.mark.parametrize("unit", ["a", "1", "a.", "token", "1 ", '"', "(", "\\", "%40", "@", "://", "55", "+1"])
+    @pytest.mark.parametrize(
+        "unit", ["a", "1", "a.", "token", "1 ", '"', "(", "\\", "%40", "@", "://", "55", "+1"]
+    )
     def test_a_long_text_takes_no_long_time(self, unit: str) -> None:
         text = unit * (20_000 // len(unit))
 
@@ -197,7 +244,10 @@ class TestErrors:
         assert redact_error(TimeoutError()) == "TimeoutError"
 
     def test_all_errors_of_a_group_are_told(self) -> None:
-        assert redact_error(ExceptionGroup("unhandled", [ValueError("a"), KeyError("b")])) == "ValueError: a; KeyError: 'b'"
+        assert (
+            redact_error(ExceptionGroup("unhandled", [ValueError("a"), KeyError("b")]))
+            == "ValueError: a; KeyError: 'b'"
+        )
 
     def test_one_line_of_at_most_500_characters(self) -> None:
         text = redact_error(ValueError("two\nlines " * 200))
@@ -227,4 +277,7 @@ class TestErrors:
         text = redact_error(caught.value)
 
         assert "Ana" in str(caught.value)
-        assert text == 'CheckViolation: new row for relation "people" violates check constraint "people_cpf_check"'
+        assert (
+            text
+            == 'CheckViolation: new row for relation "people" violates check constraint "people_cpf_check"'
+        )

@@ -21,7 +21,8 @@ import pytest
 import structlog
 
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry import Metrics, configure_logging, secrets_of
+from c2s_enrich.telemetry.logs import configure_logging, secrets_of
+from c2s_enrich.telemetry.metrics import Metrics
 from cast import ANA
 
 SECRET = "s3cr3t-canary"
@@ -45,7 +46,9 @@ def logged() -> Iterator[Callable[..., list[dict[str, Any]]]]:
 
 class TestALine:
     def test_is_json_with_time_level_process_and_what_was_given(self, logged: Any) -> None:
-        structlog.get_logger("c2s_enrich.queue").info("claimed", count=3, lease_token=7, event_id=UUID(int=1))
+        structlog.get_logger("c2s_enrich.queue").info(
+            "claimed", count=3, lease_token=7, event_id=UUID(int=1)
+        )
 
         [line] = logged()
         assert datetime.fromisoformat(line.pop("timestamp")).tzinfo == UTC
@@ -111,18 +114,25 @@ class TestNothingPersonal:
 
         assert ANA.cpf.digits not in json.dumps(logged())
 
-    def test_in_a_value_whose_repr_fails(self, logged: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_in_a_value_whose_repr_fails(
+        self, logged: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         class Broken:
             def __repr__(self) -> str:
                 raise RuntimeError(ANA.cpf.digits)
 
         structlog.get_logger("x").info("told", value=Broken())
 
-        assert capsys.readouterr().err == '{"event": "log_line_lost", "logger": "x", "error": "RuntimeError"}\n'
+        assert (
+            capsys.readouterr().err
+            == '{"event": "log_line_lost", "logger": "x", "error": "RuntimeError"}\n'
+        )
 
     def test_in_a_traceback(self, logged: Any) -> None:
         try:
-            raise ValueError(f"no record of {ANA.cpf.formatted}, {ANA.email}, +55{ANA.phone}, token {SECRET}")
+            raise ValueError(
+                f"no record of {ANA.cpf.formatted}, {ANA.email}, +55{ANA.phone}, token {SECRET}"
+            )
         except ValueError:
             structlog.get_logger().exception("broken")
 
@@ -138,15 +148,24 @@ class TestNothingPersonal:
         assert logged()[0]["event"] == "said *** and *** and ***"
 
     def test_which_includes_the_password_inside_the_database_address(self) -> None:
-        assert secrets_of(Settings.load(ENV, "tool")) == {ENV["DATABASE_URL"], SECRET, f"{SECRET}%21", f"{SECRET}!"}
+        assert secrets_of(Settings.load(ENV, "tool")) == {
+            ENV["DATABASE_URL"],
+            SECRET,
+            f"{SECRET}%21",
+            f"{SECRET}!",
+        }
 
 
 class TestOtherLoggers:
     async def test_httpx_passes_the_redactor(self, logged: Any) -> None:
         logging.getLogger("httpx").setLevel(logging.INFO)
 
-        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
-            await client.get("https://h.example/api", params={"token": "other", "consulta": ANA.cpf.digits})
+        async with httpx.AsyncClient(
+            transport=httpx.MockTransport(lambda _: httpx.Response(200))
+        ) as client:
+            await client.get(
+                "https://h.example/api", params={"token": "other", "consulta": ANA.cpf.digits}
+            )
 
         [line] = logged()
         assert line["logger"] == "httpx"
@@ -154,14 +173,21 @@ class TestOtherLoggers:
 
     def test_uvicorns_access_log_passes_the_redactor(self, logged: Any) -> None:
         logging.getLogger("uvicorn.access").info(
-            '%s - "%s %s HTTP/%s" %d', "127.0.0.1:5", "POST", "/api/v1/webhooks/c2s/other?x=1", "1.1", 200
+            '%s - "%s %s HTTP/%s" %d',
+            "127.0.0.1:5",
+            "POST",
+            "/api/v1/webhooks/c2s/other?x=1",
+            "1.1",
+            200,
         )
 
         [line] = logged()
         assert line["event"] == '127.0.0.1:5 - "POST /api/v1/webhooks/c2s/***?x=1 HTTP/1.1" 200'
 
     def test_psycopgs_errors_pass_the_redactor(self, logged: Any) -> None:
-        logging.getLogger("psycopg").warning("error in %s", psycopg.OperationalError(f"Key (cpf)=({ANA.cpf.digits}) already exists"))
+        logging.getLogger("psycopg").warning(
+            "error in %s", psycopg.OperationalError(f"Key (cpf)=({ANA.cpf.digits}) already exists")
+        )
 
         assert logged()[0]["event"] == "error in Key (cpf)=(***) already exists"
 
@@ -190,13 +216,15 @@ class TestOtherLoggers:
 class TestACrash:
     def test_is_a_redacted_line_and_not_a_raw_traceback(self) -> None:
         program = (
-            "from c2s_enrich.settings import Settings; from c2s_enrich.telemetry import configure_logging; import threading\n"
+            "from c2s_enrich.settings import Settings; from c2s_enrich.telemetry.logs import configure_logging; import threading\n"
             "configure_logging(Settings.load({}, 'tool'), 'test')\n"
             f"def fail(): raise ValueError('{ANA.cpf.formatted}')\n"
             "thread = threading.Thread(target=fail); thread.start(); thread.join(); fail()\n"
         )
 
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
 
         assert done.returncode == 1
         lines = [json.loads(line) for line in done.stderr.splitlines()]
@@ -220,9 +248,20 @@ class TestMetrics:
         assert read("c2s_events_total", {"transition": "claimed"}) == 3
         assert read("c2s_events_total", {"transition": "completed"}) == 1
         assert read("c2s_events_total", {"transition": "lease_lost"}) == 0
-        assert read("c2s_upstream_calls_total", {"upstream": "c2s", "kind": "message", "result": "ok"}) == 1
-        assert read("c2s_upstream_seconds_sum", {"upstream": "c2s", "kind": "message"}) == pytest.approx(0.3)
-        assert read("c2s_answers_total", {"source": "diretrix", "origin": "remembered", "result": "nobody"}) == 1
+        assert (
+            read("c2s_upstream_calls_total", {"upstream": "c2s", "kind": "message", "result": "ok"})
+            == 1
+        )
+        assert read(
+            "c2s_upstream_seconds_sum", {"upstream": "c2s", "kind": "message"}
+        ) == pytest.approx(0.3)
+        assert (
+            read(
+                "c2s_answers_total",
+                {"source": "diretrix", "origin": "remembered", "result": "nobody"},
+            )
+            == 1
+        )
         assert read("c2s_messages_total", {"result": "answer"}) == 1
         assert read("c2s_claim_conflicts_total") == 2
         assert read("c2s_listener_reconnects_total") == 1

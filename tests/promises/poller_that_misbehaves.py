@@ -1,7 +1,8 @@
 """A real poller with one habit: poller_that_misbehaves.py crashes-on LEAD | freezes-at POINT
 
-`crashes-on` ends the process with os._exit, as a crash in a C extension does, each time it begins to work on that lead. `freezes-at`
-stops the process with SIGSTOP, once, when an event first reaches that named point.
+`crashes-on` ends the process with os._exit, as a crash in a C extension does, each time it begins
+to work on that lead. `freezes-at` stops the process with SIGSTOP, once, when an event first reaches
+that named point.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from functools import partial
 
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry import Metrics, configure_logging
+from c2s_enrich.telemetry.logs import configure_logging
+from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_poller
 
 
@@ -31,7 +33,8 @@ async def run(habit: str, subject: str) -> None:
 
         async def handler(claim: Claim, lease: Lease, journal: Journal) -> Done:
             if habit == "crashes-on" and claim.lead_id == subject:
-                # Late enough that the claim's other events are in flight too: they are to be suspected, and to be cleared.
+                # Late enough that the claim's other events are in flight too: they are to be
+                # suspected, and to be cleared.
                 await asyncio.sleep(0.2)
                 os._exit(139)
             return await work(claim, lease, journal)

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 from psycopg import AsyncConnection
 
-from c2s_enrich import embedded
-from c2s_enrich.demo.stage import QUICK, WEBHOOK_TOKEN, Stage
 from c2s_enrich.migrations import migrate
-from c2s_enrich.simulators.population import Person
-from c2s_enrich.simulators.world import World
+from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox.simulators.population import Person
+from c2s_enrich.sandbox.simulators.world import World
+from c2s_enrich.sandbox.stage import QUICK, WEBHOOK_TOKEN, Stage
 from promises.conftest import Product
 
 
@@ -22,7 +22,10 @@ class TestAnAcceptedWebhook:
             await product.deliver(lead, product.people[number])
         product.stage.kill("web")
         product.stage.start_poller("first", CONCURRENCY="3")
-        await product.until("the first poller is at work", "exists (select from webhook_events where status = 'processing')")
+        await product.until(
+            "the first poller is at work",
+            "exists (select from webhook_events where status = 'processing')",
+        )
         product.stage.kill("first")
 
         await product.stage.start_web()
@@ -33,14 +36,23 @@ class TestAnAcceptedWebhook:
 
         messages = await product.messages()
         assert {lead: len(messages.get(lead, [])) for lead in leads} == dict.fromkeys(leads, 1)
-        assert await product.db.value("select count(*) from webhook_events where status <> 'completed'") == 0
+        assert (
+            await product.db.value(
+                "select count(*) from webhook_events where status <> 'completed'"
+            )
+            == 0
+        )
 
 
 class TestWhileTheDatabaseIsAway:
-    async def test_web_says_503_and_when_to_come_back_and_pollers_go_on_without_a_restart(self, tmp_path: Path) -> None:
-        with embedded.start_throwaway(durable=True) as server:
+    async def test_web_says_503_and_when_to_come_back_and_pollers_go_on_without_a_restart(
+        self, tmp_path: Path
+    ) -> None:
+        with postgres.start_throwaway(durable=True) as server:
             await migrate(server.url)
-            async with Stage(tmp_path, server.url, size=60, settings=QUICK | {"STORE_TIMEOUT": "1"}) as stage:
+            async with Stage(
+                tmp_path, server.url, size=60, settings=QUICK | {"STORE_TIMEOUT": "1"}
+            ) as stage:
                 await stage.start_simulators()
                 await stage.start_web()
                 stage.start_poller()
@@ -50,7 +62,9 @@ class TestWhileTheDatabaseIsAway:
                 refused = 0
 
                 for number, mode in enumerate(("fast", "immediate")):
-                    accepted += await _deliver_until(stage, people[4 * number : 4 * number + 2], f"{number:016x}")
+                    accepted += await _deliver_until(
+                        stage, people[4 * number : 4 * number + 2], f"{number:016x}"
+                    )
                     await asyncio.to_thread(server.stop, mode)
                     away = f"{number:015x}f{1:016x}"
                     answer = await _offer(stage, away, people[4 * number + 2])
@@ -61,16 +75,29 @@ class TestWhileTheDatabaseIsAway:
                     assert (await stage.client.get(f"{stage.web_url}/livez")).status_code == 200
                     await asyncio.to_thread(server.start)
                     # As C2S does, it is delivered again until it is taken.
-                    accepted += await _deliver_until(stage, [people[4 * number + 2]], f"{number:015x}f", first=1)
+                    accepted += await _deliver_until(
+                        stage, [people[4 * number + 2]], f"{number:015x}f", first=1
+                    )
 
                 await _until_all_ended(server.url)
-                messages = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()["leads"]
-                pids = {name: process.pid for name, process in stage.processes.items() if stage.alive(name)}
+                messages = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()[
+                    "leads"
+                ]
+                pids = {
+                    name: process.pid
+                    for name, process in stage.processes.items()
+                    if stage.alive(name)
+                }
 
                 assert refused == 2
-                assert {lead: len(messages.get(lead, [])) for lead in accepted} == dict.fromkeys(accepted, 1)
+                assert {lead: len(messages.get(lead, [])) for lead in accepted} == dict.fromkeys(
+                    accepted, 1
+                )
                 assert set(pids) == {"simulators", "web", "poller"}
-                async with asyncio.timeout(40), await AsyncConnection.connect(server.url, autocommit=True) as connection:
+                async with (
+                    asyncio.timeout(40),
+                    await AsyncConnection.connect(server.url, autocommit=True) as connection,
+                ):
                     while not await _listens(connection):
                         await asyncio.sleep(0.2)
 
@@ -78,11 +105,21 @@ class TestWhileTheDatabaseIsAway:
 async def _offer(stage: Stage, lead: str, person: Person) -> httpx.Response:
     customer = {"name": person.name, "phone": f"55{person.phone}", "email": person.email}
     await stage.client.put(f"{stage.simulators_url}/_sim/leads/{lead}", json=customer)
-    body = {"id": lead, "hook_action": "on_create_lead", "attributes": {"updated_at": "2025-06-01T10:00:00-03:00", "customer": customer}}
-    return await stage.client.post(f"{stage.web_url}/api/v1/webhooks/c2s", json=body, headers={"X-Webhook-Token": WEBHOOK_TOKEN})
+    body = {
+        "id": lead,
+        "hook_action": "on_create_lead",
+        "attributes": {"updated_at": "2025-06-01T10:00:00-03:00", "customer": customer},
+    }
+    return await stage.client.post(
+        f"{stage.web_url}/api/v1/webhooks/c2s",
+        json=body,
+        headers={"X-Webhook-Token": WEBHOOK_TOKEN},
+    )
 
 
-async def _deliver_until(stage: Stage, people: list[Person], prefix: str, first: int = 0) -> list[str]:
+async def _deliver_until(
+    stage: Stage, people: list[Person], prefix: str, first: int = 0
+) -> list[str]:
     """Delivers each until it is answered 200; the leads' ids."""
     leads = []
     async with asyncio.timeout(40):
@@ -95,9 +132,14 @@ async def _deliver_until(stage: Stage, people: list[Person], prefix: str, first:
 
 
 async def _until_all_ended(url: str) -> None:
-    async with asyncio.timeout(60), await AsyncConnection.connect(url, autocommit=True) as connection:
+    async with (
+        asyncio.timeout(60),
+        await AsyncConnection.connect(url, autocommit=True) as connection,
+    ):
         while True:
-            rows = await connection.execute("select count(*) from webhook_events where status in ('received', 'processing')")
+            rows = await connection.execute(
+                "select count(*) from webhook_events where status in ('received', 'processing')"
+            )
             if await rows.fetchone() == (0,):
                 return
             await asyncio.sleep(0.2)

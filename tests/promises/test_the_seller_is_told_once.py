@@ -1,4 +1,6 @@
-"""The seller is told once: never a second copy of the same message, whatever is killed and whenever."""
+"""The seller is told once: never a second copy of the same message, whatever is killed and
+whenever.
+"""
 
 import re
 import signal
@@ -14,16 +16,26 @@ POINTS = [
 
 
 class TestAKilledPoller:
-    async def test_at_every_step_boundary_leaves_one_message_and_a_completed_event(self, product: Product) -> None:
+    async def test_at_every_step_boundary_leaves_one_message_and_a_completed_event(
+        self, product: Product
+    ) -> None:
         for number, _ in enumerate(POINTS):
             await product.deliver(f"{number + 1:032x}", product.people[number])
         for point in POINTS:
             # One event each, so that each death is at exactly one point of one event.
-            product.stage.start_poller(point, ("-m", "c2s_enrich.drill.odd_poller", "die_at", point), CONCURRENCY="1")
+            product.stage.start_poller(
+                point,
+                ("-m", "c2s_enrich.sandbox.drill.odd_poller", "die_at", point),
+                CONCURRENCY="1",
+            )
         died_at: dict[str, str] = {}
         for point in POINTS:
-            assert product.stage.processes[point].wait(30) == -signal.SIGKILL, product.stage.log_of(point).read_text()[-2000:]
-        rows = await product.db.fetch("select lead_id, claimed_by from webhook_events where status = 'processing'")
+            assert product.stage.processes[point].wait(30) == -signal.SIGKILL, product.stage.log_of(
+                point
+            ).read_text()[-2000:]
+        rows = await product.db.fetch(
+            "select lead_id, claimed_by from webhook_events where status = 'processing'"
+        )
         pids = {str(product.stage.processes[point].pid): point for point in POINTS}
         for row in rows:
             died_at[row.lead_id] = pids[re.split("-", row.claimed_by)[-2]]
@@ -35,25 +47,39 @@ class TestAKilledPoller:
         messages = await product.messages()
         ended = {
             row.lead_id: (row.status, row.outcome)
-            for row in await product.db.fetch("select lead_id, status, outcome from webhook_events where updated_at < '2025-07-01'")
+            for row in await product.db.fetch(
+                "select lead_id, status, outcome from webhook_events where updated_at < '2025-07-01'"
+            )
         }
         for lead, point in died_at.items():
-            # Killed after C2S took the message, the event may find that C2S's echo of it has been worked off first.
-            assert ended[lead] in {("completed", "enriched"), ("completed", "unchanged")}, f"killed at {point}"
+            # Killed after C2S took the message, the event may find that C2S's echo of it has been
+            # worked off first.
+            assert ended[lead] in {("completed", "enriched"), ("completed", "unchanged")}, (
+                f"killed at {point}"
+            )
             assert len(messages.get(lead, [])) == 1, f"killed at {point}"
-        lost = await product.db.value("select count(*) from event_attempts where result = 'worker_lost'")
+        lost = await product.db.value(
+            "select count(*) from event_attempts where result = 'worker_lost'"
+        )
         assert lost == len(POINTS)
 
-    async def test_asked_politely_gives_its_work_back_without_spending_an_attempt(self, product: Product) -> None:
+    async def test_asked_politely_gives_its_work_back_without_spending_an_attempt(
+        self, product: Product
+    ) -> None:
         await product.fault("work_api", {"kind": "slow", "seconds": 20})
         await product.deliver("a" * 32, product.people[0])
         product.stage.start_poller("leaving", GRACE_SECONDS="0.2")
-        await product.until("it is being worked on", "exists (select from webhook_events where status = 'processing')")
+        await product.until(
+            "it is being worked on",
+            "exists (select from webhook_events where status = 'processing')",
+        )
 
         product.stage.signal("leaving", signal.SIGTERM)
         assert product.stage.processes["leaving"].wait(10) == 0
 
-        assert await product.db.fetch("select status, attempts from webhook_events") == [("received", 0)]
+        assert await product.db.fetch("select status, attempts from webhook_events") == [
+            ("received", 0)
+        ]
 
 
 class TestAnAnswerThatIsLost:
@@ -67,7 +93,9 @@ class TestAnAnswerThatIsLost:
         assert len((await product.messages())["b" * 32]) == 1
         assert await product.db.value("select proof from lead_messages") in ("read_back", "webhook")
 
-    async def test_that_never_arrived_is_sent_again_after_the_settle_time_and_two_looks(self, product: Product) -> None:
+    async def test_that_never_arrived_is_sent_again_after_the_settle_time_and_two_looks(
+        self, product: Product
+    ) -> None:
         await product.fault("c2s", {"kind": "error500", "call": "message", "count": 1})
         await product.deliver("c" * 32, product.people[2])
 
@@ -78,12 +106,16 @@ class TestAnAnswerThatIsLost:
         assert await product.db.value("select sends from lead_messages") == 2
 
     @pytest.mark.parametrize("policy", ["hold"])
-    async def test_is_left_to_a_person_where_the_policy_says_so(self, product: Product, policy: str) -> None:
+    async def test_is_left_to_a_person_where_the_policy_says_so(
+        self, product: Product, policy: str
+    ) -> None:
         await product.fault("c2s", {"kind": "error500", "call": "message", "count": 1})
         await product.deliver("d" * 32, product.people[3])
 
         product.stage.start_poller(DELIVERY_UNCLEAR=policy)
         await product.until_all_ended()
 
-        assert await product.db.fetch("select status, error_kind from webhook_events") == [("failed", "delivery_unclear")]
+        assert await product.db.fetch("select status, error_kind from webhook_events") == [
+            ("failed", "delivery_unclear")
+        ]
         assert "d" * 32 not in await product.messages()

@@ -1,4 +1,6 @@
-"""The queue alone: events are bare rows, handlers are three lines, time is whatever a test says it is."""
+"""The queue alone: events are bare rows, handlers are three lines, time is whatever a test says it
+is.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,14 @@ BACKOFF = Backoff(timedelta(seconds=5), timedelta(seconds=900))
 
 COMPLETED = Ending.completed(Done("enriched", fingerprint="a-fingerprint"))
 RETRIED = Ending.retried(timedelta(seconds=40), "upstream_unavailable", "diretrix: HTTP 500")
-POSTPONED = Ending.postponed(timedelta(seconds=60), "upstream_unavailable", "work_api: paused", "work_api")
+POSTPONED = Ending.postponed(
+    timedelta(seconds=60), "upstream_unavailable", "work_api: paused", "work_api"
+)
 FAILED = Ending.failed("lead_not_found", "Lead not found")
 RELEASED = Ending.released()
-EVERY_ENDING = {ending.result: ending for ending in (COMPLETED, RETRIED, POSTPONED, FAILED, RELEASED)}
+EVERY_ENDING = {
+    ending.result: ending for ending in (COMPLETED, RETRIED, POSTPONED, FAILED, RELEASED)
+}
 
 
 def at(seconds: float) -> datetime:
@@ -54,21 +60,41 @@ class Queue:
     pool: Pool
 
     def worker(
-        self, name: str = "ana", *, now: datetime | None = NOON, lease: timedelta = LEASE, deadline: timedelta = DEADLINE
+        self,
+        name: str = "ana",
+        *,
+        now: datetime | None = NOON,
+        lease: timedelta = LEASE,
+        deadline: timedelta = DEADLINE,
     ) -> QueueStore:
-        """A worker's store whose statements believe that it is `now` (None: the database's own time)."""
-        return QueueStore(self.pool, worker=name, lease=lease, deadline=deadline, backoff=BACKOFF, now=now)
+        """A worker's store whose statements believe that it is `now` (None: the database's own
+        time).
+        """
+        return QueueStore(
+            self.pool, worker=name, lease=lease, deadline=deadline, backoff=BACKOFF, now=now
+        )
 
-    async def accept(self, lead: str = "lead", *, due: datetime = NOON, suspect: bool = False, **columns: Any) -> UUID:
+    async def accept(
+        self, lead: str = "lead", *, due: datetime = NOON, suspect: bool = False, **columns: Any
+    ) -> UUID:
         """One received event, due at `due`."""
-        columns = {"lead_id": lead, "available_at": due, "received_at": due, "suspect": suspect} | columns
+        columns = {
+            "lead_id": lead,
+            "available_at": due,
+            "received_at": due,
+            "suspect": suspect,
+        } | columns
         names, values = ", ".join(columns), ", ".join(f"%({name})s" for name in columns)
         query = f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values}, clock_timestamp(), '{{}}') returning id"
         event_id: UUID = await self.db.value(query, columns)
         return event_id
 
-    async def accept_many(self, count: int, *, leads: int | None = None, due: datetime = NOON) -> None:
-        """Events a microsecond apart, the last one due at `due`, dealt out to as many leads (default: each its own)."""
+    async def accept_many(
+        self, count: int, *, leads: int | None = None, due: datetime = NOON
+    ) -> None:
+        """Events a microsecond apart, the last one due at `due`, dealt out to as many leads
+        (default: each its own).
+        """
         await self.db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at)"
             " select 'lead-' || g %% %s, now() + g * interval '1 us', '{}', %s, %s + (g - %s) * interval '1 us'"
@@ -86,22 +112,33 @@ class Queue:
         return row
 
     async def history(self, event_id: UUID) -> list[Any]:
-        return await self.db.fetch("select * from event_attempts where event_id = %s order by lease_token", (event_id,))
+        return await self.db.fetch(
+            "select * from event_attempts where event_id = %s order by lease_token", (event_id,)
+        )
 
     async def statuses(self) -> Counter[str]:
         return Counter(
-            {row.status: row.n for row in await self.db.fetch("select status, count(*) as n from webhook_events group by status")}
+            {
+                row.status: row.n
+                for row in await self.db.fetch(
+                    "select status, count(*) as n from webhook_events group by status"
+                )
+            }
         )
 
     async def reset(self, event_id: UUID) -> None:
         """What an operator types."""
-        await self.db.execute("UPDATE webhook_events SET status = 'received' WHERE id = %s", (event_id,))
+        await self.db.execute(
+            "UPDATE webhook_events SET status = 'received' WHERE id = %s", (event_id,)
+        )
 
     @asynccontextmanager
     async def someone_holds(self, event_id: UUID) -> AsyncIterator[AsyncConnection[Any]]:
         """Another session has the row locked while inside."""
         async with await AsyncConnection.connect(self.db.url) as connection:
-            await connection.execute("select 1 from webhook_events where id = %s for update", (event_id,))
+            await connection.execute(
+                "select 1 from webhook_events where id = %s for update", (event_id,)
+            )
             yield connection
 
 
@@ -111,11 +148,17 @@ async def settle(worker: QueueStore, claim: Claim, ending: Ending = COMPLETED) -
 
 
 async def settle_until_answered(worker: QueueStore, settlements: Sequence[Settlement]) -> None:
-    """As the settler does it: a row may be busy for a moment, even with another worker's claim that looks at it in vain."""
+    """As the settler does it: a row may be busy for a moment, even with another worker's claim that
+    looks at it in vain.
+    """
     pending = list(settlements)
     while pending:
         answers = await worker.settle(pending)
-        pending = [settlement for settlement, answer in zip(pending, answers, strict=True) if answer == "busy"]
+        pending = [
+            settlement
+            for settlement, answer in zip(pending, answers, strict=True)
+            if answer == "busy"
+        ]
 
 
 @pytest.fixture
@@ -125,7 +168,9 @@ def queue(db: Database, pool: Pool) -> Queue:
 
 @dataclass
 class Recorded:
-    """Stands in for the metrics: the transitions by their number, and what happened to the listener."""
+    """Stands in for the metrics: the transitions by their number, and what happened to the
+    listener.
+    """
 
     transitions: Counter[str] = field(default_factory=Counter)
     reconnects: int = 0
@@ -147,7 +192,9 @@ async def complete_at_once(_claim: Claim, _lease: Lease, _journal: Journal) -> D
 
 @dataclass
 class Stage:
-    """A handler that stops inside until it is told to go on. `entered` counts who has come in, in order."""
+    """A handler that stops inside until it is told to go on. `entered` counts who has come in, in
+    order.
+    """
 
     open: asyncio.Event = field(default_factory=asyncio.Event)
     entered: list[Claim] = field(default_factory=list)
@@ -202,7 +249,9 @@ def make_poller(
 
 @asynccontextmanager
 async def running(poller: Poller) -> AsyncIterator[asyncio.Task[None]]:
-    """The poller at work; it is stopped politely at the end, and whatever it died of comes out here."""
+    """The poller at work; it is stopped politely at the end, and whatever it died of comes out
+    here.
+    """
     task = asyncio.create_task(poller.run())
     try:
         yield task
@@ -223,6 +272,10 @@ async def someone_waits_for_a_lock(db: Database) -> None:
     """Until a session stands in line for a lock."""
 
     async def waits() -> bool:
-        return bool(await db.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"))
+        return bool(
+            await db.value(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            )
+        )
 
     await until(waits)

@@ -1,6 +1,8 @@
-"""Any interleaving: whatever several pollers, time and a person do to the queue, in whatever order, its rules hold.
+"""Any interleaving: whatever several pollers, time and a person do to the queue, in whatever order,
+its rules hold.
 
-A model of a few lines keeps book beside the real statements on the real database, and after each step the two must agree.
+A model of a few lines keeps book beside the real statements on the real database, and after each
+step the two must agree.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 from tests.conftest import ENVIRONMENT, Database
@@ -33,8 +42,8 @@ LEADS = ("lead-1", "lead-2", "lead-3")
 POLLERS = ("ana", "bruno", "carla")
 MOST_ATTEMPTS = 3
 BY_HAND = ("received", "completed", "failed")
-# Which of those that there are. Not drawn from them: how many claims there are also depends on the jitter of the database, and
-# what is drawn must not.
+# Which of those that there are. Not drawn from them: how many claims there are also depends on the
+# jitter of the database, and what is drawn must not.
 WHICH = st.integers(0, 59)
 
 
@@ -68,9 +77,13 @@ class World:
         self._runner.close()
 
     async def _open(self) -> Queue:
-        connection = await AsyncConnection.connect(self._url, autocommit=True, row_factory=namedtuple_row)
+        connection = await AsyncConnection.connect(
+            self._url, autocommit=True, row_factory=namedtuple_row
+        )
         self._closing.append(connection)
-        pool = open_pool(Settings.load(ENVIRONMENT | {"DATABASE_URL": self._url}, "tool"), name="test")
+        pool = open_pool(
+            Settings.load(ENVIRONMENT | {"DATABASE_URL": self._url}, "tool"), name="test"
+        )
         self._closing.append(pool)
         return Queue(Database(self._url, connection), await pool.__aenter__())
 
@@ -147,7 +160,8 @@ class Interleaving(RuleBasedStateMachine):
 
         answer = self.world.run(settle(self.at_now(held.store), held.claim, ending))
 
-        # Told again how it ended, it hears yes: the first answer may have been lost on its way. Either way nothing changes.
+        # Told again how it ended, it hears yes: the first answer may have been lost on its way.
+        # Either way nothing changes.
         again = held.ending is not None and held.ending.result == ending.result
         assert answer == ("settled" if again else "lost")
         assert self.everything() == before
@@ -156,7 +170,11 @@ class Interleaving(RuleBasedStateMachine):
     @rule(which=WHICH, status=st.sampled_from(BY_HAND))
     def a_person_sets_the_status(self, which: int, status: str) -> None:
         event_id = list(self.attempts)[which % len(self.attempts)]
-        self.world.run(self.queue.db.execute("UPDATE webhook_events SET status = %s WHERE id = %s", (status, event_id)))
+        self.world.run(
+            self.queue.db.execute(
+                "UPDATE webhook_events SET status = %s WHERE id = %s", (status, event_id)
+            )
+        )
         self.taken_by_hand([event_id], status)
 
     @precondition(lambda self: self.attempts)
@@ -175,13 +193,25 @@ class Interleaving(RuleBasedStateMachine):
             return
         rows, history = self.everything()
         processing = [row for row in rows if row.status == "processing"]
-        leases = [row for row in rows if None not in (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at)]
+        leases = [
+            row
+            for row in rows
+            if None not in (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at)
+        ]
 
-        assert len({row.lead_id for row in processing}) == len(processing), "two live leases of one lead"
+        assert len({row.lead_id for row in processing}) == len(processing), (
+            "two live leases of one lead"
+        )
         assert leases == processing, "a lease if and only if it is processing"
-        assert {(row.id, row.lease_token) for row in processing} == {held.claim.key for held in self.live()}
-        assert {row.id: row.lease_expires_at for row in processing} == {held.claim.event_id: held.expires for held in self.live()}
-        assert {(row.event_id, row.lease_token): row.result for row in history} == {held.claim.key: held.result for held in self.ended()}
+        assert {(row.id, row.lease_token) for row in processing} == {
+            held.claim.key for held in self.live()
+        }
+        assert {row.id: row.lease_expires_at for row in processing} == {
+            held.claim.event_id: held.expires for held in self.live()
+        }
+        assert {(row.event_id, row.lease_token): row.result for row in history} == {
+            held.claim.key: held.result for held in self.ended()
+        }
         assert {row.id: row.attempts for row in rows} == self.attempts
         assert all(row.attempts <= row.max_attempts for row in rows)
         assert all(row.lease_token >= self.tokens[row.id] for row in rows), "a token has fallen"
@@ -220,9 +250,13 @@ class Interleaving(RuleBasedStateMachine):
         return claims
 
     def reclaim(self, store: QueueStore, *, holds: bool) -> None:
-        mine = {held.claim.event_id for held in self.live() if held.store is store} if holds else set()
+        mine = (
+            {held.claim.event_id for held in self.live() if held.store is store} if holds else set()
+        )
         expired = [held for held in self.live() if held.expires <= self.now]
-        over = [held for held in expired if held.claim.event_id not in mine or held.deadline <= self.now]
+        over = [
+            held for held in expired if held.claim.event_id not in mine or held.deadline <= self.now
+        ]
         holding = [held.claim for held in self.live() if held.claim.event_id in mine]
 
         reclaimed, failed = self.world.run(self.at_now(store).reclaim_expired(holding))
@@ -258,7 +292,9 @@ class Interleaving(RuleBasedStateMachine):
     def everything(self) -> tuple[list[Any], list[Any]]:
         async def look() -> tuple[list[Any], list[Any]]:
             rows = await self.queue.db.fetch("select * from webhook_events order by id")
-            return rows, await self.queue.db.fetch("select * from event_attempts order by event_id, lease_token")
+            return rows, await self.queue.db.fetch(
+                "select * from event_attempts order by event_id, lease_token"
+            )
 
         return self.world.run(look())
 

@@ -42,7 +42,21 @@ attempts = st.integers(1, 1000)
 
 
 def claim(attempts: int = 1, *, age: timedelta = MINUTE, max_attempts: int = 8) -> Claim:
-    return Claim(UUID(int=1), "lead", NOON, None, "{}", attempts, max_attempts, False, 1, NOON, age, NOON, "ana")
+    return Claim(
+        UUID(int=1),
+        "lead",
+        NOON,
+        None,
+        "{}",
+        attempts,
+        max_attempts,
+        False,
+        1,
+        NOON,
+        age,
+        NOON,
+        "ana",
+    )
 
 
 def named(error: BaseException) -> str:
@@ -51,7 +65,9 @@ def named(error: BaseException) -> str:
 
 class TestBackoff:
     @given(attempts, chances)
-    def test_stays_between_a_tenth_of_its_ceiling_and_the_ceiling(self, attempts: int, chance: float) -> None:
+    def test_stays_between_a_tenth_of_its_ceiling_and_the_ceiling(
+        self, attempts: int, chance: float
+    ) -> None:
         wait = BACKOFF.wait(attempts, chance)
 
         assert BACKOFF.ceiling(attempts) * 0.0999 <= wait <= BACKOFF.ceiling(attempts)
@@ -67,7 +83,9 @@ class TestBackoff:
         assert BACKOFF.wait(attempts, low) <= BACKOFF.wait(attempts, high)
 
     @given(st.timedeltas(timedelta(microseconds=1), timedelta(days=3650)), st.integers(0, 10**9))
-    def test_any_base_and_any_count_stay_within_the_range_of_times(self, base: timedelta, attempts: int) -> None:
+    def test_any_base_and_any_count_stay_within_the_range_of_times(
+        self, base: timedelta, attempts: int
+    ) -> None:
         assert Backoff(base, timedelta(days=3650)).ceiling(attempts) <= timedelta(days=3650)
 
     def test_begins_with_the_base(self) -> None:
@@ -79,14 +97,20 @@ class TestTheVerdict:
     def test_what_repeating_cannot_heal_fails_at_once(self, kind: str, error: Exception) -> None:
         ending = verdict(error, claim(), POLICY, 0.5)
 
-        assert (ending.result, ending.error_kind, ending.error_message) == ("failed", kind, str(error))
+        assert (ending.result, ending.error_kind, ending.error_message) == (
+            "failed",
+            kind,
+            str(error),
+        )
 
     @pytest.mark.parametrize("error", WAITING, ids=named)
     def test_what_is_not_the_events_fault_costs_no_attempt(self, error: Exception) -> None:
         assert verdict(error, claim(attempts=8), POLICY, 0.5).result == "postponed"
 
     @pytest.mark.parametrize("error", WAITING[:4], ids=named)
-    def test_an_upstream_that_names_its_wait_is_never_asked_before_it(self, error: Exception) -> None:
+    def test_an_upstream_that_names_its_wait_is_never_asked_before_it(
+        self, error: Exception
+    ) -> None:
         waits = [verdict(error, claim(), POLICY, chance).delay for chance in (0.0, 0.999)]
 
         assert MINUTE <= waits[0] < waits[1] <= MINUTE * 1.2
@@ -105,35 +129,51 @@ class TestTheVerdict:
         assert ending.delay == BACKOFF.wait(3, 0.5)
 
     @pytest.mark.parametrize("error", [DOWN, UNCLEAR], ids=named)
-    def test_an_outage_never_fails_an_event_whose_attempts_are_spent(self, error: Exception) -> None:
+    def test_an_outage_never_fails_an_event_whose_attempts_are_spent(
+        self, error: Exception
+    ) -> None:
         ending = verdict(error, claim(attempts=8), POLICY, 0.0)
 
         assert (ending.result, ending.delay) == ("postponed", BACKOFF.cap)
 
     @given(st.sampled_from(TRANSIENT), attempts, chances)
-    def test_nothing_transient_fails_before_the_age_limit(self, error: Exception, attempts: int, chance: float) -> None:
+    def test_nothing_transient_fails_before_the_age_limit(
+        self, error: Exception, attempts: int, chance: float
+    ) -> None:
         ending = verdict(error, claim(attempts, age=POLICY.age_limit), POLICY, chance)
 
         assert ending.result in ("retried", "postponed")
         assert ending.delay > timedelta()
 
     @given(st.sampled_from(TRANSIENT), attempts, chances)
-    def test_everything_that_only_waits_fails_after_the_age_limit(self, error: Exception, attempts: int, chance: float) -> None:
-        ending = verdict(error, claim(attempts, age=POLICY.age_limit + timedelta(seconds=1)), POLICY, chance)
+    def test_everything_that_only_waits_fails_after_the_age_limit(
+        self, error: Exception, attempts: int, chance: float
+    ) -> None:
+        ending = verdict(
+            error, claim(attempts, age=POLICY.age_limit + timedelta(seconds=1)), POLICY, chance
+        )
 
         assert ending.result == "failed"
         assert ending.error_kind is not None
 
     def test_an_unreadable_answer_is_retried_a_few_times_and_then_fails(self) -> None:
-        results = [verdict(BROKEN, claim(n), POLICY, 0.5).result for n in range(1, UNREADABLE_ATTEMPTS + 1)]
+        results = [
+            verdict(BROKEN, claim(n), POLICY, 0.5).result for n in range(1, UNREADABLE_ATTEMPTS + 1)
+        ]
 
         assert results == ["retried"] * (UNREADABLE_ATTEMPTS - 1) + ["failed"]
 
     @pytest.mark.parametrize(
         ("error", "kind"),
-        [(ValueError("oops"), "bug"), (TimeoutError("the attempt passed its deadline"), "bug"), (errors.LeaseLost(), "worker_lost")],
+        [
+            (ValueError("oops"), "bug"),
+            (TimeoutError("the attempt passed its deadline"), "bug"),
+            (errors.LeaseLost(), "worker_lost"),
+        ],
     )
-    def test_our_own_trouble_is_retried_until_the_attempts_are_spent(self, error: Exception, kind: str) -> None:
+    def test_our_own_trouble_is_retried_until_the_attempts_are_spent(
+        self, error: Exception, kind: str
+    ) -> None:
         endings = [verdict(error, claim(n), POLICY, 0.5) for n in range(1, 9)]
 
         assert [ending.result for ending in endings] == ["retried"] * 7 + ["failed"]

@@ -1,4 +1,6 @@
-"""The queue behind a transaction pooler: a real PgBouncer, where each statement may run on another session than the one before."""
+"""The queue behind a transaction pooler: a real PgBouncer, where each statement may run on another
+session than the one before.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.database import open_pool
-from c2s_enrich.embedded import free_port
 from c2s_enrich.queue.claim import Done, Ending, Statement
+from c2s_enrich.sandbox.postgres import free_port
 
 # Two sessions for all clients together: what clung to a session would be found out at once.
 CONFIGURATION = """
@@ -60,7 +62,9 @@ def pooler_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
         pytest.skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
     folder, port = tmp_path_factory.mktemp("pgbouncer"), free_port()
     parts = {
-        name: value for name, value in conninfo_to_dict(database_url).items() if name in ("host", "port", "user", "password", "dbname")
+        name: value
+        for name, value in conninfo_to_dict(database_url).items()
+        if name in ("host", "port", "user", "password", "dbname")
     }
     server = " ".join(f"{name}={value}" for name, value in parts.items())
     configuration = folder / "pgbouncer.ini"
@@ -79,9 +83,11 @@ def pooler_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def _as_someone(host: str, program: str) -> list[str]:
-    """PgBouncer refuses to run as root, as Postgres does, and whoever runs it must be let in at the embedded server's socket.
+    """PgBouncer refuses to run as root, as Postgres does, and whoever runs it must be let in at the
+    embedded server's socket.
 
-    In a user namespace root has another number and keeps its files; where namespaces are forbidden that server runs as nobody.
+    In a user namespace root has another number and keeps its files; where namespaces are forbidden
+    that server runs as nobody.
     """
     if os.geteuid() != 0:
         return [program]
@@ -97,7 +103,10 @@ def _wait_for(process: subprocess.Popen[bytes], url: str, folder: Path) -> None:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > until_when:
-                pytest.fail("pgbouncer did not come up: " + (folder / "said").read_text(errors="replace")[-1000:])
+                pytest.fail(
+                    "pgbouncer did not come up: "
+                    + (folder / "said").read_text(errors="replace")[-1000:]
+                )
             time.sleep(0.05)
         else:
             return
@@ -105,8 +114,12 @@ def _wait_for(process: subprocess.Popen[bytes], url: str, folder: Path) -> None:
 
 @pytest.fixture
 async def pooled(db: Database, pooler_url: str) -> AsyncIterator[Queue]:
-    """The queue whose workers reach the database through the pooler only; `db` looks at it directly."""
-    settings = db.settings(DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url, DATABASE_POOLED="true")
+    """The queue whose workers reach the database through the pooler only; `db` looks at it
+    directly.
+    """
+    settings = db.settings(
+        DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url, DATABASE_POOLED="true"
+    )
     async with open_pool(settings, name="test") as pool:
         yield Queue(db, pool)
 
@@ -115,7 +128,9 @@ class TestBehindAPooler:
     async def test_sessions_are_really_shared(self, pooled: Queue) -> None:
         async def session() -> int:
             async with pooled.pool.connection() as connection:
-                [(pid,)] = await (await connection.execute("select pg_backend_pid() from pg_sleep(0.01)")).fetchall()
+                [(pid,)] = await (
+                    await connection.execute("select pg_backend_pid() from pg_sleep(0.01)")
+                ).fetchall()
                 return int(pid)
 
         assert len(set(await asyncio.gather(*(session() for _ in range(8))))) <= 2
@@ -141,10 +156,16 @@ class TestBehindAPooler:
 
         assert await settle(zombie, old) == "lost"
         assert await settle(other, new) == "settled"
-        assert [line.result for line in await pooled.history(event_id)] == ["worker_lost", "completed"]
+        assert [line.result for line in await pooled.history(event_id)] == [
+            "worker_lost",
+            "completed",
+        ]
 
-    async def test_the_same_statements_again_and_again_prepare_nothing(self, pooled: Queue, db: Database) -> None:
-        # psycopg prepares from the fifth time on, unless it was told not to; the next session would not know the statement.
+    async def test_the_same_statements_again_and_again_prepare_nothing(
+        self, pooled: Queue, db: Database
+    ) -> None:
+        # psycopg prepares from the fifth time on, unless it was told not to; the next session would
+        # not know the statement.
         await pooled.accept_many(40)
         worker = pooled.worker(now=at(1))
 
@@ -154,15 +175,27 @@ class TestBehindAPooler:
 
         assert await pooled.statuses() == {"completed": 40}
         async with pooled.pool.connection() as connection:
-            assert await (await connection.execute("select name from pg_prepared_statements")).fetchall() == []
+            assert (
+                await (
+                    await connection.execute("select name from pg_prepared_statements")
+                ).fetchall()
+                == []
+            )
 
-    async def test_a_fact_commits_with_the_end_in_one_transaction(self, pooled: Queue, db: Database) -> None:
+    async def test_a_fact_commits_with_the_end_in_one_transaction(
+        self, pooled: Queue, db: Database
+    ) -> None:
         event_id = await pooled.accept("lead-1")
         worker = pooled.worker()
         claim = await pooled.claim(worker)
-        fact = Statement("insert into leads (lead_id, facts_updated_at) values (%(lead)s, now())", {"lead": "lead-1"})
+        fact = Statement(
+            "insert into leads (lead_id, facts_updated_at) values (%(lead)s, now())",
+            {"lead": "lead-1"},
+        )
 
-        assert await settle(worker, claim, Ending.completed(Done("enriched", fact=fact))) == "settled"
+        assert (
+            await settle(worker, claim, Ending.completed(Done("enriched", fact=fact))) == "settled"
+        )
 
         assert await db.value("select count(*) from leads") == 1
         assert (await pooled.row(event_id)).status == "completed"
@@ -175,7 +208,11 @@ class TestBehindAPooler:
 
         async def patience() -> str:
             async with pooled.pool.connection() as connection:
-                [(value,)] = await (await connection.execute("select current_setting('lock_timeout') from pg_sleep(0.01)")).fetchall()
+                [(value,)] = await (
+                    await connection.execute(
+                        "select current_setting('lock_timeout') from pg_sleep(0.01)"
+                    )
+                ).fetchall()
                 return str(value)
 
         assert set(await asyncio.gather(*(patience() for _ in range(4)))) == {"0"}
@@ -183,7 +220,10 @@ class TestBehindAPooler:
     async def test_several_at_once_share_the_work_out(self, pooled: Queue) -> None:
         await pooled.accept_many(200, leads=50)
         metrics = Recorded()
-        pollers = [make_poller(pooled.worker(name), complete_at_once, metrics=metrics) for name in ("ana", "bruno")]
+        pollers = [
+            make_poller(pooled.worker(name), complete_at_once, metrics=metrics)
+            for name in ("ana", "bruno")
+        ]
 
         await asyncio.gather(*(poller.drain() for poller in pollers))
 
@@ -191,10 +231,14 @@ class TestBehindAPooler:
         assert metrics.transitions["completed"] == 200
 
     async def test_polling_alone_finds_what_comes(self, pooled: Queue) -> None:
-        poller = make_poller(pooled.worker(now=None), complete_at_once, listen=None, idle_poll=SHORT)
+        poller = make_poller(
+            pooled.worker(now=None), complete_at_once, listen=None, idle_poll=SHORT
+        )
 
         async with running(poller):
-            await pooled.db.execute("insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead-1', now(), '{}')")
+            await pooled.db.execute(
+                "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead-1', now(), '{}')"
+            )
             await until(lambda: _completed(pooled))
 
     async def test_a_retry_comes_back_when_it_is_due(self, pooled: Queue) -> None:

@@ -1,4 +1,6 @@
-"""What people do to the table with plain SQL, while pollers work on it: safe in every state, one row or thousands at once."""
+"""What people do to the table with plain SQL, while pollers work on it: safe in every state, one
+row or thousands at once.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,18 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 from tests.conftest import Database
-from tests.queue.conftest import COMPLETED, FAILED, LEASE, NOON, RETRIED, Queue, at, ended, settle, settle_until_answered
+from tests.queue.conftest import (
+    COMPLETED,
+    FAILED,
+    LEASE,
+    NOON,
+    RETRIED,
+    Queue,
+    at,
+    ended,
+    settle,
+    settle_until_answered,
+)
 
 STATUSES = ["received", "processing", "completed", "failed"]
 
@@ -30,16 +43,31 @@ async def an_event_in(status: str, queue: Queue) -> UUID:
 
 class TestResettingARow:
     @pytest.mark.parametrize("status", STATUSES)
-    async def test_makes_it_due_at_once_with_all_attempts_in_every_status(self, queue: Queue, db: Database, status: str) -> None:
+    async def test_makes_it_due_at_once_with_all_attempts_in_every_status(
+        self, queue: Queue, db: Database, status: str
+    ) -> None:
         event_id = await an_event_in(status, queue)
         token = (await queue.row(event_id)).lease_token
 
         await queue.reset(event_id)
 
         row = await queue.row(event_id)
-        assert (row.status, row.attempts, row.reprocess, row.suspect) == ("received", 0, True, False)
-        assert (row.outcome, row.processed_at, row.error_kind, row.error_message, row.waiting_for) == (None,) * 5
-        assert (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at) == (None,) * 4
+        assert (row.status, row.attempts, row.reprocess, row.suspect) == (
+            "received",
+            0,
+            True,
+            False,
+        )
+        assert (
+            row.outcome,
+            row.processed_at,
+            row.error_kind,
+            row.error_message,
+            row.waiting_for,
+        ) == (None,) * 5
+        assert (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at) == (
+            None,
+        ) * 4
         assert row.lease_token == token + 1
         assert await db.value("select available_at <= now() from webhook_events")
 
@@ -55,14 +83,20 @@ class TestResettingARow:
         assert await settle(worker, claim) == "settled"
         assert (await queue.row(event_id)).status == "completed"
 
-    async def test_while_it_is_worked_on_writes_down_that_the_claim_was_taken_away(self, queue: Queue) -> None:
+    async def test_while_it_is_worked_on_writes_down_that_the_claim_was_taken_away(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
         claim = await queue.claim(queue.worker("ana"))
 
         await queue.reset(event_id)
 
         [attempt] = await queue.history(event_id)
-        assert (attempt.worker, attempt.result, attempt.lease_token) == ("ana", "taken_away", claim.lease_token)
+        assert (attempt.worker, attempt.result, attempt.lease_token) == (
+            "ana",
+            "taken_away",
+            claim.lease_token,
+        )
 
     async def test_twice_is_the_same_as_once(self, queue: Queue) -> None:
         event_id = await queue.accept()
@@ -87,7 +121,9 @@ class TestResettingARow:
 class TestEndingARowByHand:
     @pytest.mark.parametrize("status", ["completed", "failed"])
     @pytest.mark.parametrize("before", STATUSES)
-    async def test_ends_it_in_every_status(self, queue: Queue, db: Database, before: str, status: str) -> None:
+    async def test_ends_it_in_every_status(
+        self, queue: Queue, db: Database, before: str, status: str
+    ) -> None:
         event_id = await an_event_in(before, queue)
 
         await db.execute("UPDATE webhook_events SET status = %s WHERE id = %s", (status, event_id))
@@ -97,7 +133,9 @@ class TestEndingARowByHand:
         assert row.processed_at is not None
         assert row.lease_expires_at is None
 
-    async def test_takes_it_away_from_the_poller_that_works_on_it(self, queue: Queue, db: Database) -> None:
+    async def test_takes_it_away_from_the_poller_that_works_on_it(
+        self, queue: Queue, db: Database
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
@@ -116,7 +154,9 @@ class TestEndingARowByHand:
 
 
 class TestNotify:
-    async def test_is_one_hint_a_statement_however_many_rows(self, queue: Queue, db: Database) -> None:
+    async def test_is_one_hint_a_statement_however_many_rows(
+        self, queue: Queue, db: Database
+    ) -> None:
         async with await AsyncConnection.connect(db.url, autocommit=True) as listener:
             await listener.execute("listen webhook_events")
 
@@ -141,7 +181,9 @@ class TestNotify:
 
 
 class TestUnderFire:
-    """Two workers drain while a person resets: no deadlock, no error on either side, and everything ends."""
+    """Two workers drain while a person resets: no deadlock, no error on either side, and everything
+    ends.
+    """
 
     @pytest.mark.parametrize(
         "statement",
@@ -182,4 +224,9 @@ class TestUnderFire:
 
         statuses = await queue.statuses()
         assert statuses["received"] == statuses["processing"] == 0
-        assert await db.value("select deadlocks from pg_stat_database where datname = current_database()") == 0
+        assert (
+            await db.value(
+                "select deadlocks from pg_stat_database where datname = current_database()"
+            )
+            == 0
+        )

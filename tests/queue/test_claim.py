@@ -10,7 +10,18 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 from tests.conftest import Database
-from tests.queue.conftest import DEADLINE, LEASE, NOON, RETRIED, Queue, at, ended, settle, settle_until_answered, someone_waits_for_a_lock
+from tests.queue.conftest import (
+    DEADLINE,
+    LEASE,
+    NOON,
+    RETRIED,
+    Queue,
+    at,
+    ended,
+    settle,
+    settle_until_answered,
+    someone_waits_for_a_lock,
+)
 
 from c2s_enrich.queue.store import Lane
 
@@ -22,10 +33,24 @@ class TestClaim:
         claim = await queue.claim(queue.worker("ana"))
 
         row = await queue.row(event_id)
-        assert (claim.event_id, claim.lead_id, claim.hook_action, claim.payload) == (event_id, "lead-1", "on_create_lead", "{}")
-        assert (row.status, row.claimed_by, row.attempts, row.lease_token) == ("processing", "ana", 1, 1)
+        assert (claim.event_id, claim.lead_id, claim.hook_action, claim.payload) == (
+            event_id,
+            "lead-1",
+            "on_create_lead",
+            "{}",
+        )
+        assert (row.status, row.claimed_by, row.attempts, row.lease_token) == (
+            "processing",
+            "ana",
+            1,
+            1,
+        )
         assert (claim.attempts, claim.lease_token, claim.worker) == (1, 1, "ana")
-        assert (row.claimed_at, row.lease_expires_at, row.deadline_at) == (NOON, NOON + LEASE, NOON + DEADLINE)
+        assert (row.claimed_at, row.lease_expires_at, row.deadline_at) == (
+            NOON,
+            NOON + LEASE,
+            NOON + DEADLINE,
+        )
 
     async def test_tells_the_age_since_arrival_by_the_databases_time(self, queue: Queue) -> None:
         await queue.accept(received_at=at(-90))
@@ -65,29 +90,45 @@ class TestClaim:
 
     @pytest.mark.parametrize("slots", [1, 3, 7])
     async def test_never_takes_more_than_the_slots(self, queue: Queue, slots: int) -> None:
-        # Without statistics, where the planner guesses: a LIMIT in a sub-select that is run again takes more than it says.
+        # Without statistics, where the planner guesses: a LIMIT in a sub-select that is run again
+        # takes more than it says.
         await queue.accept_many(500)
 
         taken = [len(await queue.worker(now=at(1)).claim(slots)) for _ in range(5)]
 
         assert taken == [slots] * 5
 
-    async def test_works_off_a_row_of_three_columns_inserted_by_hand(self, queue: Queue, db: Database) -> None:
-        await db.execute("INSERT INTO webhook_events (lead_id, updated_at, payload_raw) VALUES ('lead-1', now(), '{\"a\": 1}')")
+    async def test_works_off_a_row_of_three_columns_inserted_by_hand(
+        self, queue: Queue, db: Database
+    ) -> None:
+        await db.execute(
+            "INSERT INTO webhook_events (lead_id, updated_at, payload_raw) VALUES ('lead-1', now(), '{\"a\": 1}')"
+        )
 
         claim = await queue.claim(queue.worker(now=None))
 
-        assert (claim.lead_id, claim.payload, claim.attempts, claim.max_attempts) == ("lead-1", '{"a": 1}', 1, 8)
+        assert (claim.lead_id, claim.payload, claim.attempts, claim.max_attempts) == (
+            "lead-1",
+            '{"a": 1}',
+            1,
+            8,
+        )
 
 
 class TestOneEventPerLead:
-    async def test_takes_one_event_of_a_lead_at_a_time_in_the_order_of_its_updates(self, queue: Queue) -> None:
+    async def test_takes_one_event_of_a_lead_at_a_time_in_the_order_of_its_updates(
+        self, queue: Queue
+    ) -> None:
         worker = queue.worker(now=at(10))
-        first, second = await queue.accept("lead-1", due=at(2)), await queue.accept("lead-1", due=at(1))
+        first, second = (
+            await queue.accept("lead-1", due=at(2)),
+            await queue.accept("lead-1", due=at(1)),
+        )
 
         claims = await worker.claim(10)
 
-        # Both are due. The lead's older update goes first, although the other one became due before it.
+        # Both are due. The lead's older update goes first, although the other one became due before
+        # it.
         assert [claim.event_id for claim in claims] == [first]
         assert await queue.worker("bruno", now=at(10)).claim(10) == []
         await settle(worker, claims[0])
@@ -105,7 +146,9 @@ class TestOneEventPerLead:
         assert Counter(claim.lead_id for claim in claims)["hot"] == 1
         assert {claim.event_id for claim in claims} >= set(quiet)
 
-    async def test_the_index_refuses_a_second_event_in_flight_whatever_the_statement(self, queue: Queue, db: Database) -> None:
+    async def test_the_index_refuses_a_second_event_in_flight_whatever_the_statement(
+        self, queue: Queue, db: Database
+    ) -> None:
         await queue.accept("lead-1")
         await queue.claim(queue.worker())
         other = await queue.accept("lead-1")
@@ -117,7 +160,9 @@ class TestOneEventPerLead:
                 (other,),
             )
 
-    async def test_pollers_racing_for_the_same_leads_share_them_out(self, queue: Queue, db: Database) -> None:
+    async def test_pollers_racing_for_the_same_leads_share_them_out(
+        self, queue: Queue, db: Database
+    ) -> None:
         await queue.accept_many(400, leads=10)
         workers = [queue.worker(f"worker-{n}", now=at(1)) for n in range(4)]
         start = asyncio.Barrier(len(workers))
@@ -142,10 +187,15 @@ class TestOneEventPerLead:
                 group.create_task(work(index))
 
         assert set(done.values()) == {1}
-        assert await db.value("select count(*) from event_attempts where result = 'completed'") == 400
+        assert (
+            await db.value("select count(*) from event_attempts where result = 'completed'") == 400
+        )
 
-    async def test_repeats_the_claim_when_another_poller_was_faster(self, queue: Queue, db: Database) -> None:
-        # A rival takes the lead's other event and has not committed yet: our claim has to wait in the unique index for it.
+    async def test_repeats_the_claim_when_another_poller_was_faster(
+        self, queue: Queue, db: Database
+    ) -> None:
+        # A rival takes the lead's other event and has not committed yet: our claim has to wait in
+        # the unique index for it.
         rival, ours = await queue.accept("lead-1"), await queue.accept("lead-1", due=at(1))
         free = await queue.accept("lead-2", due=at(2))
         worker = queue.worker(now=at(2))
@@ -165,9 +215,11 @@ class TestOneEventPerLead:
         assert worker.conflicts == 1
         assert (await queue.row(ours)).status == "received"
 
-    async def test_gives_up_waiting_before_postgres_looks_for_a_deadlock(self, queue: Queue, db: Database) -> None:
-        # The rival's transaction stays open, as a person's might. Postgres would look for a deadlock after a second, and could
-        # end theirs instead of ours.
+    async def test_gives_up_waiting_before_postgres_looks_for_a_deadlock(
+        self, queue: Queue, db: Database
+    ) -> None:
+        # The rival's transaction stays open, as a person's might. Postgres would look for a
+        # deadlock after a second, and could end theirs instead of ours.
         rival = await queue.accept("lead-1")
         await queue.accept("lead-1", due=at(1))
         async with await AsyncConnection.connect(db.url) as connection:
@@ -219,8 +271,11 @@ class TestTheMark:
 
         assert (await queue.claim(worker)).event_id == event_id
 
-    async def test_it_does_not_move_past_events_that_were_only_looked_at(self, queue: Queue) -> None:
-        # Three of one lead and slots for two: one is taken. The next claim begins at the same place.
+    async def test_it_does_not_move_past_events_that_were_only_looked_at(
+        self, queue: Queue
+    ) -> None:
+        # Three of one lead and slots for two: one is taken. The next claim begins at the same
+        # place.
         worker = queue.worker(now=at(10))
         for n in range(3):
             await queue.accept("hot", due=at(n))
@@ -286,7 +341,9 @@ class TestOutlook:
 
         assert (await worker.outlook()).next_due == pytest.approx(60)
 
-    async def test_what_is_due_but_waits_for_its_lead_is_no_reason_to_hurry(self, queue: Queue) -> None:
+    async def test_what_is_due_but_waits_for_its_lead_is_no_reason_to_hurry(
+        self, queue: Queue
+    ) -> None:
         worker = queue.worker()
         await queue.accept("lead-1")
         await queue.claim(worker)

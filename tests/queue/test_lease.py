@@ -1,4 +1,6 @@
-"""The lease: how long it lasts, who may extend it, and what its holder knows of it without the database."""
+"""The lease: how long it lasts, who may extend it, and what its holder knows of it without the
+database.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from c2s_enrich.queue.claim import Lease
 
 
 class TestHeartbeat:
-    async def test_moves_the_end_of_every_lease_in_flight_in_one_statement(self, queue: Queue) -> None:
+    async def test_moves_the_end_of_every_lease_in_flight_in_one_statement(
+        self, queue: Queue
+    ) -> None:
         await queue.accept_many(5)
         worker = queue.worker()
         worker.now = at(1)
@@ -22,7 +26,9 @@ class TestHeartbeat:
         ours = await worker.extend_leases(claims)
 
         assert ours == {claim.key: True for claim in claims}
-        assert {(await queue.row(claim.event_id)).lease_expires_at for claim in claims} == {at(11) + LEASE}
+        assert {(await queue.row(claim.event_id)).lease_expires_at for claim in claims} == {
+            at(11) + LEASE
+        }
 
     async def test_never_moves_it_past_the_deadline(self, queue: Queue) -> None:
         worker = queue.worker()
@@ -54,7 +60,9 @@ class TestHeartbeat:
 
         assert await queue.row(event_id) == before._replace(lease_expires_at=at(10) + LEASE)
 
-    async def test_does_not_wait_for_a_busy_row_and_says_that_it_is_still_ours(self, queue: Queue) -> None:
+    async def test_does_not_wait_for_a_busy_row_and_says_that_it_is_still_ours(
+        self, queue: Queue
+    ) -> None:
         worker = queue.worker()
         await queue.accept_many(2)
         worker.now = at(1)
@@ -78,7 +86,8 @@ class TestHeartbeat:
         assert await worker.extend_leases([taken, kept]) == {kept.key: True}
 
     async def test_tells_two_claims_of_one_event_apart(self, queue: Queue) -> None:
-        # Reset by a person and claimed again by the same worker, whose first task has not noticed yet.
+        # Reset by a person and claimed again by the same worker, whose first task has not noticed
+        # yet.
         worker = queue.worker()
         await queue.accept()
         old = await queue.claim(worker)
@@ -181,4 +190,6 @@ class TestTheRow:
         await settle(worker, leased)
 
         row = await queue.row(event_id)
-        assert (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at) == (None,) * 4
+        assert (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at) == (
+            None,
+        ) * 4

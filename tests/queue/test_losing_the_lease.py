@@ -6,7 +6,18 @@ import asyncio
 
 import pytest
 from tests.conftest import Database
-from tests.queue.conftest import COMPLETED, EVERY_ENDING, FAILED, LEASE, NOON, RETRIED, Queue, at, ended, settle
+from tests.queue.conftest import (
+    COMPLETED,
+    EVERY_ENDING,
+    FAILED,
+    LEASE,
+    NOON,
+    RETRIED,
+    Queue,
+    at,
+    ended,
+    settle,
+)
 
 from c2s_enrich.queue.claim import Ending, Statement
 
@@ -17,7 +28,9 @@ def ending(request: pytest.FixtureRequest) -> Ending:
 
 
 class TestAStalePoller:
-    async def test_changes_nothing_after_another_has_claimed_the_event(self, queue: Queue, ending: Ending) -> None:
+    async def test_changes_nothing_after_another_has_claimed_the_event(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker("ana"))
         bruno = queue.worker("bruno", now=NOON + LEASE)
@@ -30,7 +43,9 @@ class TestAStalePoller:
         assert answer == "lost"
         assert (await queue.row(event_id), await queue.history(event_id)) == (before, history)
 
-    async def test_changes_nothing_after_another_has_settled_the_event(self, queue: Queue, ending: Ending) -> None:
+    async def test_changes_nothing_after_another_has_settled_the_event(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker("ana"))
         bruno = queue.worker("bruno", now=NOON + LEASE)
@@ -43,7 +58,9 @@ class TestAStalePoller:
 
         assert (await queue.row(event_id), await queue.history(event_id)) == (before, history)
 
-    async def test_changes_nothing_after_a_person_has_reset_the_event(self, queue: Queue, ending: Ending) -> None:
+    async def test_changes_nothing_after_a_person_has_reset_the_event(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker())
         await queue.reset(event_id)
@@ -69,16 +86,22 @@ class TestAStalePoller:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker())
         await queue.reset(event_id)
-        fact = Statement("insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"})
+        fact = Statement(
+            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"}
+        )
 
-        answer = await settle(queue.worker(), stale, Ending("completed", outcome="enriched", fact=fact))
+        answer = await settle(
+            queue.worker(), stale, Ending("completed", outcome="enriched", fact=fact)
+        )
 
         assert answer == "lost"
         assert await db.value("select count(*) from people") == 1
 
 
 class TestSettlingTwice:
-    async def test_changes_nothing_the_second_time_and_tells_how_it_ended(self, queue: Queue, ending: Ending) -> None:
+    async def test_changes_nothing_the_second_time_and_tells_how_it_ended(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         # The connection died between COMMIT and answer: the settlement is simply sent again.
         worker = queue.worker()
         event_id = await queue.accept()
@@ -149,7 +172,9 @@ class TestABusyRow:
 
         async with queue.someone_holds(event_id) as person:
             assert await settle(worker, claim) == "busy"
-            await person.execute("UPDATE webhook_events SET status = 'received' WHERE id = %s", (event_id,))
+            await person.execute(
+                "UPDATE webhook_events SET status = 'received' WHERE id = %s", (event_id,)
+            )
             assert await settle(worker, claim) == "busy"
             await person.commit()
 

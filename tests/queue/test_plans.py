@@ -1,7 +1,9 @@
-"""What the queue's statements cost: which indexes they use and how many pages they touch, counted, never timed.
+"""What the queue's statements cost: which indexes they use and how many pages they touch, counted,
+never timed.
 
-Each statement is explained as the store sends it, on a large backlog, with statistics that are fresh, stale (taken when the table was
-empty) or missing, planned for its parameters and planned without them (what a prepared statement may come to).
+Each statement is explained as the store sends it, on a large backlog, with statistics that are
+fresh, stale (taken when the table was empty) or missing, planned for its parameters and planned
+without them (what a prepared statement may come to).
 """
 
 from __future__ import annotations
@@ -18,7 +20,17 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection, sql
 from tests.conftest import Database
-from tests.queue.conftest import BACKOFF, DEADLINE, EVERY_ENDING, LEASE, NOON, Queue, at, ended, settle_until_answered
+from tests.queue.conftest import (
+    BACKOFF,
+    DEADLINE,
+    EVERY_ENDING,
+    LEASE,
+    NOON,
+    Queue,
+    at,
+    ended,
+    settle_until_answered,
+)
 
 from c2s_enrich.database import Pool
 from c2s_enrich.migrations import migrate
@@ -28,7 +40,11 @@ BACKLOG = 100_000
 SETTLED = 50_000
 
 PRIMARY_KEY = "webhook_events_pkey"
-DUE, DUE_ALONE, ONE_PER_LEAD = "webhook_events_due", "webhook_events_due_alone", "webhook_events_one_per_lead"
+DUE, DUE_ALONE, ONE_PER_LEAD = (
+    "webhook_events_due",
+    "webhook_events_due_alone",
+    "webhook_events_one_per_lead",
+)
 BY_LEAD = "webhook_events_lead_id_updated_at_key"
 HISTORY = "event_attempts_pkey"
 UPSTREAMS = "upstreams_pkey"
@@ -36,7 +52,9 @@ UPSTREAMS = "upstreams_pkey"
 
 @dataclass
 class Plan:
-    """One explained run: the indexes that it read, the tables that it read whole, and the pages that it touched."""
+    """One explained run: the indexes that it read, the tables that it read whole, and the pages
+    that it touched.
+    """
 
     indexes: set[str] = field(default_factory=set)
     read_whole: set[str] = field(default_factory=set)
@@ -46,7 +64,8 @@ class Plan:
     def of(cls, explained: Mapping[str, Any]) -> Plan:
         plan = cls(buffers=explained["Shared Hit Blocks"] + explained["Shared Read Blocks"])
         for node in _nodes(explained):
-            # Lanes that were not asked for and branches that were not needed are planned, but never run.
+            # Lanes that were not asked for and branches that were not needed are planned, but never
+            # run.
             if node["Actual Loops"] and "Index Name" in node:
                 plan.indexes.add(node["Index Name"])
             if node["Actual Loops"] and node["Node Type"] == "Seq Scan":
@@ -84,7 +103,9 @@ class ExplainingPool:
         await self.connection_.execute(f"prepare explained as {text}".encode())
         async with self.connection_.transaction(force_rollback=True):
             cursor = await self.connection_.execute(
-                sql.SQL("explain (analyze, buffers, format json) execute explained ({})").format(arguments)
+                sql.SQL("explain (analyze, buffers, format json) execute explained ({})").format(
+                    arguments
+                )
             )
             [[[explained]]] = await cursor.fetchall()
         await self.connection_.execute("deallocate explained")
@@ -106,7 +127,9 @@ class Explained:
 
 @pytest.fixture(scope="module")
 def backlogs(create_database: Callable[[], str]) -> Callable[[str], str]:
-    """Addresses of databases with a large backlog, each filled once, by the statistics that their planner has."""
+    """Addresses of databases with a large backlog, each filled once, by the statistics that their
+    planner has.
+    """
 
     @cache
     def filled(statistics: str) -> str:
@@ -144,7 +167,9 @@ def backlog_url(request: pytest.FixtureRequest, backlogs: Callable[[str], str]) 
     url = backlogs(request.param)
     yield url
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("UPDATE webhook_events SET status = 'failed' WHERE status = 'processing'")
+        connection.execute(
+            "UPDATE webhook_events SET status = 'failed' WHERE status = 'processing'"
+        )
 
 
 @asynccontextmanager
@@ -152,7 +177,14 @@ async def explained_worker(url: str, planning: str) -> AsyncIterator[Explained]:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(f"set plan_cache_mode = force_{planning}_plan".encode())
         pool = ExplainingPool(connection)
-        store = QueueStore(cast(Pool, pool), worker="ana", lease=LEASE, deadline=DEADLINE, backoff=BACKOFF, now=at(1))
+        store = QueueStore(
+            cast(Pool, pool),
+            worker="ana",
+            lease=LEASE,
+            deadline=DEADLINE,
+            backoff=BACKOFF,
+            now=at(1),
+        )
         yield Explained(store, pool)
 
 
@@ -167,8 +199,12 @@ async def explained(backlog_url: str, planning: str) -> AsyncIterator[Explained]
 
 @PLANNING
 class TestOnALargeBacklog:
-    @pytest.mark.parametrize(("lane", "index"), [("oldest", DUE), ("freshest", DUE), ("suspect", DUE_ALONE)])
-    async def test_a_claim_walks_the_index_of_its_lane(self, explained: Explained, lane: Lane, index: str) -> None:
+    @pytest.mark.parametrize(
+        ("lane", "index"), [("oldest", DUE), ("freshest", DUE), ("suspect", DUE_ALONE)]
+    )
+    async def test_a_claim_walks_the_index_of_its_lane(
+        self, explained: Explained, lane: Lane, index: str
+    ) -> None:
         claims = await explained.store.claim(10, lane)
 
         assert len(claims) == (1 if lane == "suspect" else 10)
@@ -177,7 +213,9 @@ class TestOnALargeBacklog:
         assert explained.last.read_whole == set()
         assert explained.last.buffers < 500
 
-    async def test_claims_stay_cheap_while_the_backlog_is_worked_off(self, explained: Explained) -> None:
+    async def test_claims_stay_cheap_while_the_backlog_is_worked_off(
+        self, explained: Explained
+    ) -> None:
         for _ in range(30):
             claims = await explained.store.claim(10)
             assert len(claims) == 10
@@ -188,16 +226,25 @@ class TestOnALargeBacklog:
     async def test_settling_goes_by_the_primary_keys(self, explained: Explained) -> None:
         claims = await explained.store.claim(len(EVERY_ENDING))
 
-        await explained.store.settle([ended(claim, ending) for claim, ending in zip(claims, EVERY_ENDING.values(), strict=True)])
+        await explained.store.settle(
+            [
+                ended(claim, ending)
+                for claim, ending in zip(claims, EVERY_ENDING.values(), strict=True)
+            ]
+        )
 
         # Of the upstreams there are three: whichever way they are read.
         assert explained.last.indexes - {UPSTREAMS} == {PRIMARY_KEY}
         assert explained.last.read_whole <= {"upstreams"}
         assert explained.last.buffers < 500
 
-    async def test_settling_what_was_lost_goes_by_the_primary_keys(self, explained: Explained) -> None:
+    async def test_settling_what_was_lost_goes_by_the_primary_keys(
+        self, explained: Explained
+    ) -> None:
         claims = await explained.store.claim(10)
-        await explained.pool.connection_.execute("UPDATE webhook_events SET status = 'failed' WHERE status = 'processing'")
+        await explained.pool.connection_.execute(
+            "UPDATE webhook_events SET status = 'failed' WHERE status = 'processing'"
+        )
 
         assert await explained.store.settle([ended(claim) for claim in claims]) == ["lost"] * 10
 
@@ -224,7 +271,9 @@ class TestOnALargeBacklog:
         assert explained.last.read_whole == set()
         assert explained.last.buffers < 1000
 
-    async def test_an_idle_look_reads_only_the_indexes_of_what_waits(self, explained: Explained) -> None:
+    async def test_an_idle_look_reads_only_the_indexes_of_what_waits(
+        self, explained: Explained
+    ) -> None:
         await explained.store.outlook()
 
         assert explained.last.indexes <= {DUE, DUE_ALONE}
@@ -270,7 +319,9 @@ class TestWithAnOldTransactionOpen:
         assert sweep > 2000
 
     @pytest.mark.usefixtures("analyst")
-    async def test_an_idle_look_does_not_walk_what_is_finished(self, explained: Explained, queue: Queue) -> None:
+    async def test_an_idle_look_does_not_walk_what_is_finished(
+        self, explained: Explained, queue: Queue
+    ) -> None:
         worker = queue.worker(now=at(1))
         while claims := await worker.claim(100):
             await settle_until_answered(worker, [ended(claim) for claim in claims])

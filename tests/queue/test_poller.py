@@ -1,4 +1,6 @@
-"""A poller at work: full slots, a polite end, hanging tasks, lost leases, suspects. Real table, handlers of three lines."""
+"""A poller at work: full slots, a polite end, hanging tasks, lost leases, suspects. Real table,
+handlers of three lines.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class TestRunning:
             stage.open.set()
             await until(lambda: _all_completed(queue, 10))
 
-    async def test_settles_and_claims_anew_while_others_are_still_at_work(self, queue: Queue) -> None:
+    async def test_settles_and_claims_anew_while_others_are_still_at_work(
+        self, queue: Queue
+    ) -> None:
         await queue.accept_many(5)
         stage = Stage()
         slow: list[Claim] = []
@@ -64,14 +68,20 @@ class TestRunning:
     async def test_wakes_up_for_the_next_due_time(self, queue: Queue, db: Database) -> None:
         await queue.accept(due=await db.value("select now() + interval '0.7 s'"))
 
-        async with running(make_poller(queue.worker(now=None), complete_at_once, idle_poll=timedelta(seconds=60))):
+        async with running(
+            make_poller(queue.worker(now=None), complete_at_once, idle_poll=timedelta(seconds=60))
+        ):
             await until(lambda: _all_completed(queue, 1), within=3)
 
-        lateness = await db.value("select started_at - available_at from event_attempts, webhook_events")
+        lateness = await db.value(
+            "select started_at - available_at from event_attempts, webhook_events"
+        )
         assert lateness >= timedelta()
 
     async def test_polling_alone_finds_new_events(self, queue: Queue, db: Database) -> None:
-        async with running(make_poller(queue.worker(now=None), complete_at_once, idle_poll=timedelta(seconds=0.5))):
+        async with running(
+            make_poller(queue.worker(now=None), complete_at_once, idle_poll=timedelta(seconds=0.5))
+        ):
             await asyncio.sleep(1)
             await db.execute("alter table webhook_events disable trigger user")
             try:
@@ -80,12 +90,16 @@ class TestRunning:
                 await db.execute("alter table webhook_events enable trigger user")
             await until(lambda: _all_completed(queue, 1), within=2)
 
-    async def test_keeps_a_row_in_the_table_of_pollers_while_it_lives(self, queue: Queue, db: Database) -> None:
+    async def test_keeps_a_row_in_the_table_of_pollers_while_it_lives(
+        self, queue: Queue, db: Database
+    ) -> None:
         poller = make_poller(queue.worker("ana"), complete_at_once, concurrency=3)
 
         async with running(poller):
             await until(lambda: _present(db))
-            assert await db.fetch("select name, in_flight, concurrency from pollers") == [("ana", 0, 3)]
+            assert await db.fetch("select name, in_flight, concurrency from pollers") == [
+                ("ana", 0, 3)
+            ]
 
         assert await db.fetch("select name from pollers") == []
 
@@ -105,7 +119,8 @@ class TestRunning:
             await until(lambda: _all_completed(queue, 1))
 
     async def test_an_error_in_a_duty_of_the_queue_ends_the_process(self, queue: Queue) -> None:
-        # A supervisor restarts it. Worse would be a process that looks healthy and has lost one of its loops.
+        # A supervisor restarts it. Worse would be a process that looks healthy and has lost one of
+        # its loops.
         poller = make_poller(queue.worker(), complete_at_once)
 
         async def broken(_: object) -> dict[object, bool]:
@@ -124,7 +139,9 @@ class TestRunning:
 
 
 class TestOldBacklogs:
-    async def test_a_lead_that_arrives_now_does_not_wait_behind_an_hour_of_outage(self, queue: Queue, db: Database) -> None:
+    async def test_a_lead_that_arrives_now_does_not_wait_behind_an_hour_of_outage(
+        self, queue: Queue, db: Database
+    ) -> None:
         now = await db.value("select now()")
         await queue.accept_many(60, due=now - LONG_AGO)
         fresh = [await queue.accept(f"fresh-{n}", due=now) for n in range(2)]
@@ -172,7 +189,9 @@ class TestEndings:
         row = await queue.row(event_id)
         assert (row.status, row.attempts, row.waiting_for) == ("received", 0, "c2s")
 
-    async def test_a_result_that_the_database_refuses_is_that_events_bug_alone(self, queue: Queue) -> None:
+    async def test_a_result_that_the_database_refuses_is_that_events_bug_alone(
+        self, queue: Queue
+    ) -> None:
         good, bad, worse = [await queue.accept(lead) for lead in ("good", "bad", "worse")]
         both_in = asyncio.Barrier(3)
 
@@ -191,7 +210,9 @@ class TestEndings:
 
     async def test_a_fact_commits_with_the_end(self, queue: Queue, db: Database) -> None:
         await queue.accept()
-        fact = Statement("insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"})
+        fact = Statement(
+            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"}
+        )
 
         async def handler(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
             return Done("enriched", fact=fact)
@@ -200,7 +221,9 @@ class TestEndings:
 
         assert await db.value("select count(*) from people") == 1
 
-    async def test_a_cancellation_from_within_is_a_bug_and_not_an_end_of_the_poller(self, queue: Queue) -> None:
+    async def test_a_cancellation_from_within_is_a_bug_and_not_an_end_of_the_poller(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
 
         async def handler(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
@@ -210,7 +233,9 @@ class TestEndings:
 
         assert (await queue.row(event_id)).error_kind == "bug"
 
-    async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_deadline(self, queue: Queue) -> None:
+    async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_deadline(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
 
         async def handler(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
@@ -222,12 +247,18 @@ class TestEndings:
 
         assert "deadline" not in (await queue.row(event_id)).error_message
 
-    async def test_a_task_that_hangs_is_freed_at_its_deadline_and_the_attempt_is_spent(self, queue: Queue) -> None:
+    async def test_a_task_that_hangs_is_freed_at_its_deadline_and_the_attempt_is_spent(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
         stage = Stage()
 
-        poller = make_poller(queue.worker(now=None), stage, lease=SHORT, deadline=timedelta(seconds=2))
-        await queue.db.execute("update webhook_events set available_at = now(), received_at = now()")
+        poller = make_poller(
+            queue.worker(now=None), stage, lease=SHORT, deadline=timedelta(seconds=2)
+        )
+        await queue.db.execute(
+            "update webhook_events set available_at = now(), received_at = now()"
+        )
         async with running(poller):
             await stage.has(1)
             await until(lambda: _received(queue))
@@ -237,9 +268,13 @@ class TestEndings:
         assert "deadline" in row.error_message
         assert len(stage.cancelled) == 1
 
-    async def test_a_task_that_nothing_can_end_is_reclaimed_at_its_deadline(self, queue: Queue) -> None:
+    async def test_a_task_that_nothing_can_end_is_reclaimed_at_its_deadline(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
-        await queue.db.execute("update webhook_events set available_at = now(), received_at = now()")
+        await queue.db.execute(
+            "update webhook_events set available_at = now(), received_at = now()"
+        )
         release = asyncio.Event()
 
         async def handler(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
@@ -274,7 +309,9 @@ class TestLosingALease:
         assert (await queue.row(event_id)).status == "failed"
         assert metrics.transitions == {"claimed": 1, "lease_lost": 1}
 
-    async def test_an_event_that_was_reset_comes_back_and_only_the_new_claim_counts(self, queue: Queue) -> None:
+    async def test_an_event_that_was_reset_comes_back_and_only_the_new_claim_counts(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
         stage, metrics = Stage(), Recorded()
         poller = make_poller(queue.worker(), stage, metrics=metrics)
@@ -288,7 +325,10 @@ class TestLosingALease:
             stage.open.set()
             await until(lambda: _all_completed(queue, 1))
 
-        assert [attempt.result for attempt in await queue.history(event_id)] == ["taken_away", "completed"]
+        assert [attempt.result for attempt in await queue.history(event_id)] == [
+            "taken_away",
+            "completed",
+        ]
         assert metrics.transitions == {"claimed": 2, "lease_lost": 1, "completed": 1}
         assert poller.in_flight == {}
 
@@ -319,7 +359,9 @@ class TestStopping:
 
         assert await queue.statuses() == {"completed": 2, "received": 3}
 
-    async def test_gives_back_what_outlasts_the_grace_time_without_spending_the_attempt(self, queue: Queue) -> None:
+    async def test_gives_back_what_outlasts_the_grace_time_without_spending_the_attempt(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept()
         stage, metrics = Stage(), Recorded()
         poller = make_poller(queue.worker(), stage, metrics=metrics, grace=timedelta(seconds=0.2))
@@ -349,7 +391,8 @@ class TestStopping:
         assert await queue.statuses() == {"received": 3}
 
     async def test_a_task_that_has_not_begun_is_given_back_too(self, queue: Queue) -> None:
-        # Stopped twice between the claim and the task's first step: a task cancelled then would never run its clean-up.
+        # Stopped twice between the claim and the task's first step: a task cancelled then would
+        # never run its clean-up.
         event_id = await queue.accept()
         poller = make_poller(queue.worker(), Stage())
         claim = poller.store.claim
@@ -371,7 +414,8 @@ class TestStopping:
         lost: list[BaseException] = []
 
         async def listen(_wake: Callable[[], None], _reconnected: Callable[[], None]) -> None:
-            # What asyncio.wait_for of Python 3.11 does when the cancellation and its answer come together.
+            # What asyncio.wait_for of Python 3.11 does when the cancellation and its answer come
+            # together.
             while True:
                 try:
                     await asyncio.Event().wait()
@@ -415,7 +459,11 @@ class TestSuspects:
         await make_poller(queue.worker(), handler, concurrency=3).drain()
 
         assert await queue.statuses() == {"completed": 9}
-        assert all(len(group) == 1 for group in together if any(lead.startswith("suspect") for lead in group))
+        assert all(
+            len(group) == 1
+            for group in together
+            if any(lead.startswith("suspect") for lead in group)
+        )
         assert any(len(group) == 3 for group in together)
 
     async def test_take_turns_with_a_stream_of_others(self, queue: Queue) -> None:
@@ -432,11 +480,15 @@ class TestSuspects:
 
         assert (await queue.statuses())["received"] > 0
 
-    async def test_do_not_starve_when_something_in_flight_hangs_and_neither_do_the_others(self, queue: Queue) -> None:
+    async def test_do_not_starve_when_something_in_flight_hangs_and_neither_do_the_others(
+        self, queue: Queue
+    ) -> None:
         stage = Stage()
 
         async def handler(claim: Claim, lease: Lease, journal: Journal) -> Done:
-            return await stage(claim, lease, journal) if claim.lead_id == "hangs" else Done("enriched")
+            return (
+                await stage(claim, lease, journal) if claim.lead_id == "hangs" else Done("enriched")
+            )
 
         poller = make_poller(queue.worker(), handler, lease=SHORT)
         await queue.accept("hangs")
@@ -447,7 +499,12 @@ class TestSuspects:
             await queue.accept("other")
             poller.wake()
             await until(lambda: _all_completed(queue, 1))
-            assert await queue.db.value("select lead_id from webhook_events where status = 'completed'") == "other"
+            assert (
+                await queue.db.value(
+                    "select lead_id from webhook_events where status = 'completed'"
+                )
+                == "other"
+            )
             stage.open.set()
             await until(lambda: _all_completed(queue, 3))
 

@@ -1,4 +1,6 @@
-"""Reclaiming: what a dead or hung worker held comes back, to the second, and takes no other event along."""
+"""Reclaiming: what a dead or hung worker held comes back, to the second, and takes no other event
+along.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class TestReclaim:
 
         row = await queue.row(event_id)
         assert row.lease_token == claim.lease_token + 1
-        assert (row.claimed_by, row.lease_expires_at, row.deadline_at, row.processed_at) == (None,) * 4
+        assert (row.claimed_by, row.lease_expires_at, row.deadline_at, row.processed_at) == (
+            None,
+        ) * 4
 
     async def test_writes_down_whose_attempt_it_was(self, queue: Queue) -> None:
         event_id = await queue.accept()
@@ -43,7 +47,9 @@ class TestReclaim:
         assert (row.error_kind, row.attempts) == ("worker_lost", 1)
         assert "ana" in row.error_message
 
-    async def test_the_first_loss_is_due_at_once_and_later_ones_wait_longer(self, queue: Queue) -> None:
+    async def test_the_first_loss_is_due_at_once_and_later_ones_wait_longer(
+        self, queue: Queue
+    ) -> None:
         ana, bruno = queue.worker("ana"), queue.worker("bruno")
         event_id = await queue.accept()
         now, waits = NOON, []
@@ -59,7 +65,9 @@ class TestReclaim:
         for losses, wait in enumerate(waits[1:], start=1):
             assert BACKOFF.ceiling(losses) / 2 <= wait <= BACKOFF.ceiling(losses)
 
-    async def test_fails_the_event_as_worker_lost_when_its_attempts_are_spent(self, queue: Queue) -> None:
+    async def test_fails_the_event_as_worker_lost_when_its_attempts_are_spent(
+        self, queue: Queue
+    ) -> None:
         event_id = await queue.accept(max_attempts=2)
         ana, bruno = queue.worker("ana"), queue.worker("bruno")
         for turn, answer in enumerate([(1, 0), (1, 1)]):
@@ -69,9 +77,16 @@ class TestReclaim:
             assert await bruno.reclaim_expired() == answer
 
         row = await queue.row(event_id)
-        assert (row.status, row.error_kind, row.attempts, row.processed_at) == ("failed", "worker_lost", 2, at(1030))
+        assert (row.status, row.error_kind, row.attempts, row.processed_at) == (
+            "failed",
+            "worker_lost",
+            2,
+            at(1030),
+        )
 
-    async def test_a_task_that_hangs_while_its_process_beats_is_freed_at_the_deadline(self, queue: Queue) -> None:
+    async def test_a_task_that_hangs_while_its_process_beats_is_freed_at_the_deadline(
+        self, queue: Queue
+    ) -> None:
         ana = queue.worker("ana")
         event_id = await queue.accept()
         claim = await queue.claim(ana)
@@ -84,8 +99,11 @@ class TestReclaim:
 
         assert (await queue.row(event_id)).status == "received"
 
-    async def test_leaves_what_the_asking_worker_holds_to_itself_until_the_deadline(self, queue: Queue) -> None:
-        # Postgres was away for a minute. The worker lives and is about to settle; its event is under no suspicion.
+    async def test_leaves_what_the_asking_worker_holds_to_itself_until_the_deadline(
+        self, queue: Queue
+    ) -> None:
+        # Postgres was away for a minute. The worker lives and is about to settle; its event is
+        # under no suspicion.
         ana = queue.worker("ana")
         event_id = await queue.accept()
         claim = await queue.claim(ana)
@@ -96,7 +114,9 @@ class TestReclaim:
 
         assert not (await queue.row(event_id)).suspect
 
-    async def test_takes_what_hangs_in_the_asking_worker_itself_at_the_deadline(self, queue: Queue) -> None:
+    async def test_takes_what_hangs_in_the_asking_worker_itself_at_the_deadline(
+        self, queue: Queue
+    ) -> None:
         ana = queue.worker("ana")
         await queue.accept()
         claim = await queue.claim(ana)
@@ -105,7 +125,9 @@ class TestReclaim:
 
         assert await ana.reclaim_expired([claim]) == (1, 0)
 
-    async def test_takes_a_claim_whose_answer_never_reached_the_asking_worker(self, queue: Queue) -> None:
+    async def test_takes_a_claim_whose_answer_never_reached_the_asking_worker(
+        self, queue: Queue
+    ) -> None:
         ana = queue.worker("ana")
         await queue.accept()
         await queue.claim(ana)
@@ -114,7 +136,9 @@ class TestReclaim:
 
         assert await ana.reclaim_expired([]) == (1, 0)
 
-    async def test_a_hundred_at_a_time_and_by_several_at_once_each_exactly_once(self, queue: Queue) -> None:
+    async def test_a_hundred_at_a_time_and_by_several_at_once_each_exactly_once(
+        self, queue: Queue
+    ) -> None:
         await queue.accept_many(250)
         await queue.worker("ana", now=at(1)).claim(250)
         workers = [queue.worker(f"worker-{n}", now=at(31)) for n in range(3)]
@@ -143,7 +167,9 @@ class TestReclaim:
 
 
 class TestASuspect:
-    async def test_is_every_event_that_was_in_flight_when_its_worker_died(self, queue: Queue) -> None:
+    async def test_is_every_event_that_was_in_flight_when_its_worker_died(
+        self, queue: Queue
+    ) -> None:
         await queue.accept_many(3)
         ana = queue.worker("ana", now=at(1))
         dying, settled = (await ana.claim(2))[:2]
@@ -152,7 +178,10 @@ class TestASuspect:
         await queue.worker("bruno", now=at(31)).reclaim_expired()
 
         assert (await queue.row(dying.event_id)).suspect
-        assert [row.suspect for row in await queue.db.fetch("select suspect from webhook_events where not suspect")] == [False, False]
+        assert [
+            row.suspect
+            for row in await queue.db.fetch("select suspect from webhook_events where not suspect")
+        ] == [False, False]
 
     async def test_does_not_come_with_others(self, queue: Queue) -> None:
         await queue.accept_many(3)

@@ -7,7 +7,19 @@ from datetime import timedelta
 import psycopg
 import pytest
 from tests.conftest import Database
-from tests.queue.conftest import COMPLETED, EVERY_ENDING, FAILED, NOON, POSTPONED, RELEASED, RETRIED, Queue, at, ended, settle
+from tests.queue.conftest import (
+    COMPLETED,
+    EVERY_ENDING,
+    FAILED,
+    NOON,
+    POSTPONED,
+    RELEASED,
+    RETRIED,
+    Queue,
+    at,
+    ended,
+    settle,
+)
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.queue.claim import Ending, Journal, Statement
@@ -24,8 +36,18 @@ class TestSettling:
         assert await settle(worker, claim, COMPLETED) == "settled"
 
         row = await queue.row(event_id)
-        assert (row.status, row.outcome, row.processed_at, row.fingerprint) == ("completed", "enriched", at(7), "a-fingerprint")
-        assert (row.error_kind, row.error_message, row.reprocess, row.attempts) == (None, None, False, 1)
+        assert (row.status, row.outcome, row.processed_at, row.fingerprint) == (
+            "completed",
+            "enriched",
+            at(7),
+            "a-fingerprint",
+        )
+        assert (row.error_kind, row.error_message, row.reprocess, row.attempts) == (
+            None,
+            None,
+            False,
+            1,
+        )
 
     async def test_failed_is_for_a_person(self, queue: Queue) -> None:
         worker = queue.worker()
@@ -38,7 +60,9 @@ class TestSettling:
         assert (row.status, row.outcome, row.processed_at) == ("failed", None, NOON)
         assert (row.error_kind, row.error_message) == ("lead_not_found", "Lead not found")
 
-    async def test_retried_is_due_after_its_delay_and_has_spent_the_attempt(self, queue: Queue) -> None:
+    async def test_retried_is_due_after_its_delay_and_has_spent_the_attempt(
+        self, queue: Queue
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
@@ -47,10 +71,17 @@ class TestSettling:
         await settle(worker, claim, RETRIED)
 
         row = await queue.row(event_id)
-        assert (row.status, row.available_at, row.attempts, row.processed_at) == ("received", at(43), 1, None)
+        assert (row.status, row.available_at, row.attempts, row.processed_at) == (
+            "received",
+            at(43),
+            1,
+            None,
+        )
         assert (row.error_kind, row.error_message) == ("upstream_unavailable", "diretrix: HTTP 500")
 
-    async def test_postponed_gives_the_attempt_back_and_says_for_whom_it_waits(self, queue: Queue) -> None:
+    async def test_postponed_gives_the_attempt_back_and_says_for_whom_it_waits(
+        self, queue: Queue
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
@@ -58,10 +89,18 @@ class TestSettling:
         await settle(worker, claim, POSTPONED)
 
         row = await queue.row(event_id)
-        assert (row.status, row.available_at, row.attempts, row.waiting_for) == ("received", at(60), 0, "work_api")
+        assert (row.status, row.available_at, row.attempts, row.waiting_for) == (
+            "received",
+            at(60),
+            0,
+            "work_api",
+        )
 
-    async def test_postponed_is_due_at_once_when_its_upstream_has_recovered_since_the_claim(self, queue: Queue, db: Database) -> None:
-        # The recovery made due whatever waited; this event was in flight and would have been left out.
+    async def test_postponed_is_due_at_once_when_its_upstream_has_recovered_since_the_claim(
+        self, queue: Queue, db: Database
+    ) -> None:
+        # The recovery made due whatever waited; this event was in flight and would have been left
+        # out.
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
@@ -76,12 +115,20 @@ class TestSettling:
         "upstream",
         [
             pytest.param("changed_at = '2040-03-02 11:59:59+00'", id="had recovered before"),
-            pytest.param("changed_at = '2040-03-02 12:00:01+00', paused_until = '2040-03-02 12:01:00+00'", id="is paused"),
-            pytest.param("changed_at = '2040-03-02 12:00:01+00', paused_until = '2040-03-02 12:00:01+00'", id="waits for its probe"),
+            pytest.param(
+                "changed_at = '2040-03-02 12:00:01+00', paused_until = '2040-03-02 12:01:00+00'",
+                id="is paused",
+            ),
+            pytest.param(
+                "changed_at = '2040-03-02 12:00:01+00', paused_until = '2040-03-02 12:00:01+00'",
+                id="waits for its probe",
+            ),
             pytest.param("changed_at = '2040-03-02 12:00:01+00', failures = 1", id="has failed"),
         ],
     )
-    async def test_postponed_waits_when_its_upstream(self, queue: Queue, db: Database, upstream: str) -> None:
+    async def test_postponed_waits_when_its_upstream(
+        self, queue: Queue, db: Database, upstream: str
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
@@ -104,18 +151,31 @@ class TestSettling:
         assert (row.status, row.available_at, row.attempts) == ("received", at(3), 0)
         assert (row.error_kind, row.error_message) == ("bug", "last time")
 
-    async def test_an_ending_without_an_error_of_its_own_keeps_the_last_one(self, queue: Queue) -> None:
+    async def test_an_ending_without_an_error_of_its_own_keeps_the_last_one(
+        self, queue: Queue
+    ) -> None:
         worker = queue.worker()
-        event_id = await queue.accept(error_kind="upstream_unavailable", error_message="c2s: no clear answer")
+        event_id = await queue.accept(
+            error_kind="upstream_unavailable", error_message="c2s: no clear answer"
+        )
         claim = await queue.claim(worker)
 
-        await settle(worker, claim, Ending.postponed(timedelta(seconds=1), None, "waiting for the second look"))
+        await settle(
+            worker,
+            claim,
+            Ending.postponed(timedelta(seconds=1), None, "waiting for the second look"),
+        )
 
         row = await queue.row(event_id)
-        assert (row.error_kind, row.error_message) == ("upstream_unavailable", "waiting for the second look")
+        assert (row.error_kind, row.error_message) == (
+            "upstream_unavailable",
+            "waiting for the second look",
+        )
 
     @pytest.mark.parametrize("ending", EVERY_ENDING.values(), ids=EVERY_ENDING)
-    async def test_every_ending_ends_the_lease_and_raises_the_token(self, queue: Queue, ending: Ending) -> None:
+    async def test_every_ending_ends_the_lease_and_raises_the_token(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
@@ -124,10 +184,14 @@ class TestSettling:
 
         row = await queue.row(event_id)
         assert row.lease_token == claim.lease_token + 1
-        assert (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at) == (None,) * 4
+        assert (row.claimed_by, row.claimed_at, row.lease_expires_at, row.deadline_at) == (
+            None,
+        ) * 4
 
     @pytest.mark.parametrize("ending", EVERY_ENDING.values(), ids=EVERY_ENDING)
-    async def test_a_suspect_that_was_worked_on_is_cleared_but_one_given_back_is_not(self, queue: Queue, ending: Ending) -> None:
+    async def test_a_suspect_that_was_worked_on_is_cleared_but_one_given_back_is_not(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept(suspect=True)
         [claim] = await worker.claim(1, "suspect")
@@ -137,7 +201,9 @@ class TestSettling:
         assert (await queue.row(event_id)).suspect == (ending is RELEASED)
 
     @pytest.mark.parametrize("ending", EVERY_ENDING.values(), ids=EVERY_ENDING)
-    async def test_a_persons_wish_to_reprocess_lasts_until_the_event_is_settled(self, queue: Queue, ending: Ending) -> None:
+    async def test_a_persons_wish_to_reprocess_lasts_until_the_event_is_settled(
+        self, queue: Queue, ending: Ending
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept(reprocess=True)
         claim = await queue.claim(worker)
@@ -151,7 +217,12 @@ class TestSettling:
         await queue.accept_many(5)
         claims = await worker.claim(5)
 
-        answers = await worker.settle([ended(claim, ending) for claim, ending in zip(claims, EVERY_ENDING.values(), strict=True)])
+        answers = await worker.settle(
+            [
+                ended(claim, ending)
+                for claim, ending in zip(claims, EVERY_ENDING.values(), strict=True)
+            ]
+        )
 
         assert answers == ["settled"] * 5
         assert await queue.statuses() == {"completed": 1, "failed": 1, "received": 3}
@@ -162,18 +233,26 @@ class TestAFact:
         worker = queue.worker()
         await queue.accept()
         claim = await queue.claim(worker)
-        fact = Statement("insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"})
+        fact = Statement(
+            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"}
+        )
 
         await settle(worker, claim, Ending("completed", outcome="enriched", fact=fact))
 
-        assert await db.value("select (select xmin from people) = (select xmin from webhook_events)")
+        assert await db.value(
+            "select (select xmin from people) = (select xmin from webhook_events)"
+        )
 
-    async def test_that_is_refused_leaves_everything_as_it_was(self, queue: Queue, db: Database) -> None:
+    async def test_that_is_refused_leaves_everything_as_it_was(
+        self, queue: Queue, db: Database
+    ) -> None:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
         before = await queue.row(event_id)
-        fact = Statement("insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "not a cpf"})
+        fact = Statement(
+            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "not a cpf"}
+        )
 
         with pytest.raises(psycopg.errors.CheckViolation):
             await settle(worker, claim, Ending("completed", outcome="enriched", fact=fact))
@@ -210,9 +289,16 @@ class TestHistory:
         await worker.settle([Settlement(claim, RETRIED, journal)])
 
         [attempt] = await queue.history(event_id)
-        assert (attempt.worker, attempt.attempt, attempt.lease_token) == ("ana", 1, claim.lease_token)
+        assert (attempt.worker, attempt.attempt, attempt.lease_token) == (
+            "ana",
+            1,
+            claim.lease_token,
+        )
         assert (attempt.started_at, attempt.finished_at, attempt.result) == (NOON, at(4), "retried")
-        assert (attempt.error_kind, attempt.error_message) == ("upstream_unavailable", "diretrix: HTTP 500")
+        assert (attempt.error_kind, attempt.error_message) == (
+            "upstream_unavailable",
+            "diretrix: HTTP 500",
+        )
         assert list(attempt.steps) == ["lookup"]
         assert attempt.notes == ["phone not looked up: too short"]
 
@@ -224,7 +310,9 @@ class TestHistory:
             worker.sweep()
             await settle(worker, await queue.claim(worker), ending)
 
-        spent = [attempt for attempt in await queue.history(event_id) if attempt.result == "retried"]
+        spent = [
+            attempt for attempt in await queue.history(event_id) if attempt.result == "retried"
+        ]
 
         assert (await queue.row(event_id)).attempts == len(spent) == 3
         assert [attempt.attempt for attempt in spent] == [1, 2, 3]

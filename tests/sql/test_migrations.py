@@ -1,4 +1,6 @@
-"""Migrations: forward only, safe to repeat, safe side by side, and schema.sql shows what they come to."""
+"""Migrations: forward only, safe to repeat, safe side by side, and schema.sql shows what they come
+to.
+"""
 
 import asyncio
 import os
@@ -33,12 +35,17 @@ async def describe(url: str) -> str:
         async def rows(query: str) -> list[tuple[str, ...]]:
             return await (await connection.execute(query.encode())).fetchall()
 
-        lines, table = ["-- What the migrations come to. Written by `make schema`; a test keeps it true."], ""
+        lines, table = (
+            ["-- What the migrations come to. Written by `make schema`; a test keeps it true."],
+            "",
+        )
         for name, column, kind, required, default in await rows(TABLES):
             if name != table:
                 table = name
                 lines += ["", f"-- {name}"]
-            lines.append(f"--   {column} {kind}{' not null' if required else ''}{f' default {default}' if default else ''}")
+            lines.append(
+                f"--   {column} {kind}{' not null' if required else ''}{f' default {default}' if default else ''}"
+            )
         lines += ["", *(f"-- {table}: {name} {text}" for table, name, text in await rows(CHECKS))]
         lines += ["", *(f"{text};" for (text,) in await rows(INDEXES))]
         lines += ["", *(f"{text};" for (text,) in await rows(TRIGGERS))]
@@ -49,14 +56,20 @@ class TestMigrations:
     async def test_leave_nothing_to_do(self, database_url: str) -> None:
         assert await pending(database_url) == []
 
-    async def test_may_run_from_several_machines_at_once(self, create_database: Callable[[], str]) -> None:
+    async def test_may_run_from_several_machines_at_once(
+        self, create_database: Callable[[], str]
+    ) -> None:
         url = create_database()
 
         applied = await asyncio.gather(migrate(url), migrate(url), migrate(url))
 
-        assert sorted(name for names in applied for name in names) == sorted(migration.name for migration in all_migrations())
+        assert sorted(name for names in applied for name in names) == sorted(
+            migration.name for migration in all_migrations()
+        )
 
-    async def test_refuse_a_file_that_was_changed_after_it_was_applied(self, create_database: Callable[[], str], tmp_path: Path) -> None:
+    async def test_refuse_a_file_that_was_changed_after_it_was_applied(
+        self, create_database: Callable[[], str], tmp_path: Path
+    ) -> None:
         url = create_database()
         file = tmp_path / "0001_first.sql"
         file.write_text("-- One table.\ncreate table one (id integer);\n")

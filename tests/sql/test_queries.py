@@ -1,4 +1,6 @@
-"""What replaces a query compiler: every statement plans on the migrated database, and none is missing or idle."""
+"""What replaces a query compiler: every statement plans on the migrated database, and none is
+missing or idle.
+"""
 
 import re
 from pathlib import Path
@@ -15,10 +17,14 @@ PACKAGE = Path(__file__).parents[2] / "src/c2s_enrich"
 
 class TestEveryStatement:
     @pytest.mark.parametrize(("topic", "name"), EVERY)
-    async def test_plans_with_all_parameters_null(self, db: Database, topic: str, name: str) -> None:
+    async def test_plans_with_all_parameters_null(
+        self, db: Database, topic: str, name: str
+    ) -> None:
         if topic == "drill":
             # Its statements come to a database in which it keeps a diary.
-            await db.execute(statements("drill")["keep_diary"].replace("create table", "create temporary table"))
+            await db.execute(
+                statements("drill")["keep_diary"].replace("create table", "create temporary table")
+            )
         statement = statements(topic)[name]
         names = set(re.findall(r"%\((\w+)\)s", statement))
 
@@ -30,7 +36,8 @@ class TestEveryStatement:
         used: dict[str, set[str]] = {topic: set() for topic in TOPICS}
         for path in PACKAGE.rglob("*.py"):
             for topic in re.findall(r'statements\("(\w+)"\)', path.read_text()):
-                # The topic's door and its neighbours: a store may be handed the name of one statement out of a family.
+                # The topic's door and its neighbours: a store may be handed the name of one
+                # statement out of a family.
                 for neighbour in path.parent.glob("*.py"):
                     used[topic] |= set(re.findall(r'"(\w+)"', neighbour.read_text()))
 

@@ -1,4 +1,6 @@
-"""The clients against the simulators in process, with the clock, the limits and the metrics replaced by ones that take notes."""
+"""The clients against the simulators in process, with the clock, the limits and the metrics
+replaced by ones that take notes.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ import httpx
 import pytest
 
 from c2s_enrich.errors import UpstreamError
+from c2s_enrich.sandbox.simulators.app import build_simulators
+from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
+from c2s_enrich.sandbox.simulators.world import Manners, World
 from c2s_enrich.settings import Settings
-from c2s_enrich.simulators.app import build_simulators
-from c2s_enrich.simulators.transport import SimulatedTransport
-from c2s_enrich.simulators.world import Manners, World
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import Transport
@@ -43,7 +45,9 @@ class Naps:
 
 
 class OpenDoor:
-    """Limits that let every call pass and remember how each one ended. Set `closed` to refuse from the next call on."""
+    """Limits that let every call pass and remember how each one ended. Set `closed` to refuse from
+    the next call on.
+    """
 
     def __init__(self) -> None:
         self.ended: list[UpstreamError | None] = []
@@ -161,6 +165,8 @@ def network(world: World) -> SimulatedTransport:
     return SimulatedTransport(build_simulators(world))
 
 
-def answering(status: int = 200, *, headers: dict[str, str] | None = None, **content: object) -> httpx.MockTransport:
+def answering(
+    status: int = 200, *, headers: dict[str, str] | None = None, **content: object
+) -> httpx.MockTransport:
     """A server with one answer to everything: text=, json=, html= or content=."""
     return httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, **content))  # type: ignore[arg-type]

@@ -9,12 +9,21 @@ import httpx
 import pytest
 from tests.upstreams.conftest import CANARIES, MakeRig, Rig, answering
 
-from c2s_enrich.errors import LeadNotFound, Refused, Throttled, Unauthorised, Unavailable, Uncertain, Unreadable, UpstreamError
-from c2s_enrich.simulators.app import build_simulators
-from c2s_enrich.simulators.c2s import Hook
-from c2s_enrich.simulators.faults import Fault
-from c2s_enrich.simulators.transport import SimulatedTransport
-from c2s_enrich.simulators.world import Manners, World
+from c2s_enrich.errors import (
+    LeadNotFound,
+    Refused,
+    Throttled,
+    Unauthorised,
+    Unavailable,
+    Uncertain,
+    Unreadable,
+    UpstreamError,
+)
+from c2s_enrich.sandbox.simulators.app import build_simulators
+from c2s_enrich.sandbox.simulators.c2s import Hook
+from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
+from c2s_enrich.sandbox.simulators.world import Manners, World
 from c2s_enrich.upstreams.c2s import HOOK_ACTIONS, Accepted
 
 LEAD = "0123456789abcdef0123456789404429"
@@ -39,7 +48,12 @@ RECORDED_LEAD = {
                 "phone2": None,
                 "phone_global": "+5511987654321",
             },
-            "product": {"id": "a" * 32, "description": "[101] Apartamento", "price": "350.000,00", "price_float": 350000.0},
+            "product": {
+                "id": "a" * 32,
+                "description": "[101] Apartamento",
+                "price": "350.000,00",
+                "price_float": 350000.0,
+            },
             "seller": None,
             "lead_status": {"id": 0, "alias": "new", "name": "Novo"},
             "done_details": {"done": False, "done_details": None, "done_price": None},
@@ -50,7 +64,15 @@ RECORDED_LEAD = {
             "updated_at": "2026-02-01T10:05:00.000-03:00",
         },
         "schedulated_actions": [],
-        "messages": [{"id": "b" * 32, "sender_type": "SysUser", "recipient_type": "Customer", "body": "Olá\nref-1", "read_at": None}],
+        "messages": [
+            {
+                "id": "b" * 32,
+                "sender_type": "SysUser",
+                "recipient_type": "Customer",
+                "body": "Olá\nref-1",
+                "read_at": None,
+            }
+        ],
         "facebook_attributes": {},
     }
 }
@@ -70,10 +92,17 @@ class TestTheLead:
 
         facts = await rig.c2s.lead(LEAD)
 
-        assert (facts.lead_id, facts.name, facts.email, facts.closed) == (LEAD, "Maria da Silva", None, False)
+        assert (facts.lead_id, facts.name, facts.email, facts.closed) == (
+            LEAD,
+            "Maria da Silva",
+            None,
+            False,
+        )
         assert await rig.c2s.messages(LEAD) == ("Olá\nref-1",)
 
-    async def test_has_the_recorded_shape_in_the_simulator_too(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_has_the_recorded_shape_in_the_simulator_too(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         lead = world.add_lead(LEAD, name="Maria da Silva", phone="5511987654321")
         world.add_message(lead, "Olá\nref-1", "ref-1")
         recorded = RECORDED_LEAD["data"]
@@ -82,10 +111,14 @@ class TestTheLead:
 
         assert recorded.keys() <= simulated.keys()
         assert recorded["attributes"].keys() <= simulated["attributes"].keys()  # type: ignore[attr-defined]
-        assert recorded["attributes"]["customer"].keys() == simulated["attributes"]["customer"].keys()  # type: ignore[index]
+        assert (
+            recorded["attributes"]["customer"].keys() == simulated["attributes"]["customer"].keys()
+        )  # type: ignore[index]
         assert (await (await make_rig(network)).c2s.lead(LEAD)).name == "Maria da Silva"
 
-    async def test_that_c2s_does_not_know_is_a_finding_and_no_failure(self, make_rig: MakeRig, network: SimulatedTransport) -> None:
+    async def test_that_c2s_does_not_know_is_a_finding_and_no_failure(
+        self, make_rig: MakeRig, network: SimulatedTransport
+    ) -> None:
         rig = await make_rig(network)
 
         with pytest.raises(LeadNotFound, match=r"^Lead not found$"):
@@ -129,7 +162,9 @@ class TestTheLead:
             (answering(502, html=HTML), Unavailable),
         ],
     )
-    async def test_every_status_has_its_error(self, make_rig: MakeRig, answer: httpx.MockTransport, error: type[UpstreamError]) -> None:
+    async def test_every_status_has_its_error(
+        self, make_rig: MakeRig, answer: httpx.MockTransport, error: type[UpstreamError]
+    ) -> None:
         rig = await make_rig(answer)
 
         with pytest.raises(UpstreamError) as raised:
@@ -146,11 +181,21 @@ class TestAuthorisation:
         await rig.c2s.lead(LEAD)
 
         [request] = rig.sent
-        assert request.headers["Authorization"] == request.headers["Authentication"] == f"Bearer {CANARIES['C2S_TOKEN']}"
+        assert (
+            request.headers["Authorization"]
+            == request.headers["Authentication"]
+            == f"Bearer {CANARIES['C2S_TOKEN']}"
+        )
 
-    async def test_tries_the_other_form_before_it_believes_a_refusal_and_keeps_what_worked(self, make_rig: MakeRig) -> None:
+    async def test_tries_the_other_form_before_it_believes_a_refusal_and_keeps_what_worked(
+        self, make_rig: MakeRig
+    ) -> None:
         def strange_account(request: httpx.Request) -> httpx.Response:
-            return httpx.Response(401) if "authorization" in request.headers else httpx.Response(200, json=RECORDED_LEAD)
+            return (
+                httpx.Response(401)
+                if "authorization" in request.headers
+                else httpx.Response(200, json=RECORDED_LEAD)
+            )
 
         rig = await make_rig(httpx.MockTransport(strange_account))
 
@@ -161,7 +206,9 @@ class TestAuthorisation:
         assert rig.limits.ended == [None, None]
 
     @pytest.mark.parametrize("setting", ["authorization", "authentication"])
-    async def test_can_be_set_to_one_form_first(self, make_rig: MakeRig, world: World, network: SimulatedTransport, setting: str) -> None:
+    async def test_can_be_set_to_one_form_first(
+        self, make_rig: MakeRig, world: World, network: SimulatedTransport, setting: str
+    ) -> None:
         world.add_lead(LEAD, name="Maria")
         rig = await make_rig(network, C2S_AUTH_HEADER=setting)
 
@@ -201,8 +248,13 @@ class TestSending:
 
         assert rig.sent[0].url.path == f"/c2s/leads/{LEAD}/messages"
 
-    @pytest.mark.parametrize("answer", [answering(200, json={"ok": 1}), answering(201), answering(204), answering(201, json=None)])
-    async def test_takes_any_2xx_with_json_or_nothing_for_a_yes(self, make_rig: MakeRig, answer: httpx.MockTransport) -> None:
+    @pytest.mark.parametrize(
+        "answer",
+        [answering(200, json={"ok": 1}), answering(201), answering(204), answering(201, json=None)],
+    )
+    async def test_takes_any_2xx_with_json_or_nothing_for_a_yes(
+        self, make_rig: MakeRig, answer: httpx.MockTransport
+    ) -> None:
         assert (await send(await make_rig(answer))).confirmed
 
     @pytest.mark.parametrize(
@@ -225,7 +277,9 @@ class TestSending:
             (answering(401), Unauthorised),
         ],
     )
-    async def test_says_exactly_what_is_known(self, make_rig: MakeRig, answer: httpx.MockTransport, error: type[Exception]) -> None:
+    async def test_says_exactly_what_is_known(
+        self, make_rig: MakeRig, answer: httpx.MockTransport, error: type[Exception]
+    ) -> None:
         rig = await make_rig(answer)
 
         with pytest.raises(Exception) as raised:  # noqa: PT011 the type is compared below
@@ -247,7 +301,9 @@ class TestSending:
         assert len(rig.sent) == 1
         assert len(lead.messages) == (1 if kind == "accept_then_lose" else 0)
 
-    async def test_to_a_host_that_is_down_is_a_clear_no(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_to_a_host_that_is_down_is_a_clear_no(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         world.add_lead(LEAD, name="Maria")
         network.down = True
 
@@ -269,7 +325,9 @@ class TestSending:
 class TestThroughTheGateway:
     GATEWAY = "http://sim/gateway"
 
-    async def test_a_message_counts_only_after_it_was_read_back(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_a_message_counts_only_after_it_was_read_back(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         world.add_lead(LEAD, name="Maria")
         rig = await make_rig(network, C2S_GATEWAY_URL=self.GATEWAY)
 
@@ -284,12 +342,16 @@ class TestThroughTheGateway:
         manners = Manners(c2s_token=CANARIES["C2S_TOKEN"], accepts_message_key=False)
         world = World(7, size=1, manners=manners)
         world.add_lead(LEAD, name="Maria")
-        rig = await make_rig(SimulatedTransport(build_simulators(world)), C2S_GATEWAY_URL=self.GATEWAY)
+        rig = await make_rig(
+            SimulatedTransport(build_simulators(world)), C2S_GATEWAY_URL=self.GATEWAY
+        )
 
         assert not (await send(rig)).confirmed
         assert await rig.c2s.messages(LEAD) == ()
 
-    async def test_a_lead_that_c2s_does_not_know_is_found_in_the_text(self, make_rig: MakeRig, network: SimulatedTransport) -> None:
+    async def test_a_lead_that_c2s_does_not_know_is_found_in_the_text(
+        self, make_rig: MakeRig, network: SimulatedTransport
+    ) -> None:
         rig = await make_rig(network, C2S_GATEWAY_URL=self.GATEWAY)
 
         with pytest.raises(LeadNotFound):
@@ -300,7 +362,10 @@ class TestThroughTheGateway:
     @pytest.mark.parametrize(
         ("detail", "error"),
         [
-            (f"Client error '404 Not Found' for url 'https://x/leads/{LEAD}/create_message'", LeadNotFound),
+            (
+                f"Client error '404 Not Found' for url 'https://x/leads/{LEAD}/create_message'",
+                LeadNotFound,
+            ),
             ("Client error '401 Unauthorized' for url 'https://x/leads/1'", Unauthorised),
             ("Client error '403 Forbidden' for url 'https://x/leads?perpage=50'", Unauthorised),
             ("Client error '422 Unprocessable Entity' for url 'https://x/leads/1'", Refused),
@@ -312,7 +377,9 @@ class TestThroughTheGateway:
             ("", Uncertain),
         ],
     )
-    async def test_the_text_of_a_500_tells_what_c2s_said(self, make_rig: MakeRig, detail: str, error: type[Exception]) -> None:
+    async def test_the_text_of_a_500_tells_what_c2s_said(
+        self, make_rig: MakeRig, detail: str, error: type[Exception]
+    ) -> None:
         rig = await make_rig(answering(500, json={"detail": detail}), C2S_GATEWAY_URL=self.GATEWAY)
 
         with pytest.raises(Exception) as raised:  # noqa: PT011 the type is compared below
@@ -320,8 +387,12 @@ class TestThroughTheGateway:
 
         assert type(raised.value) is error
 
-    async def test_a_wrong_address_of_the_gateway_is_not_taken_for_missing_leads(self, make_rig: MakeRig) -> None:
-        rig = await make_rig(answering(404, json={"detail": "Not Found"}), C2S_GATEWAY_URL=self.GATEWAY)
+    async def test_a_wrong_address_of_the_gateway_is_not_taken_for_missing_leads(
+        self, make_rig: MakeRig
+    ) -> None:
+        rig = await make_rig(
+            answering(404, json={"detail": "Not Found"}), C2S_GATEWAY_URL=self.GATEWAY
+        )
 
         with pytest.raises(Refused, match="C2S_GATEWAY_URL"):
             await rig.c2s.lead(LEAD)
@@ -344,23 +415,34 @@ class TestReconciliation:
         assert [request.url.params["page"] for request in rig.sent] == ["1", "2", "3"]
         assert {request.url.params["perpage"] for request in rig.sent} == {"50"}
 
-    async def test_asks_once_where_nothing_changed(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_asks_once_where_nothing_changed(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         world.add_lead(LEAD, name="Maria")
         rig = await make_rig(network)
 
-        assert [lead async for lead in rig.c2s.leads_updated_since(datetime.now(UTC) + timedelta(hours=1))] == []
+        assert [
+            lead
+            async for lead in rig.c2s.leads_updated_since(datetime.now(UTC) + timedelta(hours=1))
+        ] == []
         assert len(rig.sent) == 1
 
 
 class TestTheAccount:
-    async def test_tells_its_companys_name(self, make_rig: MakeRig, network: SimulatedTransport) -> None:
+    async def test_tells_its_companys_name(
+        self, make_rig: MakeRig, network: SimulatedTransport
+    ) -> None:
         assert await (await make_rig(network)).c2s.me() == "Imobiliária Simulada"
 
-    async def test_wrong_token_is_said(self, make_rig: MakeRig, network: SimulatedTransport) -> None:
+    async def test_wrong_token_is_said(
+        self, make_rig: MakeRig, network: SimulatedTransport
+    ) -> None:
         with pytest.raises(Unauthorised):
             await (await make_rig(network, C2S_TOKEN="another")).c2s.me()
 
-    async def test_subscribes_and_unsubscribes_its_hook(self, make_rig: MakeRig, world: World) -> None:
+    async def test_subscribes_and_unsubscribes_its_hook(
+        self, make_rig: MakeRig, world: World
+    ) -> None:
         hook = Hook()
         rig = await make_rig(SimulatedTransport(build_simulators(world, hook)))
 

@@ -9,13 +9,20 @@ import httpx
 import pytest
 from tests.upstreams.conftest import CANARIES, MakeRig, answering
 
-from c2s_enrich.errors import Refused, Throttled, Unauthorised, Unavailable, Unreadable, UpstreamError
+from c2s_enrich.errors import (
+    Refused,
+    Throttled,
+    Unauthorised,
+    Unavailable,
+    Unreadable,
+    UpstreamError,
+)
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone, read_phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.simulators.faults import Fault
-from c2s_enrich.simulators.transport import SimulatedTransport
-from c2s_enrich.simulators.world import World
+from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
+from c2s_enrich.sandbox.simulators.world import World
 
 PHONE = Phone("+5511987654321", "11987654321")
 ANA = Cpf("52998224725")
@@ -42,7 +49,9 @@ class TestTheAddress:
             ("555532217654", "/diretrix/Consultas/Pessoa/Telefone/5532217654"),
         ],
     )
-    async def test_of_a_phone_is_ddd_and_number_and_never_the_country(self, make_rig: MakeRig, written: str, path: str) -> None:
+    async def test_of_a_phone_is_ddd_and_number_and_never_the_country(
+        self, make_rig: MakeRig, written: str, path: str
+    ) -> None:
         rig = await make_rig(answering(json=[]))
 
         await rig.diretrix.by_phone(phone_of(written))
@@ -57,8 +66,19 @@ class TestTheAddress:
 
         assert rig.sent == []
 
-    @pytest.mark.parametrize("address", ["a+b@example.com", "a/b@example.com", "a%41@example.com", "a#b?c=d@example.com", "é@example.com"])
-    async def test_of_an_email_is_one_encoded_segment(self, make_rig: MakeRig, network: SimulatedTransport, address: str) -> None:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "a+b@example.com",
+            "a/b@example.com",
+            "a%41@example.com",
+            "a#b?c=d@example.com",
+            "é@example.com",
+        ],
+    )
+    async def test_of_an_email_is_one_encoded_segment(
+        self, make_rig: MakeRig, network: SimulatedTransport, address: str
+    ) -> None:
         rig = await make_rig(network)
 
         await rig.diretrix.by_email(Email(address))
@@ -73,7 +93,10 @@ class TestTheAddress:
         await rig.diretrix.by_phone(PHONE)
 
         scheme, _, pair = rig.sent[0].headers["Authorization"].partition(" ")
-        assert (scheme, base64.b64decode(pair).decode()) == ("Basic", f"{CANARIES['DIRETRIX_USER']}:{CANARIES['DIRETRIX_PASS']}")
+        assert (scheme, base64.b64decode(pair).decode()) == (
+            "Basic",
+            f"{CANARIES['DIRETRIX_USER']}:{CANARIES['DIRETRIX_PASS']}",
+        )
 
 
 class TestTheAnswer:
@@ -82,7 +105,9 @@ class TestTheAnswer:
 
         assert await rig.diretrix.by_phone(PHONE) == (Candidate(ANA, "ANA CLARA DE SOUZA"),)
 
-    async def test_of_the_simulator_has_the_recorded_shape(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_of_the_simulator_has_the_recorded_shape(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         for person in world.people:
             rig = await make_rig(network)
 
@@ -93,9 +118,18 @@ class TestTheAnswer:
             assert by_phone == by_email == (Candidate(Cpf(person.cpf), person.name.upper()),)
 
     @pytest.mark.parametrize(
-        "answer", [answering(400), answering(404), answering(204), answering(200, json=[]), answering(200, text="null")]
+        "answer",
+        [
+            answering(400),
+            answering(404),
+            answering(204),
+            answering(200, json=[]),
+            answering(200, text="null"),
+        ],
     )
-    async def test_nobody_has_five_forms(self, make_rig: MakeRig, answer: httpx.MockTransport) -> None:
+    async def test_nobody_has_five_forms(
+        self, make_rig: MakeRig, answer: httpx.MockTransport
+    ) -> None:
         rig = await make_rig(answer)
 
         assert await rig.diretrix.by_phone(PHONE) == ()
@@ -118,13 +152,17 @@ class TestTheAnswer:
             (answering(200, json="nobody"), Unreadable),
         ],
     )
-    async def test_a_failure_is_never_nobody(self, make_rig: MakeRig, answer: httpx.MockTransport, error: type[UpstreamError]) -> None:
+    async def test_a_failure_is_never_nobody(
+        self, make_rig: MakeRig, answer: httpx.MockTransport, error: type[UpstreamError]
+    ) -> None:
         with pytest.raises(UpstreamError) as raised:
             await (await make_rig(answer)).diretrix.by_phone(PHONE)
 
         assert type(raised.value) is error
 
-    @pytest.mark.parametrize("kind", ["hang", "reset", "truncated", "garbage", "error500", "unauthorised", "throttle"])
+    @pytest.mark.parametrize(
+        "kind", ["hang", "reset", "truncated", "garbage", "error500", "unauthorised", "throttle"]
+    )
     async def test_every_fault_of_the_dial_is_a_failure(
         self, make_rig: MakeRig, network: SimulatedTransport, world: World, kind: str
     ) -> None:

@@ -1,4 +1,6 @@
-"""The one policy: tries, time limits, what can have arrived, how long to stay away, and that nothing leaks."""
+"""The one policy: tries, time limits, what can have arrived, how long to stay away, and that
+nothing leaks.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.upstreams.conftest import CANARIES, MakeRig, answering
 
-from c2s_enrich.errors import LeaseLost, Paused, Refused, Unavailable, Uncertain, Unreadable, UpstreamError
+from c2s_enrich.errors import (
+    LeaseLost,
+    Paused,
+    Refused,
+    Unavailable,
+    Uncertain,
+    Unreadable,
+    UpstreamError,
+)
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.simulators.faults import Fault
-from c2s_enrich.simulators.transport import SimulatedTransport
-from c2s_enrich.simulators.world import World
+from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
+from c2s_enrich.sandbox.simulators.world import World
 from c2s_enrich.upstreams.http import read_retry_after
 
 PHONE = Phone("+5511987654321", "11987654321")
@@ -61,16 +71,27 @@ async def tcp_server(conversation: Conversation) -> AsyncIterator[str]:
 
 
 class TestTries:
-    async def test_a_read_is_tried_again_within_seconds(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_a_read_is_tried_again_within_seconds(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         world.dial.set("diretrix", Fault("error500", count=2))
         rig = await make_rig(network)
 
-        assert len(await rig.diretrix.by_phone(Phone("+55" + world.people[0].phone, world.people[0].phone))) == 1
+        assert (
+            len(
+                await rig.diretrix.by_phone(
+                    Phone("+55" + world.people[0].phone, world.people[0].phone)
+                )
+            )
+            == 1
+        )
 
         assert [type(end) for end in rig.limits.ended] == [Unavailable, Unavailable, type(None)]
         assert len(rig.naps.taken) == 2
         assert all(0 <= nap <= 4 for nap in rig.naps.taken)
-        assert rig.tally.calls == [("diretrix", "phone", "Unavailable")] * 2 + [("diretrix", "phone", "ok")]
+        assert rig.tally.calls == [("diretrix", "phone", "Unavailable")] * 2 + [
+            ("diretrix", "phone", "ok")
+        ]
 
     async def test_a_read_is_given_up_after_the_third(self, make_rig: MakeRig) -> None:
         rig = await make_rig(answering(503))
@@ -89,7 +110,9 @@ class TestTries:
         assert len(rig.sent) == 2
 
     @pytest.mark.parametrize("status", [401, 405, 429, 200])
-    async def test_what_waiting_seconds_cannot_change_is_not_tried_again(self, make_rig: MakeRig, status: int) -> None:
+    async def test_what_waiting_seconds_cannot_change_is_not_tried_again(
+        self, make_rig: MakeRig, status: int
+    ) -> None:
         rig = await make_rig(answering(status, text="x"))
 
         with pytest.raises(UpstreamError):
@@ -99,7 +122,9 @@ class TestTries:
 
     async def test_a_pause_that_began_ends_the_tries(self, make_rig: MakeRig) -> None:
         def answer(_: httpx.Request) -> httpx.Response:
-            rig.limits.closed = Paused("diretrix", timedelta(seconds=10), "another poller saw enough")
+            rig.limits.closed = Paused(
+                "diretrix", timedelta(seconds=10), "another poller saw enough"
+            )
             return httpx.Response(500)
 
         rig = await make_rig(httpx.MockTransport(answer))
@@ -118,7 +143,9 @@ class TestBeforeSend:
             seen.append("connected")
             head = await reader.readuntil(b"\r\n\r\n")
             seen.append("bytes")
-            await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+            await reader.readexactly(
+                int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            )
             writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")
             await writer.drain()
 
@@ -132,8 +159,12 @@ class TestBeforeSend:
         assert seen.index("before_send") < seen.index("bytes")
         assert seen.count("before_send") == 1
 
-    @pytest.mark.parametrize("objection", [LeaseLost(), ConnectionError("ours, not the network's"), TimeoutError()])
-    async def test_that_objects_means_that_nothing_was_sent(self, make_rig: MakeRig, objection: Exception) -> None:
+    @pytest.mark.parametrize(
+        "objection", [LeaseLost(), ConnectionError("ours, not the network's"), TimeoutError()]
+    )
+    async def test_that_objects_means_that_nothing_was_sent(
+        self, make_rig: MakeRig, objection: Exception
+    ) -> None:
         received = bytearray()
 
         async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,10 +193,14 @@ class TestBeforeSend:
         async def ready() -> None:
             order.append("ready")
 
-        await rig.c2s.send("lead", "text", "ref", ready=ready, before_send=lambda: order.append("before_send"))
+        await rig.c2s.send(
+            "lead", "text", "ref", ready=ready, before_send=lambda: order.append("before_send")
+        )
         rig.limits.closed = Paused("c2s", timedelta(seconds=1), "closed")
         with pytest.raises(Paused):
-            await rig.c2s.send("lead", "text", "ref", ready=ready, before_send=lambda: order.append("before_send"))
+            await rig.c2s.send(
+                "lead", "text", "ref", ready=ready, before_send=lambda: order.append("before_send")
+            )
 
         assert order == ["ready", "before_send"]
 
@@ -174,7 +209,9 @@ class TestTheTotalTimeLimit:
     async def test_ends_an_answer_that_drips(self, make_rig: MakeRig) -> None:
         async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n[")
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n["
+            )
             for _ in range(1000):
                 writer.write(b" ")
                 await writer.drain()
@@ -189,7 +226,9 @@ class TestTheTotalTimeLimit:
 
         assert 0.5 < took < 1.5
 
-    async def test_of_a_connection_that_nobody_accepts_is_a_clear_no(self, make_rig: MakeRig) -> None:
+    async def test_of_a_connection_that_nobody_accepts_is_a_clear_no(
+        self, make_rig: MakeRig
+    ) -> None:
         # The kernel's queue is full, so that the handshake of the next connection never ends.
         loop = asyncio.get_running_loop()
         with ExitStack() as open_sockets:
@@ -277,14 +316,22 @@ class TestRetryAfter:
             ("٣", 60),
         ],
     )
-    def test_is_seconds_or_words_between_one_second_and_a_quarter_of_an_hour(self, value: str | None, seconds: float) -> None:
+    def test_is_seconds_or_words_between_one_second_and_a_quarter_of_an_hour(
+        self, value: str | None, seconds: float
+    ) -> None:
         assert read_retry_after(value) == timedelta(seconds=seconds)
 
     def test_is_a_date_measured_by_the_same_answers_clock(self) -> None:
-        assert read_retry_after("Wed, 04 Mar 2026 10:01:30 GMT", "Wed, 04 Mar 2026 10:00:00 GMT") == timedelta(seconds=90)
-        assert read_retry_after("Wed, 04 Mar 2026 10:00:00 GMT", "Wed, 04 Mar 2026 10:01:00 GMT") == timedelta(seconds=1)
+        assert read_retry_after(
+            "Wed, 04 Mar 2026 10:01:30 GMT", "Wed, 04 Mar 2026 10:00:00 GMT"
+        ) == timedelta(seconds=90)
+        assert read_retry_after(
+            "Wed, 04 Mar 2026 10:00:00 GMT", "Wed, 04 Mar 2026 10:01:00 GMT"
+        ) == timedelta(seconds=1)
         assert read_retry_after("Wed, 04 Mar 2026 10:00:00 GMT") == timedelta(seconds=1)
-        assert read_retry_after("Fri, 04 Mar 2095 10:00:00 GMT", "not a date") == timedelta(minutes=15)
+        assert read_retry_after("Fri, 04 Mar 2095 10:00:00 GMT", "not a date") == timedelta(
+            minutes=15
+        )
 
     @given(st.text() | st.from_regex(r"\d+ ?[a-z]*"), st.text())
     def test_never_breaks_and_never_leaves_its_bounds(self, value: str, date: str) -> None:
@@ -298,18 +345,28 @@ class TestSecrecy:
         "make_answer",
         [
             lambda request: httpx.Response(500, text=str(request.url)),
-            lambda request: httpx.Response(401, json={"error": f"bad token {CANARIES['WORK_API_TOKEN']}1"}),
+            lambda request: httpx.Response(
+                401, json={"error": f"bad token {CANARIES['WORK_API_TOKEN']}1"}
+            ),
             lambda request: httpx.Response(400, json={"message": str(request.url)}),
             lambda request: httpx.Response(405, json={"message": str(request.url)}),
             lambda request: httpx.Response(200, text=str(request.url)),
             lambda request: httpx.Response(200, json={"status": 403, "reason": str(request.url)}),
             lambda request: httpx.Response(302, headers={"location": str(request.url)}),
-            lambda request: _raise(httpx.ConnectError(f"no route to {request.url}", request=request)),
-            lambda request: _raise(httpx.ReadTimeout(f"silence from {request.url}", request=request)),
-            lambda request: _raise(httpx.RemoteProtocolError(f"nonsense from {request.url}", request=request)),
+            lambda request: _raise(
+                httpx.ConnectError(f"no route to {request.url}", request=request)
+            ),
+            lambda request: _raise(
+                httpx.ReadTimeout(f"silence from {request.url}", request=request)
+            ),
+            lambda request: _raise(
+                httpx.RemoteProtocolError(f"nonsense from {request.url}", request=request)
+            ),
         ],
     )
-    async def test_holds_for_every_way_to_fail(self, make_rig: MakeRig, make_answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    async def test_holds_for_every_way_to_fail(
+        self, make_rig: MakeRig, make_answer: Callable[[httpx.Request], httpx.Response]
+    ) -> None:
         rig = await make_rig(httpx.MockTransport(make_answer))
         texts: list[str] = []
         carried: list[BaseException | None] = []
@@ -330,7 +387,9 @@ class TestSecrecy:
 
         assert texts
         assert not [error for error in carried if isinstance(error, httpx.HTTPError)]
-        assert len([line for line in lines if line["event"] == "upstream_called"]) == len(rig.tally.calls)
+        assert len([line for line in lines if line["event"] == "upstream_called"]) == len(
+            rig.tally.calls
+        )
         everything = "\n".join([*texts, *map(str, lines), written.getvalue()])
         for secret in (
             *CANARIES.values(),
@@ -361,7 +420,10 @@ def _all_logs() -> Iterator[io.StringIO]:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     root = logging.getLogger()
-    levels = {logger: logger.level for logger in (root, logging.getLogger("httpx"), logging.getLogger("httpcore"))}
+    levels = {
+        logger: logger.level
+        for logger in (root, logging.getLogger("httpx"), logging.getLogger("httpcore"))
+    }
     root.addHandler(handler)
     for logger in levels:
         logger.setLevel(logging.DEBUG)

@@ -9,7 +9,9 @@ from c2s_enrich.upstreams.http import Response
 
 
 def answer(data: object) -> Response:
-    return Response("c2s", 200, {"content-type": "application/json"}, msgspec.json.encode({"data": data}))
+    return Response(
+        "c2s", 200, {"content-type": "application/json"}, msgspec.json.encode({"data": data})
+    )
 
 
 class TestTheMessagesOfALead:
@@ -20,9 +22,17 @@ class TestTheMessagesOfALead:
         assert texts == tuple(message["body"] for message in messages)
 
     def test_are_read_from_the_attributes_too(self) -> None:
-        assert _read_messages(answer({"id": "a", "attributes": {"messages": [{"message": "oi"}]}})) == ("oi",)
+        assert _read_messages(
+            answer({"id": "a", "attributes": {"messages": [{"message": "oi"}]}})
+        ) == ("oi",)
 
-    @pytest.mark.parametrize("lead", [{"id": "a", "attributes": {}}, {"id": "a", "attributes": {"messages": None}, "messages": None}])
+    @pytest.mark.parametrize(
+        "lead",
+        [
+            {"id": "a", "attributes": {}},
+            {"id": "a", "attributes": {"messages": None}, "messages": None},
+        ],
+    )
     def test_are_unknown_where_c2s_lists_none(self, lead: dict[str, object]) -> None:
         with pytest.raises(Unreadable, match="no list of messages"):
             _read_messages(answer(lead))

@@ -10,13 +10,20 @@ import pytest
 from tests import cast
 from tests.upstreams.conftest import CANARIES, MakeRig, answering
 
-from c2s_enrich.errors import Refused, Throttled, Unauthorised, Unavailable, Unreadable, UpstreamError
+from c2s_enrich.errors import (
+    Refused,
+    Throttled,
+    Unauthorised,
+    Unavailable,
+    Unreadable,
+    UpstreamError,
+)
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.simulators.population import FORBIDDEN_MARKS
-from c2s_enrich.simulators.transport import SimulatedTransport
-from c2s_enrich.simulators.world import World
+from c2s_enrich.sandbox.simulators.population import FORBIDDEN_MARKS
+from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
+from c2s_enrich.sandbox.simulators.world import World
 
 PHONE = Phone("+5511987654321", "11987654321")
 ANA = cast.ANA.cpf
@@ -33,7 +40,11 @@ class TestTheRecord:
         assert profile is not None
         assert (profile.cpf, profile.name) == (ANA.digits, cast.ANA.name)
         query = dict(rig.sent[0].url.params)
-        assert query == {"token": CANARIES["WORK_API_TOKEN"], "modulo": "cpf", "consulta": ANA.digits}
+        assert query == {
+            "token": CANARIES["WORK_API_TOKEN"],
+            "modulo": "cpf",
+            "consulta": ANA.digits,
+        }
 
     async def test_of_the_simulator_is_read_too_and_brings_nothing_that_is_not_ours_to_know(
         self, make_rig: MakeRig, network: SimulatedTransport, world: World
@@ -56,9 +67,17 @@ class TestTheRecord:
         assert RECORD.keys() <= world.people[0].record.keys()
 
     @pytest.mark.parametrize(
-        "answer", [answering(json=NOT_FOUND), answering(json={"Status": "404"}), answering(404, json={}), answering(404, text="no")]
+        "answer",
+        [
+            answering(json=NOT_FOUND),
+            answering(json={"Status": "404"}),
+            answering(404, json={}),
+            answering(404, text="no"),
+        ],
     )
-    async def test_that_does_not_exist_is_none(self, make_rig: MakeRig, answer: httpx.MockTransport) -> None:
+    async def test_that_does_not_exist_is_none(
+        self, make_rig: MakeRig, answer: httpx.MockTransport
+    ) -> None:
         rig = await make_rig(answer)
 
         assert await rig.work_api.profile(ANA) is None
@@ -69,7 +88,17 @@ class TestTheRecord:
         [
             (answering(json={"status": "403", "statusMsg": "Forbidden"}), Unauthorised),
             (answering(json={"status": 403, "reason": "module does not exist"}), Unauthorised),
-            (answering(json={"code": 429, "message": "not enough credits", "required": 1, "remaining": 0}), Unauthorised),
+            (
+                answering(
+                    json={
+                        "code": 429,
+                        "message": "not enough credits",
+                        "required": 1,
+                        "remaining": 0,
+                    }
+                ),
+                Unauthorised,
+            ),
             (answering(json={"erro": "Token inválido"}), Unauthorised),
             (answering(401), Unauthorised),
             (answering(402), Unauthorised),
@@ -81,8 +110,17 @@ class TestTheRecord:
             (answering(json=[]), Unreadable),
             (answering(json=RECORD | {"DadosBasicos": None}), Unreadable),
             (answering(json=RECORD | {"DadosBasicos": []}), Unreadable),
-            (answering(json=RECORD | {"DadosBasicos": {"nome": "", "cpf": ANA.digits}}), Unreadable),
-            (answering(json=RECORD | {"DadosBasicos": {"nome": "OUTRA PESSOA", "cpf": cast.BRUNO.cpf.digits}}), Unreadable),
+            (
+                answering(json=RECORD | {"DadosBasicos": {"nome": "", "cpf": ANA.digits}}),
+                Unreadable,
+            ),
+            (
+                answering(
+                    json=RECORD
+                    | {"DadosBasicos": {"nome": "OUTRA PESSOA", "cpf": cast.BRUNO.cpf.digits}}
+                ),
+                Unreadable,
+            ),
             (answering(200, html="<html>"), Unreadable),
             (answering(404, html="<html>"), Unreadable),
         ],
@@ -95,7 +133,9 @@ class TestTheRecord:
 
         assert type(raised.value) is error
 
-    async def test_of_a_wrong_token_is_an_account_problem(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_of_a_wrong_token_is_an_account_problem(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         rig = await make_rig(network, WORK_API_TOKEN="expired")
 
         with pytest.raises(Unauthorised):
@@ -103,7 +143,9 @@ class TestTheRecord:
 
 
 class TestThePhoneModule:
-    async def test_gives_people_and_leaves_companies_out(self, make_rig: MakeRig, network: SimulatedTransport, world: World) -> None:
+    async def test_gives_people_and_leaves_companies_out(
+        self, make_rig: MakeRig, network: SimulatedTransport, world: World
+    ) -> None:
         person = world.people[0]
         rig = await make_rig(network)
 
@@ -113,7 +155,10 @@ class TestThePhoneModule:
 
     async def test_makes_no_person_of_a_companys_number(self, make_rig: MakeRig) -> None:
         # 00 360 305/0001-04 begins with zeros and is a company still.
-        rows = [{"cpf_cnpj": "00360305000104", "nome": "BANCO"}, {"cpf_cnpj": "000" + ANA.digits, "nome": "ANA"}]
+        rows = [
+            {"cpf_cnpj": "00360305000104", "nome": "BANCO"},
+            {"cpf_cnpj": "000" + ANA.digits, "nome": "ANA"},
+        ]
         rig = await make_rig(answering(json={"msg": rows}))
 
         assert await rig.work_api.by_phone(PHONE) == (Candidate(ANA, "ANA"),)
@@ -123,4 +168,6 @@ class TestThePhoneModule:
 
     async def test_refused_is_an_account_problem(self, make_rig: MakeRig) -> None:
         with pytest.raises(Unauthorised):
-            await (await make_rig(answering(json={"status": 403, "statusMsg": "Forbidden"}))).work_api.by_phone(PHONE)
+            await (
+                await make_rig(answering(json={"status": 403, "statusMsg": "Forbidden"}))
+            ).work_api.by_phone(PHONE)

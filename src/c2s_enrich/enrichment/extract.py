@@ -7,19 +7,22 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from c2s_enrich.enrichment.message import REF_ALPHABET, REF_LENGTH
-from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.people.c2s_lead import LeadFacts
 
 CLOSING_ACTION = "on_close_lead"
 
 
 def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadFacts:
-    """What one event says of its lead. The row's own `lead_id` holds: a payload in which nothing can be read says just that."""
+    """What one event says of its lead. The row's own `lead_id` holds: a payload in which nothing
+    can be read says just that.
+    """
     facts = LeadFacts.from_json(payload) or LeadFacts(lead_id)
     return replace(facts, lead_id=lead_id, closed=facts.closed or hook_action == CLOSING_ACTION)
 
 
 def own_refs(texts: Iterable[str]) -> tuple[str, ...]:
-    """Refs in our form: "ref 7F3K29QD" anywhere in a text (C2S may turn its line breaks into HTML), or a text that is a ref.
+    """Refs in our form: "ref 7F3K29QD" anywhere in a text (C2S may turn its line breaks into HTML),
+    or a text that is a ref.
 
     Anybody can write such a line; only the outbox knows which refs are ours.
     """

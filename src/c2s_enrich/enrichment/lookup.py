@@ -1,4 +1,6 @@
-"""Who is behind a lead's contacts: the sources in their order, each one asked by phone and by e-mail at the same time."""
+"""Who is behind a lead's contacts: the sources in their order, each one asked by phone and by
+e-mail at the same time.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Source(PhoneSource, Protocol):
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Candidates by the way they were found; empty means that nobody is known there, never that a source failed."""
+    """Candidates by the way they were found; empty means that nobody is known there, never that a
+    source failed.
+    """
 
     by_phone: tuple[Candidate, ...] = ()
     by_email: tuple[Candidate, ...] = ()
@@ -40,7 +44,9 @@ class Suggestions:
 class Lookup:
     """Asks the sources named in CPF_SOURCES, in that order, until one of them suggests somebody."""
 
-    def __init__(self, memory: Memory, diretrix: Source, work_api: PhoneSource, order: Sequence[str]) -> None:
+    def __init__(
+        self, memory: Memory, diretrix: Source, work_api: PhoneSource, order: Sequence[str]
+    ) -> None:
         self._memory = memory
         self._diretrix = diretrix
         self._work_api = work_api
@@ -49,16 +55,27 @@ class Lookup:
     async def __call__(self, claim: Claim, contacts: Contacts) -> Suggestions:
         for name in self._order:
             if name == "diretrix":
-                by_phone, by_email = await together([self._phones(claim, name, self._diretrix, contacts), self._emails(claim, contacts)])
+                by_phone, by_email = await together(
+                    [
+                        self._phones(claim, name, self._diretrix, contacts),
+                        self._emails(claim, contacts),
+                    ]
+                )
                 suggestions = Suggestions(by_phone, by_email)
             else:
-                suggestions = Suggestions(by_phone=await self._phones(claim, name, self._work_api, contacts))
+                suggestions = Suggestions(
+                    by_phone=await self._phones(claim, name, self._work_api, contacts)
+                )
             if suggestions:
                 return suggestions
         return Suggestions()
 
-    async def _phones(self, claim: Claim, name: str, source: PhoneSource, contacts: Contacts) -> tuple[Candidate, ...]:
-        """The first phone that leads to somebody; one after the other, because each further one is paid for."""
+    async def _phones(
+        self, claim: Claim, name: str, source: PhoneSource, contacts: Contacts
+    ) -> tuple[Candidate, ...]:
+        """The first phone that leads to somebody; one after the other, because each further one is
+        paid for.
+        """
         for phone in contacts.national_phones:
             ask = partial(source.by_phone, phone)
             found = await self._memory.candidates(claim, name, "phone", phone.e164, ask)

@@ -1,6 +1,7 @@
 """Who the lead is, judged from what the sources suggested for the phone and for the e-mail.
 
-Refuses to call one source two people: one answer is `OneSource`, which is neither an agreement nor a contradiction.
+Refuses to call one source two people: one answer is `OneSource`, which is neither an agreement nor
+a contradiction.
 """
 
 from __future__ import annotations
@@ -63,8 +64,11 @@ Found = SamePerson | DifferentPeople | OneSource
 Match = Found | Nobody
 
 
-def match(lead_name: str | None, by_phone: Sequence[Candidate], by_email: Sequence[Candidate]) -> Match:
-    """Decides from CPFs, never from names. Where several people remain, the lead's name chooses, then the source's order.
+def match(
+    lead_name: str | None, by_phone: Sequence[Candidate], by_email: Sequence[Candidate]
+) -> Match:
+    """Decides from CPFs, never from names. Where several people remain, the lead's name chooses,
+    then the source's order.
 
     Both sequences are answers: a source that failed must not come here as an empty one.
     """
@@ -91,8 +95,13 @@ def _best(lead_name: str | None, candidates: Iterable[Candidate]) -> Candidate:
 
 
 def _shared(by_phone: Sequence[Candidate], by_email: Sequence[Candidate]) -> list[Candidate]:
-    """People in both answers, the ones that stand early in both first; the same whichever answer comes first."""
-    emails = {candidate.cpf: (place, candidate) for place, candidate in reversed(list(enumerate(by_email)))}
+    """People in both answers, the ones that stand early in both first; the same whichever answer
+    comes first.
+    """
+    emails = {
+        candidate.cpf: (place, candidate)
+        for place, candidate in reversed(list(enumerate(by_email)))
+    }
     found: dict[Cpf, tuple[int, Candidate]] = {}
     for place, candidate in enumerate(by_phone):
         if candidate.cpf in emails and candidate.cpf not in found:
@@ -100,4 +109,7 @@ def _shared(by_phone: Sequence[Candidate], by_email: Sequence[Candidate]) -> lis
             # The longer spelling of the name says more; both are names of one CPF.
             named = max(candidate, other, key=lambda one: (len(one.name), one.name))
             found[candidate.cpf] = (place + other_place, named)
-    return [candidate for _, candidate in sorted(found.values(), key=lambda entry: (entry[0], entry[1].cpf))]
+    return [
+        candidate
+        for _, candidate in sorted(found.values(), key=lambda entry: (entry[0], entry[1].cpf))
+    ]

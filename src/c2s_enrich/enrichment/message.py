@@ -1,8 +1,9 @@
-"""What the seller reads: one Portuguese text about the person behind a lead. Pure; the only place with words for sellers.
+"""What the seller reads: one Portuguese text about the person behind a lead. Pure; the only place
+with words for sellers.
 
-Refuses to print what is not known: no empty line of a section, no placeholder, nothing of one person under another's CPF.
-Every value from outside is one line, stripped of control and direction marks, and HTML-escaped (C2S renders HTML), so that
-no name can pose as a section of its own.
+Refuses to print what is not known: no empty line of a section, no placeholder, nothing of one
+person under another's CPF. Every value from outside is one line, stripped of control and direction
+marks, and HTML-escaped (C2S renders HTML), so that no name can pose as a section of its own.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from hashlib import sha256
 from html import escape
 
 from c2s_enrich.enrichment.match import DifferentPeople, Found, FoundBy, OneSource, SamePerson
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, fingerprint, format_national
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.people.name import NameAgreement, compare_names
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
 from c2s_enrich.people.text import readable
 
-# Raise it when the wording changes in a way that sellers should be told again; it is part of every content key.
+# Raise it when the wording changes in a way that sellers should be told again; it is part of every
+# content key.
 TEMPLATE_VERSION = 1
 # C2S takes 15,000 characters; a seller reads the first screens of a phone.
 OUTER_LIMIT = 15_000
@@ -40,7 +42,9 @@ _RULE = "━━━━━━━━━━━━━━━━━━━━"
 
 @dataclass(frozen=True)
 class Message:
-    """`body` ends with the line "ref XXXXXXXX". `content_key` (64 hex digits) is the same as long as the seller would learn the same."""
+    """`body` ends with the line "ref XXXXXXXX". `content_key` (64 hex digits) is the same as long
+    as the seller would learn the same.
+    """
 
     body: str
     ref: str
@@ -60,21 +64,31 @@ def compose_message(
 ) -> Message:
     """The message about the people found. Total: no profile makes it raise.
 
-    A CPF that is missing from `profiles` or maps to None has no record, and the message says so. `told_before` holds the contacts
-    (E.164 and addresses) of the lead's last message, None where it has none: then the first line says what is new. That line is not
-    part of the content key, so a retry cannot send the same news twice. `limit` is in characters; from 2,500 on it is always kept.
+    A CPF that is missing from `profiles` or maps to None has no record, and the message says so.
+    `told_before` holds the contacts (E.164 and addresses) of the lead's last message, None where it
+    has none: then the first line says what is new. That line is not part of the content key, so a
+    retry cannot send the same news twice. `limit` is in characters; from 2,500 on it is always
+    kept.
     """
     factor = Decimal(str(income_multiplier))
     draft = _Draft(
         opening=_opening(found, contacts),
-        blocks=tuple(_block(candidate, _own_record(candidate, profiles), lead, today, factor) for candidate, _ in found.people),
+        blocks=tuple(
+            _block(candidate, _own_record(candidate, profiles), lead, today, factor)
+            for candidate, _ in found.people
+        ),
         titles=_titles(found, contacts),
     )
-    # The age changes with the date and the update line with the history: neither is part of what the seller learns.
+    # The age changes with the date and the update line with the history: neither is part of what
+    # the seller learns.
     shown = _join(replace(draft, blocks=tuple(block.without_age() for block in draft.blocks)), None)
-    content_key = sha256(f"{TEMPLATE_VERSION}\n{fingerprint(contacts)}\n{shown}".encode()).hexdigest()
+    content_key = sha256(
+        f"{TEMPLATE_VERSION}\n{fingerprint(contacts)}\n{shown}".encode()
+    ).hexdigest()
     ref = _ref(lead.lead_id, content_key)
-    body = _fitted(draft, _news(contacts, told_before), min(limit, OUTER_LIMIT) - len(f"\n\nref {ref}"))
+    body = _fitted(
+        draft, _news(contacts, told_before), min(limit, OUTER_LIMIT) - len(f"\n\nref {ref}")
+    )
     return Message(f"{body}\n\nref {ref}", ref, content_key)
 
 
@@ -95,7 +109,10 @@ class _Block:
     def without(self, section: str) -> _Block:
         if section == _PERSONAL:
             return replace(self, birth=None, personal=())
-        return replace(self, sections={title: lines for title, lines in self.sections.items() if title != section})
+        return replace(
+            self,
+            sections={title: lines for title, lines in self.sections.items() if title != section},
+        )
 
     def text(self) -> str:
         personal = (*self.identity, *((self.birth[0],) if self.birth else ()), *self.personal)
@@ -116,7 +133,11 @@ class _Draft:
         return replace(self, blocks=tuple(block.without(section) for block in self.blocks))
 
     def short(self) -> _Draft:
-        return replace(self, opening=(self.opening[1],) * 2, titles=tuple((short, short) for _, short in self.titles))
+        return replace(
+            self,
+            opening=(self.opening[1],) * 2,
+            titles=tuple((short, short) for _, short in self.titles),
+        )
 
 
 _PERSONAL = "✅ DADOS PESSOAIS"
@@ -156,18 +177,26 @@ def _opening(found: Found, contacts: Contacts) -> tuple[str, str]:
             return text, text
         case OneSource(found_by=found_by):
             long, short = _which(found_by, contacts)
-            return f"🔎 Pessoa localizada somente pelo {long}", f"🔎 Pessoa localizada somente pelo {short}"
+            return (
+                f"🔎 Pessoa localizada somente pelo {long}",
+                f"🔎 Pessoa localizada somente pelo {short}",
+            )
 
 
 def _titles(found: Found, contacts: Contacts) -> tuple[tuple[str, str], ...]:
     if not isinstance(found, DifferentPeople):
         return (("", ""),)
     pairs = (_which(found_by, contacts) for _, found_by in found.people)
-    return tuple((f"PESSOA {place} ({long})", f"PESSOA {place} ({short})") for place, (long, short) in enumerate(pairs, start=1))
+    return tuple(
+        (f"PESSOA {place} ({long})", f"PESSOA {place} ({short})")
+        for place, (long, short) in enumerate(pairs, start=1)
+    )
 
 
 def _which(found_by: FoundBy, contacts: Contacts) -> tuple[str, str]:
-    """The contact by name where there is only one of its kind (with several nobody knows which it was), and by kind."""
+    """The contact by name where there is only one of its kind (with several nobody knows which it
+    was), and by kind.
+    """
     if found_by == "phone":
         phones = contacts.national_phones
         return (f"telefone {phones[0].formatted}" if len(phones) == 1 else "telefone"), "telefone"
@@ -179,8 +208,16 @@ def _news(contacts: Contacts, told_before: Set[str] | None) -> str | None:
     """The first line of an update; None where this is the lead's first message."""
     if told_before is None:
         return None
-    new = [f"novo telefone {phone.formatted}" for phone in contacts.phones if phone.e164 not in told_before]
-    new += [f"novo e-mail {_safe(email.address)}" for email in contacts.emails if email.address not in told_before]
+    new = [
+        f"novo telefone {phone.formatted}"
+        for phone in contacts.phones
+        if phone.e164 not in told_before
+    ]
+    new += [
+        f"novo e-mail {_safe(email.address)}"
+        for email in contacts.emails
+        if email.address not in told_before
+    ]
     known = {phone.e164 for phone in contacts.phones} | {email.address for email in contacts.emails}
     if not new and not told_before <= known:
         new = ["um contato foi retirado do lead"]
@@ -193,7 +230,9 @@ def _own_record(candidate: Candidate, profiles: Mapping[Cpf, Profile | None]) ->
     return profile if profile is not None and profile.cpf == candidate.cpf.digits else None
 
 
-def _block(candidate: Candidate, profile: Profile | None, lead: LeadFacts, today: date, factor: Decimal) -> _Block:
+def _block(
+    candidate: Candidate, profile: Profile | None, lead: LeadFacts, today: date, factor: Decimal
+) -> _Block:
     name = (profile.name if profile is not None else None) or candidate.name
     warnings = []
     if compare_names(lead.name, name) is NameAgreement.DIFFERENT:
@@ -220,10 +259,16 @@ def _block(candidate: Candidate, profile: Profile | None, lead: LeadFacts, today
         ),
         {
             _FINANCES: _finances(profile, factor),
-            _EMAILS: _numbered([_email(entry) for entry in profile.emails if not entry.blacklisted][:_MOST_EMAILS]),
+            _EMAILS: _numbered(
+                [_email(entry) for entry in profile.emails if not entry.blacklisted][:_MOST_EMAILS]
+            ),
             _PHONES: _numbered([_phone(entry) for entry in profile.phones][:_MOST_PHONES]),
-            _ADDRESSES: _numbered([text for entry in profile.addresses if (text := _address(entry))][:_MOST_ADDRESSES]),
-            _COMPANIES: _numbered([_company(entry) for entry in profile.companies][:_MOST_COMPANIES]),
+            _ADDRESSES: _numbered(
+                [text for entry in profile.addresses if (text := _address(entry))][:_MOST_ADDRESSES]
+            ),
+            _COMPANIES: _numbered(
+                [_company(entry) for entry in profile.companies][:_MOST_COMPANIES]
+            ),
         },
     )
 
@@ -241,38 +286,67 @@ def _finances(profile: Profile, factor: Decimal) -> tuple[str, ...]:
     adjusted = " (ajustada)" if factor != 1 else ""
     amounts = [format_money(amount * factor) for amount in profile.income_range]
     return _labelled(
-        (f"Renda{adjusted}", format_money(profile.income * factor) if profile.income is not None else None),
+        (
+            f"Renda{adjusted}",
+            format_money(profile.income * factor) if profile.income is not None else None,
+        ),
         ("Poder aquisitivo", _safe(profile.purchasing_power)),
         (f"Faixa de renda{adjusted}", " a ".join(amounts)),
-        ("Score de crédito", str(profile.credit_score) if profile.credit_score is not None else None),
+        (
+            "Score de crédito",
+            str(profile.credit_score) if profile.credit_score is not None else None,
+        ),
         ("Risco de crédito", _safe(profile.credit_risk)),
     )
 
 
 def _email(entry: EmailEntry) -> str:
     priority = _safe(entry.priority, longest=20)
-    return f"{_safe(entry.address, longest=254)}" + (f" (prioridade {priority.lower()})" if priority else "")
+    return f"{_safe(entry.address, longest=254)}" + (
+        f" (prioridade {priority.lower()})" if priority else ""
+    )
 
 
 def _phone(entry: PhoneEntry) -> str:
     kind = _safe(entry.kind, longest=30) or ("celular" if len(entry.number) == 11 else "fixo")
-    return f"{format_national(entry.number)} - {kind.lower()}" + (" ✅ WhatsApp" if entry.whatsapp else "")
+    return f"{format_national(entry.number)} - {kind.lower()}" + (
+        " ✅ WhatsApp" if entry.whatsapp else ""
+    )
 
 
 def _address(entry: AddressEntry) -> str:
     """In one line: street number, complement, district - city/UF - CEP."""
-    street = _with(" ", _safe(entry.street_type, longest=20), _safe(entry.street), _safe(entry.number, longest=20)) if entry.street else ""
-    local = _with(", ", street, _safe(entry.complement, longest=40) if street else "", _safe(entry.district, longest=60))
+    street = (
+        _with(
+            " ",
+            _safe(entry.street_type, longest=20),
+            _safe(entry.street),
+            _safe(entry.number, longest=20),
+        )
+        if entry.street
+        else ""
+    )
+    local = _with(
+        ", ",
+        street,
+        _safe(entry.complement, longest=40) if street else "",
+        _safe(entry.district, longest=60),
+    )
     town = _with("/", _safe(entry.city, longest=60), _safe(entry.state, longest=2))
-    return _with(" - ", local, town, f"CEP {entry.postcode[:5]}-{entry.postcode[5:]}" if entry.postcode else "")
+    return _with(
+        " - ",
+        local,
+        town,
+        f"CEP {entry.postcode[:5]}-{entry.postcode[5:]}" if entry.postcode else "",
+    )
 
 
 def _company(entry: CompanyEntry) -> str:
     n = _safe(entry.cnpj, longest=14) or ""
     number = f"CNPJ {n[:2]}.{n[2:5]}.{n[5:8]}/{n[8:12]}-{n[12:]}"
-    return _with(" - ", number, _safe(entry.name, longest=80), _safe(entry.relation, longest=80)) + (
-        " (desligado)" if entry.active is False else ""
-    )
+    return _with(
+        " - ", number, _safe(entry.name, longest=80), _safe(entry.relation, longest=80)
+    ) + (" (desligado)" if entry.active is False else "")
 
 
 def format_money(amount: Decimal) -> str:
@@ -294,11 +368,15 @@ def _numbered(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def _safe(text: str | None, *, longest: int = 120) -> str | None:
-    """A value from outside as one harmless line, or None. Escaped last: an entity is never cut in two."""
+    """A value from outside as one harmless line, or None. Escaped last: an entity is never cut in
+    two.
+    """
     line = readable(text, longest=longest) if text is not None else None
     return escape(line, quote=False) if line is not None else None
 
 
 def _ref(lead_id: str, content_key: str) -> str:
-    number = int.from_bytes(sha256(f"{lead_id}\n{content_key}".encode(errors="replace")).digest()[:5], "big")
+    number = int.from_bytes(
+        sha256(f"{lead_id}\n{content_key}".encode(errors="replace")).digest()[:5], "big"
+    )
     return "".join(REF_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))

@@ -1,7 +1,9 @@
-"""People's door to the database: each statement of `sql/queries/people.sql` has its one caller here.
+"""People's door to the database: each statement of `sql/queries/people.sql` has its one caller
+here.
 
-A record is stored twice over, in one transaction: whole, as the remembered answer, and taken apart into rows that an analyst
-can ask. Both come from `Profile`, which has no field for what the product does not use.
+A record is stored twice over, in one transaction: whole, as the remembered answer, and taken apart
+into rows that an analyst can ask. Both come from `Profile`, which has no field for what the product
+does not use.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import msgspec
 
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.enrichment.store import Remembered
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.people.profile import AddressEntry, Profile
 from c2s_enrich.people.text import plain
 from c2s_enrich.queue.claim import Claim
@@ -25,7 +27,9 @@ from c2s_enrich.queue.claim import Claim
 
 @dataclass(frozen=True)
 class HitRate:
-    """How many of a source's latest 50 answers found somebody, and of the up to 500 before them. `fell`: too few to be chance."""
+    """How many of a source's latest 50 answers found somebody, and of the up to 500 before them.
+    `fell`: too few to be chance.
+    """
 
     source: str
     kind: str
@@ -46,50 +50,82 @@ class PeopleStore:
     async def recall_person(self, cpf: Cpf) -> Remembered[Profile | None] | None:
         """The remembered record; None where nothing fresh is remembered."""
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(self._sql["recall_person"], {"cpf": cpf.digits})).fetchone()
+            row = await (
+                await connection.execute(self._sql["recall_person"], {"cpf": cpf.digits})
+            ).fetchone()
         if row is None:
             return None
-        return Remembered(None if row[0] is None else msgspec.convert(row[0], Profile, strict=False))
+        return Remembered(
+            None if row[0] is None else msgspec.convert(row[0], Profile, strict=False)
+        )
 
     async def keep_person(
-        self, claim: Claim, what: str, cpf: Cpf, answer: Profile | None, asked_at: datetime, freshness: timedelta
+        self,
+        claim: Claim,
+        what: str,
+        cpf: Cpf,
+        answer: Profile | None,
+        asked_at: datetime,
+        freshness: timedelta,
     ) -> None:
-        """Remembers an answer and ends the question. `asked_at` is the database's time before the question left.
+        """Remembers an answer and ends the question. `asked_at` is the database's time before the
+        question left.
 
-        A fact, not fenced: it was paid for. Only an answer older than the known one, or of an erased lead, is dropped.
+        A fact, not fenced: it was paid for. Only an answer older than the known one, or of an
+        erased lead, is dropped.
         """
         profile = None if answer is None else msgspec.json.encode(answer).decode()
         person = {"cpf": cpf.digits, "asked_at": asked_at}
         async with self._pool.connection() as connection, connection.transaction():
             kept = await connection.execute(
-                self._sql["keep_person"], person | {"what": what, "event_id": claim.event_id, "profile": profile, "freshness": freshness}
+                self._sql["keep_person"],
+                person
+                | {
+                    "what": what,
+                    "event_id": claim.event_id,
+                    "profile": profile,
+                    "freshness": freshness,
+                },
             )
             if answer is None or await kept.fetchone() is None:
                 return
             async with connection.pipeline():
                 await connection.execute(self._sql["keep_phones"], person | _entries(answer.phones))
                 await connection.execute(self._sql["keep_emails"], person | _entries(answer.emails))
-                await connection.execute(self._sql["keep_addresses"], person | _entries(answer.addresses))
-                await connection.execute(self._sql["keep_companies"], person | _entries(answer.companies))
+                await connection.execute(
+                    self._sql["keep_addresses"], person | _entries(answer.addresses)
+                )
+                await connection.execute(
+                    self._sql["keep_companies"], person | _entries(answer.companies)
+                )
 
     async def forget_answers(self, lead_ids: Sequence[str]) -> int:
-        """Ends the freshness of every answer that these leads rest on; returns how many answers. The next event asks again."""
+        """Ends the freshness of every answer that these leads rest on; returns how many answers.
+        The next event asks again.
+        """
         params = {"lead_ids": list(lead_ids)}
         async with self._pool.connection() as connection, connection.transaction():
             rows = await (await connection.execute(self._sql["lead_contacts"], params)).fetchall()
             contacts = [contact for row in rows for contact in read_contacts(LeadFacts(*row)).keys]
-            lookups = await connection.execute(self._sql["forget_lookups"], params | {"contacts": contacts})
+            lookups = await connection.execute(
+                self._sql["forget_lookups"], params | {"contacts": contacts}
+            )
             people = await connection.execute(self._sql["forget_people"], params)
             return lookups.rowcount + people.rowcount
 
     async def hit_rates(self) -> list[HitRate]:
         """By source and kind; those without any answer are left out."""
         async with self._pool.connection() as connection:
-            return [HitRate(*row) for row in await (await connection.execute(self._sql["hit_rates"])).fetchall()]
+            return [
+                HitRate(*row)
+                for row in await (await connection.execute(self._sql["hit_rates"])).fetchall()
+            ]
 
 
 async def forget_answers(pool: Pool, lead_ids: Sequence[str]) -> int:
-    """What `events reprocess --fresh` does before the reprocess; returns how many answers lost their freshness."""
+    """What `events reprocess --fresh` does before the reprocess; returns how many answers lost
+    their freshness.
+    """
     return await PeopleStore(pool).forget_answers(lead_ids)
 
 
@@ -104,5 +140,13 @@ def _entry(entry: msgspec.Struct) -> dict[str, Any]:
 
 
 def address_key(address: AddressEntry) -> str:
-    """What makes two spellings one address: street without accents and case, number, and postcode or else city."""
-    return " | ".join((plain(address.street or ""), address.number or "", address.postcode or plain(address.city or "")))
+    """What makes two spellings one address: street without accents and case, number, and postcode
+    or else city.
+    """
+    return " | ".join(
+        (
+            plain(address.street or ""),
+            address.number or "",
+            address.postcode or plain(address.city or ""),
+        )
+    )

@@ -2,9 +2,10 @@
 
     extract ─▶ skip? ─▶ lookup ─▶ match ─▶ enrich ─▶ store ─▶ send
 
-The pipeline never retries and never decides how an attempt ends: it returns an outcome or raises an error of `errors.py`, and
-`queue/verdict.py` does the rest. Every step that costs a call stores its answer when it arrives, so that the next attempt
-repeats only what failed. Refuses to guess: "the upstream failed" is never taken for "nobody is known".
+The pipeline never retries and never decides how an attempt ends: it returns an outcome or raises an
+error of `errors.py`, and `queue/verdict.py` does the rest. Every step that costs a call stores its
+answer when it arrives, so that the next attempt repeats only what failed. Refuses to guess: "the
+upstream failed" is never taken for "nobody is known".
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from c2s_enrich.enrichment.message import Message, compose_message
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.errors import MissingCustomer
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import Contacts, fingerprint, read_contacts
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.people.lead import LeadFacts
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
 
@@ -51,7 +52,14 @@ class Pipeline:
     """The handler that the queue calls for each claim."""
 
     def __init__(
-        self, store: EnrichmentStore, c2s: LeadReader, lookup: Lookup, enrich: Enrich, send: Sender, *, income_multiplier: float
+        self,
+        store: EnrichmentStore,
+        c2s: LeadReader,
+        lookup: Lookup,
+        enrich: Enrich,
+        send: Sender,
+        *,
+        income_multiplier: float,
     ) -> None:
         self._store = store
         self._c2s = c2s
@@ -110,7 +118,9 @@ class Pipeline:
         return Extracted(facts, contacts, fingerprint(contacts))
 
     async def _reason_to_skip(self, claim: Claim, event: Extracted) -> str | None:
-        """The outcome of an event that needs no work. A person's reprocess skips nothing; neither does an unclear message."""
+        """The outcome of an event that needs no work. A person's reprocess skips nothing; neither
+        does an unclear message.
+        """
         if claim.reprocess:
             return None
         situation = await self._store.situation(claim)
@@ -126,15 +136,20 @@ class Pipeline:
             return "superseded"
         return None
 
-    async def _store_result(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
+    async def _store_result(
+        self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]
+    ) -> Message:
         message = await self._compose(claim, event, found, profiles)
         if await self._send.clear_up(claim, message.content_key):
-            # The seller has been told something that we did not know of: what is new is something else now.
+            # The seller has been told something that we did not know of: what is new is something
+            # else now.
             message = await self._compose(claim, event, found, profiles)
         await self._store.store_result(claim, found_people(found), message, event.contacts.keys)
         return message
 
-    async def _compose(self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]) -> Message:
+    async def _compose(
+        self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]
+    ) -> Message:
         return compose_message(
             found,
             profiles,

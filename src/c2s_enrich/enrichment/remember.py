@@ -1,8 +1,10 @@
-"""Remembered answers: nothing is paid for twice within its freshness, not even by two leads in the same instant.
+"""Remembered answers: nothing is paid for twice within its freshness, not even by two leads in the
+same instant.
 
-An answer is stored the moment it arrives, so a retry, a reprocess and the next lead of the same person all find it. Who asks
-first takes the question (`answers_under_way`); others wait for the answer instead of paying for their own. A question
-lapses with the lease of the event that asks, so a killed poller blocks nobody for longer than that.
+An answer is stored the moment it arrives, so a retry, a reprocess and the next lead of the same
+person all find it. Who asks first takes the question (`answers_under_way`); others wait for the
+answer instead of paying for their own. A question lapses with the lease of the event that asks, so
+a killed poller blocks nobody for longer than that.
 """
 
 from __future__ import annotations
@@ -21,18 +23,23 @@ from c2s_enrich.queue.claim import Claim
 
 T = TypeVar("T")
 
-# How often a waiting event looks for the other's answer. Answers take 0.4 to 30 s; a look costs a fraction of a millisecond.
+# How often a waiting event looks for the other's answer. Answers take 0.4 to 30 s; a look costs a
+# fraction of a millisecond.
 _LOOK_SECONDS = 0.1
 
 
 class AnswerMetrics(Protocol):
-    """Where answers are counted: `source` is an upstream's name; `found` says whether it knew anybody."""
+    """Where answers are counted: `source` is an upstream's name; `found` says whether it knew
+    anybody.
+    """
 
     def answer(self, source: str, *, remembered: bool, found: bool) -> None: ...
 
 
 class Memory:
-    """Asks through the database's memory. Freshness: found answers live long, "nobody" and "no record" shorter."""
+    """Asks through the database's memory. Freshness: found answers live long, "nobody" and "no
+    record" shorter.
+    """
 
     def __init__(
         self,
@@ -54,7 +61,12 @@ class Memory:
         self._record_ttl = {True: record_ttl, False: record_nobody_ttl}
 
     async def candidates(
-        self, claim: Claim, source: str, kind: str, contact: str, ask: Callable[[], Awaitable[tuple[Candidate, ...]]]
+        self,
+        claim: Claim,
+        source: str,
+        kind: str,
+        contact: str,
+        ask: Callable[[], Awaitable[tuple[Candidate, ...]]],
     ) -> tuple[Candidate, ...]:
         """Who `source` suggests for a contact; asks it only when no fresh answer is there."""
         what = f"{source} {kind} {contact}"
@@ -63,11 +75,15 @@ class Memory:
             return await self._store.recall_lookup(source, kind, contact)
 
         async def keep(answer: tuple[Candidate, ...], asked_at: datetime) -> None:
-            await self._store.keep_lookup(claim, what, source, kind, contact, answer, asked_at, self._lookup_ttl[bool(answer)])
+            await self._store.keep_lookup(
+                claim, what, source, kind, contact, answer, asked_at, self._lookup_ttl[bool(answer)]
+            )
 
         return await self._answer(claim, source, what, recall, ask, keep)
 
-    async def record(self, claim: Claim, cpf: Cpf, ask: Callable[[], Awaitable[Profile | None]]) -> Profile | None:
+    async def record(
+        self, claim: Claim, cpf: Cpf, ask: Callable[[], Awaitable[Profile | None]]
+    ) -> Profile | None:
         """A person's record; asks the Work API only when no fresh one is there."""
         what = f"work_api cpf {cpf.digits}"
 
@@ -75,7 +91,9 @@ class Memory:
             return await self._people.recall_person(cpf)
 
         async def keep(answer: Profile | None, asked_at: datetime) -> None:
-            await self._people.keep_person(claim, what, cpf, answer, asked_at, self._record_ttl[answer is not None])
+            await self._people.keep_person(
+                claim, what, cpf, answer, asked_at, self._record_ttl[answer is not None]
+            )
 
         return await self._answer(claim, "work_api", what, recall, ask, keep)
 
@@ -97,7 +115,8 @@ class Memory:
             if asked_at is not None:
                 break
             await self._clock.sleep(_LOOK_SECONDS)
-        # Between our look and our turn the other may have stored its answer: one more look, or it would be paid for again.
+        # Between our look and our turn the other may have stored its answer: one more look, or it
+        # would be paid for again.
         remembered = await recall()
         if remembered is not None:
             await self._store.give_up_asking(claim, what)

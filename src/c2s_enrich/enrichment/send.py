@@ -5,10 +5,12 @@ C2S's create_message has no idempotency key, so the outbox row decides:
     pending ──permit──▶ sending ──a clear yes──▶ sent
        ▲                  │  ▲
        └──a clear no──────┘  └── no clear answer: stays here until a look at the lead's messages finds it (sent), or two
-                                 looks after the settle time do not (then it may be sent again, or a person decides)
+                                 looks after the settle time do not (then it may be sent again, or a
+                                 person decides)
 
-"sending" is committed before the first byte leaves. Whoever finds a row in "sending" that he did not put there himself reads the
-lead back before anything else. What is promised: at most one copy, unless C2S applies a request later than the settle time.
+"sending" is committed before the first byte leaves. Whoever finds a row in "sending" that he did
+not put there himself reads the lead back before anything else. What is promised: at most one copy,
+unless C2S applies a request later than the settle time.
 """
 
 from __future__ import annotations
@@ -44,7 +46,13 @@ class Crm(Protocol):
     """What sending needs of C2S."""
 
     async def send(
-        self, lead_id: str, body: str, ref: str, *, ready: Callable[[], Awaitable[None]], before_send: Callable[[], None]
+        self,
+        lead_id: str,
+        body: str,
+        ref: str,
+        *,
+        ready: Callable[[], Awaitable[None]],
+        before_send: Callable[[], None],
     ) -> Accepted: ...
 
     async def messages(self, lead_id: str) -> tuple[str, ...]: ...
@@ -72,8 +80,12 @@ class Sender:
         self._max_sends = max_sends
         self._when_unclear = when_unclear
 
-    async def __call__(self, claim: Claim, lease: Lease, journal: Journal, content_key: str) -> Statement | None:
-        """Returns the fact to commit with the event's completion; None when the seller had been told before."""
+    async def __call__(
+        self, claim: Claim, lease: Lease, journal: Journal, content_key: str
+    ) -> Statement | None:
+        """Returns the fact to commit with the event's completion; None when the seller had been
+        told before.
+        """
         message = await self._message(claim, content_key)
         if message.status == "sent":
             return None
@@ -84,9 +96,10 @@ class Sender:
         return await self._send(claim, lease, journal, message)
 
     async def clear_up(self, claim: Claim, content_key: str | None) -> bool:
-        """Before this content is stored (None: there is nothing to tell): what became of a send of this event with another content,
-        from before the lead changed. Whether one of them is on the lead; those that are not can be withdrawn after this. Raises as
-        sending does while it is not clear.
+        """Before this content is stored (None: there is nothing to tell): what became of a send of
+        this event with another content, from before the lead changed. Whether one of them is on the
+        lead; those that are not can be withdrawn after this. Raises as sending does while it is not
+        clear.
         """
         found = False
         for message in await self._store.unclear_messages(claim, content_key):
@@ -97,11 +110,14 @@ class Sender:
                 await self._wait_or_give_up(message)
         return found
 
-    async def _send(self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage) -> Statement:
+    async def _send(
+        self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
+    ) -> Statement:
         permitted: list[datetime] = []
 
         async def ready() -> None:
-            # After the rate limit's wait and right before the request: the settle time must count from the request itself.
+            # After the rate limit's wait and right before the request: the settle time must count
+            # from the request itself.
             await journal.at("permit")
             sending_at = await self._store.permit_send(claim, message)
             if sending_at is None:
@@ -113,12 +129,15 @@ class Sender:
             lease.must_outlast(self._time_limit)
 
         try:
-            accepted = await self._c2s.send(claim.lead_id, message.body, message.ref, ready=ready, before_send=before_send)
+            accepted = await self._c2s.send(
+                claim.lead_id, message.body, message.ref, ready=ready, before_send=before_send
+            )
         except errors.Uncertain:
             self._metrics.message("uncertain")
             raise
         except errors.EnrichError:
-            # A clear no, also from `before_send`: no byte left, or C2S said that it did not take it.
+            # A clear no, also from `before_send`: no byte left, or C2S said that it did not take
+            # it.
             if permitted:
                 await self._store.not_sent(message, permitted[0])
             raise
@@ -149,12 +168,17 @@ class Sender:
     async def _wait_or_give_up(self, message: OutboxMessage) -> None:
         """Returns when the message may be sent again; raises NotYet or DeliveryUnclear otherwise."""
         if message.unsettled is not None and message.unsettled > timedelta():
-            raise errors.NotYet(message.unsettled, f"waiting until C2S can no longer apply the last send of ref {message.ref}")
+            raise errors.NotYet(
+                message.unsettled,
+                f"waiting until C2S can no longer apply the last send of ref {message.ref}",
+            )
         looks = await self._store.record_look(message)
         if looks is None:
             raise errors.NotYet(timedelta(seconds=1), f"ref {message.ref} has moved on meanwhile")
         if looks < 2:
-            raise errors.NotYet(self._second_look, f"ref {message.ref} was not found; a second look follows")
+            raise errors.NotYet(
+                self._second_look, f"ref {message.ref} was not found; a second look follows"
+            )
         if self._when_unclear == "hold" or message.sends >= self._max_sends:
             self._metrics.message("unclear")
             raise errors.DeliveryUnclear(

@@ -1,4 +1,6 @@
-"""Who may deliver: a pure verdict on the tokens that a request shows. It never raises, logs or keeps what it was shown."""
+"""Who may deliver: a pure verdict on the tokens that a request shows. It never raises, logs or
+keeps what it was shown.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import Literal
 from c2s_enrich.settings import Settings
 
 Verdict = Literal["current", "previous", "open", "missing", "wrong"]
-"""`current` and `previous` name the secret that matched, `open` means that none is configured; the other two are refusals."""
+"""`current` and `previous` name the secret that matched, `open` means that none is configured; the
+other two are refusals.
+"""
 
 ACCEPTED: frozenset[Verdict] = frozenset(("current", "previous", "open"))
 
@@ -17,20 +21,28 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Gate:
-    """The configured secrets. Two at once, so that C2S's subscription can be moved to a new one without losing a delivery."""
+    """The configured secrets. Two at once, so that C2S's subscription can be moved to a new one
+    without losing a delivery.
+    """
 
     def __init__(self, current: bytes, previous: bytes) -> None:
-        """Empty means not configured. Both empty lets everybody in: `Settings` allows that on the loopback address only."""
+        """Empty means not configured. Both empty lets everybody in: `Settings` allows that on the
+        loopback address only.
+        """
         named: tuple[tuple[Verdict, bytes], ...] = (("current", current), ("previous", previous))
         self._secrets = tuple((name, secret) for name, secret in named if secret)
 
     @classmethod
     def of(cls, settings: Settings) -> Gate:
         """The gate that the environment asks for."""
-        return cls(settings.webhook_secret.reveal().encode(), settings.webhook_secret_previous.reveal().encode())
+        return cls(
+            settings.webhook_secret.reveal().encode(),
+            settings.webhook_secret_previous.reveal().encode(),
+        )
 
     def judge(self, headers: Headers, path_token: str) -> Verdict:
-        """One right token among those shown is enough: a stale header must not shut out a right address.
+        """One right token among those shown is enough: a stale header must not shut out a right
+        address.
 
         `path_token` is the decoded last part of the path, empty where there is none.
         """
@@ -39,7 +51,8 @@ class Gate:
         shown = list(_shown(headers, path_token))
         verdict: Verdict = "wrong" if shown else "missing"
         for token in shown:
-            # Every secret is compared, found or not: the time taken says nothing about which one is near.
+            # Every secret is compared, found or not: the time taken says nothing about which one is
+            # near.
             for name, secret in self._secrets:
                 if hmac.compare_digest(token, secret) and verdict != "current":
                     verdict = name

@@ -1,4 +1,6 @@
-"""The OpenAPI document of the web process, as data. The tests send what it allows and check every answer against it."""
+"""The OpenAPI document of the web process, as data. The tests send what it allows and check every
+answer against it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,25 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from c2s_enrich.intake.answers import Answer, problem
 from c2s_enrich.intake.payload import SENTENCES, Limits
-from c2s_enrich.intake.routes import PATH
+from c2s_enrich.intake.webhook import PATH
+from c2s_enrich.serving.answers import Answer, problem
 
 _Json = dict[str, Any]
 
 _COUNTS: _Json = {
     "received": {"type": "integer", "minimum": 1, "description": "Events in the delivery."},
     "processed": {"type": "integer", "minimum": 0, "description": "Newly stored events."},
-    "duplicates": {"type": "integer", "minimum": 0, "description": "Events whose id and updated_at were stored before."},
-    "rejected": {"type": "integer", "minimum": 0, "description": "Elements that are no readable event; kept for a person."},
+    "duplicates": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "Events whose id and updated_at were stored before.",
+    },
+    "rejected": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "Elements that are no readable event; kept for a person.",
+    },
 }
 _ERRORS: _Json = {
     "type": "array",
@@ -25,7 +35,10 @@ _ERRORS: _Json = {
         "type": "object",
         "required": ["index", "reason", "detail"],
         "properties": {
-            "index": {"type": ["integer", "null"], "description": "Place in the array; null means the whole body."},
+            "index": {
+                "type": ["integer", "null"],
+                "description": "Place in the array; null means the whole body.",
+            },
             "reason": {"type": "string", "enum": sorted(SENTENCES)},
             "detail": {"type": "string"},
         },
@@ -44,7 +57,9 @@ class OpenApi:
         if scope["method"] in ("GET", "HEAD"):
             await self._answer.send(send)
         else:
-            await problem(405, "method_not_allowed", "This is read only.", (b"allow", b"GET, HEAD")).send(send)
+            await problem(
+                405, "method_not_allowed", "This is read only.", (b"allow", b"GET, HEAD")
+            ).send(send)
 
 
 def document(body_limit: int, limits: Limits) -> _Json:
@@ -52,7 +67,10 @@ def document(body_limit: int, limits: Limits) -> _Json:
     deliver: _Json = {
         "summary": "Deliver one event or an array of events",
         "description": f"Answers 200 after COMMIT. At most {body_limit} bytes and {limits.events} events. Delivering again is safe.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Delivery"}}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Delivery"}}},
+        },
         "responses": {
             "200": _json("Stored, now or before", {"$ref": "#/components/schemas/Receipt"}),
             "400": _problem("No event in it could be read; it was kept"),
@@ -60,35 +78,62 @@ def document(body_limit: int, limits: Limits) -> _Json:
             "408": _problem("The body came too slowly"),
             "413": _problem("Too many bytes or events"),
             "415": _problem("The body is compressed"),
-            "503": _problem("Not stored in time: deliver again") | {"headers": {"Retry-After": _header("integer", "Seconds")}},
+            "503": _problem("Not stored in time: deliver again")
+            | {"headers": {"Retry-After": _header("integer", "Seconds")}},
         },
     }
     event = {"$ref": "#/components/schemas/Event"}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "c2s-enrich", "version": "1", "description": "Takes Contact2Sale's webhooks and says how the service is."},
+        "info": {
+            "title": "c2s-enrich",
+            "version": "1",
+            "description": "Takes Contact2Sale's webhooks and says how the service is.",
+        },
         "paths": {
-            PATH: {"post": deliver | {"operationId": "deliver", "security": [{"webhookToken": []}, {"bearer": []}]}},
+            PATH: {
+                "post": deliver
+                | {"operationId": "deliver", "security": [{"webhookToken": []}, {"bearer": []}]}
+            },
             PATH + "/{token}": {
-                "parameters": [{"name": "token", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}],
+                "parameters": [
+                    {
+                        "name": "token",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"type": "string", "minLength": 1},
+                    }
+                ],
                 "post": deliver | {"operationId": "deliverWithTokenInPath", "security": []},
             },
-            "/livez": {"get": _get("livez", "Is the process alive?", {"200": _status("It is", ["alive"])})},
+            "/livez": {
+                "get": _get("livez", "Is the process alive?", {"200": _status("It is", ["alive"])})
+            },
             "/readyz": {
                 "get": _get(
                     "readyz",
                     "Can it store deliveries?",
-                    {"200": _status("It can", ["ready"]), "503": _status("The database is away or not migrated", ["not ready"])},
+                    {
+                        "200": _status("It can", ["ready"]),
+                        "503": _status("The database is away or not migrated", ["not ready"]),
+                    },
                 )
             },
             "/health": {
                 "get": _get(
                     "health",
                     "Is the whole service well?",
-                    {code: _json(text, {"$ref": "#/components/schemas/Health"}) for code, text in _HEALTH_ANSWERS.items()},
+                    {
+                        code: _json(text, {"$ref": "#/components/schemas/Health"})
+                        for code, text in _HEALTH_ANSWERS.items()
+                    },
                 )
             },
-            "/openapi.json": {"get": _get("openapi", "This document", {"200": _json("OpenAPI 3.1", {"type": "object"})})},
+            "/openapi.json": {
+                "get": _get(
+                    "openapi", "This document", {"200": _json("OpenAPI 3.1", {"type": "object"})}
+                )
+            },
         },
         "components": {
             "securitySchemes": {
@@ -101,8 +146,14 @@ def document(body_limit: int, limits: Limits) -> _Json:
                     "description": "A lead, alone or within `data` or `lead`; its fields stand beside the id or within `attributes`.",
                     "properties": {
                         "id": {"type": ["string", "integer"]},
-                        "hook_action": {"type": ["string", "null"], "maxLength": limits.action_length},
-                        "updated_at": {"type": ["string", "number"], "description": "Without an offset: America/Sao_Paulo."},
+                        "hook_action": {
+                            "type": ["string", "null"],
+                            "maxLength": limits.action_length,
+                        },
+                        "updated_at": {
+                            "type": ["string", "number"],
+                            "description": "Without an offset: America/Sao_Paulo.",
+                        },
                         "attributes": {"type": "object"},
                     },
                 },
@@ -149,7 +200,10 @@ def document(body_limit: int, limits: Limits) -> _Json:
     }
 
 
-_HEALTH_ANSWERS = {"200": "Healthy, or degraded with a sentence for each problem", "503": "The database is away"}
+_HEALTH_ANSWERS = {
+    "200": "Healthy, or degraded with a sentence for each problem",
+    "503": "The database is away",
+}
 
 
 def _get(name: str, summary: str, responses: _Json) -> _Json:
@@ -161,12 +215,25 @@ def _json(description: str, schema: _Json) -> _Json:
 
 
 def _problem(description: str) -> _Json:
-    return {"description": description, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    return {
+        "description": description,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
 
 
 def _status(description: str, words: list[str]) -> _Json:
     properties: _Json = {"status": {"enum": words}, "problem": {"type": "string"}}
-    return _json(description, {"type": "object", "required": ["status"], "properties": properties, "additionalProperties": False})
+    return _json(
+        description,
+        {
+            "type": "object",
+            "required": ["status"],
+            "properties": properties,
+            "additionalProperties": False,
+        },
+    )
 
 
 def _header(kind: str, description: str) -> _Json:

@@ -1,7 +1,8 @@
 """Bytes → events. Pure: no I/O, and no exception gets out, whatever the bytes are.
 
-Each event keeps the very bytes that arrived; nothing is parsed and written again on the way to the database. Only the few fields
-that make the event's key are read here. What the lead is about is for the poller to find out.
+Each event keeps the very bytes that arrived; nothing is parsed and written again on the way to the
+database. Only the few fields that make the event's key are read here. What the lead is about is for
+the poller to find out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from c2s_enrich.people.lead import parse_time
+from c2s_enrich.people.c2s_lead import parse_time
 
 Reason = Literal[
     "empty_body",
@@ -36,7 +37,9 @@ Reason = Literal[
     "not_storable",
     "same_key_other_body",
 ]
-"""Why a delivery, or one element of it, is kept in `rejected_deliveries`. The last two are judged by the database."""
+"""Why a delivery, or one element of it, is kept in `rejected_deliveries`. The last two are judged
+by the database.
+"""
 
 SENTENCES: dict[Reason, str] = {
     "empty_body": "The body is empty.",
@@ -60,12 +63,16 @@ SENTENCES: dict[Reason, str] = {
 
 
 def sentence(reason: Reason, index: int | None) -> str:
-    """The reason for a person who has the whole delivery before them: with the place of the element that is meant."""
+    """The reason for a person who has the whole delivery before them: with the place of the element
+    that is meant.
+    """
     return SENTENCES[reason] if index is None else f"{SENTENCES[reason]} (element {index})"
 
 
 class Event(Struct, frozen=True):
-    """One event of a delivery. `index` is its place in the array; `payload` is its JSON as it arrived."""
+    """One event of a delivery. `index` is its place in the array; `payload` is its JSON as it
+    arrived.
+    """
 
     index: int
     lead_id: str
@@ -75,7 +82,9 @@ class Event(Struct, frozen=True):
 
 
 class Rejection(Struct, frozen=True):
-    """What could not be read. `index` is None where the body as a whole is meant; `raw` is what to keep of it."""
+    """What could not be read. `index` is None where the body as a whole is meant; `raw` is what to
+    keep of it.
+    """
 
     index: int | None
     reason: Reason
@@ -99,8 +108,9 @@ class Delivery(Struct, frozen=True):
 class Limits:
     """What one delivery may hold. Lengths in characters, as they arrive.
 
-    depth: leads nest 5 deep; senders with 200 levels of unknown fields were thought of, and a reader's default of 1,000 must never be near.
-    id_length: C2S's are 32 hex digits; the unique index takes at most some 2,700 bytes.
+    depth: leads nest 5 deep; senders with 200 levels of unknown fields were thought of, and a
+    reader's default of 1,000 must never be near. id_length: C2S's are 32 hex digits; the unique
+    index takes at most some 2,700 bytes.
     """
 
     events: int = 1000
@@ -110,9 +120,11 @@ class Limits:
 
 
 def read_delivery(body: bytes, fallback_action: str | None, limits: Limits) -> Delivery:
-    """Reads every envelope that C2S or its integrators were seen to use, an array of any of them, and {"data": [...]}.
+    """Reads every envelope that C2S or its integrators were seen to use, an array of any of them,
+    and {"data": [...]}.
 
-    `fallback_action` is the hook_action that a header or the query named; a payload that names its own knows better.
+    `fallback_action` is the hook_action that a header or the query named; a payload that names its
+    own knows better.
     """
     if not body.strip():
         return _whole("empty_body", body)
@@ -123,7 +135,11 @@ def read_delivery(body: bytes, fallback_action: str | None, limits: Limits) -> D
     batch = _batch(body)
     if batch is None:
         part = _event(0, body, fallback_action, limits)
-        return Delivery((part,)) if isinstance(part, Event) else _whole(part.reason, body, part.lead_id)
+        return (
+            Delivery((part,))
+            if isinstance(part, Event)
+            else _whole(part.reason, body, part.lead_id)
+        )
     if not batch.elements:
         return _whole("empty_array", body)
     if len(batch.elements) > limits.events:
@@ -151,7 +167,9 @@ class _Batch(Struct):
 
 
 def _batch(body: bytes) -> _Batch | None:
-    """None: the body is no array and no envelope around one, or it is no JSON at all; both are judged as one event."""
+    """None: the body is no array and no envelope around one, or it is no JSON at all; both are
+    judged as one event.
+    """
     try:
         return _take_apart(body)
     except msgspec.ValidationError:
@@ -170,9 +188,11 @@ def _take_apart(body: bytes) -> _Batch | None:
 
 
 def _batch_with_unreadable_elements(body: bytes) -> _Batch | None:
-    """Cuts an array at its commas without reading what is between, so that one bad element does not take the others with it.
+    """Cuts an array at its commas without reading what is between, so that one bad element does not
+    take the others with it.
 
-    What is around the elements must still be JSON. None where it is not, or where brackets or quotes do not match.
+    What is around the elements must still be JSON. None where it is not, or where brackets or
+    quotes do not match.
     """
     if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_MARKS:
         return None
@@ -183,7 +203,12 @@ def _batch_with_unreadable_elements(body: bytes) -> _Batch | None:
         mark = token[0][:1]
         if mark in b"[{":
             depth += 1
-            if opened_at < 0 and depth == array_depth and mark == b"[" and (depth == 1 or _follows_data_key(body, token.start())):
+            if (
+                opened_at < 0
+                and depth == array_depth
+                and mark == b"["
+                and (depth == 1 or _follows_data_key(body, token.start()))
+            ):
                 opened_at, begins = token.start(), token.end()
         elif mark in b",]}" and opened_at >= 0 and depth == array_depth:
             elements.append(body[begins : token.start()].strip(_BLANK))
@@ -196,7 +221,8 @@ def _batch_with_unreadable_elements(body: bytes) -> _Batch | None:
 
 
 def _follows_data_key(body: bytes, position: int) -> bool:
-    # A key is looked for in the last few bytes only: searching from the start at every bracket would be quadratic.
+    # A key is looked for in the last few bytes only: searching from the start at every bracket
+    # would be quadratic.
     return _DATA_KEY.search(body, max(0, position - 64), position) is not None
 
 
@@ -212,7 +238,9 @@ def _batch_around(frame: bytes, elements: list[bytes]) -> _Batch | None:
 
 
 class _Lead(Struct):
-    """The fields that matter here, undecoded: any of them may have any type. Of a key given twice the last counts, as in jsonb."""
+    """The fields that matter here, undecoded: any of them may have any type. Of a key given twice
+    the last counts, as in jsonb.
+    """
 
     data: Raw = Raw()
     lead: Raw = Raw()
@@ -243,7 +271,8 @@ _UNREAD = msgspec.json.Decoder(Raw)
 _DEEPEST_ENVELOPE = 4
 # Beyond this a time is no time.
 _LONGEST_TIME = 64
-# A thousand leads have some 80,000 commas and brackets. Walking over many more of them would take Python most of a second.
+# A thousand leads have some 80,000 commas and brackets. Walking over many more of them would take
+# Python most of a second.
 _MOST_MARKS = 150_000
 # C2S dates a new lead's first change within the same second or two.
 _JUST_CREATED = timedelta(seconds=2)
@@ -251,10 +280,11 @@ _JUST_CREATED = timedelta(seconds=2)
 _WHOLE_NUMBER = re.compile(rb"(0|-?[1-9][0-9]{0,29})(?:\.0+)?")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
 )
-# A string that never ends is taken to the end of the body, and nothing is given back (`*+`): looking for its end again from each
-# of its escaped quotes is quadratic, hours for a body of 1 MiB.
+# A string that never ends is taken to the end of the body, and nothing is given back (`*+`):
+# looking for its end again from each of its escaped quotes is quadratic, hours for a body of 1 MiB.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = bytes.maketrans(b"{[}]", b"\x02\x02\x00\x00")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
@@ -262,12 +292,19 @@ _TOKEN = re.compile(_STRING.pattern + rb"|[\[\]{},]", re.DOTALL)
 _DATA_KEY = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\Z')
 
 
-def _event(index: int, raw: bytes, fallback_action: str | None, limits: Limits) -> Event | Rejection:
+def _event(
+    index: int, raw: bytes, fallback_action: str | None, limits: Limits
+) -> Event | Rejection:
     try:
         outer = _LEAD.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         reason = _flaw(raw)
-        return Rejection(index, reason, raw, _id_in_spite(_mended(raw), limits) if reason == "lone_surrogate" else None)
+        return Rejection(
+            index,
+            reason,
+            raw,
+            _id_in_spite(_mended(raw), limits) if reason == "lone_surrogate" else None,
+        )
     if _is_deeper(raw, limits.depth):
         return Rejection(index, "too_deep", raw, _id_in_spite(raw, limits))
     if b"\\u0000" in raw and _NUL.search(raw):
@@ -277,7 +314,9 @@ def _event(index: int, raw: bytes, fallback_action: str | None, limits: Limits) 
 
 
 def _innermost(outer: _Lead) -> tuple[_Lead, str | None]:
-    """The lead is the innermost object; the hook's name may stand on any of the envelopes around it."""
+    """The lead is the innermost object; the hook's name may stand on any of the envelopes around
+    it.
+    """
     lead, action = outer, _action(outer)
     for _ in range(_DEEPEST_ENVELOPE):
         inner = lead.data if _starts(lead.data, b"{") else lead.lead
@@ -288,7 +327,9 @@ def _innermost(outer: _Lead) -> tuple[_Lead, str | None]:
     return lead, action
 
 
-def _read_lead(index: int, raw: bytes, lead: _Lead, action: str | None, limits: Limits) -> Event | Rejection:
+def _read_lead(
+    index: int, raw: bytes, lead: _Lead, action: str | None, limits: Limits
+) -> Event | Rejection:
     attributes = _attributes(lead)
     ids = _ids(lead, attributes)
     lead_id = next(filter(None, map(_id, ids)), None)
@@ -317,26 +358,39 @@ def _attributes(lead: _Lead) -> _Lead:
 
 
 def _ids(lead: _Lead, attributes: _Lead) -> list[Raw]:
-    return [part for part in (lead.id, lead.lead_id, attributes.id, attributes.lead_id) if _is_given(part)]
+    return [
+        part
+        for part in (lead.id, lead.lead_id, attributes.id, attributes.lead_id)
+        if _is_given(part)
+    ]
 
 
 def _id_in_spite(raw: bytes, limits: Limits) -> str | None:
-    """Whose event it would be. Without it nobody could tell that what is kept here belongs to a lead that was erased."""
+    """Whose event it would be. Without it nobody could tell that what is kept here belongs to a
+    lead that was erased.
+    """
     try:
         lead, _ = _innermost(_LEAD.decode(raw))
         found = next(filter(None, map(_id, _ids(lead, _attributes(lead)))), None)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return found if found is not None and len(found) <= limits.id_length and "\0" not in found else None
+    return (
+        found
+        if found is not None and len(found) <= limits.id_length and "\0" not in found
+        else None
+    )
 
 
 def _mended(raw: bytes) -> bytes:
-    # Half pairs become NULs: JSON that can be read, and an id that held one is not taken for another lead's.
+    # Half pairs become NULs: JSON that can be read, and an id that held one is not taken for
+    # another lead's.
     return _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
 
 
 def _derived_action(lead: _Lead, attributes: _Lead, updated_at: datetime) -> str:
-    """What C2S would have called it. Whether the lead was seen before is not asked: hooks come in any order, its own dates do not."""
+    """What C2S would have called it. Whether the lead was seen before is not asked: hooks come in
+    any order, its own dates do not.
+    """
     archived = _ending(_first_given(attributes.archive_details, lead.archive_details)).archived
     done = _ending(_first_given(attributes.done_details, lead.done_details)).done
     if bytes(archived) == b"true" or bytes(done) == b"true":
@@ -381,7 +435,9 @@ def _time(raw: Raw) -> datetime | None:
 
 
 def _action(lead: _Lead) -> str | None:
-    return _TEXT.decode(lead.hook_action).strip() or None if _starts(lead.hook_action, b'"') else None
+    return (
+        _TEXT.decode(lead.hook_action).strip() or None if _starts(lead.hook_action, b'"') else None
+    )
 
 
 def _ending(raw: Raw | None) -> _Ending:
@@ -395,12 +451,17 @@ def _flaw(raw: bytes) -> Reason:
     except RecursionError:
         return "too_deep"
     except msgspec.DecodeError:
-        return "lone_surrogate" if any(escape["half"] for escape in _ESCAPE.finditer(raw)) else "not_json"
+        return (
+            "lone_surrogate"
+            if any(escape["half"] for escape in _ESCAPE.finditer(raw))
+            else "not_json"
+        )
     return "not_an_object"
 
 
 def _is_deeper(raw: bytes, limit: int) -> bool:
-    # Nearly every payload has fewer brackets than levels allowed, and counting them costs a microsecond.
+    # Nearly every payload has fewer brackets than levels allowed, and counting them costs a
+    # microsecond.
     if raw.count(b"{") + raw.count(b"[") <= limit:
         return False
     steps = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)

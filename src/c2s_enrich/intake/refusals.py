@@ -1,6 +1,8 @@
-"""Notices when C2S itself is being turned away: a run of refused deliveries that look like C2S, and nothing accepted since.
+"""Notices when C2S itself is being turned away: a run of refused deliveries that look like C2S, and
+nothing accepted since.
 
-C2S shows nobody a failed hook. A rotated secret that did not reach the subscription would otherwise be a silent, growing gap.
+C2S shows nobody a failed hook. A rotated secret that did not reach the subscription would otherwise
+be a silent, growing gap.
 """
 
 from __future__ import annotations
@@ -11,12 +13,20 @@ from c2s_enrich.clock import Clock
 
 # One stray request is a scanner or a person with curl.
 _RUN = 3
-# C2S delivers many times an hour while people work; a run that ended this long ago has been dealt with or was not C2S.
+# C2S delivers many times an hour while people work; a run that ended this long ago has been dealt
+# with or was not C2S.
 _FRESH = timedelta(hours=1)
 # Only the beginning of a refused body is looked at; it is dropped at once.
 PEEK = 4096
 
-_SIGNS = (b'"hook_action"', b'"attributes"', b'"customer"', b'"lead"', b'"internal_id"', b'"updated_at"')
+_SIGNS = (
+    b'"hook_action"',
+    b'"attributes"',
+    b'"customer"',
+    b'"lead"',
+    b'"internal_id"',
+    b'"updated_at"',
+)
 
 
 def looks_like_c2s(body: bytes, user_agent: bytes) -> bool:

@@ -1,6 +1,8 @@
-"""What an operator does with events and messages: look, reprocess, judge an unclear delivery. One place for CLI and console.
+"""What an operator does with events and messages: look, reprocess, judge an unclear delivery. One
+place for CLI and console.
 
-Reprocessing is the plain `UPDATE … SET status = 'received'` of the runbook; the trigger on the table gives it its meaning.
+Reprocessing is the plain `UPDATE … SET status = 'received'` of the runbook; the trigger on the
+table gives it its meaning.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ class Filters:
     since: timedelta | None = None
 
     def __bool__(self) -> bool:
-        return any(value is not None for value in (self.ids, self.lead_id, self.status, self.error_kind, self.since))
+        return any(
+            value is not None
+            for value in (self.ids, self.lead_id, self.status, self.error_kind, self.since)
+        )
 
 
 @dataclass(frozen=True)
@@ -91,21 +96,31 @@ class EventsDesk:
 
     async def events(self, filters: Filters, limit: int | None) -> list[EventLine]:
         """Newest first; None: all of them."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(EventLine)) as cursor:
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=class_row(EventLine)) as cursor,
+        ):
             await cursor.execute(self._sql["list_events"], _params(filters) | {"limit": limit})
             return await cursor.fetchall()
 
     async def history(self, event_id: UUID) -> list[AttemptLine]:
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(AttemptLine)) as cursor:
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=class_row(AttemptLine)) as cursor,
+        ):
             await cursor.execute(self._sql["event_history"], {"event_id": event_id})
             return await cursor.fetchall()
 
     async def reprocess(self, filters: Filters) -> list[str]:
-        """Sends the events through again, in whatever state they are; returns their leads, one entry an event."""
+        """Sends the events through again, in whatever state they are; returns their leads, one
+        entry an event.
+        """
         if not filters:
             raise ValueError("reprocessing needs at least one filter")
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(self._sql["reprocess"], _params(filters))).fetchall()
+            rows = await (
+                await connection.execute(self._sql["reprocess"], _params(filters))
+            ).fetchall()
         return [row[0] for row in rows]
 
     async def open_messages(self) -> list[OpenMessage]:
@@ -114,7 +129,9 @@ class EventsDesk:
         return [OpenMessage(*row) for row in rows]
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
-        """A person's verdict on an unclear delivery; its event goes on with it at once. False: there is no such open message."""
+        """A person's verdict on an unclear delivery; its event goes on with it at once. False:
+        there is no such open message.
+        """
         statement = self._sql["judge_delivered" if delivered else "judge_not_delivered"]
         async with self._pool.connection() as connection, connection.transaction():
             row = await (await connection.execute(statement, {"message_id": message_id})).fetchone()

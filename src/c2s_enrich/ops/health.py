@@ -1,7 +1,9 @@
-"""`/livez`, `/readyz` and `/health`: is the process alive, can it work, and is the whole service well.
+"""`/livez`, `/readyz` and `/health`: is the process alive, can it work, and is the whole service
+well.
 
-`/health` says what is wrong in sentences for people and is public: numbers and upstreams, never a lead. It answers 503 only when
-the database cannot be asked; a degraded service is still the best one there is, and no platform should restart it for that.
+`/health` says what is wrong in sentences for people and is public: numbers and upstreams, never a
+lead. It answers 503 only when the database cannot be asked; a degraded service is still the best
+one there is, and no platform should restart it for that.
 """
 
 from __future__ import annotations
@@ -36,13 +38,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Signals:
-    """What the process knows by itself: `problem` is one sentence or None, `numbers` go into the document."""
+    """What the process knows by itself: `problem` is one sentence or None, `numbers` go into the
+    document.
+    """
 
     problem: Callable[[], str | None]
     numbers: Callable[[], Mapping[str, Any]]
 
 
-def health_routes(store: OpsStore, clock: Clock, signals: Signals, newest_migration: int) -> Sequence[BaseRoute]:
+def health_routes(
+    store: OpsStore, clock: Clock, signals: Signals, newest_migration: int
+) -> Sequence[BaseRoute]:
     """`newest_migration` is the version that this program was written for."""
     health = Remembered(store.health, clock)
     version = Remembered(store.newest_migration, clock)
@@ -53,7 +59,9 @@ def health_routes(store: OpsStore, clock: Clock, signals: Signals, newest_migrat
     async def readyz(_: Request) -> Response:
         found = await version.get()
         if found is None:
-            return JSONResponse({"status": "not ready", "problem": "The database does not answer."}, 503)
+            return JSONResponse(
+                {"status": "not ready", "problem": "The database does not answer."}, 503
+            )
         if problem := behind(found):
             return JSONResponse({"status": "not ready", "problem": problem}, 503)
         return JSONResponse({"status": "ready"})
@@ -72,11 +80,21 @@ def health_routes(store: OpsStore, clock: Clock, signals: Signals, newest_migrat
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/health", all_in_all)]
 
 
-def report(found: tuple[QueueHealth, list[UpstreamHealth]] | None, own_problem: str | None, schema_problem: str | None) -> dict[str, Any]:
-    """The document of /health; `found` is None when the database did not answer, or not to this program's questions. Pure."""
+def report(
+    found: tuple[QueueHealth, list[UpstreamHealth]] | None,
+    own_problem: str | None,
+    schema_problem: str | None,
+) -> dict[str, Any]:
+    """The document of /health; `found` is None when the database did not answer, or not to this
+    program's questions. Pure.
+    """
     problems = [problem for problem in (schema_problem, own_problem) if problem]
     if found is None:
-        away = [] if schema_problem else ["The database does not answer: deliveries get 503 until it does."]
+        away = (
+            []
+            if schema_problem
+            else ["The database does not answer: deliveries get 503 until it does."]
+        )
         return {"status": "unhealthy", "problems": [*away, *problems]}
     queue, upstreams = found
     problems += _problems(queue, upstreams)
@@ -84,7 +102,9 @@ def report(found: tuple[QueueHealth, list[UpstreamHealth]] | None, own_problem: 
         "status": "degraded" if problems else "healthy",
         "problems": problems,
         "queue": {
-            "oldest_due_seconds": None if queue.oldest_due_seconds is None else round(queue.oldest_due_seconds, 1),
+            "oldest_due_seconds": None
+            if queue.oldest_due_seconds is None
+            else round(queue.oldest_due_seconds, 1),
             "pollers": queue.pollers_beating,
             "messages_unclear": queue.messages_unclear,
         },
@@ -103,11 +123,15 @@ def _problems(queue: QueueHealth, upstreams: Sequence[UpstreamHealth]) -> list[s
         if upstream.paused_seconds:
             # The reason comes from an upstream's answer, or from a person.
             why = redact(upstream.reason or "no reason given")
-            found.append(f"{upstream.name} is paused for another {upstream.paused_seconds:.0f} s: {why}.")
+            found.append(
+                f"{upstream.name} is paused for another {upstream.paused_seconds:.0f} s: {why}."
+            )
         if upstream.budget_spent:
             found.append(f"Today's budget of calls to {upstream.name} is spent.")
     if queue.messages_unclear:
-        found.append(f"{queue.messages_unclear} messages were sent without a clear answer more than ten minutes ago.")
+        found.append(
+            f"{queue.messages_unclear} messages were sent without a clear answer more than ten minutes ago."
+        )
     return found
 
 
@@ -118,7 +142,9 @@ def _word(upstream: UpstreamHealth) -> str:
 
 
 class Remembered(Generic[_T]):
-    """One read for everybody who asks within a second. None when the database does not answer, which is remembered as long."""
+    """One read for everybody who asks within a second. None when the database does not answer,
+    which is remembered as long.
+    """
 
     def __init__(self, read: Callable[[], Awaitable[_T]], clock: Clock) -> None:
         self._read = read
@@ -140,5 +166,9 @@ class Remembered(Generic[_T]):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._read()
         except (psycopg.Error, TimeoutError, OSError) as error:
-            _log.warning("health_cannot_see", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
+            _log.warning(
+                "health_cannot_see",
+                error=type(error).__name__,
+                sqlstate=getattr(error, "sqlstate", None),
+            )
             return None

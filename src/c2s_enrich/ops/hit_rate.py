@@ -1,4 +1,6 @@
-"""Notices that a source answers but knows nobody any more: no error shows it, and it once went unseen for five days elsewhere."""
+"""Notices that a source answers but knows nobody any more: no error shows it, and it once went
+unseen for five days elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from c2s_enrich.enrichment.people_store import HitRate, PeopleStore
 
 
 async def hit_rate_problem(pool: Pool) -> str | None:
-    """One sentence for /health where a source's latest answers find far fewer people than those before; None where all is well."""
+    """One sentence for /health where a source's latest answers find far fewer people than those
+    before; None where all is well.
+    """
     return sentence(await PeopleStore(pool).hit_rates())
 
 

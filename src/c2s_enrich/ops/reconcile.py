@@ -1,8 +1,10 @@
-"""Finds the leads of which no webhook told us, by asking C2S, and puts them into the queue like any other event.
+"""Finds the leads of which no webhook told us, by asking C2S, and puts them into the queue like any
+other event.
 
-Needed because C2S was never seen to retry a webhook, and because a second subscription with the same token ends ours silently. It
-runs within C2S's rate limit, newest leads first, so that it can be ended at any time. Refuses to make work where there is none:
-our own message changes a lead's time at C2S too, and a lead whose contact was told already would only end as `unchanged`.
+Needed because C2S was never seen to retry a webhook, and because a second subscription with the
+same token ends ours silently. It runs within C2S's rate limit, newest leads first, so that it can
+be ended at any time. Refuses to make work where there is none: our own message changes a lead's
+time at C2S too, and a lead whose contact was told already would only end as `unchanged`.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ import structlog
 
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import EnrichError
-from c2s_enrich.ops.duties import take_turn
 from c2s_enrich.ops.reconcile_store import Known, ReconcileStore
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import fingerprint, read_contacts
-from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.redaction import redact_error
 
 HOOK_ACTION = "reconcile"
-# As many as C2S gives on one page: compared in one statement, inserted before the next page is asked for.
+# As many as C2S gives on one page: compared in one statement, inserted before the next page is
+# asked for.
 _PAGE = 50
-# By schedule it looks back three intervals: one that was skipped, because C2S was away, is made up for.
+# By schedule it looks back three intervals: one that was skipped, because C2S was away, is made up
+# for.
 _INTERVALS_BACK = 3
 
 _log = structlog.get_logger("c2s_enrich.reconcile")
@@ -51,8 +55,9 @@ class Missing:
 class Report:
     """What was found. `looked_at` = known + unchanged + erased + unreadable + missing.
 
-    `known`: there is an event of that time or a later one. `unchanged`: no event, but nothing new to tell either, most often our
-    own message. `unreadable`: no id or time, or JSON that the database does not take. `inserted` is 0 after a dry run.
+    `known`: there is an event of that time or a later one. `unchanged`: no event, but nothing new
+    to tell either, most often our own message. `unreadable`: no id or time, or JSON that the
+    database does not take. `inserted` is 0 after a dry run.
     """
 
     since: datetime
@@ -68,8 +73,11 @@ class Report:
 Judgement = Literal["known", "unchanged", "erased", "unreadable", "missing"]
 
 
-async def reconcile(pool: Pool, c2s: LeadList, since: timedelta, dry_run: bool = False, *, max_attempts: int = 8) -> Report:
-    """Lists the leads that C2S changed within `since` and inserts an event for each that we do not have. Raises UpstreamError.
+async def reconcile(
+    pool: Pool, c2s: LeadList, since: timedelta, dry_run: bool = False, *, max_attempts: int = 8
+) -> Report:
+    """Lists the leads that C2S changed within `since` and inserts an event for each that we do not
+    have. Raises UpstreamError.
 
     What was found before an error stays inserted; a second run finds the rest.
     """
@@ -85,20 +93,33 @@ async def reconcile(pool: Pool, c2s: LeadList, since: timedelta, dry_run: bool =
                 try:
                     payload = _as_payload(lead)
                     if not dry_run:
-                        inserted += await store.insert_missing(change.lead_id, change.updated_at, payload, max_attempts)
+                        inserted += await store.insert_missing(
+                            change.lead_id, change.updated_at, payload, max_attempts
+                        )
                 except ValueError:
                     judgement = "unreadable"
                 else:
                     missing.append(change)
             found[judgement] += 1
-    known, unchanged, erased, unreadable = found["known"], found["unchanged"], found["erased"], found["unreadable"]
-    return Report(start, found.total(), known, unchanged, erased, unreadable, tuple(missing), inserted)
+    known, unchanged, erased, unreadable = (
+        found["known"],
+        found["unchanged"],
+        found["erased"],
+        found["unreadable"],
+    )
+    return Report(
+        start, found.total(), known, unchanged, erased, unreadable, tuple(missing), inserted
+    )
 
 
-def reconcile_duty(pool: Pool, c2s: LeadList, every: timedelta, *, max_attempts: int) -> Callable[[], Awaitable[None]]:
-    """A duty for the poller's housekeeping: once in `every`, by the database's clock, one poller reconciles. `every` 0: never.
+def reconcile_duty(
+    pool: Pool, c2s: LeadList, every: timedelta, *, max_attempts: int
+) -> Callable[[], Awaitable[None]]:
+    """A duty for the poller's housekeeping: once in `every`, by the database's clock, one poller
+    reconciles. `every` 0: never.
 
-    What C2S refuses or does not answer is made up for at the next turn, which looks back further than one interval.
+    What C2S refuses or does not answer is made up for at the next turn, which looks back further
+    than one interval.
     """
 
     async def duty() -> None:
@@ -121,10 +142,16 @@ def reconcile_duty(pool: Pool, c2s: LeadList, every: timedelta, *, max_attempts:
     return duty
 
 
-async def _judge(store: ReconcileStore, page: Sequence[Mapping[str, object]]) -> list[tuple[Judgement, Mapping[str, object], LeadFacts]]:
+async def _judge(
+    store: ReconcileStore, page: Sequence[Mapping[str, object]]
+) -> list[tuple[Judgement, Mapping[str, object], LeadFacts]]:
     """Each lead of a page, held against what we have."""
     read = [(lead, LeadFacts.from_json(lead) or LeadFacts("")) for lead in page]
-    keys = [(facts.lead_id, facts.updated_at) for _, facts in read if facts.lead_id and facts.updated_at is not None]
+    keys = [
+        (facts.lead_id, facts.updated_at)
+        for _, facts in read
+        if facts.lead_id and facts.updated_at is not None
+    ]
     known = await store.compare(keys)
     return [(_judgement(facts, known.get(facts.lead_id)), lead, facts) for lead, facts in read]
 
@@ -136,17 +163,25 @@ def _judgement(facts: LeadFacts, known: Known | None) -> Judgement:
         return "erased"
     if known.has_event:
         return "known"
-    merged = facts.filled_from(LeadFacts(facts.lead_id, name=known.name, phone=known.phone, email=known.email))
-    told = known.told_fingerprint is not None and known.told_fingerprint == fingerprint(read_contacts(merged))
+    merged = facts.filled_from(
+        LeadFacts(facts.lead_id, name=known.name, phone=known.phone, email=known.email)
+    )
+    told = known.told_fingerprint is not None and known.told_fingerprint == fingerprint(
+        read_contacts(merged)
+    )
     return "unchanged" if told and facts.closed == known.closed else "missing"
 
 
 def _as_payload(lead: Mapping[str, object]) -> str:
-    """In the envelope of a webhook. Raises ValueError where it is no storable JSON (half a surrogate pair)."""
+    """In the envelope of a webhook. Raises ValueError where it is no storable JSON (half a
+    surrogate pair).
+    """
     return msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead}).decode()
 
 
-async def _pages(leads: AsyncIterator[Mapping[str, object]]) -> AsyncIterator[list[Mapping[str, object]]]:
+async def _pages(
+    leads: AsyncIterator[Mapping[str, object]],
+) -> AsyncIterator[list[Mapping[str, object]]]:
     """Each lead once: while the pages are read, a change can move a lead to another one."""
     page: list[Mapping[str, object]] = []
     seen: set[str] = set()

@@ -1,4 +1,6 @@
-"""Reconciliation's door to the database: each statement of `sql/queries/reconcile.sql` has its one caller here."""
+"""Reconciliation's door to the database: each statement of `sql/queries/reconcile.sql` has its one
+caller here.
+"""
 
 from __future__ import annotations
 
@@ -34,22 +36,39 @@ class ReconcileStore:
     async def start_of(self, since: timedelta) -> datetime:
         """The database's time, `since` ago."""
         async with self._pool.connection() as connection:
-            [(start,)] = await (await connection.execute(self._sql["start_of"], {"since": since})).fetchall()
+            [(start,)] = await (
+                await connection.execute(self._sql["start_of"], {"since": since})
+            ).fetchall()
             moment: datetime = start
             return moment
 
     async def compare(self, leads: Sequence[tuple[str, datetime]]) -> dict[str, Known]:
         """By lead id, for each lead with the time at which C2S says it was changed."""
-        params = {"lead_ids": [lead_id for lead_id, _ in leads], "updated_ats": [updated_at for _, updated_at in leads]}
+        params = {
+            "lead_ids": [lead_id for lead_id, _ in leads],
+            "updated_ats": [updated_at for _, updated_at in leads],
+        }
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(self._sql["compare_leads"], params)).fetchall()
         return {row[0]: Known(*row[1:]) for row in rows}
 
-    async def insert_missing(self, lead_id: str, updated_at: datetime, payload: str, max_attempts: int) -> bool:
-        """False where a webhook brought it meanwhile. Raises ValueError where the database does not take the JSON."""
-        params = {"lead_id": lead_id, "updated_at": updated_at, "payload": payload, "max_attempts": max_attempts}
+    async def insert_missing(
+        self, lead_id: str, updated_at: datetime, payload: str, max_attempts: int
+    ) -> bool:
+        """False where a webhook brought it meanwhile. Raises ValueError where the database does not
+        take the JSON.
+        """
+        params = {
+            "lead_id": lead_id,
+            "updated_at": updated_at,
+            "payload": payload,
+            "max_attempts": max_attempts,
+        }
         try:
             async with self._pool.connection() as connection:
-                return await (await connection.execute(self._sql["insert_missing"], params)).fetchone() is not None
+                return (
+                    await (await connection.execute(self._sql["insert_missing"], params)).fetchone()
+                    is not None
+                )
         except psycopg.DataError as error:
             raise ValueError("the database does not take this lead's JSON") from error

@@ -1,7 +1,7 @@
 """Rejected deliveries: look at them, and send their bytes through today's parser again.
 
-What is an event by now is stored as one and worked off like any other; what is not stays and says why. Nothing is changed or deleted:
-neither the bytes nor the event that may hold the same key.
+What is an event by now is stored as one and worked off like any other; what is not stays and says
+why. Nothing is changed or deleted: neither the bytes nor the event that may hold the same key.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from psycopg.types.json import Jsonb
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.redaction import MASK, redact
 
-# Bodies that share one key: two were seen. More than this is no accident of C2S's clock, and each try costs two statements.
+# Bodies that share one key: two were seen. More than this is no accident of C2S's clock, and each
+# try costs two statements.
 _STEPS = 50
-# Of a masked body so much is shown: enough to see what is wrong with it, little enough for the masking to be quick.
+# Of a masked body so much is shown: enough to see what is wrong with it, little enough for the
+# masking to be quick.
 _MASKED_LENGTH = 20_000
 
 
@@ -72,7 +74,9 @@ class WholeReject(Reject):
 
 @dataclass(frozen=True)
 class Replay:
-    """What became of one replay. `stored` counts new events, `known` those that were stored before; `flaws` say why it stays."""
+    """What became of one replay. `stored` counts new events, `known` those that were stored before;
+    `flaws` say why it stays.
+    """
 
     id: UUID
     stored: int = 0
@@ -82,7 +86,9 @@ class Replay:
 
 
 class RejectsDesk:
-    """The operators' statements on rejected deliveries; each statement of `sql/queries/rejects.sql` has its one caller here."""
+    """The operators' statements on rejected deliveries; each statement of `sql/queries/rejects.sql`
+    has its one caller here.
+    """
 
     def __init__(self, pool: Pool, read: Reader, *, max_attempts: int) -> None:
         self._pool = pool
@@ -90,20 +96,32 @@ class RejectsDesk:
         self._max_attempts = max_attempts
         self._sql = statements("rejects")
 
-    async def rejects(self, *, waiting_only: bool, reason: str | None, limit: int | None) -> list[Reject]:
+    async def rejects(
+        self, *, waiting_only: bool, reason: str | None, limit: int | None
+    ) -> list[Reject]:
         """Newest first, without what is in them; None: all of them."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Reject)) as cursor:
-            await cursor.execute(self._sql["list_rejects"], {"waiting_only": waiting_only, "reason": reason, "limit": limit})
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=class_row(Reject)) as cursor,
+        ):
+            await cursor.execute(
+                self._sql["list_rejects"],
+                {"waiting_only": waiting_only, "reason": reason, "limit": limit},
+            )
             return await cursor.fetchall()
 
     async def reject(self, reject_id: UUID) -> WholeReject | None:
         """One of them, whole."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(WholeReject)) as cursor:
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=class_row(WholeReject)) as cursor,
+        ):
             await cursor.execute(self._sql["get_reject"], {"id": reject_id})
             return await cursor.fetchone()
 
     async def replay(self, reject_id: UUID) -> Replay | None:
-        """Stores what is readable by now. Marked as replayed only when all of it is; what was stored is recognised the next time.
+        """Stores what is readable by now. Marked as replayed only when all of it is; what was
+        stored is recognised the next time.
 
         None: there is no such rejected delivery.
         """
@@ -116,7 +134,9 @@ class RejectsDesk:
             if reject.replayed_at is not None:
                 return Replay(reject_id, already_at=reject.replayed_at)
             if not reject.raw and reject.reason != "empty_body":
-                return Replay(reject_id, flaws=("Its bytes were removed, by age or by an erasure.",))
+                return Replay(
+                    reject_id, flaws=("Its bytes were removed, by age or by an erasure.",)
+                )
             reading = self._read(reject.raw, reject.headers.get("hook_action"))
             verdicts = [await self._store(connection, event) for event in reading.events]
             refused = tuple(verdict for verdict in verdicts if verdict not in ("stored", "known"))
@@ -125,11 +145,14 @@ class RejectsDesk:
                 await connection.execute(self._sql["mark_replayed"], {"id": reject_id})
             return Replay(reject_id, verdicts.count("stored"), verdicts.count("known"), flaws)
 
-    async def _store(self, connection: AsyncConnection[Any], event: ReadEvent) -> Literal["stored", "known"] | str:
+    async def _store(
+        self, connection: AsyncConnection[Any], event: ReadEvent
+    ) -> Literal["stored", "known"] | str:
         """`stored`, `known`, or a sentence that says why not.
 
-        A key that another body holds is no reason to drop either: the second body becomes an event of its own, as few microseconds
-        later as are free. It is then the lead's newest event, is worked off after the first, and a repeated replay recognises it.
+        A key that another body holds is no reason to drop either: the second body becomes an event
+        of its own, as few microseconds later as are free. It is then the lead's newest event, is
+        worked off after the first, and a repeated replay recognises it.
         """
         values = {
             "lead_id": event.lead_id,
@@ -139,27 +162,44 @@ class RejectsDesk:
             "max_attempts": self._max_attempts,
         }
         try:
-            # A savepoint: JSON that the database refuses must not take the other events of the delivery with it.
+            # A savepoint: JSON that the database refuses must not take the other events of the
+            # delivery with it.
             async with connection.transaction():
                 for step in range(_STEPS):
-                    if await (await connection.execute(self._sql["insert_replayed"], values | {"step": step})).fetchone():
+                    if await (
+                        await connection.execute(
+                            self._sql["insert_replayed"], values | {"step": step}
+                        )
+                    ).fetchone():
                         return "stored"
-                    row = await (await connection.execute(self._sql["compare_replayed"], values | {"step": step})).fetchone()
+                    row = await (
+                        await connection.execute(
+                            self._sql["compare_replayed"], values | {"step": step}
+                        )
+                    ).fetchone()
                     if row is not None and row[0] != "same_key_other_body":
                         return "known"
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex):
+        except (
+            psycopg.DataError,
+            psycopg.IntegrityError,
+            psycopg.errors.ProgramLimitExceeded,
+            psycopg.errors.StatementTooComplex,
+        ):
             return "The database does not take this JSON."
         return f"{_STEPS} other bodies hold its id and updated_at."
 
 
 def body_text(raw: bytes, *, reveal: bool) -> str:
-    """The bytes as text that no terminal obeys. Unless revealed, only what cannot be about a person is left of it.
+    """The bytes as text that no terminal obeys. Unless revealed, only what cannot be about a person
+    is left of it.
 
-    Names cannot be told from other words, so it is the other way round: keys, ids, times, short numbers and hook names stay.
+    Names cannot be told from other words, so it is the other way round: keys, ids, times, short
+    numbers and hook names stay.
     """
     if reveal:
         return _printable(raw.decode("utf-8", "backslashreplace"))
-    # Without NULs: in UTF-16 they stand between the digits of every number, where nothing would recognise it.
+    # Without NULs: in UTF-16 they stand between the digits of every number, where nothing would
+    # recognise it.
     text = raw[:_MASKED_LENGTH].replace(b"\0", b"").decode("utf-8", "backslashreplace")
     left_out = len(raw) - _MASKED_LENGTH
     shown = _printable(redact(_TOKEN.sub(_masked_token, text)))
@@ -172,7 +212,8 @@ def line_text(text: str | None) -> str:
 
 
 _TOKEN = re.compile(
-    r"""(?P<string>"(?:\\.|[^"\\])*(?:"|\\?\Z)) (?P<colon>\s*:)? | (?P<word>\w[\w.@%+-]*) (?P<sign>=)?""", re.VERBOSE | re.DOTALL
+    r"""(?P<string>"(?:\\.|[^"\\])*(?:"|\\?\Z)) (?P<colon>\s*:)? | (?P<word>\w[\w.@%+-]*) (?P<sign>=)?""",
+    re.VERBOSE | re.DOTALL,
 )
 _KEY = re.compile(r'"[A-Za-z_][A-Za-z0-9_.-]{0,40}"')
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
@@ -194,5 +235,8 @@ def _masked_token(token: re.Match[str]) -> str:
 
 def _printable(text: str) -> str:
     return "".join(
-        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode() for character in text
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode()
+        for character in text
     )

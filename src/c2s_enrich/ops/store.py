@@ -1,4 +1,6 @@
-"""The operators' door to the database: each statement of `sql/queries/ops.sql` has its one caller here."""
+"""The operators' door to the database: each statement of `sql/queries/ops.sql` has its one caller
+here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from c2s_enrich.database import Pool, statements
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """Seconds since the oldest due event became due (None: nothing is due), pollers by their last beat, sends without an answer."""
+    """Seconds since the oldest due event became due (None: nothing is due), pollers by their last
+    beat, sends without an answer.
+    """
 
     oldest_due_seconds: float | None
     pollers_beating: int
@@ -40,9 +44,13 @@ class OpsStore:
     async def health(self) -> tuple[QueueHealth, list[UpstreamHealth]]:
         """The narrow views: numbers and upstreams, no lead and no person."""
         async with self._pool.connection() as connection:
-            queue = await connection.cursor(row_factory=class_row(QueueHealth)).execute(self._sql["health_queue"])
+            queue = await connection.cursor(row_factory=class_row(QueueHealth)).execute(
+                self._sql["health_queue"]
+            )
             [numbers] = await queue.fetchall()
-            upstreams = await connection.cursor(row_factory=class_row(UpstreamHealth)).execute(self._sql["health_upstreams"])
+            upstreams = await connection.cursor(row_factory=class_row(UpstreamHealth)).execute(
+                self._sql["health_upstreams"]
+            )
             return numbers, await upstreams.fetchall()
 
     async def newest_migration(self) -> int:

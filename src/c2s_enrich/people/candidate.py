@@ -1,4 +1,6 @@
-"""A person whom a source suggests for a contact. Whether it is the lead is for `enrichment/match.py` to say."""
+"""A person whom a source suggests for a contact. Whether it is the lead is for
+`enrichment/match.py` to say.
+"""
 
 from __future__ import annotations
 

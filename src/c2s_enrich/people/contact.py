@@ -1,6 +1,8 @@
-"""Phones and e-mails of a lead: one canonical form each, and a reason for each one that is not looked up.
+"""Phones and e-mails of a lead: one canonical form each, and a reason for each one that is not
+looked up.
 
-Refuses to guess: a number without its DDD stays unknown, because a DDD put in front of it makes it another person's phone.
+Refuses to guess: a number without its DDD stays unknown, because a DDD put in front of it makes it
+another person's phone.
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ from hashlib import sha256
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from c2s_enrich.people.lead import LeadFacts
+from c2s_enrich.people.c2s_lead import LeadFacts
 
-# A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the first ones are asked about.
+# A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the
+# first ones are asked about.
 MOST_OF_A_KIND = 3
 
 
 @dataclass(frozen=True)
 class Phone:
-    """`e164` is "+5511987654321"; `national` is DDD and subscriber ("11987654321"), None for a foreign number."""
+    """`e164` is "+5511987654321"; `national` is DDD and subscriber ("11987654321"), None for a
+    foreign number.
+    """
 
     e164: str
     national: str | None
@@ -48,10 +53,11 @@ class Email:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A contact that is not looked up. `kind` is phone or email, `reason` a word; the contact itself is never in it.
+    """A contact that is not looked up. `kind` is phone or email, `reason` a word; the contact
+    itself is never in it.
 
-    Reasons: `malformed`, `fake` (repeated or sequential digits, "teste@…"), `no_ddd`, `bad_ddd` (no such area), `service` (0800),
-    `foreign`, `throwaway` (a mailbox anyone can open), `too_many`.
+    Reasons: `malformed`, `fake` (repeated or sequential digits, "teste@…"), `no_ddd`, `bad_ddd` (no
+    such area), `service` (0800), `foreign`, `throwaway` (a mailbox anyone can open), `too_many`.
     """
 
     kind: str
@@ -62,7 +68,8 @@ class Skipped:
 class Contacts:
     """All that could be read from one lead, best first; `skipped` keeps what was left out and why.
 
-    `phones` has foreign numbers too (and `skipped` says so): they are kept as contacts but nobody here can look them up.
+    `phones` has foreign numbers too (and `skipped` says so): they are kept as contacts but nobody
+    here can look them up.
     """
 
     phones: tuple[Phone, ...] = ()
@@ -77,11 +84,15 @@ class Contacts:
     @property
     def keys(self) -> tuple[str, ...]:
         """Each contact as it is remembered and compared: phones as E.164, then e-mail addresses."""
-        return tuple(phone.e164 for phone in self.phones) + tuple(email.address for email in self.emails)
+        return tuple(phone.e164 for phone in self.phones) + tuple(
+            email.address for email in self.emails
+        )
 
 
 def read_contacts(facts: LeadFacts) -> Contacts:
-    """Every phone and e-mail in the lead's texts: mobiles before landlines before foreign numbers, otherwise as given."""
+    """Every phone and e-mail in the lead's texts: mobiles before landlines before foreign numbers,
+    otherwise as given.
+    """
     phones: dict[Phone, None] = {}
     emails: dict[Email, None] = {}
     skipped: dict[Skipped, None] = {}
@@ -102,18 +113,29 @@ def read_contacts(facts: LeadFacts) -> Contacts:
     for kind, found in (("phone", len(phones)), ("email", len(emails))):
         if found > MOST_OF_A_KIND:
             skipped[Skipped(kind, "too_many")] = None
-    best_first = sorted(phones, key=lambda phone: (phone.national is None, len(phone.national or "") != 11))
-    return Contacts(tuple(best_first)[:MOST_OF_A_KIND], tuple(emails)[:MOST_OF_A_KIND], tuple(skipped))
+    best_first = sorted(
+        phones, key=lambda phone: (phone.national is None, len(phone.national or "") != 11)
+    )
+    return Contacts(
+        tuple(best_first)[:MOST_OF_A_KIND], tuple(emails)[:MOST_OF_A_KIND], tuple(skipped)
+    )
 
 
 def fingerprint(contacts: Contacts) -> str:
-    """Hash of the contacts, 64 hex digits. The same contacts written otherwise, or in another order, give the same."""
-    lines = sorted({f"phone {phone.e164}" for phone in contacts.phones} | {f"email {email.address}" for email in contacts.emails})
+    """Hash of the contacts, 64 hex digits. The same contacts written otherwise, or in another
+    order, give the same.
+    """
+    lines = sorted(
+        {f"phone {phone.e164}" for phone in contacts.phones}
+        | {f"email {email.address}" for email in contacts.emails}
+    )
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_phone(text: str) -> Phone | Skipped:
-    """One number, with or without +55, trunk 0, carrier code, ninth digit or mask. For several in one text: `read_contacts`."""
+    """One number, with or without +55, trunk 0, carrier code, ninth digit or mask. For several in
+    one text: `read_contacts`.
+    """
     text = re.split(r"(?i)\b(?:ramal|ext|r\.)", unicodedata.normalize("NFKC", text))[0]
     digits = re.sub(r"[^0-9]", "", text)
     international = re.match(r"[^0-9]*\+", text) is not None
@@ -129,30 +151,48 @@ def read_phone(text: str) -> Phone | Skipped:
     if len(national) in (8, 9):
         return Skipped("phone", "no_ddd")
     if len(national) == 10 and national[2] in "689":
-        # A mobile from before 2016. Landlines begin with 2 to 5, so the ninth digit is certain; 7 stays as it is, because
-        # the trunked radio numbers (Nextel) kept their eight digits.
+        # A mobile from before 2016. Landlines begin with 2 to 5, so the ninth digit is certain; 7
+        # stays as it is, because the trunked radio numbers (Nextel) kept their eight digits.
         national = national[:2] + "9" + national[2:]
-    if len(national) in (10, 11) and phonenumbers.is_valid_number(phonenumbers.PhoneNumber(country_code=55, national_number=int(national))):
+    if len(national) in (10, 11) and phonenumbers.is_valid_number(
+        phonenumbers.PhoneNumber(country_code=55, national_number=int(national))
+    ):
         return Skipped("phone", "fake") if _is_fake(national) else Phone("+55" + national, national)
     # Without a plus only a number too long for Brazil is taken for a foreign one.
     foreign = _foreign(digits) if len(digits) >= 12 and not international else None
     if foreign is not None:
         return foreign
-    return Skipped("phone", "bad_ddd" if len(national) in (10, 11) and national[:2] not in _DDDS else "malformed")
+    return Skipped(
+        "phone",
+        "bad_ddd" if len(national) in (10, 11) and national[:2] not in _DDDS else "malformed",
+    )
 
 
 def read_email(text: str) -> Email | Skipped:
-    """One address: trimmed, lower case, its syntax checked (no DNS). For several in one text: `read_contacts`."""
-    address = re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", text)).strip(" \t\r\n<>\"'.,;:()[]").lower()
+    """One address: trimmed, lower case, its syntax checked (no DNS). For several in one text:
+    `read_contacts`.
+    """
+    address = (
+        re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", text))
+        .strip(" \t\r\n<>\"'.,;:()[]")
+        .lower()
+    )
     try:
-        address = validate_email(address, check_deliverability=False, strict=True).normalized.lower()
+        address = validate_email(
+            address, check_deliverability=False, strict=True
+        ).normalized.lower()
     except EmailNotValidError:
         return Skipped("email", "malformed")
     local, _, domain = address.rpartition("@")
     if domain in _THROWAWAY:
         return Skipped("email", "throwaway")
-    # Only the whole local part can give a fake away: real addresses hold runs of digits, and so do real domains.
-    if _FAKE_LOCAL.fullmatch(local) or _is_run(local.replace(".", "")) or re.match(r"(teste?|email|asdf\w*|xxx+)\.", domain):
+    # Only the whole local part can give a fake away: real addresses hold runs of digits, and so do
+    # real domains.
+    if (
+        _FAKE_LOCAL.fullmatch(local)
+        or _is_run(local.replace(".", ""))
+        or re.match(r"(teste?|email|asdf\w*|xxx+)\.", domain)
+    ):
         return Skipped("email", "fake")
     return Email(address)
 
@@ -185,7 +225,9 @@ _FAKE_LOCAL = re.compile(
 
 
 def _without_country_and_trunk(digits: str, international: bool) -> str:
-    """DDD and subscriber, where they can be told. 55 is a country behind a plus or in front of a whole number: it is also a DDD."""
+    """DDD and subscriber, where they can be told. 55 is a country behind a plus or in front of a
+    whole number: it is also a DDD.
+    """
     if international:
         return digits[2:].lstrip("0")
     if digits.startswith("0") and not digits.startswith("00000"):
@@ -211,8 +253,8 @@ def _foreign(digits: str) -> Phone | None:
 def _is_fake(national: str) -> bool:
     """Nobody's number: one digit all through, or counting up or down.
 
-    Judged on the subscriber's digits or on the whole, never on how a number begins: 99 is Maranhão's DDD and its mobiles begin
-    with 999, and 12 345… is a landline in São José dos Campos.
+    Judged on the subscriber's digits or on the whole, never on how a number begins: 99 is
+    Maranhão's DDD and its mobiles begin with 999, and 12 345… is a landline in São José dos Campos.
     """
     subscriber = national[2:] if len(national) in (10, 11) else national
     if len(national) < 8:
@@ -221,14 +263,20 @@ def _is_fake(national: str) -> bool:
 
 
 def _is_run(text: str) -> bool:
-    """Whether it is one character repeated (four times or more) or digits counting up or down (six or more)."""
+    """Whether it is one character repeated (four times or more) or digits counting up or down (six
+    or more).
+    """
     if len(text) >= 4 and len(set(text)) == 1:
         return True
-    return text.isdigit() and len(text) >= 6 and (text in "0123456789" * 3 or text in "9876543210" * 3)
+    return (
+        text.isdigit() and len(text) >= 6 and (text in "0123456789" * 3 or text in "9876543210" * 3)
+    )
 
 
 def _split_phones(text: str) -> Iterator[str]:
-    """The pieces of a field that hold one number each. A short piece is the DDD of the next ("11/98765-4321")."""
+    """The pieces of a field that hold one number each. A short piece is the DDD of the next
+    ("11/98765-4321").
+    """
     waiting = ""
     for piece in re.split(r"[/,;|\n\r]|\s(?:e|ou)\s", text):
         count = sum(c.isascii() and c.isdigit() for c in piece)

@@ -1,6 +1,8 @@
-"""Whether two names can be one person's. Decides no identity: CPFs do that; a name only orders candidates and warns the seller.
+"""Whether two names can be one person's. Decides no identity: CPFs do that; a name only orders
+candidates and warns the seller.
 
-Refuses similarity scores: FERNANDA and FERNANDO are one letter apart, and M. is not MARIA. A name agrees word by word or not.
+Refuses similarity scores: FERNANDA and FERNANDO are one letter apart, and M. is not MARIA. A name
+agrees word by word or not.
 """
 
 from __future__ import annotations
@@ -17,14 +19,18 @@ class NameAgreement(IntEnum):
     SAME = 1
     """Two or more whole words of the shorter name, all of them in the longer one, in any order."""
     COMPATIBLE = 2
-    """Nothing speaks against it: one word only, an initial, a nickname, another suffix, a surname more or less."""
+    """Nothing speaks against it: one word only, an initial, a nickname, another suffix, a surname
+    more or less.
+    """
     UNSAID = 3
     """One of them says nothing about a person: empty, "teste", a company, a phone number."""
     DIFFERENT = 4
 
 
 def compare_names(one: str | None, other: str | None) -> NameAgreement:
-    """Compares two names as people write them; symmetric. Accents, case, order and de/da/dos do not matter."""
+    """Compares two names as people write them; symmetric. Accents, case, order and de/da/dos do not
+    matter.
+    """
     first, second = _words(one), _words(other)
     if not first or not second:
         return NameAgreement.UNSAID
@@ -45,7 +51,9 @@ def compare_names(one: str | None, other: str | None) -> NameAgreement:
 
 
 def _matched(short: tuple[str, ...], long: tuple[str, ...]) -> tuple[int, int]:
-    """How many words of `short` are in `long` as they are, and how many more may be (initial, nickname); each word used once."""
+    """How many words of `short` are in `long` as they are, and how many more may be (initial,
+    nickname); each word used once.
+    """
     left = list(long)
     rest = []
     whole = hinted = 0
@@ -57,7 +65,15 @@ def _matched(short: tuple[str, ...], long: tuple[str, ...]) -> tuple[int, int]:
             left.remove(twin)
             whole += 1
     for word in rest:
-        twin = next((other for other in left if _is_nickname(word, other) or (1 in (len(word), len(other)) and word[0] == other[0])), None)
+        twin = next(
+            (
+                other
+                for other in left
+                if _is_nickname(word, other)
+                or (1 in (len(word), len(other)) and word[0] == other[0])
+            ),
+            None,
+        )
         if twin is not None:
             left.remove(twin)
             hinted += 1
@@ -66,7 +82,14 @@ def _matched(short: tuple[str, ...], long: tuple[str, ...]) -> tuple[int, int]:
 
 _PARTICLES = {"DE", "DA", "DO", "DAS", "DOS", "E", "D", "DI", "DEL"}
 _TITLES = {"SR", "SRA", "SRTA", "DR", "DRA", "DONA", "PROF", "PROFA", "SEU"}
-_SUFFIXES = {"JUNIOR": "JUNIOR", "JR": "JUNIOR", "FILHO": "FILHO", "NETO": "NETO", "SOBRINHO": "SOBRINHO", "SEGUNDO": "SEGUNDO"}
+_SUFFIXES = {
+    "JUNIOR": "JUNIOR",
+    "JR": "JUNIOR",
+    "FILHO": "FILHO",
+    "NETO": "NETO",
+    "SOBRINHO": "SOBRINHO",
+    "SEGUNDO": "SEGUNDO",
+}
 _COMPANY = {
     "LTDA", "EIRELI", "MEI", "EPP", "SA", "IMOBILIARIA", "IMOVEIS", "CONSTRUTORA", "INCORPORADORA", "EMPREENDIMENTOS", "COMERCIO",
     "SERVICOS", "CONDOMINIO", "ASSOCIACAO", "CORRETORA", "CONSULTORIA", "CONTABILIDADE", "ADVOCACIA", "ENGENHARIA", "CLINICA",
@@ -84,11 +107,18 @@ def _words(name: str | None) -> tuple[str, ...]:
     text = plain(name)
     words = [word for word in text.split(" ") if word.isalpha()]
     company = set(words) & _COMPANY or re.search(r"\bS A$|\bME$", text)
-    if not words or company or all(_PLACEHOLDER.fullmatch(word) for word in words) or _PLACEHOLDER.fullmatch(text):
+    if (
+        not words
+        or company
+        or all(_PLACEHOLDER.fullmatch(word) for word in words)
+        or _PLACEHOLDER.fullmatch(text)
+    ):
         return ()
     if _PLACEHOLDER.fullmatch(words[0]) and words[0].startswith("TEST"):
         return ()
-    kept = tuple(word for word in words if word not in _PARTICLES | _TITLES and word not in _SUFFIXES)
+    kept = tuple(
+        word for word in words if word not in _PARTICLES | _TITLES and word not in _SUFFIXES
+    )
     return kept if any(len(word) > 1 for word in kept) else ()
 
 
@@ -97,8 +127,19 @@ def _suffixes(name: str | None) -> set[str]:
 
 
 def _sound(word: str) -> str:
-    """One spelling for the ones that Portuguese hears alike: Luiz and Luís, Thiago and Tiago, Souza and Sousa, Vitor and Victor."""
-    for written, heard in (("PH", "F"), ("TH", "T"), ("CT", "T"), ("CK", "C"), ("K", "C"), ("Y", "I"), ("W", "V"), ("Z", "S")):
+    """One spelling for the ones that Portuguese hears alike: Luiz and Luís, Thiago and Tiago, Souza
+    and Sousa, Vitor and Victor.
+    """
+    for written, heard in (
+        ("PH", "F"),
+        ("TH", "T"),
+        ("CT", "T"),
+        ("CK", "C"),
+        ("K", "C"),
+        ("Y", "I"),
+        ("W", "V"),
+        ("Z", "S"),
+    ):
         word = word.replace(written, heard)
     word = re.sub(r"(.)\1", r"\1", word)
     return word[1:] if len(word) > 3 and word.startswith("H") else word

@@ -1,8 +1,8 @@
 """What the Work API knows of a person: the sections that the product uses, and no others.
 
-The record also holds health data, neighbours and relatives. Those have no field here, so they cannot reach the database.
-Every field may be missing; texts are trimmed and never "SEM INFORMAÇÃO". Lists hold each thing once, best first.
-Serialised with msgspec into `people.profile`.
+The record also holds health data, neighbours and relatives. Those have no field here, so they
+cannot reach the database. Every field may be missing; texts are trimmed and never "SEM INFORMAÇÃO".
+Lists hold each thing once, best first. Serialised with msgspec into `people.profile`.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ class CompanyEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One person. `cpf` is 11 digits; `income` is in R$ a month as the record has it, before any multiplier.
+    """One person. `cpf` is 11 digits; `income` is in R$ a month as the record has it, before any
+    multiplier.
 
-    `deceased` and `irregular` come from the record's obito and situacaoCadastral; `irregular` holds the
-    status text (SUSPENSA, CANCELADA …) and is None for a regular person.
+    `deceased` and `irregular` come from the record's obito and situacaoCadastral; `irregular` holds
+    the status text (SUSPENSA, CANCELADA …) and is None for a regular person.
     """
 
     cpf: str

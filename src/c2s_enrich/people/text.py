@@ -7,24 +7,43 @@ import unicodedata
 
 # What the sources write where they know nothing.
 _NOTHING = frozenset(
-    ("", "SEM INFORMACAO", "SEM INFORMACOES", "NAO INFORMADO", "NAO INFORMADA", "NAO CONSTA", "NULL", "NONE", "NAN", "UNDEFINED", "N A")
+    (
+        "",
+        "SEM INFORMACAO",
+        "SEM INFORMACOES",
+        "NAO INFORMADO",
+        "NAO INFORMADA",
+        "NAO CONSTA",
+        "NULL",
+        "NONE",
+        "NAN",
+        "UNDEFINED",
+        "N A",
+    )
 )
 
 
 def plain(text: str) -> str:
-    """Upper case, without accents, anything but letters and digits turned into single blanks. For comparing, never for showing."""
+    """Upper case, without accents, anything but letters and digits turned into single blanks. For
+    comparing, never for showing.
+    """
     decomposed = unicodedata.normalize("NFKD", text)
     letters = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(re.sub(r"[^0-9A-Z]+", " ", letters.upper()).split())
 
 
 def readable(text: str, *, longest: int = 120) -> str | None:
-    """One line of at most `longest` characters, fit to be stored and shown; None where it says nothing ("SEM INFORMAÇÃO").
+    """One line of at most `longest` characters, fit to be stored and shown; None where it says
+    nothing ("SEM INFORMAÇÃO").
 
-    Line breaks and tabs become blanks. Other control characters, lone surrogates and the invisible marks that turn
-    the reading direction go: with them a name can pose as another line of the message.
+    Line breaks and tabs become blanks. Other control characters, lone surrogates and the invisible
+    marks that turn the reading direction go: with them a name can pose as another line of the
+    message.
     """
-    kept = (" " if c.isspace() else "" if unicodedata.category(c).startswith("C") else c for c in text[: 8 * longest])
+    kept = (
+        " " if c.isspace() else "" if unicodedata.category(c).startswith("C") else c
+        for c in text[: 8 * longest]
+    )
     line = " ".join("".join(kept).split())[:longest].rstrip()
     # Letters of other scripts leave `plain` empty: those are kept, bare punctuation is not.
     if plain(line) in _NOTHING and not any(c.isalpha() and c > "\u024f" for c in line):

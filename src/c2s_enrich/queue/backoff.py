@@ -1,4 +1,6 @@
-"""How long to wait before the next attempt: doubling, with full jitter, so that failures do not return together."""
+"""How long to wait before the next attempt: doubling, with full jitter, so that failures do not
+return together.
+"""
 
 from __future__ import annotations
 
@@ -20,5 +22,7 @@ class Backoff:
         return self.base * factor if factor < self.cap / self.base else self.cap
 
     def wait(self, attempts: int, chance: float) -> timedelta:
-        """The wait itself; `chance` is uniform in [0, 1). Never under a tenth of the ceiling: a zero wait is a hot loop."""
+        """The wait itself; `chance` is uniform in [0, 1). Never under a tenth of the ceiling: a
+        zero wait is a hot loop.
+        """
         return self.ceiling(attempts) * (0.1 + 0.9 * chance)

@@ -1,4 +1,5 @@
-"""The values of the queue: what a poller holds while it works on an event, and the ways in which that ends.
+"""The values of the queue: what a poller holds while it works on an event, and the ways in which
+that ends.
 
 Nothing here touches the database; `store.py` turns rows into claims and endings into rows.
 """
@@ -23,7 +24,9 @@ Result = Literal["completed", "retried", "postponed", "failed", "released"]
 
 @dataclass(frozen=True)
 class Claim:
-    """One event, leased to one worker. `payload` is the event's JSON text; `age` counts from its arrival, by the database."""
+    """One event, leased to one worker. `payload` is the event's JSON text; `age` counts from its
+    arrival, by the database.
+    """
 
     event_id: UUID
     lead_id: str
@@ -41,18 +44,24 @@ class Claim:
 
     @property
     def key(self) -> ClaimKey:
-        """Names this claim. The event alone does not: it may have been taken away and claimed again, even by the same worker."""
+        """Names this claim. The event alone does not: it may have been taken away and claimed
+        again, even by the same worker.
+        """
         return self.event_id, self.lease_token
 
 
 class Lease:
-    """The local view of a lease: a countdown that started before the statement which granted it was sent.
+    """The local view of a lease: a countdown that started before the statement which granted it was
+    sent.
 
-    It can only be shorter than the database's lease, so whoever obeys it never works on an event that someone else has
-    been given, even when the database cannot be reached. Like there, no heartbeat carries it past the attempt's deadline.
+    It can only be shorter than the database's lease, so whoever obeys it never works on an event
+    that someone else has been given, even when the database cannot be reached. Like there, no
+    heartbeat carries it past the attempt's deadline.
     """
 
-    def __init__(self, clock: Clock, granted_at: float, length: timedelta, deadline: timedelta | None = None) -> None:
+    def __init__(
+        self, clock: Clock, granted_at: float, length: timedelta, deadline: timedelta | None = None
+    ) -> None:
         self._clock = clock
         self._length = length.total_seconds()
         self._deadline_at = math.inf if deadline is None else granted_at + deadline.total_seconds()
@@ -68,20 +77,26 @@ class Lease:
         return self._clock.boottime() >= self._deadline_at
 
     def extend(self, asked_at: float) -> None:
-        """The database has extended the lease; `asked_at` is the boot time read before it was asked."""
+        """The database has extended the lease; `asked_at` is the boot time read before it was
+        asked.
+        """
         self._ends_at = min(max(self._ends_at, asked_at + self._length), self._deadline_at)
 
     def must_outlast(self, work: timedelta) -> None:
-        """Raises LeaseLost when the lease may end before `work` is done. Call it right before what cannot be undone."""
+        """Raises LeaseLost when the lease may end before `work` is done. Call it right before what
+        cannot be undone.
+        """
         if self.seconds_left < work.total_seconds():
             raise LeaseLost
 
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL to run in the transaction of a settlement: a fact that must be recorded together with the end of the event.
+    """SQL to run in the transaction of a settlement: a fact that must be recorded together with the
+    end of the event.
 
-    Facts are not fenced: "C2S took the message" stays true when the event has been taken away meanwhile.
+    Facts are not fenced: "C2S took the message" stays true when the event has been taken away
+    meanwhile.
     """
 
     sql: LiteralString
@@ -90,7 +105,9 @@ class Statement:
 
 @dataclass(frozen=True)
 class Done:
-    """What a handler returns: the event's outcome, and what to remember of it. `fact` commits together with the settlement."""
+    """What a handler returns: the event's outcome, and what to remember of it. `fact` commits
+    together with the settlement.
+    """
 
     outcome: str
     fingerprint: str | None = None
@@ -99,7 +116,9 @@ class Done:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a claim ends. `delay` counts from the settlement; it is zero for events that are settled for good."""
+    """How a claim ends. `delay` counts from the settlement; it is zero for events that are settled
+    for good.
+    """
 
     result: Result
     outcome: str | None = None
@@ -120,9 +139,17 @@ class Ending:
         return cls("retried", delay=delay, error_kind=kind, error_message=message)
 
     @classmethod
-    def postponed(cls, delay: timedelta, kind: str | None, message: str | None, waiting_for: str | None = None) -> Ending:
+    def postponed(
+        cls, delay: timedelta, kind: str | None, message: str | None, waiting_for: str | None = None
+    ) -> Ending:
         """Due again after `delay`; not this event's fault, so the attempt is given back."""
-        return cls("postponed", delay=delay, error_kind=kind, error_message=message, waiting_for=waiting_for)
+        return cls(
+            "postponed",
+            delay=delay,
+            error_kind=kind,
+            error_message=message,
+            waiting_for=waiting_for,
+        )
 
     @classmethod
     def failed(cls, kind: str, message: str) -> Ending:
@@ -135,13 +162,17 @@ class Ending:
 
 
 class Journal:
-    """What happened during one attempt: milliseconds per step, and notes. Ends up in `event_attempts`.
+    """What happened during one attempt: milliseconds per step, and notes. Ends up in
+    `event_attempts`.
 
-    `boundary` is called when a step begins and when it has ended, with names such as "lookup" and "lookup:done". Production
-    passes nothing; the drill and the tests end or freeze the process there.
+    `boundary` is called when a step begins and when it has ended, with names such as "lookup" and
+    "lookup:done". Production passes nothing; the drill and the tests end or freeze the process
+    there.
     """
 
-    def __init__(self, clock: Clock, boundary: Callable[[str], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, clock: Clock, boundary: Callable[[str], Awaitable[None]] | None = None
+    ) -> None:
         self._clock = clock
         self._boundary = boundary
         self.steps: dict[str, float] = {}
@@ -154,7 +185,9 @@ class Journal:
         try:
             yield
         finally:
-            self.steps[name] = round(self.steps.get(name, 0.0) + (self._clock.boottime() - began) * 1000, 1)
+            self.steps[name] = round(
+                self.steps.get(name, 0.0) + (self._clock.boottime() - began) * 1000, 1
+            )
         await self.at(f"{name}:done")
 
     async def at(self, point: str) -> None:
@@ -163,7 +196,9 @@ class Journal:
             await self._boundary(point)
 
     def note(self, text: str) -> None:
-        """Something that a person who looks at this attempt wants to know. Never a contact or a CPF."""
+        """Something that a person who looks at this attempt wants to know. Never a contact or a
+        CPF.
+        """
         self.notes.append(text)
 
 

@@ -1,7 +1,9 @@
-"""The poller: claims up to its free slots, runs each event as a task, settles it. Knows nothing about leads.
+"""The poller: claims up to its free slots, runs each event as a task, settles it. Knows nothing
+about leads.
 
-`run` loops, `run_once` does one pass. The duties live side by side in one task group (one dies, all die, and the process ends
-with an error for its supervisor to restart): claiming, settling, heartbeat and countdown, the janitor, listening.
+`run` loops, `run_once` does one pass. The duties live side by side in one task group (one dies, all
+die, and the process ends with an error for its supervisor to restart): claiming, settling,
+heartbeat and countdown, the janitor, listening.
 """
 
 from __future__ import annotations
@@ -61,14 +63,23 @@ class PollerConfig:
 
     @property
     def wedged_after(self) -> timedelta:
-        """How long the claim loop may not come round: longer than any wait that it takes on purpose."""
-        return max(timedelta(seconds=60), self.lease * 3, self.idle_poll * 3, self.grace + timedelta(seconds=30))
+        """How long the claim loop may not come round: longer than any wait that it takes on
+        purpose.
+        """
+        return max(
+            timedelta(seconds=60),
+            self.lease * 3,
+            self.idle_poll * 3,
+            self.grace + timedelta(seconds=30),
+        )
 
 
 class _Flight:
     """One claim that is being worked on: its task, and why the task was ended before its time."""
 
-    def __init__(self, claim: Claim, lease: Lease, journal: Journal, *, alone: bool, began_at: float) -> None:
+    def __init__(
+        self, claim: Claim, lease: Lease, journal: Journal, *, alone: bool, began_at: float
+    ) -> None:
         self.claim = claim
         self.lease = lease
         self.journal = journal
@@ -83,11 +94,15 @@ class _Flight:
         assert self._task is not None, "set by start, before anybody can see the flight"  # noqa: S101
         return self._task
 
-    def start(self, group: asyncio.TaskGroup, work: Callable[[_Flight], Coroutine[Any, Any, None]]) -> None:
+    def start(
+        self, group: asyncio.TaskGroup, work: Callable[[_Flight], Coroutine[Any, Any, None]]
+    ) -> None:
         self._task = group.create_task(work(self), name=f"event-{self.claim.event_id}")
 
     def begin(self) -> None:
-        """First step of the task. A task that is cancelled before it would never run and never settle, so `end` leaves it alone."""
+        """First step of the task. A task that is cancelled before it would never run and never
+        settle, so `end` leaves it alone.
+        """
         self._begun = True
         if self.why is not None:
             raise asyncio.CancelledError
@@ -102,7 +117,9 @@ class _Flight:
 
 @dataclass
 class Poller:
-    """One poller process's work. `boundary` is called at every named point of an event's life (see `Journal`)."""
+    """One poller process's work. `boundary` is called at every named point of an event's life (see
+    `Journal`).
+    """
 
     store: QueueStore
     handler: Handler
@@ -135,7 +152,9 @@ class Poller:
         self._wake.set()
 
     def stop(self) -> None:
-        """First call: claim no more and finish within the grace time. Second call: give everything back at once."""
+        """First call: claim no more and finish within the grace time. Second call: give everything
+        back at once.
+        """
         if self._stopping.is_set():
             self._at_once = True
             self._end_all("leaving")
@@ -147,9 +166,16 @@ class Poller:
         with self._watchdog.watching():
             async with self.store.steady(), asyncio.TaskGroup() as group:
                 duties = self._start_duties(group)
-                duties += [group.create_task(self._janitor()), group.create_task(self._housekeeping())]
+                duties += [
+                    group.create_task(self._janitor()),
+                    group.create_task(self._housekeeping()),
+                ]
                 if self.listen is not None:
-                    duties.append(group.create_task(_forever(self.listen(self.wake, self.metrics.listener_reconnected))))
+                    duties.append(
+                        group.create_task(
+                            _forever(self.listen(self.wake, self.metrics.listener_reconnected))
+                        )
+                    )
                 await self._claim_until_stopped(group)
                 await self._finish()
                 await _end(duties)
@@ -158,7 +184,9 @@ class Poller:
                     await self.store.leave()
 
     async def drain(self) -> None:
-        """Works until nothing is due and nothing is in flight, then returns. For one-off runs and tests."""
+        """Works until nothing is due and nothing is in flight, then returns. For one-off runs and
+        tests.
+        """
         async with self.store.steady(), asyncio.TaskGroup() as group:
             duties = self._start_duties(group)
             while True:
@@ -172,7 +200,9 @@ class Poller:
             await _end(duties)
 
     async def run_once(self, group: asyncio.TaskGroup) -> int:
-        """One pass: claims up to the free slots and starts a task for each event. Returns how many it claimed."""
+        """One pass: claims up to the free slots and starts a task for each event. Returns how many
+        it claimed.
+        """
         if not self._may_claim():
             return 0
         if self._suspects_turn() and (claimed := await self._claim_alone(group)):
@@ -183,20 +213,32 @@ class Poller:
         return claimed
 
     def _start_duties(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        return [group.create_task(duty()) for duty in (self._settler.run, self._heartbeat, self._countdown)]
+        return [
+            group.create_task(duty())
+            for duty in (self._settler.run, self._heartbeat, self._countdown)
+        ]
 
     def _may_claim(self) -> bool:
-        """Not beside a suspect, not beyond the slots, and not while those in flight make room for a suspect."""
+        """Not beside a suspect, not beyond the slots, and not while those in flight make room for a
+        suspect.
+        """
         alone = any(flight.alone for flight in self.in_flight.values())
-        return not alone and len(self.in_flight) < self.config.concurrency and not (self.in_flight and self._suspects_turn())
+        return (
+            not alone
+            and len(self.in_flight) < self.config.concurrency
+            and not (self.in_flight and self._suspects_turn())
+        )
 
     def _suspects_turn(self) -> bool:
-        """Whether suspects come before others now. They run with nothing beside them, so that they take nobody along."""
+        """Whether suspects come before others now. They run with nothing beside them, so that they
+        take nobody along.
+        """
         over = self.clock.boottime() - self._suspects_from
         if not self._suspect_due or over < 0:
             return False
         if self.in_flight and over > self.config.lease.total_seconds():
-            # What is in flight does not end (it hangs, or waits for an upstream): the others go on beside it for as long.
+            # What is in flight does not end (it hangs, or waits for an upstream): the others go on
+            # beside it for as long.
             self._suspects_from = self.clock.boottime() + self.config.lease.total_seconds()
             return False
         return True
@@ -207,14 +249,20 @@ class Poller:
         return len(claims)
 
     async def _claim_due(self, group: asyncio.TaskGroup) -> int:
-        """What is due, fresh events first at every fourth claim of an old backlog: a lead that arrives now shall not wait for hours."""
+        """What is due, fresh events first at every fourth claim of an old backlog: a lead that
+        arrives now shall not wait for hours.
+        """
         free = self.config.concurrency - len(self.in_flight)
         now = self.clock.boottime()
         if now - self._swept_at >= _SWEEP_SECONDS:
             self.store.sweep()
             self._swept_at = now
         self._turn += 1
-        if self._backlog_age > _OLD_BACKLOG and self._turn % 4 == 0 and (fresh := await self._claim(group, free, "freshest")):
+        if (
+            self._backlog_age > _OLD_BACKLOG
+            and self._turn % 4 == 0
+            and (fresh := await self._claim(group, free, "freshest"))
+        ):
             return len(fresh)
         claims = await self._claim(group, free, "oldest")
         if not claims and not self.store.swept:
@@ -235,18 +283,24 @@ class Poller:
             self._conflicts_told = self.store.conflicts
         return claims
 
-    def _start(self, group: asyncio.TaskGroup, claim: Claim, asked_at: float, *, alone: bool) -> None:
+    def _start(
+        self, group: asyncio.TaskGroup, claim: Claim, asked_at: float, *, alone: bool
+    ) -> None:
         for flight in self.in_flight.values():
             if flight.claim.event_id == claim.event_id:
                 # A person has reset it, and it has come back to us before the heartbeat could tell.
                 self._take_away(flight)
         lease = Lease(self.clock, asked_at, self.config.lease, self.config.deadline)
-        flight = _Flight(claim, lease, Journal(self.clock, self.boundary), alone=alone, began_at=asked_at)
+        flight = _Flight(
+            claim, lease, Journal(self.clock, self.boundary), alone=alone, began_at=asked_at
+        )
         self.in_flight[claim.key] = flight
         flight.start(group, self._work)
 
     async def _work(self, flight: _Flight) -> None:
-        """One event from claim to settlement. Raises nothing: whatever happens to one event is that event's ending."""
+        """One event from claim to settlement. Raises nothing: whatever happens to one event is that
+        event's ending.
+        """
         try:
             ending = await self._attempt(flight)
             if ending is not None:
@@ -286,7 +340,9 @@ class Poller:
         except Exception as raised:
             error = raised
         if is_transient(error):
-            _log.warning("database_trouble", event_id=str(flight.claim.event_id), error=type(error).__name__)
+            _log.warning(
+                "database_trouble", event_id=str(flight.claim.event_id), error=type(error).__name__
+            )
             return database_away(flight.claim, self.policy, self.chance())
         ending = verdict(error, flight.claim, self.policy, self.chance())
         if ending.error_kind == "bug":
@@ -299,10 +355,13 @@ class Poller:
         try:
             answer = await self._settler.settle(Settlement(flight.claim, ending, flight.journal))
         except Exception as error:
-            # The database refuses what the handler returned (an outcome, a fact, a note): then this is how the attempt ends.
+            # The database refuses what the handler returned (an outcome, a fact, a note): then this
+            # is how the attempt ends.
             _log.exception("bug", event_id=str(flight.claim.event_id))
             ending = verdict(error, flight.claim, self.policy, self.chance())
-            answer = await self._settler.settle(Settlement(flight.claim, ending, Journal(self.clock)))
+            answer = await self._settler.settle(
+                Settlement(flight.claim, ending, Journal(self.clock))
+            )
         await flight.journal.at("settled")
         if answer == "settled":
             self._tell(flight, ending)
@@ -326,7 +385,12 @@ class Poller:
 
     def _tell_lost(self, flight: _Flight) -> None:
         self.metrics.event("lease_lost")
-        _log.warning("lease_lost", event_id=str(flight.claim.event_id), lead=flight.claim.lead_id, attempt=flight.claim.attempts)
+        _log.warning(
+            "lease_lost",
+            event_id=str(flight.claim.event_id),
+            lead=flight.claim.lead_id,
+            attempt=flight.claim.attempts,
+        )
 
     def _take_away(self, flight: _Flight) -> None:
         flight.lease.taken_away = True
@@ -353,7 +417,9 @@ class Poller:
             await self._wait(wait)
 
     async def _next_look(self) -> float:
-        """Seconds until the next look. Full: until a slot is free. Idle: growing steps, never past the next due time."""
+        """Seconds until the next look. Full: until a slot is free. Idle: growing steps, never past
+        the next due time.
+        """
         if not self._may_claim():
             return _SWEEP_SECONDS
         outlook = await self.store.outlook()
@@ -368,7 +434,9 @@ class Poller:
                 await self._wake.wait()
 
     async def _heartbeat(self) -> None:
-        """Extends every lease in flight, in one statement, three times a lease; a claim that does not come back is cancelled."""
+        """Extends every lease in flight, in one statement, three times a lease; a claim that does
+        not come back is cancelled.
+        """
         every = self.config.lease.total_seconds() / 3
         soon = min(1.0, every)
         wait = every
@@ -397,7 +465,9 @@ class Poller:
                         self._take_away(flight)
 
     async def _countdown(self) -> None:
-        """Ends what has outlived its lease by our own clock: needs no database, so it works when there is none."""
+        """Ends what has outlived its lease by our own clock: needs no database, so it works when
+        there is none.
+        """
         while True:
             await self.clock.sleep(min(0.25, self.config.lease.total_seconds() / 10))
             for flight in self.in_flight.values():
@@ -424,7 +494,9 @@ class Poller:
             await self._pause_of_the_janitor()
 
     async def _housekeeping(self) -> None:
-        """The further duties, such as removing what is old. Apart from the janitor: they may take long, and may fail."""
+        """The further duties, such as removing what is old. Apart from the janitor: they may take
+        long, and may fail.
+        """
         while True:
             for duty in self.duties:
                 try:
@@ -434,15 +506,22 @@ class Poller:
             await self._pause_of_the_janitor()
 
     async def _pause_of_the_janitor(self) -> None:
-        await self.clock.sleep(min(self.config.lease.total_seconds() / 3, 10.0) * (0.8 + 0.4 * self.chance()))
+        await self.clock.sleep(
+            min(self.config.lease.total_seconds() / 3, 10.0) * (0.8 + 0.4 * self.chance())
+        )
 
     async def _finish(self) -> None:
-        """After `stop`: what is in flight may end within the grace time, the rest is given back with its attempt."""
+        """After `stop`: what is in flight may end within the grace time, the rest is given back
+        with its attempt.
+        """
         tasks = {flight.task for flight in self.in_flight.values()}
         if not tasks:
             return
-        # A claim that was under way during the second call may have brought new events: there is no grace time for those.
-        _, late = await asyncio.wait(tasks, timeout=0 if self._at_once else self.config.grace.total_seconds())
+        # A claim that was under way during the second call may have brought new events: there is no
+        # grace time for those.
+        _, late = await asyncio.wait(
+            tasks, timeout=0 if self._at_once else self.config.grace.total_seconds()
+        )
         if not late:
             return
         self._end_all("leaving")
@@ -452,7 +531,9 @@ class Poller:
 
 
 async def _end(duties: list[asyncio.Task[None]]) -> None:
-    """Cancels until it takes: `wait_for` of Python 3.11, with which the pool waits, loses a cancellation that meets its answer."""
+    """Cancels until it takes: `wait_for` of Python 3.11, with which the pool waits, loses a
+    cancellation that meets its answer.
+    """
     left = set(duties)
     while left:
         for duty in left:

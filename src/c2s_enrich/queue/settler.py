@@ -1,4 +1,6 @@
-"""Settles claims: what gathered while the previous statement ran goes together, and nothing ever waits for more to come."""
+"""Settles claims: what gathered while the previous statement ran goes together, and nothing ever
+waits for more to come.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ from c2s_enrich.queue.store import QueueStore, Settled, Settlement
 
 _log = structlog.get_logger("c2s_enrich.queue")
 
-# A statement of this many rows stays far under a millisecond per row and well within any statement's size.
+# A statement of this many rows stays far under a millisecond per row and well within any
+# statement's size.
 _MOST_TOGETHER = 100
-# Somebody else has the row locked: mostly another statement of milliseconds, sometimes an operator's long transaction.
+# Somebody else has the row locked: mostly another statement of milliseconds, sometimes an
+# operator's long transaction.
 _BUSY_AT_FIRST, _BUSY_AT_MOST = 0.02, 1.0
 
 
@@ -28,9 +32,11 @@ class _Pending:
 
 
 class Settler:
-    """One loop (`run`) that settles for all tasks of a poller. A settlement is repeated until the database has answered it.
+    """One loop (`run`) that settles for all tasks of a poller. A settlement is repeated until the
+    database has answered it.
 
-    Repeating is safe: the token was raised by the first one, so a second changes nothing and is told how the first ended.
+    Repeating is safe: the token was raised by the first one, so a second changes nothing and is
+    told how the first ended.
     """
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:
@@ -40,7 +46,9 @@ class Settler:
         self._arrived = asyncio.Event()
 
     async def settle(self, settlement: Settlement) -> Settled:
-        """Returns "settled", or "lost" when someone else owns the event now. Raises what the database refuses for good."""
+        """Returns "settled", or "lost" when someone else owns the event now. Raises what the
+        database refuses for good.
+        """
         pending = _Pending(settlement, asyncio.get_running_loop().create_future())
         self._enqueue(pending)
         return await pending.answer
@@ -51,7 +59,12 @@ class Settler:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                await self._settle_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))])
+                await self._settle_batch(
+                    [
+                        self._waiting.popleft()
+                        for _ in range(min(len(self._waiting), _MOST_TOGETHER))
+                    ]
+                )
 
     def _enqueue(self, pending: _Pending) -> None:
         self._waiting.append(pending)
@@ -62,7 +75,8 @@ class Settler:
             answers = await self._store.settle([pending.settlement for pending in batch])
         except Exception as error:
             if is_transient(error):
-                # The database is away; the leases protect these events and nobody else can settle them. Wait and go on.
+                # The database is away; the leases protect these events and nobody else can settle
+                # them. Wait and go on.
                 _log.warning("settling_waits", events=len(batch), error=type(error).__name__)
                 self._waiting.extendleft(reversed(batch))
                 await self._clock.sleep(0.5)

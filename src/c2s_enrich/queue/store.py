@@ -1,4 +1,6 @@
-"""The queue's only door to the database: each statement of `sql/queries/queue.sql` has its one caller here."""
+"""The queue's only door to the database: each statement of `sql/queries/queue.sql` has its one
+caller here.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from psycopg import errors as pg
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Journal
-from c2s_enrich.queue.line import Line
+from c2s_enrich.queue.kept_connection import Line
 
 Lane = Literal["oldest", "freshest", "suspect"]
 Settled = Literal["settled", "busy", "lost"]
@@ -24,14 +26,17 @@ Settled = Literal["settled", "busy", "lost"]
 # The place before every event. The mark only speeds the claim up: `sweep` goes back here.
 _START = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
-# Another poller can take a lead between our look and our update; each repeat sees its row and looks elsewhere.
+# Another poller can take a lead between our look and our update; each repeat sees its row and looks
+# elsewhere.
 _CLAIM_TRIES = 5
 _TAKEN_MEANWHILE = (pg.UniqueViolation, pg.LockNotAvailable, pg.DeadlockDetected)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What an idle poller needs to know: seconds until the next event becomes due (None: nothing waits); is a suspect due?"""
+    """What an idle poller needs to know: seconds until the next event becomes due (None: nothing
+    waits); is a suspect due?
+    """
 
     next_due: float | None
     suspect_due: bool
@@ -47,10 +52,19 @@ class Settlement:
 
 
 class QueueStore:
-    """Claims and settles for one worker. `now` moves the clock of every statement in tests; production leaves it None."""
+    """Claims and settles for one worker. `now` moves the clock of every statement in tests;
+    production leaves it None.
+    """
 
     def __init__(
-        self, pool: Pool, *, worker: str, lease: timedelta, deadline: timedelta, backoff: Backoff, now: datetime | None = None
+        self,
+        pool: Pool,
+        *,
+        worker: str,
+        lease: timedelta,
+        deadline: timedelta,
+        backoff: Backoff,
+        now: datetime | None = None,
     ) -> None:
         self._pool = pool
         self._sql = statements("queue")
@@ -62,11 +76,17 @@ class QueueStore:
         self._mark = _START
         self._breadth = 1
         self.conflicts = 0
-        self._claiming, self._settling, self._beating = self._lines = (Line(pool), Line(pool), Line(pool))
+        self._claiming, self._settling, self._beating = self._lines = (
+            Line(pool),
+            Line(pool),
+            Line(pool),
+        )
 
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
-        """While inside, claims, settlements and heartbeats keep a connection each (three of the pool's)."""
+        """While inside, claims, settlements and heartbeats keep a connection each (three of the
+        pool's).
+        """
         for line in self._lines:
             line.steady = True
         try:
@@ -77,7 +97,9 @@ class QueueStore:
                 await line.hang_up()
 
     def sweep(self) -> None:
-        """The next claim starts from the very first due event: finds rows that were reset, or committed late, behind the mark."""
+        """The next claim starts from the very first due event: finds rows that were reset, or
+        committed late, behind the mark.
+        """
         self._mark = _START
 
     @property
@@ -85,7 +107,9 @@ class QueueStore:
         """True when the next claim looks at every due event."""
         return self._mark == _START
 
-    async def claim(self, slots: int, lane: Lane = "oldest", window: timedelta = timedelta(minutes=1)) -> list[Claim]:
+    async def claim(
+        self, slots: int, lane: Lane = "oldest", window: timedelta = timedelta(minutes=1)
+    ) -> list[Claim]:
         """Up to `slots` due events, at most one of each lead, leased to this worker."""
         for turn in range(_CLAIM_TRIES):
             try:
@@ -123,7 +147,8 @@ class QueueStore:
             for row in rows
         ]
         if lane == "oldest" and claims:
-            # Short of the slots though every look was used: one lead fills the head. Look at four times as many until it is over.
+            # Short of the slots though every look was used: one lead fills the head. Look at four
+            # times as many until it is over.
             short = len(claims) < slots and rows[0][12] == fetch
             self._breadth = 4 if short else 1
             if not short:
@@ -131,14 +156,23 @@ class QueueStore:
         return claims
 
     async def extend_leases(self, claims: Sequence[Claim]) -> dict[ClaimKey, bool]:
-        """One statement for all: the claims that are still ours, and whether each was extended (False: its row was busy)."""
-        params = {"ids": [c.event_id for c in claims], "tokens": [c.lease_token for c in claims], "lease": self._lease, "now": self.now}
+        """One statement for all: the claims that are still ours, and whether each was extended
+        (False: its row was busy).
+        """
+        params = {
+            "ids": [c.event_id for c in claims],
+            "tokens": [c.lease_token for c in claims],
+            "lease": self._lease,
+            "now": self.now,
+        }
         async with self._beating.connection() as connection:
             rows = await (await connection.execute(self._sql["extend_leases"], params)).fetchall()
         return {(event_id, token): extended for event_id, token, extended in rows}
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Ends the claims in one transaction together with the facts that go with them. Answers in the order of `settlements`."""
+        """Ends the claims in one transaction together with the facts that go with them. Answers in
+        the order of `settlements`.
+        """
         facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
         params = self._settle_params(settlements)
         async with self._settling.connection() as connection:
@@ -149,7 +183,9 @@ class QueueStore:
                     rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
             else:
                 rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
-        answers: dict[ClaimKey, Settled] = {(event_id, token): answer for event_id, token, answer in rows}
+        answers: dict[ClaimKey, Settled] = {
+            (event_id, token): answer for event_id, token, answer in rows
+        }
         return [answers[s.claim.key] for s in settlements]
 
     def _settle_params(self, settlements: Sequence[Settlement]) -> dict[str, object]:
@@ -174,24 +210,32 @@ class QueueStore:
     async def reclaim_expired(self, holding: Sequence[Claim] = ()) -> tuple[int, int]:
         """Gives back what dead or hung workers held: (reclaimed, of which failed for good).
 
-        What this worker is still `holding` it ends by itself, so only a passed deadline takes it away.
+        What this worker is still `holding` it ends by itself, so only a passed deadline takes it
+        away.
         """
         params = {
             "holding": [c.event_id for c in holding], "now": self.now, "backoff_base": self._backoff.base, "backoff_cap": self._backoff.cap,
         }  # fmt: skip
         async with self._pool.connection() as connection:
-            [(reclaimed, failed)] = await (await connection.execute(self._sql["reclaim_expired"], params)).fetchall()
+            [(reclaimed, failed)] = await (
+                await connection.execute(self._sql["reclaim_expired"], params)
+            ).fetchall()
         return reclaimed, failed
 
     async def outlook(self) -> Outlook:
         async with self._claiming.connection() as connection:
-            [row] = await (await connection.execute(self._sql["outlook"], {"now": self.now})).fetchall()
+            [row] = await (
+                await connection.execute(self._sql["outlook"], {"now": self.now})
+            ).fetchall()
         return Outlook(*row)
 
     async def beat(self, in_flight: int, concurrency: int) -> None:
         """Tells people that this worker lives."""
         async with self._pool.connection() as connection:
-            await connection.execute(self._sql["poller_beats"], {"name": self.worker, "in_flight": in_flight, "concurrency": concurrency})
+            await connection.execute(
+                self._sql["poller_beats"],
+                {"name": self.worker, "in_flight": in_flight, "concurrency": concurrency},
+            )
 
     async def leave(self) -> None:
         """Tells people that this worker has ended."""

@@ -1,4 +1,5 @@
-"""The whole retry policy on one page: an error in, how the attempt ends out. Pure: no clock, no database, no chance of its own.
+"""The whole retry policy on one page: an error in, how the attempt ends out. Pure: no clock, no
+database, no chance of its own.
 
 | error                              | ending                                    | attempt spent | until            |
 |------------------------------------|-------------------------------------------|---------------|------------------|
@@ -13,9 +14,10 @@
 | our own database is away           | postpone for seconds                      | no            | the age limit    |
 | anything else                      | our bug: retry later                      | yes           | max_attempts     |
 
-An upstream that is down must fail no event: when the attempts are spent on Unavailable or Uncertain, the event goes on
-waiting at the longest backoff until the age limit. The age limit exists so that nothing loops for ever unseen; for the
-same reason an attempt whose lease ended counts, whoever notices it first: this worker (LeaseLost) or the one that reclaims.
+An upstream that is down must fail no event: when the attempts are spent on Unavailable or
+Uncertain, the event goes on waiting at the longest backoff until the age limit. The age limit
+exists so that nothing loops for ever unseen; for the same reason an attempt whose lease ended
+counts, whoever notices it first: this worker (LeaseLost) or the one that reclaims.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Claim, Ending
 from c2s_enrich.redaction import redact_error
 
-# A vendor that changed its format will not change it back within minutes; a truncated answer heals at once.
+# A vendor that changed its format will not change it back within minutes; a truncated answer heals
+# at once.
 UNREADABLE_ATTEMPTS = 4
 
 
@@ -41,7 +44,9 @@ class RetryPolicy:
 
 
 def verdict(error: BaseException, claim: Claim, policy: RetryPolicy, chance: float) -> Ending:
-    """How the attempt ends. `chance` is uniform in [0, 1) and spreads what would otherwise come back together."""
+    """How the attempt ends. `chance` is uniform in [0, 1) and spreads what would otherwise come
+    back together.
+    """
     text = redact_error(error)
     too_old = claim.age > policy.age_limit
     match error:
@@ -55,26 +60,43 @@ def verdict(error: BaseException, claim: Claim, policy: RetryPolicy, chance: flo
             return Ending.failed("upstream_refused", text)
         case errors.Throttled(upstream=upstream, retry_after=wait):
             return _wait(too_old, _spread(wait, chance), "upstream_unavailable", text, upstream)
-        case errors.Paused(upstream=upstream, wait=wait) | errors.NoSlot(upstream=upstream, wait=wait):
+        case (
+            errors.Paused(upstream=upstream, wait=wait)
+            | errors.NoSlot(upstream=upstream, wait=wait)
+        ):
             return _wait(too_old, _spread(wait, chance), "upstream_unavailable", text, upstream)
         case errors.BudgetSpent(upstream=upstream, wait=wait):
             return _wait(too_old, _spread(wait, chance), "upstream_unavailable", text, upstream)
         case errors.Unauthorised(upstream=upstream):
-            return _wait(too_old, policy.backoff.wait(claim.attempts, chance), "upstream_refused", text, upstream)
+            return _wait(
+                too_old,
+                policy.backoff.wait(claim.attempts, chance),
+                "upstream_refused",
+                text,
+                upstream,
+            )
         case errors.NotYet(wait=wait):
             # Waiting for a read-back is no new kind of error: the last one stays in the row.
             return _wait(too_old, wait, None, text, None)
         case errors.Unavailable(upstream=upstream) | errors.Uncertain(upstream=upstream):
             if claim.attempts < claim.max_attempts and not too_old:
-                return Ending.retried(policy.backoff.wait(claim.attempts, chance), "upstream_unavailable", text)
-            return _wait(too_old, _spread(policy.backoff.cap, chance), "upstream_unavailable", text, upstream)
+                return Ending.retried(
+                    policy.backoff.wait(claim.attempts, chance), "upstream_unavailable", text
+                )
+            return _wait(
+                too_old, _spread(policy.backoff.cap, chance), "upstream_unavailable", text, upstream
+            )
         case errors.Unreadable():
             spent = claim.attempts >= min(UNREADABLE_ATTEMPTS, claim.max_attempts)
             return _retry_or_fail(spent, claim, policy, chance, "upstream_unreadable", text)
         case errors.LeaseLost():
-            return _retry_or_fail(claim.attempts >= claim.max_attempts, claim, policy, chance, "worker_lost", text)
+            return _retry_or_fail(
+                claim.attempts >= claim.max_attempts, claim, policy, chance, "worker_lost", text
+            )
         case _:
-            return _retry_or_fail(claim.attempts >= claim.max_attempts, claim, policy, chance, "bug", text)
+            return _retry_or_fail(
+                claim.attempts >= claim.max_attempts, claim, policy, chance, "bug", text
+            )
 
 
 def database_away(claim: Claim, policy: RetryPolicy, chance: float) -> Ending:
@@ -86,18 +108,23 @@ def database_away(claim: Claim, policy: RetryPolicy, chance: float) -> Ending:
 
 
 def _spread(wait: timedelta, chance: float) -> timedelta:
-    # Up to a fifth later, at least 250 ms and at most 15 s: enough that a backlog does not return in one instant.
+    # Up to a fifth later, at least 250 ms and at most 15 s: enough that a backlog does not return
+    # in one instant.
     room = min(max(wait * 0.2, timedelta(milliseconds=250)), timedelta(seconds=15))
     return wait + room * chance
 
 
-def _wait(too_old: bool, wait: timedelta, kind: str | None, text: str, upstream: str | None) -> Ending:
+def _wait(
+    too_old: bool, wait: timedelta, kind: str | None, text: str, upstream: str | None
+) -> Ending:
     if too_old:
         return Ending.failed(kind or "delivery_unclear", f"{text}; gave up at the age limit")
     return Ending.postponed(wait, kind, text, upstream)
 
 
-def _retry_or_fail(spent: bool, claim: Claim, policy: RetryPolicy, chance: float, kind: str, text: str) -> Ending:
+def _retry_or_fail(
+    spent: bool, claim: Claim, policy: RetryPolicy, chance: float, kind: str, text: str
+) -> Ending:
     if spent:
         return Ending.failed(kind, text)
     return Ending.retried(policy.backoff.wait(claim.attempts, chance), kind, text)

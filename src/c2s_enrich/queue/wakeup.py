@@ -1,4 +1,6 @@
-"""Wake-up: LISTEN on a direct connection. A hint only: listeners die silently, so the poll behind it is always armed."""
+"""Wake-up: LISTEN on a direct connection. A hint only: listeners die silently, so the poll behind
+it is always armed.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,19 @@ _log = structlog.get_logger("c2s_enrich.queue")
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
-# Often enough to notice a half-open connection (a cut cable, a suspended Neon compute) within a minute.
+# Often enough to notice a half-open connection (a cut cable, a suspended Neon compute) within a
+# minute.
 _CHECK_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 _RETRY_AT_FIRST, _RETRY_AT_MOST = 0.5, 30.0
 
 
-async def listen(connect: Connect, wake: Callable[[], None], reconnected: Callable[[], None]) -> None:
-    """Calls `wake` for each notification and after each (re)connection, since hints sent meanwhile are gone. Never returns."""
+async def listen(
+    connect: Connect, wake: Callable[[], None], reconnected: Callable[[], None]
+) -> None:
+    """Calls `wake` for each notification and after each (re)connection, since hints sent meanwhile
+    are gone. Never returns.
+    """
     wait, first = _RETRY_AT_FIRST, True
     while True:
         try:

@@ -1,4 +1,6 @@
-"""Ends a wedged process: one whose claim loop no longer comes round. Its supervisor starts it again, and its leases end."""
+"""Ends a wedged process: one whose claim loop no longer comes round. Its supervisor starts it
+again, and its leases end.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ _TICK = 1.0
 
 
 class Watchdog:
-    """A thread, because a blocked event loop can run no task. `alive()` must be called at least every `seconds`.
+    """A thread, because a blocked event loop can run no task. `alive()` must be called at least
+    every `seconds`.
 
-    It counts its own ticks instead of asking a clock: a process that was stopped or a machine that slept has not ticked
-    either, and is given the whole time again.
+    It counts its own ticks instead of asking a clock: a process that was stopped or a machine that
+    slept has not ticked either, and is given the whole time again.
     """
 
     def __init__(self, seconds: float) -> None:

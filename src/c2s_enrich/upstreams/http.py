@@ -1,8 +1,9 @@
-"""The one way out over HTTP: admission, total time limit, tries, and the translation of every failure into `errors`.
+"""The one way out over HTTP: admission, total time limit, tries, and the translation of every
+failure into `errors`.
 
-Clients bring a path and a reader (a pure function from Response to nouns); this module never looks into a body. Its errors
-and log lines name the upstream, the kind of call and the result; never a URL, a header or a contact, because all three
-carry secrets or personal data here.
+Clients bring a path and a reader (a pure function from Response to nouns); this module never looks
+into a body. Its errors and log lines name the upstream, the kind of call and the result; never a
+URL, a header or a contact, because all three carry secrets or personal data here.
 """
 
 from __future__ import annotations
@@ -24,16 +25,26 @@ import structlog
 import tenacity
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.errors import Refused, Throttled, Unauthorised, Unavailable, Uncertain, Unreadable, UpstreamError
+from c2s_enrich.errors import (
+    Refused,
+    Throttled,
+    Unauthorised,
+    Unavailable,
+    Uncertain,
+    Unreadable,
+    UpstreamError,
+)
 from c2s_enrich.upstreams.limits import LONGEST_THROTTLE, Admission
 
 T = TypeVar("T")
-# What tests and wiring may put in place of the network, so that nothing else here has to know httpx.
+# What tests and wiring may put in place of the network, so that nothing else here has to know
+# httpx.
 Transport = httpx.AsyncBaseTransport
 
 # An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
 DEFAULT_RETRY_AFTER = timedelta(seconds=60)
-# A host that does not even answer the handshake is down; waiting longer for it would only blur "not sent" into "unclear".
+# A host that does not even answer the handshake is down; waiting longer for it would only blur "not
+# sent" into "unclear".
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
 _PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
@@ -43,20 +54,25 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Policy:
-    """How one upstream is called. `timeout` is the total time of one request, from the first packet to the last byte of the
-    answer; `tries` counts requests of one idempotent call; `wait` is the upper end of the first random wait between them."""
+    """How one upstream is called. `timeout` is the total time of one request, from the first packet
+    to the last byte of the answer; `tries` counts requests of one idempotent call; `wait` is the
+    upper end of the first random wait between them.
+    """
 
     timeout: timedelta
     tries: int = 3
     wait: timedelta = timedelta(seconds=0.5)
     longest_wait: timedelta = timedelta(seconds=4)
-    # The largest honest answer seen is a person's record of some 100 kB; beyond this it is an accident or an attack.
+    # The largest honest answer seen is a person's record of some 100 kB; beyond this it is an
+    # accident or an attack.
     body_limit: int = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, read to its end. `upstream` is there so that readers can name it in their errors; `body` is not shown."""
+    """One answer, read to its end. `upstream` is there so that readers can name it in their errors;
+    `body` is not shown.
+    """
 
     upstream: str
     status: int
@@ -75,7 +91,9 @@ class Response:
         return says_so or self.body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
 
     def json(self) -> object:
-        """The decoded body. Raises Unreadable. Lenient on what the readers clean anyway (BOM, lone surrogates, NaN)."""
+        """The decoded body. Raises Unreadable. Lenient on what the readers clean anyway (BOM, lone
+        surrogates, NaN).
+        """
         try:
             answer: object = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -98,8 +116,10 @@ class Response:
         return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
 
     def _summary(self) -> str:
-        """The status and, where it is a plain sentence, the upstream's reason. Anything with a digit or an @ could be a contact
-        or a token that the upstream repeats, and anything with a capital after its first letter a name: that stays out."""
+        """The status and, where it is a plain sentence, the upstream's reason. Anything with a
+        digit or an @ could be a contact or a token that the upstream repeats, and anything with a
+        capital after its first letter a name: that stays out.
+        """
         try:
             answer = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -107,7 +127,11 @@ class Response:
         if isinstance(answer, dict):
             for key in ("error", "message", "msg", "reason", "statusMsg"):
                 reason = answer.get(key)
-                if isinstance(reason, str) and _PLAIN_REASON.fullmatch(reason) and reason[1:] == reason[1:].lower():
+                if (
+                    isinstance(reason, str)
+                    and _PLAIN_REASON.fullmatch(reason)
+                    and reason[1:] == reason[1:].lower()
+                ):
                     return f"HTTP {self.status}: {reason}"
         return f"HTTP {self.status}"
 
@@ -136,8 +160,9 @@ def same(response: Response) -> Response:
 class Upstream:
     """One service we call. Use it as an async context manager: it owns the connections.
 
-    `credentials` are the headers that authorise us, in alternative forms: the first is used until it is refused, then the next
-    is tried once, and the form that worked is kept. A given `transport` must report httpcore's `trace` events.
+    `credentials` are the headers that authorise us, in alternative forms: the first is used until
+    it is refused, then the next is tried once, and the form that worked is kept. A given
+    `transport` must report httpcore's `trace` events.
     """
 
     def __init__(
@@ -159,7 +184,8 @@ class Upstream:
         self._clock = clock
         self._metrics = metrics
         self._credentials = list(credentials)
-        # The transport and not a client: a client logs each URL, follows the environment's proxies and keeps cookies.
+        # The transport and not a client: a client logs each URL, follows the environment's proxies
+        # and keeps cookies.
         self._transport = transport or httpx.AsyncHTTPTransport()
         self._exit = AsyncExitStack()
 
@@ -167,7 +193,12 @@ class Upstream:
         await self._exit.enter_async_context(self._transport)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self._exit.aclose()
 
     async def call(
@@ -186,17 +217,22 @@ class Upstream:
     ) -> T:
         """Calls the upstream and returns what `read` makes of the answer.
 
-        `read` sees 2xx and 4xx except 429; what it raises decides about the upstream's pause like any other failure. `path` is
-        percent-encoded already. `unwrap` may replace an answer before it is judged (the gateway hides statuses in texts).
-        `ready` runs after the limits' admission, however long that took; `before_send` runs the moment before the first byte is
-        written. When one of them raises, nothing was sent and its exception passes through. Raises UpstreamError; a call that
-        is not idempotent and may have arrived raises Uncertain.
+        `read` sees 2xx and 4xx except 429; what it raises decides about the upstream's pause like
+        any other failure. `path` is percent-encoded already. `unwrap` may replace an answer before
+        it is judged (the gateway hides statuses in texts). `ready` runs after the limits'
+        admission, however long that took; `before_send` runs the moment before the first byte is
+        written. When one of them raises, nothing was sent and its exception passes through. Raises
+        UpstreamError; a call that is not idempotent and may have arrived raises Uncertain.
         """
         policy = self._policy
-        request = _Request(kind, method, self._base_url + path, params, json, idempotent, ready, before_send)
+        request = _Request(
+            kind, method, self._base_url + path, params, json, idempotent, ready, before_send
+        )
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(policy.tries if idempotent else 1),
-            wait=tenacity.wait_random_exponential(multiplier=policy.wait.total_seconds(), max=policy.longest_wait.total_seconds()),
+            wait=tenacity.wait_random_exponential(
+                multiplier=policy.wait.total_seconds(), max=policy.longest_wait.total_seconds()
+            ),
             retry=tenacity.retry_if_exception_type(Unavailable),
             sleep=self._clock.sleep,
             reraise=True,
@@ -204,8 +240,15 @@ class Upstream:
         answer: T = await retrying(self._try, request, read, unwrap)
         return answer
 
-    async def _try(self, request: _Request, read: Callable[[Response], T], unwrap: Callable[[Response], Response]) -> T:
-        """One try: admission, request, settlement. When it is cancelled or `before_send` stops it, a probe's mark lapses by itself."""
+    async def _try(
+        self,
+        request: _Request,
+        read: Callable[[Response], T],
+        unwrap: Callable[[Response], Response],
+    ) -> T:
+        """One try: admission, request, settlement. When it is cancelled or `before_send` stops it,
+        a probe's mark lapses by itself.
+        """
         admission = await self._limits.admit(self.name)
         if request.ready is not None:
             await request.ready()
@@ -221,11 +264,22 @@ class Upstream:
         finally:
             seconds = time.perf_counter() - started
             self._metrics.upstream_call(self.name, request.kind, result, seconds)
-            _log.info("upstream_called", upstream=self.name, kind=request.kind, result=result, milliseconds=round(seconds * 1000))
+            _log.info(
+                "upstream_called",
+                upstream=self.name,
+                kind=request.kind,
+                result=result,
+                milliseconds=round(seconds * 1000),
+            )
         await self._limits.succeeded(admission)
         return answer
 
-    async def _ask(self, request: _Request, read: Callable[[Response], T], unwrap: Callable[[Response], Response]) -> T:
+    async def _ask(
+        self,
+        request: _Request,
+        read: Callable[[Response], T],
+        unwrap: Callable[[Response], Response],
+    ) -> T:
         """Sends the request; where the credential is refused, once more with each other form of it."""
         refusals: list[Unauthorised] = []
         for form in list(self._credentials):
@@ -249,11 +303,21 @@ class Upstream:
         connect = min(total, CONNECT_TIMEOUT.total_seconds())
         outgoing = httpx.Request(
             request.method,
-            httpx.URL(request.url, params=request.params) if request.params else httpx.URL(request.url),
+            httpx.URL(request.url, params=request.params)
+            if request.params
+            else httpx.URL(request.url),
             # Unpacked answers only: a body limit must not be met by a bomb first.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "c2s-enrich", **credentials},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": "c2s-enrich",
+                **credentials,
+            },
             json=request.json,
-            extensions={"timeout": {"connect": connect, "read": total, "write": total, "pool": total}, "trace": wire.trace},
+            extensions={
+                "timeout": {"connect": connect, "read": total, "write": total, "pool": total},
+                "trace": wire.trace,
+            },
         )
         try:
             # httpx's limits are per packet: a byte each second would keep a request open for ever.
@@ -269,10 +333,15 @@ class Upstream:
             failure = _transport_failure(self.name, error, wire, request.idempotent)
         except _TooLarge:
             detail = f"an answer of more than {self._policy.body_limit} bytes"
-            failure = Unreadable(self.name, detail) if request.idempotent else Uncertain(self.name, detail)
+            failure = (
+                Unreadable(self.name, detail)
+                if request.idempotent
+                else Uncertain(self.name, detail)
+            )
         else:
             return Response(self.name, incoming.status_code, dict(incoming.headers), body)
-        # Outside the handler, so that httpx's error, which knows the URL, is not carried along as its context.
+        # Outside the handler, so that httpx's error, which knows the URL, is not carried along as
+        # its context.
         raise failure
 
     async def _read_body(self, incoming: httpx.Response) -> bytes:
@@ -284,31 +353,55 @@ class Upstream:
         return bytes(body)
 
     def _judge(self, response: Response, request: _Request) -> None:
-        """Raises for the statuses that mean the same at every upstream; 2xx and the other 4xx are the reader's."""
+        """Raises for the statuses that mean the same at every upstream; 2xx and the other 4xx are
+        the reader's.
+        """
         status = response.status
         waits = "retry-after" in response.headers
         if status == 429 or (status == 503 and waits and request.idempotent):
-            raise Throttled(self.name, read_retry_after(response.headers.get("retry-after"), response.headers.get("date")))
+            raise Throttled(
+                self.name,
+                read_retry_after(response.headers.get("retry-after"), response.headers.get("date")),
+            )
         if status >= 500 or status == 408:
             detail = f"HTTP {status}"
-            raise Unavailable(self.name, detail) if request.idempotent else Uncertain(self.name, detail)
+            raise (
+                Unavailable(self.name, detail)
+                if request.idempotent
+                else Uncertain(self.name, detail)
+            )
         if status < 200 or 300 <= status < 400:
             detail = f"HTTP {status}: redirects are not followed"
-            raise Unreadable(self.name, detail) if request.idempotent else Uncertain(self.name, detail)
+            raise (
+                Unreadable(self.name, detail)
+                if request.idempotent
+                else Uncertain(self.name, detail)
+            )
 
 
 def read_retry_after(value: str | None, date: str | None = None) -> timedelta:
-    """How long a Retry-After asks to wait, from 1 s (no hot loop) to 15 min; 60 s where it is absent or cannot be read.
+    """How long a Retry-After asks to wait, from 1 s (no hot loop) to 15 min; 60 s where it is
+    absent or cannot be read.
 
-    Seconds ("60"), words ("1 minute", which C2S sends), or an HTTP date. A date is measured against `date`, the same answer's
-    Date header, so that a wrong clock on this machine changes nothing; only without one does our clock count.
+    Seconds ("60"), words ("1 minute", which C2S sends), or an HTTP date. A date is measured against
+    `date`, the same answer's Date header, so that a wrong clock on this machine changes nothing;
+    only without one does our clock count.
     """
     text = (value or "").strip().lower()
     if re.fullmatch(r"\d{1,9}", text, re.ASCII):
         return _bounded(float(text))
-    amounts = re.findall(r"(\d{1,9}(?:[.,]\d{1,3})?)\s*(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b", text, re.ASCII)
+    amounts = re.findall(
+        r"(\d{1,9}(?:[.,]\d{1,3})?)\s*(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b",
+        text,
+        re.ASCII,
+    )
     if amounts:
-        return _bounded(sum(float(number.replace(",", ".")) * {"s": 1, "m": 60, "h": 3600}[unit[0]] for number, unit in amounts))
+        return _bounded(
+            sum(
+                float(number.replace(",", ".")) * {"s": 1, "m": 60, "h": 3600}[unit[0]]
+                for number, unit in amounts
+            )
+        )
     until = _http_date(value)
     if until is not None:
         return _bounded((until - (_http_date(date) or datetime.now(UTC))).total_seconds())
@@ -366,11 +459,20 @@ class _Wire:
 
 
 # These are raised before the request's first byte is written, whatever the transport.
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
 
 
-def _transport_failure(upstream: str, error: Exception, wire: _Wire, idempotent: bool) -> UpstreamError:
-    """Unavailable where it surely was not sent or may be sent again, else Uncertain. Only the error's kind is told."""
+def _transport_failure(
+    upstream: str, error: Exception, wire: _Wire, idempotent: bool
+) -> UpstreamError:
+    """Unavailable where it surely was not sent or may be sent again, else Uncertain. Only the
+    error's kind is told.
+    """
     timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
     detail = "time-out" if timed_out else f"connection failed ({type(error).__name__})"
     never_sent = isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending)

@@ -1,8 +1,9 @@
-"""What all pollers share about an upstream: its pause, its rate limit's slots, the day's paid calls. Kept in one row each.
+"""What all pollers share about an upstream: its pause, its rate limit's slots, the day's paid
+calls. Kept in one row each.
 
-`admit` before each request, `succeeded` or `failed` after it. Nothing is decided from this process's memory or clock: a
-second poller on another machine sees the same pause at once. An upstream without limits and without trouble costs one
-SELECT a call and no write.
+`admit` before each request, `succeeded` or `failed` after it. Nothing is decided from this
+process's memory or clock: a second poller on another machine sees the same pause at once. An
+upstream without limits and without trouble costs one SELECT a call and no write.
 """
 
 from __future__ import annotations
@@ -16,19 +17,32 @@ import structlog
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, is_transient, statements
-from c2s_enrich.errors import BudgetSpent, NoSlot, Paused, Refused, Throttled, Unauthorised, UpstreamError
+from c2s_enrich.errors import (
+    BudgetSpent,
+    NoSlot,
+    Paused,
+    Refused,
+    Throttled,
+    Unauthorised,
+    UpstreamError,
+)
 from c2s_enrich.settings import Settings
 
-# Retry-After is the upstream's wish, not its right: a wrong header ("1 year") must not stop the product.
+# Retry-After is the upstream's wish, not its right: a wrong header ("1 year") must not stop the
+# product.
 LONGEST_THROTTLE = timedelta(minutes=15)
-# A person has to change a credential, so looking often is useless; looking each quarter of an hour costs nothing and heals alone.
+# A person has to change a credential, so looking often is useless; looking each quarter of an hour
+# costs nothing and heals alone.
 FIRST_CREDENTIAL_PAUSE = timedelta(seconds=60)
 LONGEST_CREDENTIAL_PAUSE = timedelta(minutes=15)
-# A probe whose process died must not block the next one for ever: its mark lapses this long after its call's time limit.
+# A probe whose process died must not block the next one for ever: its mark lapses this long after
+# its call's time limit.
 PROBE_MARGIN = timedelta(seconds=10)
-# Below this a pause that began during the wait is caught by the call itself; above it a look is cheaper than a wasted call.
+# Below this a pause that began during the wait is caught by the call itself; above it a look is
+# cheaper than a wasted call.
 SHORT_WAIT = timedelta(seconds=1)
-# Rows in one UPDATE when a recovery makes waiting events due: short locks, so that operators and claims pass between.
+# Rows in one UPDATE when a recovery makes waiting events due: short locks, so that operators and
+# claims pass between.
 WAKE_BATCH = 1000
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +50,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Admission:
-    """One call that may go out now. `probe` is the mark of the call that tests whether a pause is over, None for all others."""
+    """One call that may go out now. `probe` is the mark of the call that tests whether a pause is
+    over, None for all others.
+    """
 
     upstream: str
     failures: int = 0
@@ -45,7 +61,9 @@ class Admission:
 
 @dataclass(frozen=True)
 class UpstreamState:
-    """One upstream as operators see it. `pause_left` is None without a pause and zero when only the probe is missing."""
+    """One upstream as operators see it. `pause_left` is None without a pause and zero when only the
+    probe is missing.
+    """
 
     name: str
     paused_until: datetime | None
@@ -59,32 +77,51 @@ class UpstreamState:
 
 
 class Limits:
-    """The shared limits. `now` is for tests that stand on a boundary; in production the database's clock counts."""
+    """The shared limits. `now` is for tests that stand on a boundary; in production the database's
+    clock counts.
+    """
 
-    def __init__(self, pool: Pool, settings: Settings, clock: Clock, *, now: datetime | None = None) -> None:
+    def __init__(
+        self, pool: Pool, settings: Settings, clock: Clock, *, now: datetime | None = None
+    ) -> None:
         self._pool = pool
         self._settings = settings
         self._clock = clock
         self._now = now
         self._sql = statements("upstreams")
-        self._timeouts = {"c2s": settings.c2s_timeout, "diretrix": settings.diretrix_timeout, "work_api": settings.work_api_timeout}
+        self._timeouts = {
+            "c2s": settings.c2s_timeout,
+            "diretrix": settings.diretrix_timeout,
+            "work_api": settings.work_api_timeout,
+        }
 
     async def configure(self) -> None:
-        """Writes the settings' rate limits and budgets into the table. Call it when a poller starts."""
+        """Writes the settings' rate limits and budgets into the table. Call it when a poller
+        starts.
+        """
         s = self._settings
         for name, min_interval, daily_budget in (
             ("c2s", s.c2s_min_interval, 0),
             ("diretrix", s.diretrix_min_interval, s.diretrix_daily_budget),
             ("work_api", s.work_api_min_interval, s.work_api_daily_budget),
         ):
-            await self._run("configure", name=name, min_interval=min_interval, daily_budget=daily_budget)
+            await self._run(
+                "configure", name=name, min_interval=min_interval, daily_budget=daily_budget
+            )
 
     async def admit(self, name: str) -> Admission:
-        """Returns when one call may go out; waits in memory for a slot that is at most `slot_wait` away.
+        """Returns when one call may go out; waits in memory for a slot that is at most `slot_wait`
+        away.
 
-        Raises Paused, BudgetSpent or NoSlot, each with how long to stay away; none of them reserves anything.
+        Raises Paused, BudgetSpent or NoSlot, each with how long to stay away; none of them reserves
+        anything.
         """
-        rows = await self._run("admit", name=name, slot_wait=self._settings.slot_wait, probe_lease=self._timeouts[name] + PROBE_MARGIN)
+        rows = await self._run(
+            "admit",
+            name=name,
+            slot_wait=self._settings.slot_wait,
+            probe_lease=self._timeouts[name] + PROBE_MARGIN,
+        )
         decision, wait, reason, failures, probe = rows[0]
         if decision == "paused":
             raise Paused(name, wait, reason)
@@ -103,14 +140,18 @@ class Limits:
             raise Paused(name, wait, reason)
 
     async def succeeded(self, admission: Admission) -> bool:
-        """The call came back well. True when it was the probe and ended the pause; its waiting events are due then.
+        """The call came back well. True when it was the probe and ended the pause; its waiting
+        events are due then.
 
-        Writes nothing when there is nothing to change. A database in trouble is logged and not raised: what the call brought
-        must not be lost because the limits could not be told, and a probe's mark lapses by itself.
+        Writes nothing when there is nothing to change. A database in trouble is logged and not
+        raised: what the call brought must not be lost because the limits could not be told, and a
+        probe's mark lapses by itself.
         """
         try:
             if admission.probe is not None:
-                if not await self._run("end_pause", name=admission.upstream, probing_until=admission.probe):
+                if not await self._run(
+                    "end_pause", name=admission.upstream, probing_until=admission.probe
+                ):
                     return False
                 woken = await self._wake_events(admission.upstream)
                 _log.info("upstream_recovered", upstream=admission.upstream, events_woken=woken)
@@ -122,10 +163,11 @@ class Limits:
         return False
 
     async def failed(self, admission: Admission, error: UpstreamError) -> None:
-        """The call failed. Throttled and Unauthorised pause the upstream at once, other failures from `breaker_failures` in a row on.
+        """The call failed. Throttled and Unauthorised pause the upstream at once, other failures
+        from `breaker_failures` in a row on.
 
-        Refused is an answer like another: the upstream works, so it counts as a success here. Database trouble is logged, as
-        in `succeeded`.
+        Refused is an answer like another: the upstream works, so it counts as a success here.
+        Database trouble is logged, as in `succeeded`.
         """
         s = self._settings
         name, probe = admission.upstream, admission.probe
@@ -135,30 +177,59 @@ class Limits:
                     await self.succeeded(admission)
                 case Throttled():
                     wait = min(error.retry_after, LONGEST_THROTTLE)
-                    await self._run("throttle", name=name, probing_until=probe, retry_after=wait, reason="it asked us to wait (429)")
+                    await self._run(
+                        "throttle",
+                        name=name,
+                        probing_until=probe,
+                        retry_after=wait,
+                        reason="it asked us to wait (429)",
+                    )
                 case Unauthorised():
                     await self._count_failure(
-                        admission, f"credential refused: {error.detail}", 1, FIRST_CREDENTIAL_PAUSE, LONGEST_CREDENTIAL_PAUSE
+                        admission,
+                        f"credential refused: {error.detail}",
+                        1,
+                        FIRST_CREDENTIAL_PAUSE,
+                        LONGEST_CREDENTIAL_PAUSE,
                     )
                 case _:
-                    await self._count_failure(admission, error.detail, s.breaker_failures, s.pause_base, s.pause_cap)
+                    await self._count_failure(
+                        admission, error.detail, s.breaker_failures, s.pause_base, s.pause_cap
+                    )
         except psycopg.Error as trouble:
             _let_pass(trouble, name)
 
-    async def _count_failure(self, admission: Admission, reason: str, breaker: int, first: timedelta, cap: timedelta) -> None:
+    async def _count_failure(
+        self, admission: Admission, reason: str, breaker: int, first: timedelta, cap: timedelta
+    ) -> None:
         rows = await self._run(
-            "count_failure", name=admission.upstream, probing_until=admission.probe, reason=reason, breaker=breaker, first=first, cap=cap
+            "count_failure",
+            name=admission.upstream,
+            probing_until=admission.probe,
+            reason=reason,
+            breaker=breaker,
+            first=first,
+            cap=cap,
         )
         for (pause,) in rows:
             if pause is not None:
-                _log.warning("upstream_paused", upstream=admission.upstream, seconds=round(pause.total_seconds()), reason=reason)
+                _log.warning(
+                    "upstream_paused",
+                    upstream=admission.upstream,
+                    seconds=round(pause.total_seconds()),
+                    reason=reason,
+                )
 
     async def pause(self, name: str, minutes: float, reason: str) -> bool:
         """By hand: no call for so many minutes. False where no such upstream exists."""
-        return bool(await self._run("pause", name=name, length=timedelta(minutes=minutes), reason=reason))
+        return bool(
+            await self._run("pause", name=name, length=timedelta(minutes=minutes), reason=reason)
+        )
 
     async def resume(self, name: str) -> bool:
-        """By hand: ends any pause and makes the events that waited due. False where no such upstream exists."""
+        """By hand: ends any pause and makes the events that waited due. False where no such
+        upstream exists.
+        """
         found = bool(await self._run("resume", name=name))
         if found:
             await self._wake_events(name)
@@ -173,7 +244,10 @@ class Limits:
         woken = 0
         async with self._pool.connection() as connection:
             while True:
-                cursor = await connection.execute(self._statement("wake_events"), {"name": name, "batch": WAKE_BATCH, "now": self._now})
+                cursor = await connection.execute(
+                    self._statement("wake_events"),
+                    {"name": name, "batch": WAKE_BATCH, "now": self._now},
+                )
                 woken += cursor.rowcount
                 if cursor.rowcount < WAKE_BATCH:
                     break
@@ -183,7 +257,9 @@ class Limits:
 
     async def _run(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(self._statement(statement), {"now": self._now, **parameters})
+            cursor = await connection.execute(
+                self._statement(statement), {"now": self._now, **parameters}
+            )
             return await cursor.fetchall() if cursor.description is not None else []
 
     def _statement(self, name: str) -> LiteralString:

@@ -1,4 +1,6 @@
-"""The Work API: a person's record by CPF, and who owns a phone. Paid by the call, and its token travels in the query string."""
+"""The Work API: a person's record by CPF, and who owns a phone. Paid by the call, and its token
+travels in the query string.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,21 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
-from c2s_enrich.people.work_record import (
+from c2s_enrich.settings import Secret, Settings
+from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
+from c2s_enrich.upstreams.work_record import (
     AccountProblem,
     NoRecord,
     UnreadableRecord,
     candidates_from_phone_module,
     read_record,
 )
-from c2s_enrich.settings import Secret, Settings
-from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
 
 
 class WorkApi:
-    """Records and candidates. HTTP 200 proves nothing here, so every answer is judged by what it holds."""
+    """Records and candidates. HTTP 200 proves nothing here, so every answer is judged by what it
+    holds.
+    """
 
     def __init__(self, upstream: Upstream, token: Secret) -> None:
         self._upstream = upstream
@@ -37,24 +41,37 @@ class WorkApi:
                 raise _error(response, record)
             return None if isinstance(record, NoRecord) else record
 
-        return await self._upstream.call("record", "GET", "", read=read, params=self._query("cpf", cpf.digits))
+        return await self._upstream.call(
+            "record", "GET", "", read=read, params=self._query("cpf", cpf.digits)
+        )
 
     async def by_phone(self, phone: Phone) -> tuple[Candidate, ...]:
-        """Who is known under a Brazilian number; empty for nobody. Raises UpstreamError; ValueError for a foreign number."""
+        """Who is known under a Brazilian number; empty for nobody. Raises UpstreamError; ValueError
+        for a foreign number.
+        """
         if phone.national is None:
             raise ValueError("the Work API knows Brazilian numbers only")
-        return await self._upstream.call("phone", "GET", "", read=_candidates, params=self._query("phone", phone.national))
+        return await self._upstream.call(
+            "phone", "GET", "", read=_candidates, params=self._query("phone", phone.national)
+        )
 
     def _query(self, module: str, value: str) -> dict[str, str]:
         return {"token": self._token.reveal(), "modulo": module, "consulta": value}
 
 
 def open_work_api(
-    settings: Settings, limits: Limiter, clock: Clock, metrics: CallMetrics, *, transport: Transport | None = None
+    settings: Settings,
+    limits: Limiter,
+    clock: Clock,
+    metrics: CallMetrics,
+    *,
+    transport: Transport | None = None,
 ) -> Upstream:
     """The way to the Work API. Two tries and not three: a lost answer may have been paid for."""
     policy = Policy(timeout=settings.work_api_timeout, tries=2)
-    return Upstream("work_api", settings.work_api_base_url, policy, limits, clock, metrics, transport=transport)
+    return Upstream(
+        "work_api", settings.work_api_base_url, policy, limits, clock, metrics, transport=transport
+    )
 
 
 def _candidates(response: Response) -> tuple[Candidate, ...]:

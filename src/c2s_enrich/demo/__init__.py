@@ -1,1 +1,0 @@
-"""The whole system on one machine, working: its own Postgres, the simulated upstreams, web, a poller, and traffic."""

@@ -1,0 +1,81 @@
+"""Lists as Postgres takes them in binary: one join for each list, where psycopg's own way looks up
+and calls a dumper for each element.
+
+With a thousand rows a second and five lists a row that was a quarter of web's processor time.
+Elements are never NULL here. A parameter made here carries no type: the statement casts it
+(`%(ids)s::uuid[]`), and Postgres checks the element type that stands in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from struct import pack
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+
+# pg_type.oid of the element types; fixed for all versions of Postgres.
+_JSONB, _TEXT, _TIMESTAMPTZ, _UUID = 3802, 25, 1184, 2950
+# Postgres counts microseconds from here.
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_DAY = 86_400 * 10**6
+
+
+class BinaryArray(bytes):
+    """One parameter, ready to be sent."""
+
+
+class _AsItIs(Dumper):
+    format = Format.BINARY
+
+    def dump(self, obj: BinaryArray) -> Buffer:
+        return obj
+
+
+def take_arrays(connection: AsyncConnection[Any]) -> None:
+    """Lets a connection take BinaryArray as a parameter. May be called again."""
+    connection.adapters.register_dumper(BinaryArray, _AsItIs)
+
+
+def jsonb_array(texts: Iterable[bytes]) -> BinaryArray:
+    """JSON texts; each is handed to the database as it is. The byte in front is the version of
+    jsonb's binary form.
+    """
+    return _array(_JSONB, [b"\x01" + text for text in texts])
+
+
+def text_array(texts: Iterable[str]) -> BinaryArray:
+    """Texts. Raises UnicodeEncodeError for halves of surrogate pairs, which payloads are refused
+    for before they come here.
+    """
+    return _array(_TEXT, [text.encode() for text in texts])
+
+
+def timestamptz_array(times: Iterable[datetime]) -> BinaryArray:
+    """Times with a zone."""
+    return _array(_TIMESTAMPTZ, [_time(each) for each in times])
+
+
+def uuid_array(ids: Iterable[UUID]) -> BinaryArray:
+    """UUIDs."""
+    return _array(_UUID, [each.bytes for each in ids])
+
+
+def _time(moment: datetime) -> bytes:
+    since = moment - _EPOCH
+    return (since.days * _DAY + since.seconds * 10**6 + since.microseconds).to_bytes(8, signed=True)
+
+
+def _array(element_type: int, elements: list[bytes]) -> BinaryArray:
+    # One dimension, no NULL, so many elements, counted from 1; an empty array has no dimension at
+    # all.
+    if not elements:
+        return BinaryArray(pack("!iii", 0, 0, element_type))
+    head = pack("!iiiii", 1, 0, element_type, len(elements), 1)
+    return BinaryArray(
+        head + b"".join([len(element).to_bytes(4) + element for element in elements])
+    )

@@ -1,0 +1,1 @@
+"""Personal data: erasure, retention, and where such data can be."""

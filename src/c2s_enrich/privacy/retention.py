@@ -1,0 +1,96 @@
+"""Forgets everybody in time: content and personal data at RETENTION_PAYLOAD, the rows themselves at
+RETENTION_METADATA.
+
+After the first age an event still says when it came and how it ended, but not what was in it. The
+fingerprint of its contacts stays until the second: it is a hash, and without it the seller would be
+told the same again. Only settled events age; one that waits keeps what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from c2s_enrich.database import Pool
+from c2s_enrich.privacy.store import RetentionStore
+from c2s_enrich.queue.duties import take_turn
+from c2s_enrich.settings import Settings
+
+# Rows in one statement: locks that last for milliseconds.
+BATCH = 500
+# Batches of one kind in one pass. A backlog of years is worked off over some hours, beside the
+# pollers instead of in their way.
+MOST_BATCHES = 20
+# Often enough that each pass is small; by the database's clock, for all pollers together.
+EVERY = timedelta(minutes=1)
+
+_log = structlog.get_logger("c2s_enrich.retention")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows that one pass emptied (the first three) or removed, by what they were."""
+
+    payloads: int = 0
+    messages: int = 0
+    rejects: int = 0
+    leads: int = 0
+    lookups: int = 0
+    people: int = 0
+    events: int = 0
+    attempts: int = 0
+    outbox: int = 0
+    reject_rows: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(vars(self).values())
+
+
+async def retention_pass(
+    pool: Pool, settings: Settings, *, now: datetime | None = None, batch: int = BATCH
+) -> Counts:
+    """Removes what has come of age, up to MOST_BATCHES batches of each kind. May run beside itself
+    and beside everything else.
+    """
+    store = RetentionStore(pool, batch=batch, now=now)
+    payload, metadata = settings.retention_payload, settings.retention_metadata
+
+    async def age(batch_of: Callable[[timedelta], Awaitable[int]], limit: timedelta) -> int:
+        removed = 0
+        for _ in range(MOST_BATCHES):
+            count = await batch_of(limit)
+            removed += count
+            if count < batch:
+                break
+        return removed
+
+    return Counts(
+        payloads=await age(store.payloads, payload),
+        messages=await age(store.messages, payload),
+        rejects=await age(store.rejects, payload),
+        leads=await age(store.leads, payload),
+        lookups=await age(store.lookups, payload),
+        people=await age(store.people, payload),
+        events=await age(store.events, metadata),
+        attempts=await age(store.attempts, metadata),
+        outbox=await age(store.outbox, metadata),
+        reject_rows=await age(store.reject_rows, metadata),
+    )
+
+
+def retention_duty(pool: Pool, settings: Settings) -> Callable[[], Awaitable[None]]:
+    """A duty for the poller's janitor: a pass when its turn has come, nothing otherwise. One poller
+    does it for all.
+    """
+
+    async def duty() -> None:
+        if await take_turn(pool, "retention", EVERY):
+            counts = await retention_pass(pool, settings)
+            if counts.total:
+                _log.info("retention", **vars(counts))
+
+    return duty

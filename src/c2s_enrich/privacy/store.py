@@ -1,0 +1,204 @@
+"""Forgetting's door to the database: each statement of `sql/queries/privacy.sql` has its one caller
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+
+from c2s_enrich.database import Pool, statements
+
+_REJECTS_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event that is about to be emptied; `payload` is its JSON text."""
+
+    id: UUID
+    lead_id: str
+    hook_action: str | None
+    payload: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StoredReject:
+    """A delivery that could not be read; `lead_id` where at least that could."""
+
+    id: UUID
+    lead_id: str | None
+    raw: bytes = field(repr=False)
+
+
+class ErasureStore:
+    """The statements of one erasure, on the connection whose transaction it is. Each returns how
+    many rows it touched.
+    """
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self._sql = statements("privacy")
+
+    async def leads_of_person(self, cpf: str, question: str, written: str) -> list[str]:
+        """`written` is the expression that finds the number in a text."""
+        rows = await self._all("leads_of_person", cpf=cpf, question=question, written=written)
+        return sorted(row[0] for row in rows)
+
+    async def close_leads(self, lead_ids: Sequence[str]) -> int:
+        return await self._run("close_leads", lead_ids=lead_ids)
+
+    async def lock_events(self, lead_ids: Sequence[str]) -> list[StoredEvent]:
+        return [StoredEvent(*row) for row in await self._all("lock_events", lead_ids=lead_ids)]
+
+    async def lock_leads(self, lead_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Lead id, name, phone and e-mail texts."""
+        return await self._all("lock_leads", lead_ids=lead_ids)
+
+    async def told_of_leads(self, lead_ids: Sequence[str]) -> set[str]:
+        return {
+            contact
+            for (contacts,) in await self._all("told_of_leads", lead_ids=lead_ids)
+            for contact in contacts
+        }
+
+    async def people_to_erase(
+        self, lead_ids: Sequence[str], contacts: Sequence[str], cpf: str | None
+    ) -> list[str]:
+        return sorted(
+            row[0]
+            for row in await self._all(
+                "people_to_erase", lead_ids=lead_ids, contacts=contacts, cpf=cpf
+            )
+        )
+
+    async def contacts_of_people(self, cpfs: Sequence[str]) -> set[str]:
+        return {row[0] for row in await self._all("contacts_of_people", cpfs=cpfs)}
+
+    async def empty_events(self, lead_ids: Sequence[str]) -> int:
+        return await self._run("empty_events", lead_ids=lead_ids)
+
+    async def empty_attempts(self, event_ids: Sequence[UUID]) -> int:
+        return await self._run("empty_attempts", event_ids=event_ids)
+
+    async def withdraw_messages(self, lead_ids: Sequence[str]) -> int:
+        return await self._run("withdraw_messages", lead_ids=lead_ids)
+
+    async def empty_messages(self, lead_ids: Sequence[str]) -> int:
+        return await self._run("empty_messages", lead_ids=lead_ids)
+
+    async def delete_leads(self, lead_ids: Sequence[str]) -> int:
+        return await self._run("delete_leads", lead_ids=lead_ids)
+
+    async def unlink_people(self, lead_ids: Sequence[str], cpfs: Sequence[str]) -> int:
+        return await self._run("unlink_people", lead_ids=lead_ids, cpfs=cpfs)
+
+    async def delete_lookups(self, contacts: Sequence[str], cpfs: Sequence[str]) -> int:
+        """After `unlink_people`: who is still linked then is needed by another lead."""
+        return await self._run("delete_lookups", contacts=contacts, cpfs=cpfs)
+
+    async def delete_questions(self, event_ids: Sequence[UUID], cpfs: Sequence[str]) -> int:
+        return await self._run("delete_questions", event_ids=event_ids, cpfs=cpfs)
+
+    async def delete_people(self, cpfs: Sequence[str]) -> dict[str, int]:
+        """Counts by table."""
+        cursor = await self._connection.execute(self._sql["delete_people"], {"cpfs": list(cpfs)})
+        [counts] = await cursor.fetchall()
+        return {
+            column.name: count
+            for column, count in zip(cursor.description or (), counts, strict=True)
+        }
+
+    async def rejects(self) -> AsyncIterator[StoredReject]:
+        """All that still have their bytes, a few in memory at a time."""
+        async with self._connection.cursor(name="rejects") as cursor:
+            cursor.itersize = _REJECTS_AT_ONCE
+            await cursor.execute(self._sql["rejects"])
+            async for row in cursor:
+                yield StoredReject(row[0], row[1], bytes(row[2]))
+
+    async def delete_rejects(self, ids: Sequence[UUID]) -> int:
+        return await self._run("delete_rejects", ids=ids)
+
+    async def write_receipt(
+        self, asked_by: str, counts: Mapping[str, int]
+    ) -> tuple[UUID, datetime]:
+        [(receipt_id, erased_at)] = await self._all(
+            "write_receipt", asked_by=asked_by, counts=msgspec.json.encode(counts).decode()
+        )
+        return receipt_id, erased_at
+
+    async def _all(self, statement: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        return await (
+            await self._connection.execute(self._sql[statement], _lists(params))
+        ).fetchall()
+
+    async def _run(self, statement: str, /, **params: Any) -> int:
+        return (await self._connection.execute(self._sql[statement], _lists(params))).rowcount
+
+
+class RetentionStore:
+    """What has come of age: each method handles one batch older than `age`, in a transaction of its
+    own, and returns how many rows.
+
+    `now` is for tests that stand on a boundary; in production the database's clock counts.
+    """
+
+    def __init__(self, pool: Pool, *, batch: int, now: datetime | None = None) -> None:
+        self._pool = pool
+        self._sql = statements("privacy")
+        self._batch = batch
+        self._now = now
+
+    async def payloads(self, age: timedelta) -> int:
+        return await self._run("age_payloads", age)
+
+    async def messages(self, age: timedelta) -> int:
+        return await self._run("age_messages", age)
+
+    async def rejects(self, age: timedelta) -> int:
+        return await self._run("age_rejects", age)
+
+    async def leads(self, age: timedelta) -> int:
+        return await self._run("age_leads", age)
+
+    async def lookups(self, age: timedelta) -> int:
+        return await self._run("age_lookups", age)
+
+    async def people(self, age: timedelta) -> int:
+        return await self._run("age_people", age)
+
+    async def events(self, age: timedelta) -> int:
+        return await self._run("age_events", age)
+
+    async def attempts(self, age: timedelta) -> int:
+        return await self._run("age_attempts", age)
+
+    async def outbox(self, age: timedelta) -> int:
+        return await self._run("age_outbox", age)
+
+    async def reject_rows(self, age: timedelta) -> int:
+        return await self._run("age_reject_rows", age)
+
+    async def _run(self, statement: str, age: timedelta) -> int:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                self._sql[statement], {"age": age, "batch": self._batch, "now": self._now}
+            )
+            if cursor.description is None:
+                return cursor.rowcount
+            [(count,)] = await cursor.fetchall()
+            return int(count)
+
+
+def _lists(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: list(value) if isinstance(value, tuple | set | frozenset) else value
+        for name, value in params.items()
+    }

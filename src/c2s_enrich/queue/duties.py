@@ -1,0 +1,20 @@
+"""Whose turn is it? Every poller has the same duties, and one of them does each, as often as it is
+due.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from c2s_enrich.database import Pool, statements
+
+
+async def take_turn(pool: Pool, duty: str, every: timedelta) -> bool:
+    """Whether this process does the duty now; then nobody does it again before `every` has passed
+    by the database's clock.
+    """
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            statements("duties")["take_turn"], {"name": duty, "every": every}
+        )
+        return await cursor.fetchone() is not None

@@ -1,0 +1,79 @@
+"""A connection for one kind of statement: taken from the pool once and kept, so that a statement
+costs one round trip.
+
+It also keeps the queue alive while the handlers hold every other connection: a heartbeat never
+stands in line behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.pq import TransactionStatus
+
+from c2s_enrich.database import Pool, is_transient
+
+# No statement of the queue waits for a lock, so silence this long means a server or a cable that is
+# gone without a word.
+_ANSWER_SECONDS = 10.0
+# After such a rest the connection goes back and a checked one is taken: Neon, for one, suspends and
+# cuts after five minutes.
+_REST_SECONDS = 60.0
+
+
+class Line:
+    """One statement at a time. Steady, it keeps its connection for as long as it works; otherwise
+    it gives it back each time.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._turn = asyncio.Lock()
+        self._kept: AsyncConnection[tuple[Any, ...]] | None = None
+        self._used_at = 0.0
+        self.steady = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
+        """A connection for what happens inside. Raises OperationalError where the server stays
+        silent.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            if loop.time() - self._used_at > _REST_SECONDS:
+                await self.hang_up()
+            if self._kept is None:
+                self._kept = await self._pool.getconn()
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS) as answer:
+                    yield self._kept
+            except BaseException as error:
+                if _in_doubt(self._kept, error) or not self.steady:
+                    await self.hang_up()
+                if answer.expired():
+                    raise OperationalError(f"no answer within {_ANSWER_SECONDS:.0f} s") from None
+                raise
+            self._used_at = loop.time()
+            if not self.steady:
+                await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Gives the connection back; the pool throws away a broken one."""
+        connection, self._kept = self._kept, None
+        if connection is not None:
+            await self._pool.putconn(connection)
+
+
+def _in_doubt(connection: AsyncConnection[Any], error: BaseException) -> bool:
+    # A refused statement leaves a good connection. Transient errors also come from one that still
+    # stands, but to a server that is shutting down or has become a replica.
+    refused = (
+        isinstance(error, Exception)
+        and not is_transient(error)
+        and not isinstance(error, TimeoutError)
+    )
+    return not refused or connection.info.transaction_status is not TransactionStatus.IDLE

@@ -1,0 +1,3 @@
+"""The drill: real processes, a seeded schedule of trouble, and an audit of three independent
+records.
+"""

@@ -1,0 +1,188 @@
+"""`c2s-enrich drill`: the stage under fire, then peace, then the audit. Exit status 0 only when
+every count of the audit is 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from c2s_enrich.migrations import migrate
+from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
+from c2s_enrich.sandbox.drill.fleet import Fleet
+from c2s_enrich.sandbox.drill.plan import Strike, schedule
+from c2s_enrich.sandbox.drill.sender import Sender
+from c2s_enrich.sandbox.drill.store import DrillStore
+from c2s_enrich.sandbox.simulators.traffic import Stream
+from c2s_enrich.sandbox.simulators.world import World
+from c2s_enrich.sandbox.stage import QUICK, Stage
+
+# Beside being quick: an event meets more crashes in a minute here than in a year elsewhere, so it
+# has more attempts and sends before a person must look.
+_SETTINGS = QUICK | {
+    "ATTEMPT_DEADLINE": "30",
+    "SLOT_WAIT": "5",
+    "DIRETRIX_TIMEOUT": "2",
+    "WORK_API_TIMEOUT": "2",
+    "STORE_TIMEOUT": "2",
+    "MAX_ATTEMPTS": "100",
+    "MAX_SENDS": "100",
+}
+_PEOPLE = 300
+_EVENTS_PER_SECOND = 4
+# So long without a single event ending: everything that the settings above can make wait is over
+# long before.
+_PATIENCE_SECONDS = 60.0
+# C2S's echo of the last message comes in after its event has ended.
+_QUIET_SECONDS = 1.0
+_PROBLEMS_SHOWN = 30
+
+
+def run_drill(
+    *, seed: int, minutes: float, events: int | None, only: str | None, as_json: bool
+) -> int:
+    """Returns the exit status."""
+    console = Console(stderr=as_json)
+    seconds = minutes * 60
+    # SIGTERM ends it as Ctrl-C does, so that the server is stopped in order.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    folder = Path(tempfile.mkdtemp(prefix="c2s-drill-"))
+    with postgres.start_throwaway(durable=True) as server:
+        drill = _Drill(server, folder, seed, console)
+        findings, outcome = asyncio.run(
+            drill.run(
+                schedule(seed, seconds, only), events or int(seconds * _EVENTS_PER_SECOND), seconds
+            )
+        )
+    _print(console, findings, outcome | drill.by_the_way)
+    if findings.clean:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        console.print(f"logs of all processes: {folder}", highlight=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    return 0 if findings.clean else 1
+
+
+class _Drill:
+    def __init__(
+        self, server: postgres.EmbeddedServer, folder: Path, seed: int, console: Console
+    ) -> None:
+        self.by_the_way = {"sent through again by hand": 0}
+        self._server = server
+        self._folder = folder
+        self._seed = seed
+        self._console = console
+
+    async def run(
+        self, strikes: tuple[Strike, ...], events: int, seconds: float
+    ) -> tuple[Findings, dict[str, float]]:
+        """The audit's findings, and the fields of the JSON line."""
+        began = time.perf_counter()
+        await migrate(self._server.url)
+        store = DrillStore(self._server.url)
+        await store.keep_diary()
+        async with Stage(
+            self._folder, self._server.url, seed=self._seed, size=_PEOPLE, settings=_SETTINGS
+        ) as stage:
+            with World(self._seed, size=_PEOPLE) as world:
+                stream = Stream(world, self._seed, per_second=1.0)
+            fleet, sender = Fleet(stage, self._server, store), Sender(stage, stream)
+            await fleet.start()
+            staff = asyncio.gather(fleet.supervise(), fleet.mend_credentials())
+            self._console.print(
+                f"seed {self._seed}: {events} events, {len(strikes)} faults in {seconds:.0f} s",
+                highlight=False,
+            )
+            async with asyncio.TaskGroup() as group:
+                group.create_task(sender.send(events, seconds))
+                for strike in strikes:
+                    group.create_task(_at_its_time(strike, fleet))
+            await fleet.heal()
+            self._console.print(
+                "the faults have ended; waiting for the queue to drain", highlight=False
+            )
+            await self._drain(store)
+            received = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()[
+                "leads"
+            ]
+            records = Records(
+                accepted=frozenset(sender.accepted),
+                rows=await store.events(),
+                outbox=await store.messages(),
+                received={
+                    lead: [message["body"] for message in messages]
+                    for lead, messages in received.items()
+                },
+                must_tell=frozenset(stream.must_tell),
+            )
+            self.by_the_way |= {
+                "deliveries refused, sent again": sender.refusals,
+                "rows reset by hand": fleet.resets,
+                "rows held locked": fleet.held,
+                "pauses ended by hand": fleet.resumed,
+            }
+            staff.cancel()
+            with suppress(asyncio.CancelledError):
+                await staff
+        findings = audit(records)
+        took = round(time.perf_counter() - began, 1)
+        return findings, {
+            "seed": self._seed,
+            **findings.counts,
+            "kills": fleet.kills,
+            "restarts": fleet.restarts,
+            "seconds": took,
+        }
+
+    async def _drain(self, store: DrillStore) -> None:
+        """Until everything has ended or nothing moves any more; the audit says which."""
+        fewest = await store.count_open()
+        progress = quiet_since = time.monotonic()
+        while (
+            time.monotonic() - progress < _PATIENCE_SECONDS
+            and time.monotonic() - quiet_since < _QUIET_SECONDS
+        ):
+            await asyncio.sleep(0.2)
+            count = await store.count_open()
+            if count < fewest:
+                fewest, progress = count, time.monotonic()
+            if count:
+                quiet_since = time.monotonic()
+            elif again := await store.send_through_again():
+                self.by_the_way["sent through again by hand"] += again
+                fewest, quiet_since = again, time.monotonic()
+
+
+async def _at_its_time(strike: Strike, fleet: Fleet) -> None:
+    await asyncio.sleep(strike.at)
+    await fleet.strike(strike)
+
+
+def _print(console: Console, findings: Findings, counts: dict[str, float]) -> None:
+    table = Table(
+        title="nothing lost, nothing told twice"
+        if findings.clean
+        else "[red]not as promised[/red]",
+        title_justify="left",
+    )
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    for name, count in counts.items():
+        table.add_row(name.replace("_", " "), f"{count:g}")
+    console.print(table)
+    for problem in findings.problems[:_PROBLEMS_SHOWN]:
+        console.print(f"  {problem}", highlight=False, markup=False, soft_wrap=True)
+    if len(findings.problems) > _PROBLEMS_SHOWN:
+        console.print(f"  and {len(findings.problems) - _PROBLEMS_SHOWN} more", highlight=False)

@@ -1,0 +1,80 @@
+"""The CRM of the drill: posts the stream, again and again until each delivery is answered 200, and
+remembers which were.
+
+The real C2S may not send twice. Here a refused delivery comes again, so that a stream under fire
+still has events to lose; only what was answered 200 counts as accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import httpx
+
+from c2s_enrich.sandbox.drill.audit import EventKey
+from c2s_enrich.sandbox.simulators.traffic import Delivery, Stream
+from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
+
+_AGAIN_SECONDS = 0.2
+# Longer than STORE_TIMEOUT, so that a 503 is heard.
+_PATIENCE_SECONDS = 4.0
+# More would only wait in the client while web is away.
+_AT_ONCE = 40
+
+
+class Sender:
+    """The first of the three records: `accepted` holds what a 200 was read for."""
+
+    def __init__(self, stage: Stage, stream: Stream) -> None:
+        self.accepted: set[EventKey] = set()
+        self.refusals = 0
+        self._stage = stage
+        self._stream = stream
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def send(self, events: int, seconds: float) -> None:
+        """The whole stream, spread over the time. Returns when everything is accepted."""
+        pace = seconds / events
+        async with asyncio.TaskGroup() as group:
+            for delivery in self._stream.deliveries(events):
+                await asyncio.sleep(delivery.pause * pace)
+                await self._room.acquire()
+                # Before its task: a later event of the same lead must not be overtaken at C2S by
+                # what an earlier one says.
+                for lead in delivery.leads:
+                    await self._tell_c2s(lead.lead_id, lead.to_json())
+                group.create_task(self._deliver(delivery))
+
+    async def _tell_c2s(self, lead_id: str, body: object) -> None:
+        (
+            await self._stage.client.put(
+                f"{self._stage.simulators_url}/_sim/leads/{lead_id}", json=body
+            )
+        ).raise_for_status()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await asyncio.gather(
+                *(self._post_until_accepted(delivery) for _ in range(delivery.copies))
+            )
+        finally:
+            self._room.release()
+
+    async def _post_until_accepted(self, delivery: Delivery) -> None:
+        while not await self._post(delivery):
+            self.refusals += 1
+            await asyncio.sleep(_AGAIN_SECONDS)
+        self.accepted.update((lead, datetime.fromisoformat(at)) for lead, at in delivery.events)
+
+    async def _post(self, delivery: Delivery) -> bool:
+        try:
+            answer = await self._stage.client.post(
+                f"{self._stage.web_url}/api/v1/webhooks/c2s",
+                json=delivery.body,
+                headers={"X-Webhook-Token": WEBHOOK_TOKEN},
+                timeout=_PATIENCE_SECONDS,
+            )
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200

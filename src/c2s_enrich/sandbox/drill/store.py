@@ -1,0 +1,97 @@
+"""The drill's own look at the database, and what it does there to others: cut connections, held
+locks, an operator's resets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from c2s_enrich.database import statements
+from c2s_enrich.sandbox.drill.audit import Row, Told
+
+# Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
+_WAIT_SECONDS, _LOOK_SECONDS = 5.0, 0.02
+
+
+class DrillStore:
+    """One short connection for each question: the server comes and goes, and this one must not be
+    among its victims.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._sql = statements("drill")
+
+    async def keep_diary(self) -> None:
+        """To be called once, after the migrations: the audit needs to know what was reset by hand."""
+        await self._run("keep_diary")
+
+    async def cut_connections(self) -> None:
+        await self._run("cut_connections")
+
+    async def cut_listeners(self) -> None:
+        await self._run("cut_listeners")
+
+    async def reset(self, most: int | None) -> int:
+        """So many rows at random, None for all of them; returns how many it were."""
+        return await self._run("reset_some", most=most)
+
+    async def hold(self, status: str, seconds: float) -> int:
+        """Keeps a transaction open that has locked a few rows of this status, as soon as there are
+        any; returns how many.
+        """
+        until = time.monotonic() + _WAIT_SECONDS
+        held = 0
+        async with await AsyncConnection.connect(self._url) as connection:
+            while not held and time.monotonic() < until:
+                await connection.rollback()
+                held = (
+                    await connection.execute(self._sql["hold_some"], {"status": status})
+                ).rowcount
+                await asyncio.sleep(seconds if held else _LOOK_SECONDS)
+            await connection.rollback()
+        return held
+
+    async def refused_credentials(self) -> list[str]:
+        """The upstreams that are paused because they refused our credential."""
+        async with await AsyncConnection.connect(self._url) as connection:
+            return [
+                name
+                for (name,) in await (
+                    await connection.execute(self._sql["refused_credentials"])
+                ).fetchall()
+            ]
+
+    async def count_open(self) -> int:
+        """Events that have not ended."""
+        async with await AsyncConnection.connect(self._url) as connection:
+            [count] = await (await connection.execute(self._sql["count_open"])).fetchone() or [0]
+            return int(count)
+
+    async def send_through_again(self) -> int:
+        """What by design waits for a person; returns how many events."""
+        return await self._run("send_through_again")
+
+    async def events(self) -> list[Row]:
+        async with (
+            await AsyncConnection.connect(self._url) as connection,
+            connection.cursor(row_factory=class_row(Row)) as cursor,
+        ):
+            return await (await cursor.execute(self._sql["audited_events"])).fetchall()
+
+    async def messages(self) -> list[Told]:
+        async with (
+            await AsyncConnection.connect(self._url) as connection,
+            connection.cursor(row_factory=class_row(Told)) as cursor,
+        ):
+            return await (await cursor.execute(self._sql["audited_messages"])).fetchall()
+
+    async def _run(self, name: str, **parameters: object) -> int:
+        connection: AsyncConnection[Any]
+        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            return (await connection.execute(self._sql[name], parameters)).rowcount

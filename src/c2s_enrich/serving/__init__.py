@@ -1,0 +1,1 @@
+"""What every HTTP process shares: the server, the middleware, the answers."""

@@ -1,0 +1,135 @@
+"""Around every request of the web process: a request id, security headers, one log line, and an
+answer when something breaks.
+
+The log line names the route, never the path or the query: the webhook's token may stand in both.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from c2s_enrich.redaction import redact
+from c2s_enrich.serving.answers import CLOSE, problem
+
+Notes = dict[str, Any]
+"""What an endpoint adds to its request's log line: words and numbers, nothing that a sender wrote.
+"""
+
+_NOTES = "c2s_enrich.notes"
+_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+)
+
+# No answer is a page, or belongs into a frame or a cache. HSTS counts behind Fly's TLS; browsers
+# ignore it over plain HTTP.
+_SECURITY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+
+
+def notes_of(scope: Scope) -> Notes:
+    """The request's notes; the door puts them into the log line."""
+    notes: Notes = scope.setdefault(_NOTES, {})
+    return notes
+
+
+class Door:
+    """ASGI middleware. `known` are secrets, which a request id must not carry into the log."""
+
+    def __init__(self, app: ASGIApp, known: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._known = frozenset(known)
+        # Bound once: a logger fresh from `get_logger` is put together anew for each line.
+        self._log = structlog.get_logger("c2s_enrich.web").bind()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        notes = notes_of(scope)
+        request_id = self._request_id(scope)
+        added = ((b"x-request-id", request_id.encode()), *_SECURITY)
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            # The type is enough to find it; its text and its frames may hold a payload.
+            self._log.error(
+                "request_broke",
+                request_id=request_id,
+                error=type(error).__name__,
+                where=_place(error),
+            )
+            if not status:
+                await problem(
+                    500, "bug", "Something broke here. The request was not stored.", CLOSE
+                ).send(send_with_headers)
+        if "route" not in notes:
+            notes["route"] = getattr(scope.get("route"), "path", None)
+        self._log.info(
+            "request",
+            request_id=request_id,
+            method=scope["method"] if scope["method"] in _METHODS else "other",
+            status=status or None,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            **notes,
+        )
+
+    def _request_id(self, scope: Scope) -> str:
+        """The sender's, where it looks like an id and is neither a secret nor personal data; else a
+        new one.
+        """
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _ID.fullmatch(value):
+                given: str = value.decode("ascii")
+                if given not in self._known and redact(given) == given:
+                    return given
+        return secrets.token_hex(16)
+
+
+async def answer_http_error(_: Request, error: Exception) -> Response:
+    """For Starlette: unknown addresses and wrong methods, in the same form as every other failure."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    answer = problem(
+        status,
+        _REASONS.get(status, "http_error"),
+        "There is nothing at this address, or not for this method.",
+    )
+    return Response(answer.body, status, headers, media_type=answer.content_type.decode())
+
+
+_REASONS = {404: "not_found", 405: "method_not_allowed"}
+
+
+def _place(error: BaseException) -> str:
+    """File and line of the innermost frame."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (
+        f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""
+    )

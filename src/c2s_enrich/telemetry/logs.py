@@ -1,0 +1,259 @@
+"""Logs: one line for each thing that happened.
+
+Every line passes the redactor, whoever wrote it: our own loggers, httpx, uvicorn, psycopg,
+warnings, and the traceback of a crash.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
+from dataclasses import fields
+from datetime import date, timedelta
+from enum import Enum
+from functools import partial
+from types import TracebackType
+from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor
+
+from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
+from c2s_enrich.settings import Secret, Settings
+
+# A longer text is somebody's whole answer or page: it is cut, not logged.
+_TEXT_LENGTH = 10_000
+# Texts up to this length are remembered once they were searched, so many of them.
+_SHORT_TEXT = 64
+_KNOWN_TEXTS = 1000
+# Nested deeper than anything that we log; a value that contains itself ends here.
+_DEPTH = 8
+# Shorter ones would turn ordinary words into asterisks.
+_SECRET_LENGTH = 6
+
+# Quieter than the rest: at INFO these tell each request and each connection once more.
+_CHATTY = ("httpx", "httpcore", "psycopg.pool", "asyncio", "urllib3")
+
+_CONTROL = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
+# Halves of surrogate pairs are no characters: no encoder takes them.
+_CONTROL |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
+_CONTROL_AND_LINES = _CONTROL | {ord("\n"): "\\n", ord("\t"): "\\t"}
+
+
+def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
+    """Sends all logs of this process to `stream` (default: stderr; stdout belongs to a command's
+    answer). May be called again.
+
+    uvicorn must be run with `log_config=None`, or it takes its loggers back.
+    """
+    target = stream or sys.stderr
+    renderer: Processor = _render_json
+    if settings.log_format == "text":
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    last: list[Processor] = [_Named(process), Redactor(secrets_of(settings)), renderer]
+    handler = _Handler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(
+            max(level, logging.WARNING) if level > logging.DEBUG else level
+        )
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    logging.captureWarnings(True)
+    structlog.configure(
+        # Ours do not take the way through `logging`: it costs more than all the rest of a line, and
+        # web writes one for each request.
+        processors=[*before, _as_one_argument],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=partial(_Lines, handler, last),
+        # A cached logger would keep an earlier configuration, in the tests for instance.
+        cache_logger_on_first_use=False,
+    )
+    sys.excepthook = _log_crash
+    threading.excepthook = _log_thread_crash
+
+
+def secrets_of(settings: Settings) -> frozenset[str]:
+    """Every secret of the settings as it could turn up in a text: the values, and the password
+    inside a database's address.
+    """
+    values = [
+        value.reveal()
+        for value in (getattr(settings, each.name) for each in fields(settings))
+        if isinstance(value, Secret)
+    ]
+    passwords = [urlsplit(value).password or "" for value in values if "://" in value]
+    return frozenset(
+        text
+        for text in [*values, *passwords, *map(unquote, passwords)]
+        if len(text) >= _SECRET_LENGTH
+    )
+
+
+class Redactor:
+    """The last step before a log line is written: plain values only, and each text of them
+    redacted.
+    """
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        # The longest first: a short secret may be part of a long one.
+        self._secrets = tuple(sorted(secrets, key=len, reverse=True))
+
+        # What lines consist of is said again in each of them (names, routes, words), and searching
+        # is most of a line's cost.
+        self._known: dict[str, str] = {}
+
+    def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
+        return {self._text(name): self._named(name, value) for name, value in event.items()}
+
+    def _named(self, name: str, value: object, depth: int = 0) -> object:
+        # Tracebacks keep their lines. In everything else a line end could forge a log line, and an
+        # escape could paint the terminal.
+        if name in ("exception", "stack") and isinstance(value, str):
+            return self._searched(value, _CONTROL)
+        if is_sensitive(name) and value not in (None, "", 0):
+            return MASK
+        return self._text(value) if type(value) is str else self._value(value, depth)
+
+    def _value(self, value: object, depth: int) -> object:
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            # Numbers are counts, times and ids. Of those that could be a person's only the CPF has
+            # check digits to tell, and 11 of them.
+            return "[cpf]" if abs(value) >= 10**10 and redact(str(value)) == "[cpf]" else int(value)
+        if isinstance(value, str):
+            return self._text(value)
+        if depth >= _DEPTH:
+            return "…"
+        if isinstance(value, Mapping):
+            return {
+                self._text(str(name)): self._named(str(name), each, depth + 1)
+                for name, each in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(each, depth + 1) for each in value]
+        if isinstance(value, bytes | bytearray):
+            return self._text(value.decode("utf-8", "backslashreplace"))
+        if isinstance(value, UUID | date | timedelta | Enum | BaseException):
+            return self._text(str(value))
+        return self._text(repr(value))
+
+    def _text(self, text: str) -> str:
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        if len(text) > _SHORT_TEXT:
+            return self._searched(text)
+        if is_id_or_time(text) and not any(secret in text for secret in self._secrets):
+            return text
+        if len(self._known) >= _KNOWN_TEXTS:
+            self._known.clear()
+        self._known[text] = searched = self._searched(text)
+        return searched
+
+    def _searched(self, text: str, table: Mapping[int, str] = _CONTROL_AND_LINES) -> str:
+        cut = text if len(text) <= _TEXT_LENGTH else text[:_TEXT_LENGTH] + "…"
+        return redact(cut, self._secrets).translate(table)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Where all lines come out. One that cannot be written is told by its error's name: the default
+    prints the raw arguments.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.tell_of_lost_line(record.name)
+
+    def tell_of_lost_line(self, logger: str) -> None:
+        kind, *_ = sys.exc_info()
+        if kind is not BrokenPipeError:
+            sys.stderr.write(
+                f'{{"event": "log_line_lost", "logger": "{logger}", "error": "{kind.__name__ if kind else ""}"}}\n'
+            )
+
+
+class _Lines:
+    """What structlog's loggers of one name write to. Whatever happens here, the caller goes on."""
+
+    def __init__(self, handler: _Handler, last: Sequence[Processor], name: str = "") -> None:
+        self.name = name
+        self._handler = handler
+        self._last = last
+
+    def info(self, event: Any) -> None:
+        """Named after the level, because structlog calls it so; the event knows its level already."""
+        try:
+            for process in self._last:
+                event = process(self, "", event)
+            with self._handler.lock or nullcontext():
+                self._handler.stream.write(event + self._handler.terminator)
+                self._handler.flush()
+        except Exception:
+            self._handler.tell_of_lost_line(self.name)
+
+    debug = warning = error = critical = info
+
+
+def _as_one_argument(
+    _logger: Any, _method: str, event: EventDict
+) -> tuple[tuple[EventDict], dict[str, Any]]:
+    return (event,), {}
+
+
+def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
+    return msgspec.json.encode(event).decode()
+
+
+class _Named:
+    def __init__(self, process: str) -> None:
+        self._process = process
+
+    def __call__(self, _logger: Any, _method: str, event: EventDict) -> MutableMapping[str, Any]:
+        event.setdefault("process", self._process)
+        return event
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    logging.getLogger("c2s_enrich").critical("crashed", exc_info=(kind, error, traceback))
+
+
+def _log_thread_crash(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_value is not None:
+        _log_crash(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)

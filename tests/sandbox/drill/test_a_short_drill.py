@@ -1,0 +1,58 @@
+"""The whole drill, short: every kind of fault once, real processes, and nothing lost or told twice."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+class TestAShortDrill:
+    def test_ends_with_zeros(self) -> None:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+        ended = subprocess.run(
+            # A seed whose faults of several seconds come early, so that nobody has to wait for the
+            # last of them.
+            [
+                sys.executable,
+                "-m",
+                "c2s_enrich",
+                "drill",
+                "--seed",
+                "53",
+                "--minutes",
+                "0.15",
+                "--events",
+                "60",
+                "--json",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=400,  # some 30 s where the machine has nothing else to do
+            env=env,
+            check=False,
+        )
+
+        assert ended.returncode == 0, ended.stderr[-4000:]
+        told = json.loads(ended.stdout.splitlines()[-1])
+        assert (
+            told["lost"],
+            told["messages_missing"],
+            told["messages_duplicated"],
+            told["stuck"],
+        ) == (0, 0, 0, 0)
+        assert told["accepted"] == 60
+        assert told["messages_expected"] > 0
+        assert told["kills"] > 0
+        assert set(told) == {
+            *(
+                "seed",
+                "accepted",
+                "lost",
+                "messages_expected",
+                "messages_missing",
+                "messages_duplicated",
+                "stuck",
+            ),
+            *("kills", "restarts", "seconds"),
+        }
