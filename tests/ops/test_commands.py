@@ -59,7 +59,7 @@ class TestEvents:
 
         done = await invoke(command, "events", "reprocess", "--lead", "lead-1")
 
-        assert "1 events" in done.output
+        assert "Queued 1 event for reprocessing." in done.output
         assert await db.fetch("select lead_id from webhook_events where status = 'received'") == [
             ("lead-1",)
         ]

@@ -232,9 +232,8 @@ class TestShowing:
 
         shown = await invoke(command, "rejects", "list", "--reason", "too_deep")
 
-        assert (
-            f"{reject_id}  too_deep  lead {LEAD}  {len(body(name=PERSON.name))} bytes  waits"
-            in shown.output
+        assert f"{reject_id} too_deep {LEAD} {len(body(name=PERSON.name))} waits" in " ".join(
+            shown.output.split()
         )
         assert PERSON.name not in shown.output
 

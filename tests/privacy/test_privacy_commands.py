@@ -87,7 +87,7 @@ class TestReprocessFresh:
         done = await invoke("events", "reprocess", "--lead", "lead", "--fresh")
         await environment.work()
 
-        assert "1 events" in done.output
+        assert "Queued 1 event for" in done.output
         assert len(environment.world.asked("work_api", "record")) == 2
         assert len(environment.messages("lead")) == 1
 

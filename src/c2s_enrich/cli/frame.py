@@ -1,0 +1,172 @@
+"""What all commands share: settings, the database, tables and JSON, times, errors and exit statuses.
+
+Data goes to stdout, words go to stderr. Exit status: 0 done · 1 it did not work out, or a person
+has to act · 2 the call or the settings are wrong · 3 not found · 75 it goes on by itself.
+
+A command's module is imported for every `--help`: it imports only this module and what its
+signatures need. What it works with is imported inside the functions, when the command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
+    from c2s_enrich.settings import Process, Settings
+
+T = TypeVar("T")
+
+NOT_DONE, WRONG_CALL, NOT_FOUND, GOES_ON, INTERRUPTED = 1, 2, 3, 75, 130
+_CONNECT_SECONDS = 4.0
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def group(text: str) -> typer.Typer:
+    """A group of commands about one noun; `text` is its line in `--help`."""
+    # Without rich: its import takes longer than most commands, and help stays plain text.
+    return typer.Typer(
+        help=text, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+
+
+def fail(sentence: str, status: int = WRONG_CALL) -> NoReturn:
+    """Ends the command with one sentence on stderr."""
+    note(f"error: {sentence}")
+    raise typer.Exit(status)
+
+
+def note(sentence: str) -> None:
+    """Words for the person at the terminal; never data."""
+    typer.echo(sentence, err=True)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON; dataclasses, ids, times and durations are understood."""
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def print_table(
+    rows: Sequence[T],
+    columns: Mapping[str, Callable[[T], object]],
+    *,
+    as_json: bool,
+    empty: str,
+) -> None:
+    """One line for each row, or one JSON array of the rows as they are. `empty` says what it means
+    that there are none. On a terminal the last column is cut to the width.
+    """
+    if as_json:
+        return print_json(rows)
+    if not rows:
+        return note(empty)
+    cells = [[visible(read(row)) for read in columns.values()] for row in rows]
+    table = [list(columns), *cells]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
+    left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
+    for *first, last in table:
+        if sys.stdout.isatty() and len(last) > max(left, 20):
+            last = last[: max(left, 20) - 1] + "…"
+        padded = [text.ljust(width) for text, width in zip(first, widths, strict=True)]
+        typer.echo("  ".join([*padded, last]).rstrip())
+    return None
+
+
+def visible(value: object) -> str:
+    """A value as one line that no terminal obeys: whatever cannot be printed is escaped."""
+    if value is None:
+        return ""
+    text = when(value) if isinstance(value, datetime) else str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def when(at: datetime) -> str:
+    """A time in OPERATOR_TIMEZONE, with the zone named."""
+    from zoneinfo import ZoneInfo
+
+    zone = ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Settings:
+    """The environment's settings; what was `said` on the command line counts more."""
+    from c2s_enrich.errors import SettingsError
+    from c2s_enrich.settings import Settings
+
+    try:
+        return Settings.load({**os.environ, **(said or {})}, process)
+    except SettingsError as error:
+        for problem in error.problems:
+            note(f"error: {problem}")
+        raise typer.Exit(WRONG_CALL) from None
+
+
+def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
+    """What `ask` answers with the database at hand. A database that is away is one sentence within
+    five seconds.
+    """
+    settings = load_settings("migrate")
+
+    async def asked() -> T:
+        from c2s_enrich.database import open_pool
+
+        await _reach(settings)
+        async with open_pool(settings, name="command") as pool:
+            return await ask(pool, settings)
+
+    return run(asked())
+
+
+async def _reach(settings: Settings) -> None:
+    # The pool would try again for half a minute and hide the reason.
+    import asyncio
+
+    import psycopg
+
+    from c2s_enrich.errors import EnrichError
+    from c2s_enrich.redaction import redact_error
+
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            async with await psycopg.AsyncConnection.connect(settings.database_url.reveal()):
+                return
+    except TimeoutError:
+        raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
+    except psycopg.Error as error:
+        raise EnrichError(f"the database cannot be reached: {redact_error(error)}") from None
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's answer; see `guarded`."""
+    import asyncio
+
+    return guarded(lambda: asyncio.run(work))
+
+
+def guarded(work: Callable[[], T]) -> T:
+    """Does it. An error that the user can do something about becomes one line and exit status 1."""
+    import psycopg
+
+    from c2s_enrich.errors import EnrichError
+    from c2s_enrich.redaction import redact_error
+
+    try:
+        return work()
+    except (EnrichError, psycopg.Error) as error:
+        fail(redact_error(error), NOT_DONE)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,58 @@
+"""The processes of production, and the command that prepares their database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from c2s_enrich.cli.frame import load_settings, run
+
+
+def web(
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Start without WEBHOOK_SECRET; needs HOST=127.0.0.1.")
+    ] = False,
+) -> None:
+    """Receive webhooks until SIGTERM: store them and do nothing else."""
+    from c2s_enrich.serving.server import run_server
+    from c2s_enrich.telemetry.logs import configure_logging
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring import build_web
+
+    settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
+    configure_logging(settings, "web")
+    run_server(build_web(settings, Metrics()), settings)
+
+
+def poller() -> None:
+    """Work on events until SIGTERM. Several pollers may run at once."""
+    from c2s_enrich.telemetry.logs import configure_logging
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring import build_poller
+
+    settings = load_settings("poller")
+    configure_logging(settings, "poller")
+
+    async def work() -> None:
+        import asyncio
+        import signal
+
+        async with build_poller(settings, Metrics()) as built:
+            # The first signal lets it finish what it holds, the second makes it give all back.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, built.stop)
+            await built.run()
+
+    run(work())
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema. Safe to repeat, and from several machines at once."""
+    from c2s_enrich.migrations import migrate as apply
+
+    applied = run(apply(load_settings("migrate").direct_url.reveal()))
+    for name in applied:
+        typer.echo(f"applied {name}")
+    if not applied:
+        typer.echo("nothing to do: the schema is up to date")

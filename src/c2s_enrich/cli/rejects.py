@@ -1,0 +1,133 @@
+"""`rejects`: deliveries that could not be parsed. List, show, replay."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from c2s_enrich.cli.frame import (
+    NOT_DONE,
+    AsJson,
+    fail,
+    group,
+    print_table,
+    visible,
+    when,
+    with_pool,
+)
+
+if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
+    from c2s_enrich.ops.rejects import RejectsDesk
+    from c2s_enrich.settings import Settings
+
+T = TypeVar("T")
+
+app = group("Deliveries we could not parse, kept as received. Inspect or replay them.")
+
+Reason = Annotated[str | None, typer.Option(help="why they were rejected, for example not_json")]
+
+
+@app.command("list")
+def list_rejects(
+    reason: Reason = None,
+    everything: Annotated[bool, typer.Option("--all", help="Replayed ones, too.")] = False,
+    limit: int = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The newest rejected deliveries, without what is in them."""
+    from c2s_enrich.ops.rejects import line_text
+
+    print_table(
+        _at_the_desk(
+            lambda desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
+        ),
+        {
+            "received": lambda line: line.received_at,
+            "delivery": lambda line: line.id,
+            "reason": lambda line: line.reason,
+            "lead": lambda line: line_text(line.lead_id) or "-",
+            "bytes": lambda line: line.size,
+            "state": lambda line: (
+                f"replayed {when(line.replayed_at)}" if line.replayed_at else "waits"
+            ),
+        },
+        as_json=as_json,
+        empty="No rejected delivery waits.",
+    )
+
+
+@app.command("show")
+def show_reject(
+    reject_id: UUID,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show names, contacts and all the rest as it arrived.")
+    ] = False,
+) -> None:
+    """One rejected delivery with its text. What may be about a person is masked."""
+    from c2s_enrich.ops.rejects import body_text, line_text
+
+    reject = _at_the_desk(lambda desk: desk.reject(reject_id))
+    if reject is None:
+        fail(f"there is no rejected delivery {reject_id}")
+    lead = line_text(reject.lead_id) or "-"
+    typer.echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
+    typer.echo(f"  received {when(reject.received_at)}  {reject.size} bytes")
+    if reject.replayed_at is not None:
+        typer.echo(f"  replayed {when(reject.replayed_at)}")
+    for name, value in reject.headers.items():
+        typer.echo(f"  {line_text(name)}: {line_text(str(value))}")
+    typer.echo(body_text(reject.raw, reveal=reveal))
+
+
+@app.command("replay")
+def replay_rejects(
+    reject_ids: Annotated[
+        list[UUID] | None, typer.Argument(help="rejected deliveries by id")
+    ] = None,
+    reason: Reason = None,
+) -> None:
+    """Send their bytes through today's parser. Events are queued; what still cannot be read stays.
+    Safe to repeat.
+
+    A body whose id and updated_at are taken by another one becomes an event a microsecond later:
+    both are kept and processed in order.
+    """
+    if bool(reject_ids) == (reason is not None):
+        fail("say which rejected deliveries: ids, or --reason")
+
+    async def replay(pool: Pool, settings: Settings) -> bool:
+        from c2s_enrich.wiring import build_rejects
+
+        desk = build_rejects(settings, pool)
+        chosen = list(reject_ids or [])
+        if reason is not None:
+            waiting = await desk.rejects(waiting_only=True, reason=reason, limit=None)
+            # Oldest first: the order in which they came.
+            chosen = [line.id for line in reversed(waiting)]
+        stays = 0
+        for reject_id in chosen:
+            done = await desk.replay(reject_id)
+            if done is None:
+                fail(f"there is no rejected delivery {reject_id}")
+            elif done.already_at is not None:
+                typer.echo(f"{reject_id}  was replayed already, at {when(done.already_at)}")
+            else:
+                more = f" (and {len(done.flaws) - 3} more)" if len(done.flaws) > 3 else ""
+                flaws = "".join(f"; {visible(flaw)}" for flaw in done.flaws[:3]) + more
+                typer.echo(f"{reject_id}  {done.stored} events stored, {done.known} known{flaws}")
+                stays += bool(done.flaws)
+        typer.echo(f"{len(chosen)} checked, {stays} still rejected")
+        return not stays
+
+    if not with_pool(replay):
+        raise typer.Exit(NOT_DONE)
+
+
+def _at_the_desk(ask: Callable[[RejectsDesk], Awaitable[T]]) -> T:
+    from c2s_enrich.wiring import build_rejects
+
+    return with_pool(lambda pool, settings: ask(build_rejects(settings, pool)))

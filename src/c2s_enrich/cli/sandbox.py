@@ -1,0 +1,50 @@
+"""`demo` and `drill`: the whole service on this machine, with a Postgres of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from c2s_enrich.cli.frame import fail, guarded
+
+LastLine = Annotated[bool, typer.Option("--json", help="The last line is a JSON object.")]
+
+
+def demo(
+    once: Annotated[bool, typer.Option(help="Exit once every event has been processed.")] = False,
+    as_json: LastLine = False,
+) -> None:
+    """Watch leads arrive, get enriched and answered, with simulated upstreams."""
+    from c2s_enrich.sandbox.demo.run import run_demo
+
+    raise typer.Exit(guarded(lambda: run_demo(once=once, as_json=as_json)))
+
+
+def drill(
+    seed: Annotated[
+        int, typer.Option(help="The same seed gives the same traffic and the same faults.")
+    ] = 1,
+    minutes: Annotated[
+        float,
+        typer.Option(min=0.1, help="How long faults strike; start, drain and audit come on top."),
+    ] = 1,
+    events: Annotated[
+        int | None, typer.Option(min=1, help="Different events; default: four a second.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="FAULT", help="Only this fault; `list` names them all.")
+    ] = None,
+    as_json: LastLine = False,
+) -> None:
+    """Break everything on purpose and count what was lost, told twice or left behind."""
+    from c2s_enrich.sandbox.drill.plan import FAULTS
+    from c2s_enrich.sandbox.drill.run import run_drill
+
+    if only is not None and only not in FAULTS:
+        fail("--only is one of " + ", ".join(FAULTS))
+    raise typer.Exit(
+        guarded(
+            lambda: run_drill(seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)
+        )
+    )

@@ -1,0 +1,92 @@
+"""What every command shares: tables, JSON, times, visible text, and a database that is away."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from c2s_enrich.cli.frame import print_table, visible, when
+
+NOON = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    at: datetime | None
+
+
+COLUMNS = {"name": lambda line: line.name, "at": lambda line: line.at}
+
+
+class TestATable:
+    def test_has_a_heading_and_a_line_for_each_row(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        print_table([Line("a", NOON), Line("long", None)], COLUMNS, as_json=False, empty="None.")
+
+        assert capsys.readouterr().out.splitlines() == [
+            "name  at",
+            "a     2025-06-01 09:00:00 -03",
+            "long",
+        ]
+
+    def test_without_rows_says_on_stderr_what_that_means(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        print_table([], COLUMNS, as_json=False, empty="Nothing waits.")
+
+        assert tuple(capsys.readouterr()) == ("", "Nothing waits.\n")
+
+    @pytest.mark.parametrize("rows", [[], [Line("a", NOON)]], ids=["empty", "one row"])
+    def test_as_json_is_an_array_of_the_rows(
+        self, rows: list[Line], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        print_table(rows, COLUMNS, as_json=True, empty="None.")
+
+        printed = json.loads(capsys.readouterr().out)
+        assert printed == [{"name": row.name, "at": "2025-06-01T12:00:00Z"} for row in rows]
+
+
+class TestAForeignText:
+    @pytest.mark.parametrize(
+        "text",
+        ["\x1b[2J\x1b[31mred", "a\r\nb", "bell\a", "\u202egnp.exe", "tab\t", "\x9b31m", "\ud800"],
+    )
+    def test_is_one_line_that_no_terminal_obeys(self, text: str) -> None:
+        shown = visible(text)
+
+        assert shown.isprintable()
+        assert shown != text
+
+    def test_keeps_what_can_be_read(self) -> None:
+        assert visible("Conceição — 📞 às 9h") == "Conceição — 📞 às 9h"
+
+
+class TestATime:
+    def test_is_shown_in_the_operators_zone_with_the_zone_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert when(NOON) == "2025-06-01 09:00:00 -03"
+        monkeypatch.setenv("OPERATOR_TIMEZONE", "Europe/Lisbon")
+        assert when(NOON) == "2025-06-01 13:00:00 WEST"
+
+
+class TestADatabaseThatIsAway:
+    @pytest.mark.parametrize("command", [("events", "list"), ("upstreams", "list", "--json")])
+    def test_is_one_sentence_without_the_password(self, command: tuple[str, ...]) -> None:
+        ended = subprocess.run(
+            [sys.executable, "-m", "c2s_enrich", *command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={"DATABASE_URL": "postgresql://ana:hunter22@127.0.0.1:1/x"},
+        )
+
+        assert (ended.returncode, ended.stdout) == (1, "")
+        [sentence] = ended.stderr.splitlines()
+        assert sentence.startswith("error: the database cannot be reached: ")
+        assert "hunter22" not in sentence
