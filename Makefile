@@ -39,7 +39,7 @@ lint: $(STAMP) ## types, style and layers only
 format: $(STAMP) ## put the code in its usual form
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-schema: $(STAMP) ## write sql/schema.sql anew from the migrations
+schema: $(STAMP) ## write sql/schema.sql from the migrations
 	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_migrations.py
 
 lock: ## choose new versions of all packages (needs a package index)

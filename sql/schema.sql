@@ -1,428 +1,1781 @@
 -- What the migrations come to. Written by `make schema`; a test keeps it true.
 
--- answers_under_way
---   what text not null
---   event_id uuid not null
---   lease_token bigint not null
 
--- contact_lookups
---   source text not null
---   kind text not null
---   contact text not null
---   candidates jsonb not null
---   fetched_at timestamp with time zone not null default now()
---   expires_at timestamp with time zone not null
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET transaction_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
 
--- duties
---   name text not null
---   began_at timestamp with time zone not null
+--
+-- Name: grant_roles(); Type: FUNCTION; Schema: public; Owner: -
+--
 
--- erased_leads
---   lead_id text not null
---   erased_at timestamp with time zone not null default clock_timestamp()
+CREATE FUNCTION public.grant_roles() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+  home  text := current_schema();
+  ours  text := (select string_agg(quote_ident(relname), ', ') from pg_class
+                  where relnamespace = home::regnamespace and relkind in ('r', 'v')
+                    and relowner = (select relowner from pg_class where oid = 'webhook_events'::regclass));
+  held  text;
+  may   text;
+  on_it text;
+begin
+  -- Who may create in this schema could put a table or a function of their own in front of ours. (Before
+  -- Postgres 15 everybody could, and a dump from there brings it along.)
+  execute format('revoke create on schema %I from public', home);
+  revoke execute on function stored_deliveries, keep_lead_erased, keep_reject_erased, grant_roles from public;
 
--- erasures
---   id uuid not null default gen_random_uuid()
---   asked_by text not null
---   erased_at timestamp with time zone not null default clock_timestamp()
---   counts jsonb not null
+  for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops') loop
+    execute format('revoke all on %s from %I', ours, held);
+    execute format('grant usage on schema %I to %I', home, held);
+    for may, on_it in
+      select g.may, g.on_it
+        from (values
+          ('all', 'select', 'schema_migrations, health_queue, health_upstreams, v_hit_rate'),
 
--- event_attempts
---   event_id uuid not null
---   lease_token bigint not null
---   attempt integer not null
---   worker text not null
---   started_at timestamp with time zone not null
---   finished_at timestamp with time zone not null default clock_timestamp()
---   result text not null
---   outcome text
---   error_kind text
---   error_message text
---   steps jsonb not null default '{}'::jsonb
---   notes jsonb not null default '[]'::jsonb
+          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts)',
+            'webhook_events'),
+          ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
+          ('web ops', 'insert (id, raw, reason, detail, lead_id, headers)', 'rejected_deliveries'),
+          ('web ops', 'execute', 'function stored_deliveries'),
 
--- health_queue
---   oldest_due_seconds double precision
---   pollers_beating integer
---   pollers_silent integer
---   messages_unclear integer
+          ('poller', 'select, insert, update, delete',
+            'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties'),
+          ('poller', 'select, insert, update, delete',
+            'people, contact_lookups, answers_under_way, lead_people'),
+          ('poller', 'select, insert, update, delete',
+            'person_phones, person_emails, person_addresses, person_companies'),
+          ('poller', 'select, delete', 'rejected_deliveries'),
+          -- Erasure and retention run with the poller's rights too.
+          ('poller', 'update (raw, detail)', 'rejected_deliveries'),
+          ('poller', 'select, insert', 'erased_leads, erasures'),
 
--- health_upstreams
---   name text
---   paused_seconds double precision
---   reason text
---   budget_spent boolean
+          ('ops', 'select', ours),
+          -- Reprocessing is a change of status; its trigger writes the history. Pausing and resuming are rows
+          -- of upstreams.
+          ('ops', 'update (status)', 'webhook_events'),
+          ('ops', 'insert', 'event_attempts'),
+          ('ops', 'update', 'upstreams'),
+          ('ops', 'update (replayed_at)', 'rejected_deliveries')
+        ) as g (who, may, on_it)
+       where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
+    loop
+      execute format('grant %s on %s to %I', may, on_it, held);
+    end loop;
+  end loop;
+end $$;
 
--- lead_messages
---   id uuid not null default gen_random_uuid()
---   event_id uuid not null
---   lead_id text not null
---   content_key text not null
---   body text not null
---   ref text not null
---   status text not null default 'pending'::text
---   sends integer not null default 0
---   looks integer not null default 0
---   sending_at timestamp with time zone
---   sent_at timestamp with time zone
---   proof text
---   c2s_message_id text
---   contacts text[] not null default '{}'::text[]
---   created_at timestamp with time zone not null default now()
+--
+-- Name: FUNCTION grant_roles(); Type: COMMENT; Schema: public; Owner: -
+--
 
--- lead_people
---   lead_id text not null
---   cpf text not null
---   found_by text not null
---   event_id uuid not null
---   seen_at timestamp with time zone not null default now()
+COMMENT ON FUNCTION public.grant_roles() IS 'Gives the roles that exist what they need, no more. To be run again by the owner after roles were created later.';
 
--- leads
---   lead_id text not null
---   name text
---   phone text
---   email text
---   closed boolean not null default false
---   facts_updated_at timestamp with time zone not null
---   first_seen_at timestamp with time zone not null default now()
---   last_seen_at timestamp with time zone not null default now()
+--
+-- Name: keep_lead_erased(); Type: FUNCTION; Schema: public; Owner: -
+--
 
--- people
---   cpf text not null
---   profile jsonb
---   fetched_at timestamp with time zone not null default now()
---   expires_at timestamp with time zone not null
---   first_seen_at timestamp with time zone not null default now()
---   profile_fetched_at timestamp with time zone
---   full_name text default (profile ->> 'name'::text)
---   birth_date date default make_date((substr((profile ->> 'birth_date'::text), 1, 4))::integer, (substr((profile ->> 'birth_date'::text), 6, 2))::integer, (substr((profile ->> 'birth_date'::text), 9, 2))::integer)
---   sex text default (profile ->> 'sex'::text)
---   mother text default (profile ->> 'mother'::text)
---   marital_status text default (profile ->> 'marital_status'::text)
---   education text default (profile ->> 'education'::text)
---   occupation text default (profile ->> 'occupation'::text)
---   deceased boolean default 
+CREATE FUNCTION public.keep_lead_erased() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  if exists (select from erased_leads where lead_id = new.lead_id) then
+    new.payload_raw := '{}';
+    new.payload_removed_at := coalesce(new.payload_removed_at, clock_timestamp());
+    new.status := 'completed';
+    new.outcome := 'erased';
+    new.processed_at := coalesce(new.processed_at, clock_timestamp());
+    new.error_kind := null;
+    new.error_message := null;
+    new.fingerprint := null;
+    new.waiting_for := null;
+    new.suspect := false;
+    new.reprocess := false;
+  end if;
+  return new;
+end $$;
+
+--
+-- Name: keep_reject_erased(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.keep_reject_erased() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  if new.lead_id is not null and exists (select from erased_leads where lead_id = new.lead_id) then
+    new.raw := '';
+    new.detail := null;
+  end if;
+  return new;
+end $$;
+
+--
+-- Name: masked_cpf(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.masked_cpf(cpf text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select '***.' || substr(cpf, 4, 3) || '.' || substr(cpf, 7, 3) || '-**'
+$$;
+
+--
+-- Name: stored_deliveries(uuid[], text[], timestamp with time zone[], jsonb[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) RETURNS TABLE(id uuid, verdict text)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  select given.id,
+         case when event.id = given.id then 'stored'
+              when event.payload_raw = given.payload or event.payload_removed_at is not null
+                   or event.hook_action = 'reconcile' then 'duplicate'
+              else 'same_key_other_body' end
+    from unnest(ids, lead_ids, updated_ats, payloads) as given (id, lead_id, updated_at, payload)
+    join webhook_events event on event.lead_id = given.lead_id and event.updated_at = given.updated_at
+$$;
+
+--
+-- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) IS 'How each given event relates to the stored one of the same key: it is that one, has an equal payload, or another.';
+
+--
+-- Name: webhook_events_changed_by_hand(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_events_changed_by_hand() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  if old.status = 'processing' then
+    insert into event_attempts (event_id, lease_token, attempt, worker, started_at, result)
+    values (old.id, old.lease_token, old.attempts, old.claimed_by, old.claimed_at, 'taken_away');
+  end if;
+  new.lease_token := old.lease_token + 1;
+  new.claimed_by := null;
+  new.claimed_at := null;
+  new.lease_expires_at := null;
+  new.deadline_at := null;
+  new.waiting_for := null;
+  if new.status = 'received' then
+    new.attempts := 0;
+    new.available_at := now();
+    new.outcome := null;
+    new.error_kind := null;
+    new.error_message := null;
+    new.processed_at := null;
+    new.suspect := false;
+    new.reprocess := true;
+    perform pg_notify('webhook_events', '');
+  else
+    new.processed_at := coalesce(new.processed_at, now());
+    if new.status <> 'completed' then
+      new.outcome := null;
+    end if;
+  end if;
+  return new;
+end $$;
+
+--
+-- Name: webhook_events_inserted(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_events_inserted() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  perform pg_notify('webhook_events', '');
+  return null;
+end $$;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: answers_under_way; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.answers_under_way (
+    what text NOT NULL,
+    event_id uuid NOT NULL,
+    lease_token bigint NOT NULL
+);
+
+--
+-- Name: TABLE answers_under_way; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.answers_under_way IS 'A paid question that an event is asking now: others wait for its answer. It lapses with that event''s lease.';
+
+--
+-- Name: contact_lookups; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.contact_lookups (
+    source text NOT NULL,
+    kind text NOT NULL,
+    contact text NOT NULL,
+    candidates jsonb NOT NULL,
+    fetched_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT contact_lookups_kind_check CHECK ((kind = ANY (ARRAY['phone'::text, 'email'::text]))),
+    CONSTRAINT contact_lookups_source_check CHECK ((source = ANY (ARRAY['diretrix'::text, 'work_api'::text])))
+);
+
+--
+-- Name: TABLE contact_lookups; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.contact_lookups IS 'Who a source suggested for a normalised phone or e-mail; an empty list means nobody.';
+
+--
+-- Name: duties; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.duties (
+    name text NOT NULL,
+    began_at timestamp with time zone NOT NULL
+);
+
+--
+-- Name: TABLE duties; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.duties IS 'When a duty that one poller does for all was last begun. Who moves the time on has the turn.';
+
+--
+-- Name: erased_leads; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.erased_leads (
+    lead_id text NOT NULL,
+    erased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: TABLE erased_leads; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.erased_leads IS 'Leads that were erased. What C2S still tells of them is stored without content and never worked on. Delete a row to lift that.';
+
+--
+-- Name: erasures; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.erasures (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    asked_by text NOT NULL,
+    erased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    counts jsonb NOT NULL,
+    CONSTRAINT erasures_asked_by_check CHECK ((asked_by = ANY (ARRAY['lead'::text, 'cpf'::text])))
+);
+
+--
+-- Name: TABLE erasures; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.erasures IS 'Receipts: what was removed and when, without whose it was.';
+
+--
+-- Name: event_attempts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_attempts (
+    event_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    attempt integer NOT NULL,
+    worker text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    result text NOT NULL,
+    outcome text,
+    error_kind text,
+    error_message text,
+    steps jsonb DEFAULT '{}'::jsonb NOT NULL,
+    notes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT event_attempts_result_check CHECK ((result = ANY (ARRAY['completed'::text, 'retried'::text, 'postponed'::text, 'failed'::text, 'released'::text, 'worker_lost'::text, 'taken_away'::text])))
+);
+
+--
+-- Name: TABLE event_attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.event_attempts IS 'History of claims: who worked on an event, how it ended, milliseconds per step.';
+
+--
+-- Name: COLUMN event_attempts.notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.event_attempts.notes IS 'What was decided on the way, for example contacts that were not looked up and why.';
+
+--
+-- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.lead_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    lead_id text NOT NULL,
+    content_key text NOT NULL,
+    body text NOT NULL,
+    ref text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    sends integer DEFAULT 0 NOT NULL,
+    looks integer DEFAULT 0 NOT NULL,
+    sending_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    proof text,
+    c2s_message_id text,
+    contacts text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT lead_messages_proof_check CHECK ((proof = ANY (ARRAY['answer'::text, 'read_back'::text, 'webhook'::text, 'person'::text]))),
+    CONSTRAINT lead_messages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text]))),
+    CONSTRAINT sending_at_from_the_first_send CHECK (((status = 'pending'::text) OR (sending_at IS NOT NULL))),
+    CONSTRAINT sent_is_dated CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL)))
+)
+WITH (fillfactor='80');
+
+--
+-- Name: TABLE lead_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.lead_messages IS 'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent again.';
+
+--
+-- Name: COLUMN lead_messages.ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.ref IS 'Last line of the message and its external_id: how it is recognised when read back.';
+
+--
+-- Name: COLUMN lead_messages.sends; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.sends IS 'How often it was given to the network.';
+
+--
+-- Name: COLUMN lead_messages.looks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.looks IS 'Looks after the settle time that did not find it, since the last send.';
+
+--
+-- Name: COLUMN lead_messages.contacts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.contacts IS 'The phones and e-mails it is about: a later message says what is new.';
+
+--
+-- Name: pollers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.pollers (
+    name text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    beat_at timestamp with time zone DEFAULT now() NOT NULL,
+    in_flight integer DEFAULT 0 NOT NULL,
+    concurrency integer NOT NULL
+)
+WITH (fillfactor='50');
+
+--
+-- Name: TABLE pollers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.pollers IS 'Heartbeats, for people and for /health. No decision about an event rests on them: leases do that.';
+
+--
+-- Name: webhook_events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    lead_id text NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    hook_action text,
+    payload_raw jsonb NOT NULL,
+    status text DEFAULT 'received'::text NOT NULL,
+    outcome text,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 8 NOT NULL,
+    available_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_by text,
+    claimed_at timestamp with time zone,
+    lease_token bigint DEFAULT 0 NOT NULL,
+    lease_expires_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    error_kind text,
+    error_message text,
+    waiting_for text,
+    suspect boolean DEFAULT false NOT NULL,
+    reprocess boolean DEFAULT false NOT NULL,
+    fingerprint text,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    processed_at timestamp with time zone,
+    payload_removed_at timestamp with time zone,
+    CONSTRAINT leased_if_and_only_if_processing CHECK ((((status = 'processing'::text) = (lease_expires_at IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_by IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_at IS NOT NULL)) AND ((status = 'processing'::text) = (deadline_at IS NOT NULL)))),
+    CONSTRAINT outcome_only_when_completed CHECK (((outcome IS NULL) OR (status = 'completed'::text))),
+    CONSTRAINT processed_at_only_when_settled CHECK (((processed_at IS NULL) OR (status = ANY (ARRAY['completed'::text, 'failed'::text])))),
+    CONSTRAINT webhook_events_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT webhook_events_available_at_check CHECK (isfinite(available_at)),
+    CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text]))),
+    CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
+    CONSTRAINT webhook_events_max_attempts_check CHECK ((max_attempts > 0)),
+    CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'erased'::text]))),
+    CONSTRAINT webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text]))),
+    CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone)))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
+
+--
+-- Name: TABLE webhook_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_events IS 'One accepted webhook: received → processing → completed | failed. Set status to received to reprocess.';
+
+--
+-- Name: COLUMN webhook_events.available_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.available_at IS 'When a received event is due; in the future while it waits for a retry or an upstream.';
+
+--
+-- Name: COLUMN webhook_events.lease_token; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.lease_token IS 'Fencing token: raised by every claim, settlement and change by hand; a poller must present it.';
+
+--
+-- Name: COLUMN webhook_events.deadline_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.deadline_at IS 'End of this attempt, never renewed: frees an event whose task hangs while its process beats.';
+
+--
+-- Name: COLUMN webhook_events.waiting_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.waiting_for IS 'The upstream whose pause or rate limit this event waits for; its recovery makes the event due at once.';
+
+--
+-- Name: COLUMN webhook_events.suspect; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.suspect IS 'A process died while this event was in flight: it runs alone next time.';
+
+--
+-- Name: COLUMN webhook_events.reprocess; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it again: none of the work is skipped.';
+
+--
+-- Name: COLUMN webhook_events.payload_removed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.payload_removed_at IS 'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same delivery.';
+
+--
+-- Name: health_queue; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.health_queue AS
+ SELECT (EXTRACT(epoch FROM (now() - LEAST(( SELECT webhook_events.available_at
+           FROM public.webhook_events
+          WHERE ((webhook_events.status = 'received'::text) AND (NOT webhook_events.suspect) AND (webhook_events.available_at <= now()))
+          ORDER BY webhook_events.available_at
+         LIMIT 1), ( SELECT webhook_events.available_at
+           FROM public.webhook_events
+          WHERE ((webhook_events.status = 'received'::text) AND webhook_events.suspect AND (webhook_events.available_at <= now()))
+          ORDER BY webhook_events.available_at
+         LIMIT 1)))))::double precision AS oldest_due_seconds,
+    ( SELECT (count(*))::integer AS count
+           FROM public.pollers
+          WHERE (pollers.beat_at > (now() - '00:01:00'::interval))) AS pollers_beating,
+    ( SELECT (count(*))::integer AS count
+           FROM public.pollers
+          WHERE (pollers.beat_at <= (now() - '00:01:00'::interval))) AS pollers_silent,
+    ( SELECT (count(*))::integer AS count
+           FROM public.lead_messages
+          WHERE ((lead_messages.status = 'sending'::text) AND (lead_messages.sending_at < (now() - '00:10:00'::interval)))) AS messages_unclear;
+
+--
+-- Name: VIEW health_queue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is due.';
+
+--
+-- Name: upstreams; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.upstreams (
+    name text NOT NULL,
+    paused_until timestamp with time zone,
+    reason text,
+    probing_until timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    pauses integer DEFAULT 0 NOT NULL,
+    next_slot_at timestamp with time zone DEFAULT now() NOT NULL,
+    min_interval interval DEFAULT '00:00:00'::interval NOT NULL,
+    daily_budget integer DEFAULT 0 NOT NULL,
+    budget_day date DEFAULT CURRENT_DATE NOT NULL,
+    calls_today integer DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT upstreams_paused_until_check CHECK (isfinite(paused_until))
+)
+WITH (fillfactor='50');
+
+--
+-- Name: TABLE upstreams; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.upstreams IS 'Shared by all pollers: pauses, the rate limit''s next free slot, the day''s paid calls.';
+
+--
+-- Name: COLUMN upstreams.reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.upstreams.reason IS 'Why it is paused, in one sentence; null when it is not.';
+
+--
+-- Name: health_upstreams; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.health_upstreams AS
+ SELECT name,
+    (GREATEST(EXTRACT(epoch FROM (paused_until - now())), (0)::numeric))::double precision AS paused_seconds,
+        CASE
+            WHEN (paused_until > now()) THEN reason
+            ELSE NULL::text
+        END AS reason,
+    ((daily_budget > 0) AND (calls_today >= daily_budget) AND (budget_day = ((now() AT TIME ZONE 'America/Sao_Paulo'::text))::date)) AS budget_spent
+   FROM public.upstreams;
+
+--
+-- Name: VIEW health_upstreams; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was.';
+
+--
+-- Name: lead_people; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.lead_people (
+    lead_id text NOT NULL,
+    cpf text NOT NULL,
+    found_by text NOT NULL,
+    event_id uuid NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT lead_people_found_by_check CHECK ((found_by = ANY (ARRAY['phone'::text, 'email'::text, 'both'::text])))
+);
+
+--
+-- Name: leads; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.leads (
+    lead_id text NOT NULL,
+    name text,
+    phone text,
+    email text,
+    closed boolean DEFAULT false NOT NULL,
+    facts_updated_at timestamp with time zone NOT NULL,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: TABLE leads; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.leads IS 'What we last knew of a lead. A partial payload changes only what it names.';
+
+--
+-- Name: COLUMN leads.last_seen_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.leads.last_seen_at IS 'When an event last told of this lead; retention counts from here.';
+
+--
+-- Name: people; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.people (
+    cpf text NOT NULL,
+    profile jsonb,
+    fetched_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    profile_fetched_at timestamp with time zone,
+    full_name text GENERATED ALWAYS AS ((profile ->> 'name'::text)) STORED,
+    birth_date date GENERATED ALWAYS AS (make_date((substr((profile ->> 'birth_date'::text), 1, 4))::integer, (substr((profile ->> 'birth_date'::text), 6, 2))::integer, (substr((profile ->> 'birth_date'::text), 9, 2))::integer)) STORED,
+    sex text GENERATED ALWAYS AS ((profile ->> 'sex'::text)) STORED,
+    mother text GENERATED ALWAYS AS ((profile ->> 'mother'::text)) STORED,
+    marital_status text GENERATED ALWAYS AS ((profile ->> 'marital_status'::text)) STORED,
+    education text GENERATED ALWAYS AS ((profile ->> 'education'::text)) STORED,
+    occupation text GENERATED ALWAYS AS ((profile ->> 'occupation'::text)) STORED,
+    deceased boolean GENERATED ALWAYS AS (
 CASE
     WHEN (profile IS NOT NULL) THEN COALESCE(((profile ->> 'deceased'::text))::boolean, false)
     ELSE NULL::boolean
-END
---   irregular text default (profile ->> 'irregular'::text)
---   income numeric(12,2) default ((profile ->> 'income'::text))::numeric
---   income_from numeric(12,2) default (((profile -> 'income_range'::text) ->> 0))::numeric
---   income_to numeric(12,2) default (((profile -> 'income_range'::text) ->> 1))::numeric
---   purchasing_power text default (profile ->> 'purchasing_power'::text)
---   credit_score integer default ((profile ->> 'credit_score'::text))::integer
---   credit_risk text default (profile ->> 'credit_risk'::text)
+END) STORED,
+    irregular text GENERATED ALWAYS AS ((profile ->> 'irregular'::text)) STORED,
+    income numeric(12,2) GENERATED ALWAYS AS (((profile ->> 'income'::text))::numeric) STORED,
+    income_from numeric(12,2) GENERATED ALWAYS AS ((((profile -> 'income_range'::text) ->> 0))::numeric) STORED,
+    income_to numeric(12,2) GENERATED ALWAYS AS ((((profile -> 'income_range'::text) ->> 1))::numeric) STORED,
+    purchasing_power text GENERATED ALWAYS AS ((profile ->> 'purchasing_power'::text)) STORED,
+    credit_score integer GENERATED ALWAYS AS (((profile ->> 'credit_score'::text))::integer) STORED,
+    credit_risk text GENERATED ALWAYS AS ((profile ->> 'credit_risk'::text)) STORED,
+    CONSTRAINT people_cpf_check CHECK ((cpf ~ '^[0-9]{11}$'::text))
+);
 
--- person_addresses
---   cpf text not null
---   address_key text not null
---   source text not null
---   rank integer not null
---   street_type text
---   street text
---   number text
---   complement text
---   district text
---   city text
---   state text
---   postcode text
---   first_seen_at timestamp with time zone not null
---   last_seen_at timestamp with time zone not null
+--
+-- Name: TABLE people; Type: COMMENT; Schema: public; Owner: -
+--
 
--- person_companies
---   cpf text not null
---   cnpj text not null
---   source text not null
---   rank integer not null
---   name text
---   relation text
---   since date
---   active boolean
---   first_seen_at timestamp with time zone not null
---   last_seen_at timestamp with time zone not null
+COMMENT ON TABLE public.people IS 'One person by CPF, with the sections of the record that we use. profile is null: the Work API has no record.';
 
--- person_emails
---   cpf text not null
---   email text not null
---   source text not null
---   rank integer not null
---   priority text
---   quality text
---   personal boolean
---   blacklisted boolean
---   first_seen_at timestamp with time zone not null
---   last_seen_at timestamp with time zone not null
+--
+-- Name: COLUMN people.fetched_at; Type: COMMENT; Schema: public; Owner: -
+--
 
--- person_phones
---   cpf text not null
---   phone text not null
---   source text not null
---   rank integer not null
---   kind text
---   operator text
---   active boolean
---   whatsapp boolean
---   first_seen_at timestamp with time zone not null
---   last_seen_at timestamp with time zone not null
+COMMENT ON COLUMN public.people.fetched_at IS 'When the newest answer was asked for, be it a record or "no record".';
 
--- pollers
---   name text not null
---   started_at timestamp with time zone not null default now()
---   beat_at timestamp with time zone not null default now()
---   in_flight integer not null default 0
---   concurrency integer not null
+--
+-- Name: COLUMN people.profile_fetched_at; Type: COMMENT; Schema: public; Owner: -
+--
 
--- rejected_deliveries
---   id uuid not null default gen_random_uuid()
---   raw bytea not null
---   reason text not null
---   detail text
---   lead_id text
---   headers jsonb not null default '{}'::jsonb
---   received_at timestamp with time zone not null default now()
---   replayed_at timestamp with time zone
+COMMENT ON COLUMN public.people.profile_fetched_at IS 'When the record that is kept here was asked for.';
 
--- schema_migrations
---   version integer not null
---   name text not null
---   checksum text not null
---   applied_at timestamp with time zone not null default now()
+--
+-- Name: COLUMN people.irregular; Type: COMMENT; Schema: public; Owner: -
+--
 
--- upstreams
---   name text not null
---   paused_until timestamp with time zone
---   reason text
---   probing_until timestamp with time zone
---   failures integer not null default 0
---   pauses integer not null default 0
---   next_slot_at timestamp with time zone not null default now()
---   min_interval interval not null default '00:00:00'::interval
---   daily_budget integer not null default 0
---   budget_day date not null default CURRENT_DATE
---   calls_today integer not null default 0
---   changed_at timestamp with time zone not null default now()
+COMMENT ON COLUMN public.people.irregular IS 'The CPF''s standing at the tax office where it is not regular; null for a regular person.';
 
--- v_failures
---   error_kind text
---   events bigint
---   newest_at timestamp with time zone
---   newest_message text
---   newest_event uuid
---   newest_lead text
+--
+-- Name: COLUMN people.income; Type: COMMENT; Schema: public; Owner: -
+--
 
--- v_hit_rate
---   source text
---   kind text
---   latest bigint
---   latest_found bigint
---   earlier bigint
---   earlier_found bigint
---   fell boolean
+COMMENT ON COLUMN public.people.income IS 'R$ a month as the record has it, before INCOME_MULTIPLIER.';
 
--- v_in_flight
---   event_id uuid
---   lead_id text
---   claimed_by text
---   attempts integer
---   claimed_at timestamp with time zone
---   lease_left interval
---   deadline_left interval
---   stuck boolean
+--
+-- Name: person_addresses; Type: TABLE; Schema: public; Owner: -
+--
 
--- v_lead_history
---   lead_id text
---   at timestamp with time zone
---   what text
---   detail text
---   event_id uuid
+CREATE TABLE public.person_addresses (
+    cpf text NOT NULL,
+    address_key text NOT NULL,
+    source text NOT NULL,
+    rank integer NOT NULL,
+    street_type text,
+    street text,
+    number text,
+    complement text,
+    district text,
+    city text,
+    state text,
+    postcode text,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL
+);
 
--- v_leads
---   lead_id text
---   name text
---   closed boolean
---   first_seen_at timestamp with time zone
---   last_seen_at timestamp with time zone
---   status text
---   outcome text
---   error_kind text
---   error_message text
---   people text
---   cpfs text
---   last_told_at timestamp with time zone
---   messages bigint
+--
+-- Name: TABLE person_addresses; Type: COMMENT; Schema: public; Owner: -
+--
 
--- v_messages_open
---   lead_id text
---   ref text
---   status text
---   sends integer
---   looks integer
---   for_how_long interval
---   event_id uuid
---   event_status text
---   error_kind text
+COMMENT ON TABLE public.person_addresses IS 'Addresses of a person. address_key is street (without accents and case), number and postcode or city: it makes two spellings one address.';
 
--- v_people
---   cpf text
---   full_name text
---   birth_date date
---   age integer
---   sex text
---   mother text
---   marital_status text
---   education text
---   occupation text
---   deceased boolean
---   irregular text
---   income numeric(12,2)
---   income_from numeric(12,2)
---   income_to numeric(12,2)
---   purchasing_power text
---   credit_score integer
---   credit_risk text
---   has_record boolean
---   profile_fetched_at timestamp with time zone
---   fresh boolean
---   leads bigint
---   best_phone text
---   best_email text
+--
+-- Name: person_companies; Type: TABLE; Schema: public; Owner: -
+--
 
--- v_queue
---   status text
---   waiting_for text
---   events bigint
---   due bigint
---   oldest_due_for interval
---   next_due_at timestamp with time zone
+CREATE TABLE public.person_companies (
+    cpf text NOT NULL,
+    cnpj text NOT NULL,
+    source text NOT NULL,
+    rank integer NOT NULL,
+    name text,
+    relation text,
+    since date,
+    active boolean,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL
+);
 
--- v_spend
---   day date
---   source text
---   kind text
---   answers bigint
---   found bigint
+--
+-- Name: TABLE person_companies; Type: COMMENT; Schema: public; Owner: -
+--
 
--- v_throughput
---   five_minutes timestamp with time zone
---   completed bigint
---   failed bigint
---   median_seconds double precision
---   p95_seconds double precision
+COMMENT ON TABLE public.person_companies IS 'Companies that a person owns or manages, or did (active is false).';
 
--- webhook_events
---   id uuid not null default gen_random_uuid()
---   lead_id text not null
---   updated_at timestamp with time zone not null
---   hook_action text
---   payload_raw jsonb not null
---   status text not null default 'received'::text
---   outcome text
---   attempts integer not null default 0
---   max_attempts integer not null default 8
---   available_at timestamp with time zone not null default now()
---   claimed_by text
---   claimed_at timestamp with time zone
---   lease_token bigint not null default 0
---   lease_expires_at timestamp with time zone
---   deadline_at timestamp with time zone
---   error_kind text
---   error_message text
---   waiting_for text
---   suspect boolean not null default false
---   reprocess boolean not null default false
---   fingerprint text
---   received_at timestamp with time zone not null default now()
---   processed_at timestamp with time zone
---   payload_removed_at timestamp with time zone
+--
+-- Name: person_emails; Type: TABLE; Schema: public; Owner: -
+--
 
--- answers_under_way: answers_under_way_pkey PRIMARY KEY (what)
--- contact_lookups: contact_lookups_kind_check CHECK ((kind = ANY (ARRAY['phone'::text, 'email'::text])))
--- contact_lookups: contact_lookups_pkey PRIMARY KEY (contact, kind, source)
--- contact_lookups: contact_lookups_source_check CHECK ((source = ANY (ARRAY['diretrix'::text, 'work_api'::text])))
--- duties: duties_pkey PRIMARY KEY (name)
--- erased_leads: erased_leads_pkey PRIMARY KEY (lead_id)
--- erasures: erasures_asked_by_check CHECK ((asked_by = ANY (ARRAY['lead'::text, 'cpf'::text])))
--- erasures: erasures_pkey PRIMARY KEY (id)
--- event_attempts: event_attempts_pkey PRIMARY KEY (event_id, lease_token)
--- event_attempts: event_attempts_result_check CHECK ((result = ANY (ARRAY['completed'::text, 'retried'::text, 'postponed'::text, 'failed'::text, 'released'::text, 'worker_lost'::text, 'taken_away'::text])))
--- lead_messages: lead_messages_lead_id_content_key_key UNIQUE (lead_id, content_key)
--- lead_messages: lead_messages_pkey PRIMARY KEY (id)
--- lead_messages: lead_messages_proof_check CHECK ((proof = ANY (ARRAY['answer'::text, 'read_back'::text, 'webhook'::text, 'person'::text])))
--- lead_messages: lead_messages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text])))
--- lead_messages: sending_at_from_the_first_send CHECK (((status = 'pending'::text) OR (sending_at IS NOT NULL)))
--- lead_messages: sent_is_dated CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL)))
--- lead_people: lead_people_found_by_check CHECK ((found_by = ANY (ARRAY['phone'::text, 'email'::text, 'both'::text])))
--- lead_people: lead_people_pkey PRIMARY KEY (lead_id, cpf)
--- leads: leads_pkey PRIMARY KEY (lead_id)
--- people: people_cpf_check CHECK ((cpf ~ '^[0-9]{11}$'::text))
--- people: people_pkey PRIMARY KEY (cpf)
--- person_addresses: person_addresses_cpf_fkey FOREIGN KEY (cpf) REFERENCES people(cpf) ON DELETE CASCADE
--- person_addresses: person_addresses_pkey PRIMARY KEY (cpf, address_key, source)
--- person_companies: person_companies_cpf_fkey FOREIGN KEY (cpf) REFERENCES people(cpf) ON DELETE CASCADE
--- person_companies: person_companies_pkey PRIMARY KEY (cpf, cnpj, source)
--- person_emails: person_emails_cpf_fkey FOREIGN KEY (cpf) REFERENCES people(cpf) ON DELETE CASCADE
--- person_emails: person_emails_pkey PRIMARY KEY (cpf, email, source)
--- person_phones: person_phones_cpf_fkey FOREIGN KEY (cpf) REFERENCES people(cpf) ON DELETE CASCADE
--- person_phones: person_phones_pkey PRIMARY KEY (cpf, phone, source)
--- pollers: pollers_pkey PRIMARY KEY (name)
--- rejected_deliveries: rejected_deliveries_pkey PRIMARY KEY (id)
--- schema_migrations: schema_migrations_pkey PRIMARY KEY (version)
--- upstreams: upstreams_pkey PRIMARY KEY (name)
--- webhook_events: leased_if_and_only_if_processing CHECK ((((status = 'processing'::text) = (lease_expires_at IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_by IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_at IS NOT NULL)) AND ((status = 'processing'::text) = (deadline_at IS NOT NULL))))
--- webhook_events: outcome_only_when_completed CHECK (((outcome IS NULL) OR (status = 'completed'::text)))
--- webhook_events: processed_at_only_when_settled CHECK (((processed_at IS NULL) OR (status = ANY (ARRAY['completed'::text, 'failed'::text]))))
--- webhook_events: webhook_events_attempts_check CHECK ((attempts >= 0))
--- webhook_events: webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text])))
--- webhook_events: webhook_events_lead_id_check CHECK ((lead_id <> ''::text))
--- webhook_events: webhook_events_lead_id_updated_at_key UNIQUE (lead_id, updated_at)
--- webhook_events: webhook_events_max_attempts_check CHECK ((max_attempts > 0))
--- webhook_events: webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'erased'::text])))
--- webhook_events: webhook_events_pkey PRIMARY KEY (id)
--- webhook_events: webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text])))
+CREATE TABLE public.person_emails (
+    cpf text NOT NULL,
+    email text NOT NULL,
+    source text NOT NULL,
+    rank integer NOT NULL,
+    priority text,
+    quality text,
+    personal boolean,
+    blacklisted boolean,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL
+);
 
-CREATE UNIQUE INDEX answers_under_way_pkey ON public.answers_under_way USING btree (what);
+--
+-- Name: TABLE person_emails; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.person_emails IS 'E-mail addresses of a person, lower case. priority and quality are the source''s own words.';
+
+--
+-- Name: person_phones; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.person_phones (
+    cpf text NOT NULL,
+    phone text NOT NULL,
+    source text NOT NULL,
+    rank integer NOT NULL,
+    kind text,
+    operator text,
+    active boolean,
+    whatsapp boolean,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL
+);
+
+--
+-- Name: TABLE person_phones; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.person_phones IS 'Phones of a person, as +55 and number. Those with one last_seen_at are from one record; rank 1 is its best.';
+
+--
+-- Name: rejected_deliveries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.rejected_deliveries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    raw bytea NOT NULL,
+    reason text NOT NULL,
+    detail text,
+    lead_id text,
+    headers jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    replayed_at timestamp with time zone
+);
+
+--
+-- Name: TABLE rejected_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.rejected_deliveries IS 'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
+
+--
+-- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: v_failures; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_failures AS
+ SELECT f.error_kind,
+    f.events,
+    f.newest_at,
+    e.error_message AS newest_message,
+    e.id AS newest_event,
+    e.lead_id AS newest_lead
+   FROM (( SELECT webhook_events.error_kind,
+            count(*) AS events,
+            max(webhook_events.processed_at) AS newest_at,
+            (array_agg(webhook_events.id ORDER BY webhook_events.processed_at DESC))[1] AS newest
+           FROM public.webhook_events
+          WHERE (webhook_events.status = 'failed'::text)
+          GROUP BY webhook_events.error_kind) f
+     JOIN public.webhook_events e ON ((e.id = f.newest)));
+
+--
+-- Name: VIEW v_failures; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_failures IS 'Failed events by kind, each with its newest case.';
+
+--
+-- Name: v_hit_rate; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_hit_rate AS
+ WITH recent AS (
+         SELECT s.source,
+            s.kind,
+            r.found,
+            row_number() OVER (PARTITION BY s.source, s.kind ORDER BY r.fetched_at DESC) AS place
+           FROM (( VALUES ('diretrix'::text,'phone'::text), ('diretrix'::text,'email'::text), ('work_api'::text,'phone'::text)) s(source, kind)
+             CROSS JOIN LATERAL ( SELECT c.fetched_at,
+                    (c.candidates <> '[]'::jsonb) AS found
+                   FROM public.contact_lookups c
+                  WHERE ((c.source = s.source) AND (c.kind = s.kind))
+                  ORDER BY c.fetched_at DESC
+                 LIMIT 550) r)
+        UNION ALL
+         SELECT 'work_api'::text,
+            'record'::text,
+            r.found,
+            row_number() OVER (ORDER BY r.fetched_at DESC) AS row_number
+           FROM ( SELECT people.fetched_at,
+                    (NOT (people.profile_fetched_at IS DISTINCT FROM people.fetched_at)) AS found
+                   FROM public.people
+                  ORDER BY people.fetched_at DESC
+                 LIMIT 550) r
+        ), counted AS (
+         SELECT recent.source,
+            recent.kind,
+            count(*) FILTER (WHERE (recent.place <= 50)) AS latest,
+            count(*) FILTER (WHERE ((recent.place <= 50) AND recent.found)) AS latest_found,
+            count(*) FILTER (WHERE (recent.place > 50)) AS earlier,
+            count(*) FILTER (WHERE ((recent.place > 50) AND recent.found)) AS earlier_found
+           FROM recent
+          GROUP BY recent.source, recent.kind
+        )
+ SELECT source,
+    kind,
+    latest,
+    latest_found,
+    earlier,
+    earlier_found,
+    ((latest = 50) AND (earlier >= 100) AND ((latest_found)::numeric < ((((50 * earlier_found))::numeric / (earlier)::numeric) - ((3)::numeric * sqrt((((50)::numeric * ((earlier_found)::numeric / (earlier)::numeric)) * ((1)::numeric - ((earlier_found)::numeric / (earlier)::numeric)))))))) AS fell
+   FROM counted;
+
+--
+-- Name: VIEW v_hit_rate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_hit_rate IS 'How many of the latest 50 answers of each source found somebody, against the (up to 500) answers before them. fell: far too few to be chance.';
+
+--
+-- Name: v_in_flight; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_in_flight AS
+ SELECT id AS event_id,
+    lead_id,
+    claimed_by,
+    attempts,
+    claimed_at,
+    (lease_expires_at - now()) AS lease_left,
+    (deadline_at - now()) AS deadline_left,
+    (lease_expires_at < (now() - '00:01:00'::interval)) AS stuck
+   FROM public.webhook_events
+  WHERE (status = 'processing'::text);
+
+--
+-- Name: VIEW v_in_flight; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_in_flight IS 'What is worked on now. stuck: its lease ended a minute ago and nobody took it back, so no poller runs.';
+
+--
+-- Name: v_lead_history; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_lead_history AS
+ SELECT webhook_events.lead_id,
+    webhook_events.received_at AS at,
+    'event received'::text AS what,
+    COALESCE(webhook_events.hook_action, ''::text) AS detail,
+    webhook_events.id AS event_id
+   FROM public.webhook_events
+UNION ALL
+ SELECT e.lead_id,
+    a.finished_at AS at,
+    ((('attempt '::text || a.attempt) || ' '::text) || a.result) AS what,
+    COALESCE(a.outcome, a.error_message, a.error_kind, ''::text) AS detail,
+    a.event_id
+   FROM (public.event_attempts a
+     JOIN public.webhook_events e ON ((e.id = a.event_id)))
+UNION ALL
+ SELECT lead_messages.lead_id,
+    COALESCE(lead_messages.sent_at, lead_messages.sending_at, lead_messages.created_at) AS at,
+    ('message '::text || lead_messages.status) AS what,
+    ('ref '::text || lead_messages.ref) AS detail,
+    lead_messages.event_id
+   FROM public.lead_messages;
+
+--
+-- Name: VIEW v_lead_history; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_lead_history IS 'All that happened to a lead. Ask it with where lead_id = … order by at.';
+
+--
+-- Name: v_leads; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_leads AS
+ SELECT l.lead_id,
+    l.name,
+    l.closed,
+    l.first_seen_at,
+    l.last_seen_at,
+    e.status,
+    e.outcome,
+    e.error_kind,
+    e.error_message,
+    w.people,
+    w.cpfs,
+    m.sent_at AS last_told_at,
+    m.messages
+   FROM (((public.leads l
+     LEFT JOIN LATERAL ( SELECT webhook_events.status,
+            webhook_events.outcome,
+            webhook_events.error_kind,
+            webhook_events.error_message
+           FROM public.webhook_events
+          WHERE (webhook_events.lead_id = l.lead_id)
+          ORDER BY webhook_events.updated_at DESC
+         LIMIT 1) e ON (true))
+     LEFT JOIN LATERAL ( SELECT string_agg(p.full_name, ', '::text ORDER BY p.full_name) AS people,
+            string_agg(public.masked_cpf(lp.cpf), ', '::text ORDER BY p.full_name) AS cpfs
+           FROM (public.lead_people lp
+             LEFT JOIN public.people p ON ((p.cpf = lp.cpf)))
+          WHERE (lp.lead_id = l.lead_id)) w ON (true))
+     LEFT JOIN LATERAL ( SELECT max(lead_messages.sent_at) AS sent_at,
+            count(*) AS messages
+           FROM public.lead_messages
+          WHERE ((lead_messages.lead_id = l.lead_id) AND (lead_messages.status = 'sent'::text))) m ON (true));
+
+--
+-- Name: VIEW v_leads; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_leads IS 'One row per lead: how its newest event stands, who was found, when the seller was last told.';
+
+--
+-- Name: v_messages_open; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_messages_open AS
+ SELECT m.lead_id,
+    m.ref,
+    m.status,
+    m.sends,
+    m.looks,
+    (now() - COALESCE(m.sending_at, m.created_at)) AS for_how_long,
+    m.event_id,
+    e.status AS event_status,
+    e.error_kind
+   FROM (public.lead_messages m
+     LEFT JOIN public.webhook_events e ON ((e.id = m.event_id)))
+  WHERE (m.status <> 'sent'::text);
+
+--
+-- Name: VIEW v_messages_open; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_messages_open IS 'Messages that are not proven to be on their lead. sending with a failed event: a person must look.';
+
+--
+-- Name: v_people; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_people AS
+ SELECT public.masked_cpf(cpf) AS cpf,
+    full_name,
+    birth_date,
+    (EXTRACT(year FROM age((birth_date)::timestamp with time zone)))::integer AS age,
+    sex,
+    mother,
+    marital_status,
+    education,
+    occupation,
+    deceased,
+    irregular,
+    income,
+    income_from,
+    income_to,
+    purchasing_power,
+    credit_score,
+    credit_risk,
+    (profile IS NOT NULL) AS has_record,
+    profile_fetched_at,
+    (expires_at > now()) AS fresh,
+    ( SELECT count(*) AS count
+           FROM public.lead_people l
+          WHERE (l.cpf = p.cpf)) AS leads,
+    ( SELECT f.phone
+           FROM public.person_phones f
+          WHERE (f.cpf = p.cpf)
+          ORDER BY f.last_seen_at DESC, f.rank
+         LIMIT 1) AS best_phone,
+    ( SELECT m.email
+           FROM public.person_emails m
+          WHERE (m.cpf = p.cpf)
+          ORDER BY m.last_seen_at DESC, m.rank
+         LIMIT 1) AS best_email
+   FROM public.people p;
+
+--
+-- Name: VIEW v_people; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_people IS 'One row per person, with the best contacts and how many leads led to them. The CPF is masked.';
+
+--
+-- Name: v_queue; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_queue AS
+ SELECT status,
+    waiting_for,
+    count(*) AS events,
+    count(*) FILTER (WHERE ((status = 'received'::text) AND (available_at <= now()))) AS due,
+    (now() - min(available_at) FILTER (WHERE ((status = 'received'::text) AND (available_at <= now())))) AS oldest_due_for,
+    min(available_at) FILTER (WHERE ((status = 'received'::text) AND (available_at > now()))) AS next_due_at
+   FROM public.webhook_events
+  GROUP BY status, waiting_for;
+
+--
+-- Name: VIEW v_queue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_queue IS 'How many events stand where, what they wait for, how late the oldest due one is.';
+
+--
+-- Name: v_spend; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_spend AS
+ SELECT ((fetched_at AT TIME ZONE 'America/Sao_Paulo'::text))::date AS day,
+    source,
+    kind,
+    count(*) AS answers,
+    count(*) FILTER (WHERE found) AS found
+   FROM ( SELECT contact_lookups.source,
+            contact_lookups.kind,
+            contact_lookups.fetched_at,
+            (contact_lookups.candidates <> '[]'::jsonb) AS found
+           FROM public.contact_lookups
+        UNION ALL
+         SELECT 'work_api'::text,
+            'record'::text,
+            people.fetched_at,
+            (people.profile IS NOT NULL)
+           FROM public.people) a
+  GROUP BY (((fetched_at AT TIME ZONE 'America/Sao_Paulo'::text))::date), source, kind;
+
+--
+-- Name: VIEW v_spend; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_spend IS 'Paid answers by the day on which they were asked for. Counts what is remembered: an answer that was asked for again counts on the later day only. Today''s calls, tries included, are upstreams.calls_today.';
+
+--
+-- Name: v_throughput; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_throughput AS
+ SELECT to_timestamp(((floor((EXTRACT(epoch FROM processed_at) / (300)::numeric)) * (300)::numeric))::double precision) AS five_minutes,
+    count(*) FILTER (WHERE (status = 'completed'::text)) AS completed,
+    count(*) FILTER (WHERE (status = 'failed'::text)) AS failed,
+    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY ((EXTRACT(epoch FROM (processed_at - received_at)))::double precision)) AS median_seconds,
+    percentile_cont((0.95)::double precision) WITHIN GROUP (ORDER BY ((EXTRACT(epoch FROM (processed_at - received_at)))::double precision)) AS p95_seconds
+   FROM public.webhook_events
+  WHERE ((status = ANY (ARRAY['completed'::text, 'failed'::text])) AND (processed_at > (now() - '1 day'::interval)))
+  GROUP BY (to_timestamp(((floor((EXTRACT(epoch FROM processed_at) / (300)::numeric)) * (300)::numeric))::double precision));
+
+--
+-- Name: VIEW v_throughput; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_throughput IS 'The last day in steps of five minutes: how much was settled, and how long after it was received.';
+
+--
+-- Name: answers_under_way answers_under_way_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.answers_under_way
+    ADD CONSTRAINT answers_under_way_pkey PRIMARY KEY (what);
+
+--
+-- Name: contact_lookups contact_lookups_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.contact_lookups
+    ADD CONSTRAINT contact_lookups_pkey PRIMARY KEY (contact, kind, source);
+
+--
+-- Name: duties duties_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.duties
+    ADD CONSTRAINT duties_pkey PRIMARY KEY (name);
+
+--
+-- Name: erased_leads erased_leads_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.erased_leads
+    ADD CONSTRAINT erased_leads_pkey PRIMARY KEY (lead_id);
+
+--
+-- Name: erasures erasures_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.erasures
+    ADD CONSTRAINT erasures_pkey PRIMARY KEY (id);
+
+--
+-- Name: event_attempts event_attempts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_attempts
+    ADD CONSTRAINT event_attempts_pkey PRIMARY KEY (event_id, lease_token);
+
+--
+-- Name: lead_messages lead_messages_lead_id_content_key_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.lead_messages
+    ADD CONSTRAINT lead_messages_lead_id_content_key_key UNIQUE (lead_id, content_key);
+
+--
+-- Name: lead_messages lead_messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.lead_messages
+    ADD CONSTRAINT lead_messages_pkey PRIMARY KEY (id);
+
+--
+-- Name: lead_people lead_people_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.lead_people
+    ADD CONSTRAINT lead_people_pkey PRIMARY KEY (lead_id, cpf);
+
+--
+-- Name: leads leads_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.leads
+    ADD CONSTRAINT leads_pkey PRIMARY KEY (lead_id);
+
+--
+-- Name: people people_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.people
+    ADD CONSTRAINT people_pkey PRIMARY KEY (cpf);
+
+--
+-- Name: person_addresses person_addresses_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_addresses
+    ADD CONSTRAINT person_addresses_pkey PRIMARY KEY (cpf, address_key, source);
+
+--
+-- Name: person_companies person_companies_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_companies
+    ADD CONSTRAINT person_companies_pkey PRIMARY KEY (cpf, cnpj, source);
+
+--
+-- Name: person_emails person_emails_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_emails
+    ADD CONSTRAINT person_emails_pkey PRIMARY KEY (cpf, email, source);
+
+--
+-- Name: person_phones person_phones_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_phones
+    ADD CONSTRAINT person_phones_pkey PRIMARY KEY (cpf, phone, source);
+
+--
+-- Name: pollers pollers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.pollers
+    ADD CONSTRAINT pollers_pkey PRIMARY KEY (name);
+
+--
+-- Name: rejected_deliveries rejected_deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rejected_deliveries
+    ADD CONSTRAINT rejected_deliveries_pkey PRIMARY KEY (id);
+
+--
+-- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+--
+-- Name: upstreams upstreams_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.upstreams
+    ADD CONSTRAINT upstreams_pkey PRIMARY KEY (name);
+
+--
+-- Name: webhook_events webhook_events_lead_id_updated_at_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_events
+    ADD CONSTRAINT webhook_events_lead_id_updated_at_key UNIQUE (lead_id, updated_at);
+
+--
+-- Name: webhook_events webhook_events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_events
+    ADD CONSTRAINT webhook_events_pkey PRIMARY KEY (id);
+
+--
+-- Name: contact_lookups_by_source; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX contact_lookups_by_source ON public.contact_lookups USING btree (source, kind, fetched_at);
-CREATE UNIQUE INDEX contact_lookups_pkey ON public.contact_lookups USING btree (contact, kind, source);
-CREATE UNIQUE INDEX duties_pkey ON public.duties USING btree (name);
-CREATE UNIQUE INDEX erased_leads_pkey ON public.erased_leads USING btree (lead_id);
-CREATE UNIQUE INDEX erasures_pkey ON public.erasures USING btree (id);
+
+--
+-- Name: event_attempts_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX event_attempts_by_age ON public.event_attempts USING btree (finished_at);
-CREATE UNIQUE INDEX event_attempts_pkey ON public.event_attempts USING btree (event_id, lease_token);
+
+--
+-- Name: lead_messages_by_event; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX lead_messages_by_event ON public.lead_messages USING btree (event_id);
-CREATE UNIQUE INDEX lead_messages_lead_id_content_key_key ON public.lead_messages USING btree (lead_id, content_key);
+
+--
+-- Name: lead_messages_open; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX lead_messages_open ON public.lead_messages USING btree (lead_id) WHERE (status <> 'sent'::text);
-CREATE UNIQUE INDEX lead_messages_pkey ON public.lead_messages USING btree (id);
+
+--
+-- Name: lead_messages_with_body; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX lead_messages_with_body ON public.lead_messages USING btree (created_at) WHERE (body <> ''::text);
+
+--
+-- Name: lead_people_by_person; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX lead_people_by_person ON public.lead_people USING btree (cpf);
-CREATE UNIQUE INDEX lead_people_pkey ON public.lead_people USING btree (lead_id, cpf);
+
+--
+-- Name: leads_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX leads_by_age ON public.leads USING btree (last_seen_at);
-CREATE UNIQUE INDEX leads_pkey ON public.leads USING btree (lead_id);
+
+--
+-- Name: people_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX people_by_age ON public.people USING btree (fetched_at);
-CREATE UNIQUE INDEX people_pkey ON public.people USING btree (cpf);
-CREATE UNIQUE INDEX person_addresses_pkey ON public.person_addresses USING btree (cpf, address_key, source);
-CREATE UNIQUE INDEX person_companies_pkey ON public.person_companies USING btree (cpf, cnpj, source);
+
+--
+-- Name: person_emails_by_email; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX person_emails_by_email ON public.person_emails USING btree (email);
-CREATE UNIQUE INDEX person_emails_pkey ON public.person_emails USING btree (cpf, email, source);
+
+--
+-- Name: person_phones_by_phone; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX person_phones_by_phone ON public.person_phones USING btree (phone);
-CREATE UNIQUE INDEX person_phones_pkey ON public.person_phones USING btree (cpf, phone, source);
-CREATE UNIQUE INDEX pollers_pkey ON public.pollers USING btree (name);
+
+--
+-- Name: rejected_deliveries_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX rejected_deliveries_by_age ON public.rejected_deliveries USING btree (received_at);
-CREATE UNIQUE INDEX rejected_deliveries_pkey ON public.rejected_deliveries USING btree (id);
+
+--
+-- Name: rejected_deliveries_with_bytes; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX rejected_deliveries_with_bytes ON public.rejected_deliveries USING btree (received_at) WHERE (raw <> '\x'::bytea);
-CREATE UNIQUE INDEX schema_migrations_pkey ON public.schema_migrations USING btree (version);
-CREATE UNIQUE INDEX upstreams_pkey ON public.upstreams USING btree (name);
+
+--
+-- Name: webhook_events_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX webhook_events_by_age ON public.webhook_events USING btree (received_at);
+
+--
+-- Name: webhook_events_due; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX webhook_events_due ON public.webhook_events USING btree (available_at, id) WHERE ((status = 'received'::text) AND (NOT suspect));
+
+--
+-- Name: webhook_events_due_alone; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX webhook_events_due_alone ON public.webhook_events USING btree (available_at, id) WHERE ((status = 'received'::text) AND suspect);
-CREATE UNIQUE INDEX webhook_events_lead_id_updated_at_key ON public.webhook_events USING btree (lead_id, updated_at);
+
+--
+-- Name: webhook_events_one_per_lead; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE UNIQUE INDEX webhook_events_one_per_lead ON public.webhook_events USING btree (lead_id) WHERE (status = 'processing'::text);
-CREATE UNIQUE INDEX webhook_events_pkey ON public.webhook_events USING btree (id);
+
+--
+-- Name: webhook_events_settled; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX webhook_events_settled ON public.webhook_events USING btree (processed_at) WHERE (status = ANY (ARRAY['completed'::text, 'failed'::text]));
+
+--
+-- Name: webhook_events_with_payload; Type: INDEX; Schema: public; Owner: -
+--
+
 CREATE INDEX webhook_events_with_payload ON public.webhook_events USING btree (processed_at) WHERE ((status = ANY (ARRAY['completed'::text, 'failed'::text])) AND (payload_removed_at IS NULL));
 
-CREATE TRIGGER changed_by_hand BEFORE UPDATE OF status ON public.webhook_events FOR EACH ROW WHEN (((new.status <> 'processing'::text) AND ((old.status <> 'processing'::text) OR ((new.claimed_by IS NOT NULL) AND (new.lease_token = old.lease_token))))) EXECUTE FUNCTION webhook_events_changed_by_hand();
-CREATE TRIGGER erased_when_received_again BEFORE UPDATE OF status ON public.webhook_events FOR EACH ROW WHEN (((new.status = 'received'::text) AND (old.status <> 'received'::text))) EXECUTE FUNCTION keep_lead_erased();
-CREATE TRIGGER erased_when_rejected BEFORE INSERT ON public.rejected_deliveries FOR EACH ROW EXECUTE FUNCTION keep_reject_erased();
-CREATE TRIGGER erased_when_stored BEFORE INSERT ON public.webhook_events FOR EACH ROW EXECUTE FUNCTION keep_lead_erased();
-CREATE TRIGGER inserted AFTER INSERT ON public.webhook_events FOR EACH STATEMENT EXECUTE FUNCTION webhook_events_inserted();
+--
+-- Name: webhook_events changed_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER changed_by_hand BEFORE UPDATE OF status ON public.webhook_events FOR EACH ROW WHEN (((new.status <> 'processing'::text) AND ((old.status <> 'processing'::text) OR ((new.claimed_by IS NOT NULL) AND (new.lease_token = old.lease_token))))) EXECUTE FUNCTION public.webhook_events_changed_by_hand();
+
+--
+-- Name: webhook_events erased_when_received_again; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erased_when_received_again BEFORE UPDATE OF status ON public.webhook_events FOR EACH ROW WHEN (((new.status = 'received'::text) AND (old.status <> 'received'::text))) EXECUTE FUNCTION public.keep_lead_erased();
+
+--
+-- Name: rejected_deliveries erased_when_rejected; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erased_when_rejected BEFORE INSERT ON public.rejected_deliveries FOR EACH ROW EXECUTE FUNCTION public.keep_reject_erased();
+
+--
+-- Name: webhook_events erased_when_stored; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erased_when_stored BEFORE INSERT ON public.webhook_events FOR EACH ROW EXECUTE FUNCTION public.keep_lead_erased();
+
+--
+-- Name: webhook_events inserted; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER inserted AFTER INSERT ON public.webhook_events FOR EACH STATEMENT EXECUTE FUNCTION public.webhook_events_inserted();
+
+--
+-- Name: person_addresses person_addresses_cpf_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_addresses
+    ADD CONSTRAINT person_addresses_cpf_fkey FOREIGN KEY (cpf) REFERENCES public.people(cpf) ON DELETE CASCADE;
+
+--
+-- Name: person_companies person_companies_cpf_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_companies
+    ADD CONSTRAINT person_companies_cpf_fkey FOREIGN KEY (cpf) REFERENCES public.people(cpf) ON DELETE CASCADE;
+
+--
+-- Name: person_emails person_emails_cpf_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_emails
+    ADD CONSTRAINT person_emails_cpf_fkey FOREIGN KEY (cpf) REFERENCES public.people(cpf) ON DELETE CASCADE;
+
+--
+-- Name: person_phones person_phones_cpf_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.person_phones
+    ADD CONSTRAINT person_phones_cpf_fkey FOREIGN KEY (cpf) REFERENCES public.people(cpf) ON DELETE CASCADE;
+
+--
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
+--
+
+GRANT USAGE ON SCHEMA public TO c2s_web;
+GRANT USAGE ON SCHEMA public TO c2s_poller;
+GRANT USAGE ON SCHEMA public TO c2s_ops;
+
+--
+-- Name: FUNCTION grant_roles(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.grant_roles() FROM PUBLIC;
+
+--
+-- Name: FUNCTION keep_lead_erased(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.keep_lead_erased() FROM PUBLIC;
+
+--
+-- Name: FUNCTION keep_reject_erased(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.keep_reject_erased() FROM PUBLIC;
+
+--
+-- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) TO c2s_web;
+GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) TO c2s_ops;
+
+--
+-- Name: TABLE answers_under_way; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.answers_under_way TO c2s_poller;
+GRANT SELECT ON TABLE public.answers_under_way TO c2s_ops;
+
+--
+-- Name: TABLE contact_lookups; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact_lookups TO c2s_poller;
+GRANT SELECT ON TABLE public.contact_lookups TO c2s_ops;
+
+--
+-- Name: TABLE duties; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.duties TO c2s_poller;
+GRANT SELECT ON TABLE public.duties TO c2s_ops;
+
+--
+-- Name: TABLE erased_leads; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.erased_leads TO c2s_poller;
+GRANT SELECT ON TABLE public.erased_leads TO c2s_ops;
+
+--
+-- Name: TABLE erasures; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.erasures TO c2s_poller;
+GRANT SELECT ON TABLE public.erasures TO c2s_ops;
+
+--
+-- Name: TABLE event_attempts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.event_attempts TO c2s_poller;
+GRANT SELECT,INSERT ON TABLE public.event_attempts TO c2s_ops;
+
+--
+-- Name: TABLE lead_messages; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_poller;
+GRANT SELECT ON TABLE public.lead_messages TO c2s_ops;
+
+--
+-- Name: TABLE pollers; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pollers TO c2s_poller;
+GRANT SELECT ON TABLE public.pollers TO c2s_ops;
+
+--
+-- Name: TABLE webhook_events; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_events TO c2s_poller;
+GRANT SELECT ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id),INSERT(id) ON TABLE public.webhook_events TO c2s_web;
+GRANT SELECT(id),INSERT(id) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.lead_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(lead_id),INSERT(lead_id) ON TABLE public.webhook_events TO c2s_web;
+GRANT SELECT(lead_id),INSERT(lead_id) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.updated_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2s_web;
+GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.hook_action; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.payload_raw; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(status) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.max_attempts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: TABLE health_queue; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.health_queue TO c2s_web;
+GRANT SELECT ON TABLE public.health_queue TO c2s_poller;
+GRANT SELECT ON TABLE public.health_queue TO c2s_ops;
+
+--
+-- Name: TABLE upstreams; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.upstreams TO c2s_poller;
+GRANT SELECT,UPDATE ON TABLE public.upstreams TO c2s_ops;
+
+--
+-- Name: TABLE health_upstreams; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.health_upstreams TO c2s_web;
+GRANT SELECT ON TABLE public.health_upstreams TO c2s_poller;
+GRANT SELECT ON TABLE public.health_upstreams TO c2s_ops;
+
+--
+-- Name: TABLE lead_people; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_people TO c2s_poller;
+GRANT SELECT ON TABLE public.lead_people TO c2s_ops;
+
+--
+-- Name: TABLE leads; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.leads TO c2s_poller;
+GRANT SELECT ON TABLE public.leads TO c2s_ops;
+
+--
+-- Name: TABLE people; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.people TO c2s_poller;
+GRANT SELECT ON TABLE public.people TO c2s_ops;
+
+--
+-- Name: TABLE person_addresses; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_addresses TO c2s_poller;
+GRANT SELECT ON TABLE public.person_addresses TO c2s_ops;
+
+--
+-- Name: TABLE person_companies; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_companies TO c2s_poller;
+GRANT SELECT ON TABLE public.person_companies TO c2s_ops;
+
+--
+-- Name: TABLE person_emails; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_emails TO c2s_poller;
+GRANT SELECT ON TABLE public.person_emails TO c2s_ops;
+
+--
+-- Name: TABLE person_phones; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_phones TO c2s_poller;
+GRANT SELECT ON TABLE public.person_phones TO c2s_ops;
+
+--
+-- Name: TABLE rejected_deliveries; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,DELETE ON TABLE public.rejected_deliveries TO c2s_poller;
+GRANT SELECT ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.raw; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT UPDATE(raw) ON TABLE public.rejected_deliveries TO c2s_poller;
+GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.detail; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT UPDATE(detail) ON TABLE public.rejected_deliveries TO c2s_poller;
+GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.lead_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.headers; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.replayed_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(replayed_at) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: TABLE schema_migrations; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.schema_migrations TO c2s_web;
+GRANT SELECT ON TABLE public.schema_migrations TO c2s_poller;
+GRANT SELECT ON TABLE public.schema_migrations TO c2s_ops;
+
+--
+-- Name: TABLE v_failures; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_failures TO c2s_ops;
+
+--
+-- Name: TABLE v_hit_rate; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_hit_rate TO c2s_web;
+GRANT SELECT ON TABLE public.v_hit_rate TO c2s_poller;
+GRANT SELECT ON TABLE public.v_hit_rate TO c2s_ops;
+
+--
+-- Name: TABLE v_in_flight; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_in_flight TO c2s_ops;
+
+--
+-- Name: TABLE v_lead_history; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_lead_history TO c2s_ops;
+
+--
+-- Name: TABLE v_leads; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_leads TO c2s_ops;
+
+--
+-- Name: TABLE v_messages_open; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_messages_open TO c2s_ops;
+
+--
+-- Name: TABLE v_people; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_people TO c2s_ops;
+
+--
+-- Name: TABLE v_queue; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_queue TO c2s_ops;
+
+--
+-- Name: TABLE v_spend; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_spend TO c2s_ops;
+
+--
+-- Name: TABLE v_throughput; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_throughput TO c2s_ops;

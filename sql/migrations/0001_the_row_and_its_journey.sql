@@ -1,30 +1,39 @@
--- The first shape: the event's row is queue entry and history at once, the message's row is the outbox.
+-- The event's row is queue entry and history at once, the message's row is the outbox.
+--
+-- `set search_path from current` gives each function the path that `c2s-enrich migrate` sets: our schema,
+-- pg_temp last. Without it a caller's own path decides into which tables a trigger writes, and a caller's
+-- temporary table could stand in for ours while a function runs with its owner's rights.
 
 create table webhook_events (
-  id               uuid        primary key default gen_random_uuid(),
-  lead_id          text        not null check (lead_id <> ''),
-  updated_at       timestamptz not null,
-  hook_action      text,
-  payload_raw      jsonb       not null,
-  status           text        not null default 'received' check (status in ('received', 'processing', 'completed', 'failed')),
-  outcome          text        check (outcome in ('enriched', 'partial', 'not_found', 'unchanged', 'superseded', 'ignored')),
-  attempts         integer     not null default 0 check (attempts >= 0),
-  max_attempts     integer     not null default 8 check (max_attempts > 0),
-  available_at     timestamptz not null default now(),
-  claimed_by       text,
-  claimed_at       timestamptz,
-  lease_token      bigint      not null default 0,
-  lease_expires_at timestamptz,
-  deadline_at      timestamptz,
-  error_kind       text        check (error_kind in ('missing_customer', 'lead_not_found', 'upstream_unavailable', 'upstream_refused',
-                                                     'upstream_unreadable', 'delivery_unclear', 'worker_lost', 'bug')),
-  error_message    text,
-  waiting_for      text,
-  suspect          boolean     not null default false,
-  reprocess        boolean     not null default false,
-  fingerprint      text,
-  received_at      timestamptz not null default now(),
-  processed_at     timestamptz,
+  id                 uuid        primary key default gen_random_uuid(),
+  lead_id            text        not null check (lead_id <> ''),
+  -- A time that every reader can hold. Python's datetime knows neither infinity nor the year 10000.
+  updated_at         timestamptz not null check (updated_at >= '0001-01-02Z' and updated_at < '9999-12-31Z'),
+  hook_action        text,
+  payload_raw        jsonb       not null,
+  status             text        not null default 'received'
+    check (status in ('received', 'processing', 'completed', 'failed')),
+  outcome            text
+    check (outcome in ('enriched', 'partial', 'not_found', 'unchanged', 'superseded', 'ignored', 'erased')),
+  attempts           integer     not null default 0 check (attempts >= 0),
+  max_attempts       integer     not null default 8 check (max_attempts > 0),
+  available_at       timestamptz not null default now() check (isfinite(available_at)),
+  claimed_by         text,
+  claimed_at         timestamptz,
+  lease_token        bigint      not null default 0,
+  lease_expires_at   timestamptz,
+  deadline_at        timestamptz,
+  error_kind         text
+    check (error_kind in ('missing_customer', 'lead_not_found', 'upstream_unavailable', 'upstream_refused',
+                          'upstream_unreadable', 'delivery_unclear', 'worker_lost', 'bug')),
+  error_message      text,
+  waiting_for        text,
+  suspect            boolean     not null default false,
+  reprocess          boolean     not null default false,
+  fingerprint        text,
+  received_at        timestamptz not null default now(),
+  processed_at       timestamptz,
+  payload_removed_at timestamptz,
   unique (lead_id, updated_at),
   constraint leased_if_and_only_if_processing check (
     (status = 'processing') = (lease_expires_at is not null)
@@ -34,29 +43,45 @@ create table webhook_events (
   constraint outcome_only_when_completed check (outcome is null or status = 'completed'),
   constraint processed_at_only_when_settled check (processed_at is null or status in ('completed', 'failed'))
 ) with (
-  -- Room for HOT updates: a heartbeat changes no indexed column. Vacuum by count, at once, and without the truncation
-  -- at its end, whose exclusive lock stalls claims.
+  -- Room for HOT updates: a heartbeat changes no indexed column. Vacuum by count, at once, and without the
+  -- truncation at its end, whose exclusive lock stalls claims.
   fillfactor = 70,
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
   autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,
   vacuum_truncate = off
 );
-
-comment on table webhook_events is 'One accepted webhook: received → processing → completed | failed. Set status to received to reprocess.';
-comment on column webhook_events.available_at is 'When a received event is due; in the future while it waits for a retry or an upstream.';
-comment on column webhook_events.lease_token is 'Fencing token: raised by every claim, settlement and change by hand; a poller must present it.';
-comment on column webhook_events.deadline_at is 'End of this attempt, never renewed: frees an event whose task hangs while its process beats.';
-comment on column webhook_events.waiting_for is 'The upstream whose pause or rate limit this event waits for; its recovery makes it due at once.';
-comment on column webhook_events.suspect is 'A process died while this event was in flight: it runs alone next time.';
+comment on table webhook_events is
+  'One accepted webhook: received → processing → completed | failed. Set status to received to reprocess.';
+comment on column webhook_events.available_at is
+  'When a received event is due; in the future while it waits for a retry or an upstream.';
+comment on column webhook_events.lease_token is
+  'Fencing token: raised by every claim, settlement and change by hand; a poller must present it.';
+comment on column webhook_events.deadline_at is
+  'End of this attempt, never renewed: frees an event whose task hangs while its process beats.';
+comment on column webhook_events.waiting_for is
+  'The upstream whose pause or rate limit this event waits for; its recovery makes the event due at once.';
+comment on column webhook_events.suspect is
+  'A process died while this event was in flight: it runs alone next time.';
 comment on column webhook_events.reprocess is 'A person asked for it again: none of the work is skipped.';
+comment on column webhook_events.payload_removed_at is
+  'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same '
+  'delivery.';
 
--- The columns are the ORDER BY of the claim. Nothing else: an index on the lease would make each heartbeat a cold update.
-create index webhook_events_due on webhook_events (available_at, id) where status = 'received' and not suspect;
-create index webhook_events_due_alone on webhook_events (available_at, id) where status = 'received' and suspect;
--- One event per lead in flight. This index is the judge; the claim's NOT EXISTS is only a filter and lets races through.
+-- The columns are the ORDER BY of the claim. No index holds the lease: each heartbeat would become a cold
+-- update.
+create index webhook_events_due on webhook_events (available_at, id)
+ where status = 'received' and not suspect;
+create index webhook_events_due_alone on webhook_events (available_at, id)
+ where status = 'received' and suspect;
+-- One event per lead in flight. This index decides; the claim's NOT EXISTS is only a filter and lets races
+-- through.
 create unique index webhook_events_one_per_lead on webhook_events (lead_id) where status = 'processing';
 create index webhook_events_settled on webhook_events (processed_at) where status in ('completed', 'failed');
 create index webhook_events_by_age on webhook_events (received_at);
+-- What retention still has to look at. Without it each pass would walk over two years of events that it has
+-- emptied.
+create index webhook_events_with_payload on webhook_events (processed_at)
+ where status in ('completed', 'failed') and payload_removed_at is null;
 
 -- Append-only, one row for each ended claim. No foreign key: the check would lock rows that the claim wants.
 create table event_attempts (
@@ -66,7 +91,9 @@ create table event_attempts (
   worker        text        not null,
   started_at    timestamptz not null,
   finished_at   timestamptz not null default clock_timestamp(),
-  result        text        not null check (result in ('completed', 'retried', 'postponed', 'failed', 'released', 'worker_lost', 'taken_away')),
+  result        text        not null
+    check (result in ('completed', 'retried', 'postponed', 'failed', 'released', 'worker_lost',
+                      'taken_away')),
   outcome       text,
   error_kind    text,
   error_message text,
@@ -74,13 +101,17 @@ create table event_attempts (
   notes         jsonb       not null default '[]',
   primary key (event_id, lease_token)
 );
-comment on table event_attempts is 'History of claims: who worked on an event, how it ended, milliseconds per step.';
-comment on column event_attempts.notes is 'What was decided on the way, for example contacts that were not looked up and why.';
+comment on table event_attempts is
+  'History of claims: who worked on an event, how it ended, milliseconds per step.';
+comment on column event_attempts.notes is
+  'What was decided on the way, for example contacts that were not looked up and why.';
 create index event_attempts_by_age on event_attempts (finished_at);
 
--- A change of status by hand. Our own statements clear the claim and raise the token themselves, so WHEN lets them pass
--- at the price of one comparison. NOTIFY folds duplicates within a transaction: thousands of rows still send one.
-create function webhook_events_changed_by_hand() returns trigger language plpgsql as $$
+-- A change of status by hand. Our own statements clear the claim and raise the token themselves, so WHEN lets
+-- them pass at the price of one comparison. NOTIFY folds duplicates within a transaction: thousands of rows
+-- still send one.
+create function webhook_events_changed_by_hand() returns trigger
+language plpgsql set search_path from current as $$
 begin
   if old.status = 'processing' then
     insert into event_attempts (event_id, lease_token, attempt, worker, started_at, result)
@@ -111,63 +142,67 @@ begin
   return new;
 end $$;
 create trigger changed_by_hand before update of status on webhook_events for each row
-  when (new.status <> 'processing' and (old.status <> 'processing' or (new.claimed_by is not null and new.lease_token = old.lease_token)))
+  when (new.status <> 'processing'
+        and (old.status <> 'processing'
+             or (new.claimed_by is not null and new.lease_token = old.lease_token)))
   execute function webhook_events_changed_by_hand();
 
 -- One hint a statement, whoever inserts: intake's batch or a plain INSERT in psql.
-create function webhook_events_inserted() returns trigger language plpgsql as $$
+create function webhook_events_inserted() returns trigger
+language plpgsql set search_path from current as $$
 begin
   perform pg_notify('webhook_events', '');
   return null;
 end $$;
-create trigger inserted after insert on webhook_events for each statement execute function webhook_events_inserted();
+create trigger inserted after insert on webhook_events
+  for each statement execute function webhook_events_inserted();
+
+-- What intake needs to know of events that are already there, and no more: it shows a payload only to who
+-- already has it. A key whose payload is gone, or that we fetched ourselves, has nothing to compare with: the
+-- same key is the same delivery.
+create function stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamptz[], payloads jsonb[])
+returns table (id uuid, verdict text)
+language sql volatile security definer set search_path from current as $$
+  select given.id,
+         case when event.id = given.id then 'stored'
+              when event.payload_raw = given.payload or event.payload_removed_at is not null
+                   or event.hook_action = 'reconcile' then 'duplicate'
+              else 'same_key_other_body' end
+    from unnest(ids, lead_ids, updated_ats, payloads) as given (id, lead_id, updated_at, payload)
+    join webhook_events event on event.lead_id = given.lead_id and event.updated_at = given.updated_at
+$$;
+comment on function stored_deliveries is
+  'How each given event relates to the stored one of the same key: it is that one, has an equal payload, '
+  'or another.';
+
+create table rejected_deliveries (
+  id          uuid        primary key default gen_random_uuid(),
+  raw         bytea       not null,
+  reason      text        not null,
+  detail      text,
+  lead_id     text,
+  headers     jsonb       not null default '{}',
+  received_at timestamptz not null default now(),
+  replayed_at timestamptz
+);
+comment on table rejected_deliveries is
+  'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
+create index rejected_deliveries_by_age on rejected_deliveries (received_at);
+create index rejected_deliveries_with_bytes on rejected_deliveries (received_at) where raw <> ''::bytea;
 
 create table leads (
-  lead_id          text primary key,
+  lead_id          text        primary key,
   name             text,
   phone            text,
   email            text,
   closed           boolean     not null default false,
   facts_updated_at timestamptz not null,
-  first_seen_at    timestamptz not null default now()
+  first_seen_at    timestamptz not null default now(),
+  last_seen_at     timestamptz not null default now()
 );
 comment on table leads is 'What we last knew of a lead. A partial payload changes only what it names.';
-
-create table people (
-  cpf        text        primary key check (cpf ~ '^[0-9]{11}$'),
-  profile    jsonb,
-  fetched_at timestamptz not null default now(),
-  expires_at timestamptz not null
-);
-comment on table people is 'One person by CPF, with the sections of the record that we use. profile is null: the Work API has no record.';
-
-create table contact_lookups (
-  source     text        not null check (source in ('diretrix', 'work_api')),
-  kind       text        not null check (kind in ('phone', 'email')),
-  contact    text        not null,
-  candidates jsonb       not null,
-  fetched_at timestamptz not null default now(),
-  expires_at timestamptz not null,
-  primary key (contact, kind, source)
-);
-comment on table contact_lookups is 'Who a source suggested for a normalised phone or e-mail; an empty list means nobody.';
-
-create table answers_under_way (
-  what        text   primary key,
-  event_id    uuid   not null,
-  lease_token bigint not null
-);
-comment on table answers_under_way is 'A paid question that an event asks just now: others wait for its answer. It lapses with that event''s lease.';
-
-create table lead_people (
-  lead_id  text        not null,
-  cpf      text        not null,
-  found_by text        not null check (found_by in ('phone', 'email', 'both')),
-  event_id uuid        not null,
-  seen_at  timestamptz not null default now(),
-  primary key (lead_id, cpf)
-);
-create index lead_people_by_person on lead_people (cpf);
+comment on column leads.last_seen_at is 'When an event last told of this lead; retention counts from here.';
+create index leads_by_age on leads (last_seen_at);
 
 create table lead_messages (
   id             uuid        primary key default gen_random_uuid(),
@@ -189,17 +224,23 @@ create table lead_messages (
   constraint sending_at_from_the_first_send check (status = 'pending' or sending_at is not null),
   constraint sent_is_dated check ((status = 'sent') = (sent_at is not null))
 ) with (fillfactor = 80);
-comment on table lead_messages is 'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent again.';
-comment on column lead_messages.ref is 'Last line of the message and its external_id: how it is recognised when read back.';
-comment on column lead_messages.contacts is 'The phones and e-mails it is about: a later message says what is new.';
+comment on table lead_messages is
+  'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent '
+  'again.';
+comment on column lead_messages.ref is
+  'Last line of the message and its external_id: how it is recognised when read back.';
+comment on column lead_messages.contacts is
+  'The phones and e-mails it is about: a later message says what is new.';
 comment on column lead_messages.sends is 'How often it was given to the network.';
-comment on column lead_messages.looks is 'Looks after the settle time that did not find it, since the last send.';
+comment on column lead_messages.looks is
+  'Looks after the settle time that did not find it, since the last send.';
 create index lead_messages_open on lead_messages (lead_id) where status <> 'sent';
 create index lead_messages_by_event on lead_messages (event_id);
+create index lead_messages_with_body on lead_messages (created_at) where body <> '';
 
 create table upstreams (
   name          text        primary key,
-  paused_until  timestamptz,
+  paused_until  timestamptz check (isfinite(paused_until)),
   reason        text,
   probing_until timestamptz,
   failures      integer     not null default 0,
@@ -211,22 +252,10 @@ create table upstreams (
   calls_today   integer     not null default 0,
   changed_at    timestamptz not null default now()
 ) with (fillfactor = 50);
-comment on table upstreams is 'Shared by all pollers: pauses, the rate limit''s next free slot, the day''s paid calls.';
+comment on table upstreams is
+  'Shared by all pollers: pauses, the rate limit''s next free slot, the day''s paid calls.';
 comment on column upstreams.reason is 'Why it is paused, in one sentence; null when it is not.';
 insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api');
-
-create table rejected_deliveries (
-  id          uuid        primary key default gen_random_uuid(),
-  raw         bytea       not null,
-  reason      text        not null,
-  detail      text,
-  lead_id     text,
-  headers     jsonb       not null default '{}',
-  received_at timestamptz not null default now(),
-  replayed_at timestamptz
-);
-comment on table rejected_deliveries is 'Authentic deliveries that are no readable event, whole, for a person to look at or to replay.';
-create index rejected_deliveries_by_age on rejected_deliveries (received_at);
 
 create table pollers (
   name        text        primary key,
@@ -235,4 +264,112 @@ create table pollers (
   in_flight   integer     not null default 0,
   concurrency integer     not null
 ) with (fillfactor = 50);
-comment on table pollers is 'Heartbeats, for people and for /health. No decision about an event rests on them: leases do that.';
+comment on table pollers is
+  'Heartbeats, for people and for /health. No decision about an event rests on them: leases do that.';
+
+create table duties (
+  name     text        primary key,
+  began_at timestamptz not null
+);
+comment on table duties is
+  'When a duty that one poller does for all was last begun. Who moves the time on has the turn.';
+
+-- ---- views for /health and for people who look ------------------------------------------------------------
+
+create view health_queue as
+select
+  -- Two look-ups, one for each of the claim's indexes; a plain min() over both would read every waiting row.
+  extract(epoch from now() - least(
+    (select available_at from webhook_events
+      where status = 'received' and not suspect and available_at <= now()
+      order by available_at limit 1),
+    (select available_at from webhook_events
+      where status = 'received' and suspect and available_at <= now()
+      order by available_at limit 1)
+  ))::double precision as oldest_due_seconds,
+  (select count(*)::integer from pollers where beat_at > now() - interval '1 minute') as pollers_beating,
+  (select count(*)::integer from pollers where beat_at <= now() - interval '1 minute') as pollers_silent,
+  (select count(*)::integer from lead_messages
+    where status = 'sending' and sending_at < now() - interval '10 minutes') as messages_unclear;
+comment on view health_queue is
+  'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is '
+  'due.';
+
+create view health_upstreams as
+select name,
+       greatest(extract(epoch from paused_until - now()), 0)::double precision as paused_seconds,
+       case when paused_until > now() then reason end as reason,
+       daily_budget > 0 and calls_today >= daily_budget
+         and budget_day = (now() at time zone 'America/Sao_Paulo')::date as budget_spent
+  from upstreams;
+comment on view health_upstreams is
+  'What /health says about each upstream. Seconds still paused; null where it never was.';
+
+create view v_queue as
+select status, waiting_for, count(*) as events,
+       count(*) filter (where status = 'received' and available_at <= now()) as due,
+       now() - min(available_at) filter (where status = 'received' and available_at <= now())
+         as oldest_due_for,
+       min(available_at) filter (where status = 'received' and available_at > now()) as next_due_at
+  from webhook_events
+ group by status, waiting_for;
+comment on view v_queue is 'How many events stand where, what they wait for, how late the oldest due one is.';
+
+create view v_in_flight as
+select id as event_id, lead_id, claimed_by, attempts, claimed_at,
+       lease_expires_at - now() as lease_left,
+       deadline_at - now() as deadline_left,
+       lease_expires_at < now() - interval '1 minute' as stuck
+  from webhook_events
+ where status = 'processing';
+comment on view v_in_flight is
+  'What is worked on now. stuck: its lease ended a minute ago and nobody took it back, so no poller runs.';
+
+create view v_failures as
+select f.error_kind, f.events, f.newest_at, e.error_message as newest_message, e.id as newest_event,
+       e.lead_id as newest_lead
+  from (select error_kind, count(*) as events, max(processed_at) as newest_at,
+               (array_agg(id order by processed_at desc))[1] as newest
+          from webhook_events
+         where status = 'failed'
+         group by error_kind) f
+  join webhook_events e on e.id = f.newest;
+comment on view v_failures is 'Failed events by kind, each with its newest case.';
+
+create view v_messages_open as
+select m.lead_id, m.ref, m.status, m.sends, m.looks,
+       now() - coalesce(m.sending_at, m.created_at) as for_how_long,
+       m.event_id, e.status as event_status, e.error_kind
+  from lead_messages m
+  left join webhook_events e on e.id = m.event_id
+ where m.status <> 'sent';
+comment on view v_messages_open is
+  'Messages that are not proven to be on their lead. sending with a failed event: a person must look.';
+
+create view v_lead_history as
+select lead_id, received_at as at, 'event received' as what, coalesce(hook_action, '') as detail,
+       id as event_id
+  from webhook_events
+union all
+select e.lead_id, a.finished_at, 'attempt ' || a.attempt || ' ' || a.result,
+       coalesce(a.outcome, a.error_message, a.error_kind, ''), a.event_id
+  from event_attempts a
+  join webhook_events e on e.id = a.event_id
+union all
+select lead_id, coalesce(sent_at, sending_at, created_at), 'message ' || status, 'ref ' || ref, event_id
+  from lead_messages;
+comment on view v_lead_history is 'All that happened to a lead. Ask it with where lead_id = … order by at.';
+
+create view v_throughput as
+select to_timestamp(floor(extract(epoch from processed_at) / 300) * 300) as five_minutes,
+       count(*) filter (where status = 'completed') as completed,
+       count(*) filter (where status = 'failed') as failed,
+       percentile_cont(0.5) within group (order by extract(epoch from processed_at - received_at))
+         as median_seconds,
+       percentile_cont(0.95) within group (order by extract(epoch from processed_at - received_at))
+         as p95_seconds
+  from webhook_events
+ where status in ('completed', 'failed') and processed_at > now() - interval '1 day'
+ group by 1;
+comment on view v_throughput is
+  'The last day in steps of five minutes: how much was settled, and how long after it was received.';

@@ -107,6 +107,10 @@ async def _apply(connection: AsyncConnection[tuple[Any, ...]], migration: Migrat
             raise MigrationError(
                 f"{migration.name} is older than {max(known):04d}, which already ran: give it the next free number"
             )
+        # Our schema, and nothing that a session could put in front of it: the functions keep this path.
+        await connection.execute(
+            "select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)"
+        )
         # A DDL statement that waits for a table lock makes every later query on that table wait
         # behind it. Rather give up.
         await connection.execute("set local lock_timeout = '10s'")

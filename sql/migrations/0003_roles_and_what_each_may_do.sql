@@ -1,0 +1,90 @@
+-- Three roles, so that the process which faces the internet can do no harm: it adds deliveries and reads
+-- nobody's data.
+--
+-- How to use them: the roles cannot log in. Give each process a login of its own and put it into its role,
+-- for example
+--   create user c2s_web_login password '…' in role c2s_web;
+-- and put that login into the process's DATABASE_URL. Migrations run as the owner of the tables, as does
+-- everything where one login is enough. A hosted Postgres may not let the owner create roles: then this
+-- migration says so and goes on. Create them with the provider's tools and run `select grant_roles();` as the
+-- owner.
+
+do $$
+declare
+  wanted text;
+begin
+  foreach wanted in array array['c2s_web', 'c2s_poller', 'c2s_ops'] loop
+    begin
+      if not exists (select from pg_roles where rolname = wanted) then
+        execute format('create role %I nologin', wanted);
+      end if;
+    exception
+      -- Roles belong to the server: another database of it may be migrating at this moment.
+      when duplicate_object or unique_violation then null;
+      when insufficient_privilege then
+        raise notice 'role % not created: % may not create roles. Create it with your provider''s tools, '
+          'then run: select grant_roles();', wanted, current_user;
+    end;
+  end loop;
+end $$;
+
+-- What each role may do, as a table. The columns that web may read are those of ON CONFLICT and RETURNING.
+create function grant_roles() returns void language plpgsql set search_path from current as $$
+declare
+  home  text := current_schema();
+  ours  text := (select string_agg(quote_ident(relname), ', ') from pg_class
+                  where relnamespace = home::regnamespace and relkind in ('r', 'v')
+                    and relowner = (select relowner from pg_class where oid = 'webhook_events'::regclass));
+  held  text;
+  may   text;
+  on_it text;
+begin
+  -- Who may create in this schema could put a table or a function of their own in front of ours. (Before
+  -- Postgres 15 everybody could, and a dump from there brings it along.)
+  execute format('revoke create on schema %I from public', home);
+  revoke execute on function stored_deliveries, keep_lead_erased, keep_reject_erased, grant_roles from public;
+
+  for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops') loop
+    execute format('revoke all on %s from %I', ours, held);
+    execute format('grant usage on schema %I to %I', home, held);
+    for may, on_it in
+      select g.may, g.on_it
+        from (values
+          ('all', 'select', 'schema_migrations, health_queue, health_upstreams, v_hit_rate'),
+
+          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts)',
+            'webhook_events'),
+          ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
+          ('web ops', 'insert (id, raw, reason, detail, lead_id, headers)', 'rejected_deliveries'),
+          ('web ops', 'execute', 'function stored_deliveries'),
+
+          ('poller', 'select, insert, update, delete',
+            'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties'),
+          ('poller', 'select, insert, update, delete',
+            'people, contact_lookups, answers_under_way, lead_people'),
+          ('poller', 'select, insert, update, delete',
+            'person_phones, person_emails, person_addresses, person_companies'),
+          ('poller', 'select, delete', 'rejected_deliveries'),
+          -- Erasure and retention run with the poller's rights too.
+          ('poller', 'update (raw, detail)', 'rejected_deliveries'),
+          ('poller', 'select, insert', 'erased_leads, erasures'),
+
+          ('ops', 'select', ours),
+          -- Reprocessing is a change of status; its trigger writes the history. Pausing and resuming are rows
+          -- of upstreams.
+          ('ops', 'update (status)', 'webhook_events'),
+          ('ops', 'insert', 'event_attempts'),
+          ('ops', 'update', 'upstreams'),
+          ('ops', 'update (replayed_at)', 'rejected_deliveries')
+        ) as g (who, may, on_it)
+       where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
+    loop
+      execute format('grant %s on %s to %I', may, on_it, held);
+    end loop;
+  end loop;
+end $$;
+comment on function grant_roles is
+  'Gives the roles that exist what they need, no more. To be run again by the owner after roles were '
+  'created later.';
+
+select grant_roles();
