@@ -100,6 +100,8 @@ begin
     new.error_message := null;
     new.fingerprint := null;
     new.waiting_for := null;
+    new.waiting_reason := null;
+    new.outcome_detail := null;
     new.suspect := false;
     new.reprocess := false;
   end if;
@@ -174,10 +176,12 @@ begin
   new.lease_expires_at := null;
   new.deadline_at := null;
   new.waiting_for := null;
+  new.waiting_reason := null;
   if new.status = 'received' then
     new.attempts := 0;
     new.available_at := now();
     new.outcome := null;
+    new.outcome_detail := null;
     new.error_kind := null;
     new.error_message := null;
     new.processed_at := null;
@@ -310,8 +314,8 @@ CREATE TABLE public.event_attempts (
     outcome text,
     error_kind text,
     error_message text,
-    steps jsonb DEFAULT '{}'::jsonb NOT NULL,
-    notes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    steps jsonb DEFAULT '[]'::jsonb NOT NULL,
+    calls jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT event_attempts_result_check CHECK ((result = ANY (ARRAY['completed'::text, 'retried'::text, 'postponed'::text, 'failed'::text, 'released'::text, 'worker_lost'::text, 'taken_away'::text])))
 );
 
@@ -319,13 +323,19 @@ CREATE TABLE public.event_attempts (
 -- Name: TABLE event_attempts; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.event_attempts IS 'History of claims: who worked on an event, how it ended, milliseconds per step.';
+COMMENT ON TABLE public.event_attempts IS 'History of claims: who worked on an event, how it ended, its steps and its calls.';
 
 --
--- Name: COLUMN event_attempts.notes; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN event_attempts.steps; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.event_attempts.notes IS 'What was decided on the way, for example contacts that were not looked up and why.';
+COMMENT ON COLUMN public.event_attempts.steps IS '[{step, at_ms, ms}] in the order in which they began; ms is null where the step did not end.';
+
+--
+-- Name: COLUMN event_attempts.calls; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.event_attempts.calls IS '[{upstream, kind, result, paid, at_ms, ms}] in the order in which they ended.';
 
 --
 -- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
@@ -415,6 +425,7 @@ CREATE TABLE public.webhook_events (
     payload_raw jsonb NOT NULL,
     status text DEFAULT 'received'::text NOT NULL,
     outcome text,
+    outcome_detail jsonb,
     attempts integer DEFAULT 0 NOT NULL,
     max_attempts integer DEFAULT 8 NOT NULL,
     available_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -426,6 +437,7 @@ CREATE TABLE public.webhook_events (
     error_kind text,
     error_message text,
     waiting_for text,
+    waiting_reason text,
     suspect boolean DEFAULT false NOT NULL,
     reprocess boolean DEFAULT false NOT NULL,
     fingerprint text,
@@ -437,12 +449,13 @@ CREATE TABLE public.webhook_events (
     CONSTRAINT processed_at_only_when_settled CHECK (((processed_at IS NULL) OR (status = ANY (ARRAY['completed'::text, 'failed'::text])))),
     CONSTRAINT webhook_events_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT webhook_events_available_at_check CHECK (isfinite(available_at)),
-    CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text]))),
+    CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text, 'given_up'::text]))),
     CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
     CONSTRAINT webhook_events_max_attempts_check CHECK ((max_attempts > 0)),
     CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'erased'::text]))),
     CONSTRAINT webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text]))),
-    CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone)))
+    CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT webhook_events_waiting_reason_check CHECK ((waiting_reason = ANY (ARRAY['paused'::text, 'credential'::text, 'budget'::text, 'slot'::text, 'throttled'::text, 'backoff'::text, 'read_back'::text, 'database'::text])))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 
@@ -451,6 +464,12 @@ WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_thr
 --
 
 COMMENT ON TABLE public.webhook_events IS 'One accepted webhook: received → processing → completed | failed. Set status to received to reprocess.';
+
+--
+-- Name: COLUMN webhook_events.outcome_detail; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.outcome_detail IS 'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, found, remembered, at}].';
 
 --
 -- Name: COLUMN webhook_events.available_at; Type: COMMENT; Schema: public; Owner: -
@@ -475,6 +494,12 @@ COMMENT ON COLUMN public.webhook_events.deadline_at IS 'End of this attempt, nev
 --
 
 COMMENT ON COLUMN public.webhook_events.waiting_for IS 'The upstream whose pause or rate limit this event waits for; its recovery makes the event due at once.';
+
+--
+-- Name: COLUMN webhook_events.waiting_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.waiting_reason IS 'Why a received event waits, as a code; null when it is next in line.';
 
 --
 -- Name: COLUMN webhook_events.suspect; Type: COMMENT; Schema: public; Owner: -
@@ -531,6 +556,7 @@ COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbe
 CREATE TABLE public.upstreams (
     name text NOT NULL,
     paused_until timestamp with time zone,
+    paused_since timestamp with time zone,
     reason text,
     probing_until timestamp with time zone,
     failures integer DEFAULT 0 NOT NULL,
@@ -550,6 +576,12 @@ WITH (fillfactor='50');
 --
 
 COMMENT ON TABLE public.upstreams IS 'Shared by all pollers: pauses, the rate limit''s next free slot, the day''s paid calls.';
+
+--
+-- Name: COLUMN upstreams.paused_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.upstreams.paused_since IS 'When the present pause began; a longer pause does not move it.';
 
 --
 -- Name: COLUMN upstreams.reason; Type: COMMENT; Schema: public; Owner: -
@@ -600,6 +632,8 @@ CREATE TABLE public.leads (
     phone text,
     email text,
     closed boolean DEFAULT false NOT NULL,
+    seller_id text,
+    seller_name text,
     facts_updated_at timestamp with time zone NOT NULL,
     first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL
@@ -610,6 +644,12 @@ CREATE TABLE public.leads (
 --
 
 COMMENT ON TABLE public.leads IS 'What we last knew of a lead. A partial payload changes only what it names.';
+
+--
+-- Name: COLUMN leads.seller_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.leads.seller_id IS 'The seller to whom C2S gave the lead, as the last payload said.';
 
 --
 -- Name: COLUMN leads.last_seen_at; Type: COMMENT; Schema: public; Owner: -

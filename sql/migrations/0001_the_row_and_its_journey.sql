@@ -15,6 +15,7 @@ create table webhook_events (
     check (status in ('received', 'processing', 'completed', 'failed')),
   outcome            text
     check (outcome in ('enriched', 'partial', 'not_found', 'unchanged', 'superseded', 'ignored', 'erased')),
+  outcome_detail     jsonb,
   attempts           integer     not null default 0 check (attempts >= 0),
   max_attempts       integer     not null default 8 check (max_attempts > 0),
   available_at       timestamptz not null default now() check (isfinite(available_at)),
@@ -25,9 +26,12 @@ create table webhook_events (
   deadline_at        timestamptz,
   error_kind         text
     check (error_kind in ('missing_customer', 'lead_not_found', 'upstream_unavailable', 'upstream_refused',
-                          'upstream_unreadable', 'delivery_unclear', 'worker_lost', 'bug')),
+                          'upstream_unreadable', 'delivery_unclear', 'worker_lost', 'bug', 'given_up')),
   error_message      text,
   waiting_for        text,
+  waiting_reason     text
+    check (waiting_reason in ('paused', 'credential', 'budget', 'slot', 'throttled', 'backoff', 'read_back',
+                              'database')),
   suspect            boolean     not null default false,
   reprocess          boolean     not null default false,
   fingerprint        text,
@@ -60,6 +64,11 @@ comment on column webhook_events.deadline_at is
   'End of this attempt, never renewed: frees an event whose task hangs while its process beats.';
 comment on column webhook_events.waiting_for is
   'The upstream whose pause or rate limit this event waits for; its recovery makes the event due at once.';
+comment on column webhook_events.waiting_reason is
+  'Why a received event waits, as a code; null when it is next in line.';
+comment on column webhook_events.outcome_detail is
+  'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, '
+  'found, remembered, at}].';
 comment on column webhook_events.suspect is
   'A process died while this event was in flight: it runs alone next time.';
 comment on column webhook_events.reprocess is 'A person asked for it again: none of the work is skipped.';
@@ -97,14 +106,16 @@ create table event_attempts (
   outcome       text,
   error_kind    text,
   error_message text,
-  steps         jsonb       not null default '{}',
-  notes         jsonb       not null default '[]',
+  steps         jsonb       not null default '[]',
+  calls         jsonb       not null default '[]',
   primary key (event_id, lease_token)
 );
 comment on table event_attempts is
-  'History of claims: who worked on an event, how it ended, milliseconds per step.';
-comment on column event_attempts.notes is
-  'What was decided on the way, for example contacts that were not looked up and why.';
+  'History of claims: who worked on an event, how it ended, its steps and its calls.';
+comment on column event_attempts.steps is
+  '[{step, at_ms, ms}] in the order in which they began; ms is null where the step did not end.';
+comment on column event_attempts.calls is
+  '[{upstream, kind, result, paid, at_ms, ms}] in the order in which they ended.';
 create index event_attempts_by_age on event_attempts (finished_at);
 
 -- A change of status by hand. Our own statements clear the claim and raise the token themselves, so WHEN lets
@@ -123,10 +134,12 @@ begin
   new.lease_expires_at := null;
   new.deadline_at := null;
   new.waiting_for := null;
+  new.waiting_reason := null;
   if new.status = 'received' then
     new.attempts := 0;
     new.available_at := now();
     new.outcome := null;
+    new.outcome_detail := null;
     new.error_kind := null;
     new.error_message := null;
     new.processed_at := null;
@@ -196,11 +209,14 @@ create table leads (
   phone            text,
   email            text,
   closed           boolean     not null default false,
+  seller_id        text,
+  seller_name      text,
   facts_updated_at timestamptz not null,
   first_seen_at    timestamptz not null default now(),
   last_seen_at     timestamptz not null default now()
 );
 comment on table leads is 'What we last knew of a lead. A partial payload changes only what it names.';
+comment on column leads.seller_id is 'The seller to whom C2S gave the lead, as the last payload said.';
 comment on column leads.last_seen_at is 'When an event last told of this lead; retention counts from here.';
 create index leads_by_age on leads (last_seen_at);
 
@@ -241,6 +257,7 @@ create index lead_messages_with_body on lead_messages (created_at) where body <>
 create table upstreams (
   name          text        primary key,
   paused_until  timestamptz check (isfinite(paused_until)),
+  paused_since  timestamptz,
   reason        text,
   probing_until timestamptz,
   failures      integer     not null default 0,
@@ -254,6 +271,8 @@ create table upstreams (
 ) with (fillfactor = 50);
 comment on table upstreams is
   'Shared by all pollers: pauses, the rate limit''s next free slot, the day''s paid calls.';
+comment on column upstreams.paused_since is
+  'When the present pause began; a longer pause does not move it.';
 comment on column upstreams.reason is 'Why it is paused, in one sentence; null when it is not.';
 insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api');
 

@@ -178,6 +178,8 @@ begin
     new.error_message := null;
     new.fingerprint := null;
     new.waiting_for := null;
+    new.waiting_reason := null;
+    new.outcome_detail := null;
     new.suspect := false;
     new.reprocess := false;
   end if;

@@ -12,13 +12,15 @@ with event as materialized (
    where e.id = %(event_id)s and e.lease_token = %(lease_token)s and not exists (select from erased_leads x where x.lead_id = e.lead_id)
      for share of e
 )
-insert into leads as known (lead_id, name, phone, email, closed, facts_updated_at)
-select %(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(updated_at)s from event
+insert into leads as known (lead_id, name, phone, email, closed, seller_id, seller_name, facts_updated_at)
+select %(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(seller_id)s, %(seller_name)s, %(updated_at)s from event
 on conflict (lead_id) do update
    set name  = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.name, known.name) else coalesce(known.name, excluded.name) end,
        phone = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.phone, known.phone) else coalesce(known.phone, excluded.phone) end,
        email = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.email, known.email) else coalesce(known.email, excluded.email) end,
        closed = case when excluded.facts_updated_at >= known.facts_updated_at then excluded.closed else known.closed end,
+       seller_id   = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.seller_id, known.seller_id) else coalesce(known.seller_id, excluded.seller_id) end,
+       seller_name = case when excluded.facts_updated_at >= known.facts_updated_at then coalesce(excluded.seller_name, known.seller_name) else coalesce(known.seller_name, excluded.seller_name) end,
        facts_updated_at = greatest(known.facts_updated_at, excluded.facts_updated_at),
        last_seen_at = clock_timestamp()
 returning name, phone, email;
@@ -62,7 +64,7 @@ delete from lead_messages m
 
 -- name: recall_lookup
 -- A source's remembered answer for a contact; no row when there is none or it is no longer fresh.
-select candidates from contact_lookups
+select candidates, fetched_at from contact_lookups
  where contact = %(contact)s and kind = %(kind)s and source = %(source)s and expires_at > clock_timestamp();
 
 -- name: keep_lookup

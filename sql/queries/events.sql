@@ -15,7 +15,7 @@ select id, lead_id, status, outcome, attempts, max_attempts, hook_action, receiv
 
 -- name: event_history
 -- Every claim of one event that has ended, oldest first.
-select attempt, worker, started_at, finished_at, result, outcome, error_kind, error_message, steps, notes
+select attempt, worker, started_at, finished_at, result, outcome, error_kind, error_message, steps, calls
   from event_attempts where event_id = %(event_id)s order by started_at, lease_token;
 
 -- name: reprocess

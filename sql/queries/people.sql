@@ -5,7 +5,7 @@
 
 -- name: recall_person
 -- A person's remembered record; profile is null where the Work API has none. No row when not asked yet or no longer fresh.
-select profile from people where cpf = %(cpf)s and expires_at > clock_timestamp();
+select profile, fetched_at from people where cpf = %(cpf)s and expires_at > clock_timestamp();
 
 -- name: keep_person
 -- Remembers a person's record and ends the question. "No record" never overwrites a record that was once found, and an older

@@ -56,8 +56,8 @@ update webhook_events
  where lead_id = any(%(lead_ids)s::text[]) and outcome is distinct from 'erased';
 
 -- name: empty_attempts
-update event_attempts set notes = '[]', error_message = null
- where event_id = any(%(event_ids)s::uuid[]) and (notes <> '[]' or error_message is not null);
+update event_attempts set error_message = null
+ where event_id = any(%(event_ids)s::uuid[]) and error_message is not null;
 
 -- name: withdraw_messages
 -- What was never given to the network need not be remembered.

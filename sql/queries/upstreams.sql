@@ -80,7 +80,7 @@ where name = %(name)s and failures > 0 and paused_until is null;
 -- name: end_pause
 -- The probe came back well. No row: a person or a longer pause came in between, and stays.
 update upstreams
-set paused_until = null, reason = null, probing_until = null, failures = 0, pauses = 0, changed_at = clock_timestamp()
+set paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0, pauses = 0, changed_at = clock_timestamp()
 where name = %(name)s and probing_until = %(probing_until)s
 returning name;
 
@@ -89,6 +89,7 @@ returning name;
 -- next one can follow.
 update upstreams
 set paused_until = greatest(paused_until, coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval),
+    paused_since = coalesce(paused_since, %(now)s::timestamptz, clock_timestamp()),
     reason = case when paused_until > coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval then reason
                   else %(reason)s end,
     probing_until = case when probing_until = %(probing_until)s::timestamptz then null else probing_until end,
@@ -112,6 +113,7 @@ update upstreams u
 set failures = u.failures + 1,
     pauses = case when o.name is null then u.pauses else u.pauses + 1 end,
     paused_until = coalesce(o.until, u.paused_until),
+    paused_since = coalesce(u.paused_since, o.t),
     reason = case when o.name is null then u.reason else %(reason)s end,
     probing_until = case when o.name is null then u.probing_until end,
     changed_at = h.t
@@ -129,7 +131,7 @@ with waiting as materialized (
   for update skip locked
 )
 update webhook_events e
-set available_at = e.received_at, waiting_for = null
+set available_at = e.received_at, waiting_for = null, waiting_reason = null
 from waiting w where e.id = w.id;
 
 -- name: announce
@@ -139,7 +141,8 @@ select pg_notify('webhook_events', '');
 -- name: pause
 -- By hand. Takes the probe's mark away, so that a probe under way cannot end this pause.
 update upstreams
-set paused_until = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(length)s::interval, reason = %(reason)s, probing_until = null,
+set paused_until = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(length)s::interval,
+    paused_since = coalesce(paused_since, %(now)s::timestamptz, clock_timestamp()), reason = %(reason)s, probing_until = null,
     changed_at = clock_timestamp()
 where name = %(name)s
 returning name;
@@ -147,7 +150,7 @@ returning name;
 -- name: resume
 -- By hand: the next call goes out at once.
 update upstreams
-set paused_until = null, reason = null, probing_until = null, failures = 0, pauses = 0, changed_at = clock_timestamp()
+set paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0, pauses = 0, changed_at = clock_timestamp()
 where name = %(name)s
 returning name;
 

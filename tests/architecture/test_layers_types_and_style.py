@@ -62,12 +62,9 @@ class TestTheCode:
         }
 
         # What runs the product in the sandbox stands outside: it is a client of its own.
-        places = (
-            {"upstreams/http.py", "upstreams/transport.py"}
-            if library == "httpx"
-            else {"upstreams/http.py"}
-        )
-        assert {path for path in importing if not path.startswith("sandbox/")} == places
+        assert {path for path in importing if not path.startswith("sandbox/")} == {
+            "upstreams/http.py"
+        }
 
 
 class TestTheRepository:

@@ -259,7 +259,9 @@ class TestAQuestionUnderWay:
         await store.keep_lookup(other, *contact, [BRUNO.candidate], asked_at + SECOND, 60 * SECOND)
         await store.keep_lookup(stopped, *contact, [CARLA.candidate], asked_at, 60 * SECOND)
 
-        assert await store.recall_lookup(*contact[1:]) == Remembered((BRUNO.candidate,))
+        assert await store.recall_lookup(*contact[1:]) == Remembered(
+            (BRUNO.candidate,), asked_at + SECOND
+        )
 
 
 class TestTheDailyBudget:

@@ -38,7 +38,7 @@ WAYS = (
 PAGES = ("/", "/livez", "/readyz", "/health", "/openapi.json", "/metrics", "/admin")
 COLUMNS = (
     ("webhook_events", "status, outcome, error_kind, error_message, waiting_for, claimed_by"),
-    ("event_attempts", "error_kind, error_message, notes, steps, worker"),
+    ("event_attempts", "error_kind, calls, error_message, steps, worker"),
     ("upstreams", "reason"),
     ("rejected_deliveries", "reason, detail, headers"),
     ("pollers", "name"),

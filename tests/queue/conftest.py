@@ -34,7 +34,7 @@ BACKOFF = Backoff(timedelta(seconds=5), timedelta(seconds=900))
 COMPLETED = Ending.completed(Done("enriched", fingerprint="a-fingerprint"))
 RETRIED = Ending.retried(timedelta(seconds=40), "upstream_unavailable", "diretrix: HTTP 500")
 POSTPONED = Ending.postponed(
-    timedelta(seconds=60), "upstream_unavailable", "work_api: paused", "work_api"
+    timedelta(seconds=60), "upstream_unavailable", "work_api: paused", "paused", "work_api"
 )
 FAILED = Ending.failed("lead_not_found", "Lead not found")
 RELEASED = Ending.released()

@@ -198,7 +198,7 @@ class TestEndings:
         async def handler(claim: Claim, _lease: Lease, journal: Journal) -> Done:
             await both_in.wait()
             if claim.lead_id == "worse":
-                journal.note("\x00")
+                journal.detail["word"] = "\x00"
             return Done("no such outcome" if claim.lead_id == "bad" else "enriched")
 
         await make_poller(queue.worker(), handler).drain()

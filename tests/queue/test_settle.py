@@ -24,6 +24,7 @@ from tests.queue.conftest import (
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.queue.claim import Ending, Journal, Statement
 from c2s_enrich.queue.store import Settlement
+from c2s_enrich.telemetry.attempt import recorded_by, tell_attempt
 
 
 class TestSettling:
@@ -163,7 +164,9 @@ class TestSettling:
         await settle(
             worker,
             claim,
-            Ending.postponed(timedelta(seconds=1), None, "waiting for the second look"),
+            Ending.postponed(
+                timedelta(seconds=1), None, "waiting for the second look", "read_back"
+            ),
         )
 
         row = await queue.row(event_id)
@@ -283,7 +286,9 @@ class TestHistory:
         claim = await queue.claim(worker)
         journal = Journal(SystemClock())
         async with journal.step("lookup"):
-            journal.note("phone not looked up: too short")
+            with recorded_by(journal.record):
+                tell_attempt("calls", upstream="diretrix", kind="phone", result="ok", seconds=0.0)
+                tell_attempt("answers", source="diretrix", kind="phone", found=1, remembered=False)
         worker.now = at(4)
 
         await worker.settle([Settlement(claim, RETRIED, journal)])
@@ -299,8 +304,42 @@ class TestHistory:
             "upstream_unavailable",
             "diretrix: HTTP 500",
         )
-        assert list(attempt.steps) == ["lookup"]
-        assert attempt.notes == ["phone not looked up: too short"]
+        assert [step["step"] for step in attempt.steps] == ["lookup"]
+        assert [call["upstream"] for call in attempt.calls] == ["diretrix"]
+
+    async def test_keeps_the_steps_in_the_order_in_which_they_began(self, queue: Queue) -> None:
+        worker = queue.worker()
+        event_id = await queue.accept()
+        claim = await queue.claim(worker)
+        journal = Journal(SystemClock())
+        for name in ("extract", "skip", "lookup", "enrich", "store", "send"):
+            async with journal.step(name):
+                pass
+
+        await worker.settle([Settlement(claim, COMPLETED, journal)])
+
+        [attempt] = await queue.history(event_id)
+        assert [step["step"] for step in attempt.steps] == [
+            "extract", "skip", "lookup", "enrich", "store", "send",
+        ]  # fmt: skip
+        offsets = [step["at_ms"] for step in attempt.steps]
+        assert offsets == sorted(offsets)
+
+    async def test_keeps_with_the_event_why_it_waits_and_where_it_stood(self, queue: Queue) -> None:
+        worker = queue.worker()
+        event_id = await queue.accept()
+        claim = await queue.claim(worker)
+        journal = Journal(SystemClock())
+        async with journal.step("lookup"):
+            with recorded_by(journal.record):
+                tell_attempt("answers", source="diretrix", kind="phone", found=0, remembered=True)
+
+        await worker.settle([Settlement(claim, POSTPONED, journal)])
+
+        row = await queue.row(event_id)
+        assert (row.waiting_for, row.waiting_reason) == ("work_api", "paused")
+        assert row.outcome_detail["step"] == "lookup"
+        assert [answer["source"] for answer in row.outcome_detail["answers"]] == ["diretrix"]
 
     async def test_agrees_with_the_attempts_in_the_row(self, queue: Queue) -> None:
         worker = queue.worker()

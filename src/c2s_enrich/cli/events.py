@@ -64,11 +64,9 @@ def show_event(event_id: UUID) -> None:
     end = f"{line.outcome or line.error_kind or ''}  {visible(line.error_message)}"
     typer.echo(f"{line.id}  lead {visible(line.lead_id)}  {line.status}  {end}")
     for attempt in at_the_desk(lambda desk: desk.history(event_id)):
-        steps = " ".join(f"{name}={spent:g}ms" for name, spent in attempt.steps.items())
+        steps = " ".join(f"{step['step']}={step['ms'] or 0:g}ms" for step in attempt.steps)
         end = f"{attempt.result}  {visible(attempt.error_message)}  {steps}"
         typer.echo(f"  {when(attempt.started_at)}  {attempt.worker}  {end}")
-        for text in attempt.notes:
-            typer.echo(f"    {visible(text)}")
 
 
 @app.command("reprocess")

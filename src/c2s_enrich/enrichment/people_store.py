@@ -55,9 +55,8 @@ class PeopleStore:
             ).fetchone()
         if row is None:
             return None
-        return Remembered(
-            None if row[0] is None else msgspec.convert(row[0], Profile, strict=False)
-        )
+        profile = None if row[0] is None else msgspec.convert(row[0], Profile, strict=False)
+        return Remembered(profile, row[1])
 
     async def keep_person(
         self,

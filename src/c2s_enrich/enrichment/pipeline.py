@@ -100,6 +100,7 @@ class Pipeline:
         told = _told_by(claim)
         refs = own_refs(told.messages)
         if refs:
+            journal.detail["echo"] = refs[-1]
             await self._store.receive_own_messages(claim.lead_id, refs)
         return await self._merge(claim, journal, told)
 
@@ -113,8 +114,10 @@ class Pipeline:
     async def _merge(self, claim: Claim, journal: Journal, told: LeadFacts) -> Extracted:
         facts = await self._store.merge_lead(claim, told)
         contacts = read_contacts(facts)
-        for skipped in contacts.skipped:
-            journal.note(f"{skipped.kind} not looked up: {skipped.reason}")
+        if contacts.skipped:
+            journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]
+        if contacts.national_phones:
+            journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
         return Extracted(facts, contacts, fingerprint(contacts))
 
     async def _reason_to_skip(self, claim: Claim, event: Extracted) -> str | None:

@@ -20,6 +20,7 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
+from c2s_enrich.telemetry.attempt import tell_attempt
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Memory:
                 claim, what, source, kind, contact, answer, asked_at, self._lookup_ttl[bool(answer)]
             )
 
-        return await self._answer(claim, source, what, recall, ask, keep)
+        return await self._answer(claim, source, kind, what, recall, ask, keep)
 
     async def record(
         self, claim: Claim, cpf: Cpf, ask: Callable[[], Awaitable[Profile | None]]
@@ -95,12 +96,13 @@ class Memory:
                 claim, what, cpf, answer, asked_at, self._record_ttl[answer is not None]
             )
 
-        return await self._answer(claim, "work_api", what, recall, ask, keep)
+        return await self._answer(claim, "work_api", "record", what, recall, ask, keep)
 
     async def _answer(
         self,
         claim: Claim,
         source: str,
+        kind: str,
         what: str,
         recall: Callable[[], Awaitable[Remembered[T] | None]],
         ask: Callable[[], Awaitable[T]],
@@ -109,7 +111,7 @@ class Memory:
         while True:
             remembered = await recall()
             if remembered is not None:
-                self._metrics.answer(source, remembered=True, found=bool(remembered.answer))
+                self._tell(source, kind, remembered.answer, remembered.at, remembered=True)
                 return remembered.answer
             asked_at = await self._store.ask_first(claim, what)
             if asked_at is not None:
@@ -120,7 +122,7 @@ class Memory:
         remembered = await recall()
         if remembered is not None:
             await self._store.give_up_asking(claim, what)
-            self._metrics.answer(source, remembered=True, found=bool(remembered.answer))
+            self._tell(source, kind, remembered.answer, remembered.at, remembered=True)
             return remembered.answer
         try:
             answer = await ask()
@@ -128,5 +130,19 @@ class Memory:
             await self._store.give_up_asking(claim, what)
             raise
         await keep(answer, asked_at)
-        self._metrics.answer(source, remembered=False, found=bool(answer))
+        self._tell(source, kind, answer, asked_at, remembered=False)
         return answer
+
+    def _tell(
+        self, source: str, kind: str, answer: object, at: datetime, *, remembered: bool
+    ) -> None:
+        found = len(answer) if isinstance(answer, tuple) else int(answer is not None)
+        self._metrics.answer(source, remembered=remembered, found=bool(found))
+        tell_attempt(
+            "answers",
+            source=source,
+            kind=kind,
+            found=found,
+            remembered=remembered,
+            at=at.isoformat(timespec="seconds"),
+        )

@@ -50,9 +50,10 @@ class OutboxMessage:
 
 @dataclass(frozen=True)
 class Remembered(Generic[T]):
-    """A remembered answer, which may itself be "nobody" or "no record"."""
+    """A remembered answer, which may itself be "nobody" or "no record", and when it was asked for."""
 
     answer: T
+    at: datetime
 
 
 class EnrichmentStore:
@@ -81,6 +82,7 @@ class EnrichmentStore:
             "merge_lead",
             event_id=claim.event_id, lease_token=claim.lease_token, updated_at=claim.updated_at,
             lead_id=facts.lead_id, name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
+            seller_id=facts.seller_id, seller_name=facts.seller_name,
         )  # fmt: skip
         if row is None:
             raise LeaseLost
@@ -115,7 +117,8 @@ class EnrichmentStore:
         if row is None:
             return None
         found = ((Cpf.parse(entry["cpf"]), entry["name"]) for entry in row[0])
-        return Remembered(tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None))
+        people = tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None)
+        return Remembered(people, row[1])
 
     async def keep_lookup(
         self,

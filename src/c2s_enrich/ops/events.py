@@ -56,7 +56,7 @@ class EventLine:
 
 @dataclass(frozen=True)
 class AttemptLine:
-    """One ended claim; `steps` holds milliseconds by name."""
+    """One ended claim. `steps` and `calls` in their order, with offsets and lengths in ms."""
 
     attempt: int
     worker: str
@@ -66,8 +66,8 @@ class AttemptLine:
     outcome: str | None
     error_kind: str | None
     error_message: str | None
-    steps: dict[str, float]
-    notes: list[str]
+    steps: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class LeadFacts:
     email: str | None = field(default=None, repr=False)
     closed: bool = False
     messages: tuple[str, ...] = field(default=(), repr=False)
+    seller_id: str | None = None
+    seller_name: str | None = field(default=None, repr=False)
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -57,6 +59,7 @@ class LeadFacts:
         if lead_id is None:
             return None
         customer = _first_object(attributes.get("customer"), lead.get("customer")) or {}
+        seller = _first_object(attributes.get("seller"), lead.get("seller")) or {}
         # Some senders put the contact on the lead itself; a customer object, where there is one,
         # knows better.
         sources = (customer, attributes, lead)
@@ -68,6 +71,8 @@ class LeadFacts:
             closed=_is_closed(attributes) or _is_closed(lead),
             messages=tuple(_message_texts(lead.get("messages")))
             + tuple(_message_texts(attributes.get("messages"))),
+            seller_id=_text(seller.get("id")),
+            seller_name=_text(seller.get("name")),
             created_at=parse_time(attributes.get("created_at", lead.get("created_at"))),
             updated_at=parse_time(attributes.get("updated_at", lead.get("updated_at"))),
         )

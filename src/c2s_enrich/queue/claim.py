@@ -16,10 +16,14 @@ from uuid import UUID
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import LeaseLost
+from c2s_enrich.telemetry.attempt import What
 
 # The event and the token of one claim of it.
 ClaimKey = tuple[UUID, int]
 Result = Literal["completed", "retried", "postponed", "failed", "released"]
+WaitReason = Literal[
+    "paused", "credential", "budget", "slot", "throttled", "backoff", "read_back", "database"
+]
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ class Ending:
     error_message: str | None = None
     delay: timedelta = timedelta()
     waiting_for: str | None = None
+    reason: WaitReason | None = None
     fact: Statement | None = None
 
     @classmethod
@@ -136,11 +141,16 @@ class Ending:
     @classmethod
     def retried(cls, delay: timedelta, kind: str, message: str) -> Ending:
         """Due again after `delay`; the attempt is spent."""
-        return cls("retried", delay=delay, error_kind=kind, error_message=message)
+        return cls("retried", delay=delay, error_kind=kind, error_message=message, reason="backoff")
 
     @classmethod
     def postponed(
-        cls, delay: timedelta, kind: str | None, message: str | None, waiting_for: str | None = None
+        cls,
+        delay: timedelta,
+        kind: str | None,
+        message: str | None,
+        reason: WaitReason,
+        waiting_for: str | None = None,
     ) -> Ending:
         """Due again after `delay`; not this event's fault, so the attempt is given back."""
         return cls(
@@ -149,6 +159,7 @@ class Ending:
             error_kind=kind,
             error_message=message,
             waiting_for=waiting_for,
+            reason=reason,
         )
 
     @classmethod
@@ -162,8 +173,9 @@ class Ending:
 
 
 class Journal:
-    """What happened during one attempt: milliseconds per step, and notes. Ends up in
-    `event_attempts`.
+    """What happened during one attempt: steps and calls with their offsets; they end up in
+    `event_attempts`. `detail` is what the outcome rests on and stays with the event: words and
+    numbers, never a contact or a CPF.
 
     `boundary` is called when a step begins and when it has ended, with names such as "lookup" and
     "lookup:done". Production passes nothing; the drill and the tests end or freeze the process
@@ -175,31 +187,45 @@ class Journal:
     ) -> None:
         self._clock = clock
         self._boundary = boundary
-        self.steps: dict[str, float] = {}
-        self.notes: list[str] = []
+        self._began = clock.boottime()
+        self.steps: list[dict[str, object]] = []
+        self.calls: list[dict[str, object]] = []
+        self.answers: list[dict[str, object]] = []
+        self.detail: dict[str, object] = {}
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[None]:
         await self.at(name)
         began = self._clock.boottime()
+        step: dict[str, object] = {"step": name, "at_ms": self._offset(began), "ms": None}
+        self.steps.append(step)
         try:
             yield
         finally:
-            self.steps[name] = round(
-                self.steps.get(name, 0.0) + (self._clock.boottime() - began) * 1000, 1
-            )
+            step["ms"] = round((self._clock.boottime() - began) * 1000, 1)
         await self.at(f"{name}:done")
+
+    @property
+    def last_step(self) -> str | None:
+        """The step that began last: where an attempt that ended early was."""
+        return str(self.steps[-1]["step"]) if self.steps else None
+
+    def record(self, what: What, facts: dict[str, object]) -> None:
+        """A call, with the seconds that it took, or an answer: see `telemetry/attempt.py`."""
+        if what == "calls":
+            ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
+            at = self._offset(self._clock.boottime()) - ms
+            self.calls.append(facts | {"at_ms": round(max(at, 0.0), 1), "ms": ms})
+        else:
+            self.answers.append(facts)
+
+    def _offset(self, moment: float) -> float:
+        return round((moment - self._began) * 1000, 1)
 
     async def at(self, point: str) -> None:
         """A named point of the event's life."""
         if self._boundary is not None:
             await self._boundary(point)
-
-    def note(self, text: str) -> None:
-        """Something that a person who looks at this attempt wants to know. Never a contact or a
-        CPF.
-        """
-        self.notes.append(text)
 
 
 Handler = Callable[[Claim, Lease, Journal], Awaitable[Done]]

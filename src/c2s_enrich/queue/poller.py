@@ -26,6 +26,7 @@ from c2s_enrich.queue.settler import Settler
 from c2s_enrich.queue.store import Lane, QueueStore, Settlement
 from c2s_enrich.queue.verdict import RetryPolicy, database_away, verdict
 from c2s_enrich.queue.watchdog import Watchdog
+from c2s_enrich.telemetry.attempt import recorded_by
 
 _log = structlog.get_logger("c2s_enrich.queue")
 
@@ -321,7 +322,9 @@ class Poller:
         try:
             flight.begin()
             await flight.journal.at("claimed")
-            return Ending.completed(await self.handler(flight.claim, flight.lease, flight.journal))
+            with recorded_by(flight.journal.record):
+                done = await self.handler(flight.claim, flight.lease, flight.journal)
+            return Ending.completed(done)
         except asyncio.CancelledError:
             match flight.why:
                 case "taken_away":

@@ -198,12 +198,14 @@ class QueueStore:
             "error_messages": [s.ending.error_message for s in settlements],
             "delays": [s.ending.delay for s in settlements],
             "waiting": [s.ending.waiting_for for s in settlements],
+            "reasons": [s.ending.reason for s in settlements],
             "fingerprints": [s.ending.fingerprint for s in settlements],
             "attempts": [s.claim.attempts for s in settlements],
             "workers": [s.claim.worker for s in settlements],
             "started": [s.claim.claimed_at for s in settlements],
             "steps": [msgspec.json.encode(s.journal.steps).decode() for s in settlements],
-            "notes": [msgspec.json.encode(s.journal.notes).decode() for s in settlements],
+            "calls": [msgspec.json.encode(s.journal.calls).decode() for s in settlements],
+            "details": [_detail(s) for s in settlements],
             "now": self.now,
         }
 
@@ -241,3 +243,12 @@ class QueueStore:
         """Tells people that this worker has ended."""
         async with self._pool.connection() as connection:
             await connection.execute(self._sql["poller_leaves"], {"name": self.worker})
+
+
+def _detail(settlement: Settlement) -> str | None:
+    """What the event's outcome or error rests on, as JSON; None where there is nothing to say."""
+    journal = settlement.journal
+    detail = journal.detail | ({"answers": journal.answers} if journal.answers else {})
+    if settlement.ending.error_message is not None and journal.last_step is not None:
+        detail["step"] = journal.last_step
+    return msgspec.json.encode(detail).decode() if detail else None

@@ -27,12 +27,18 @@ from datetime import timedelta
 
 from c2s_enrich import errors
 from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.claim import Claim, Ending
+from c2s_enrich.queue.claim import Claim, Ending, WaitReason
 from c2s_enrich.redaction import redact_error
 
 # A vendor that changed its format will not change it back within minutes; a truncated answer heals
 # at once.
 UNREADABLE_ATTEMPTS = 4
+
+_REASONS: dict[type[BaseException], WaitReason] = {
+    errors.Paused: "paused",
+    errors.NoSlot: "slot",
+    errors.BudgetSpent: "budget",
+}
 
 
 @dataclass(frozen=True)
@@ -59,33 +65,28 @@ def verdict(error: BaseException, claim: Claim, policy: RetryPolicy, chance: flo
         case errors.Refused():
             return Ending.failed("upstream_refused", text)
         case errors.Throttled(upstream=upstream, retry_after=wait):
-            return _wait(too_old, _spread(wait, chance), "upstream_unavailable", text, upstream)
+            wait = _spread(wait, chance)
+            return _wait(too_old, wait, "upstream_unavailable", text, "throttled", upstream)
         case (
             errors.Paused(upstream=upstream, wait=wait)
             | errors.NoSlot(upstream=upstream, wait=wait)
+            | errors.BudgetSpent(upstream=upstream, wait=wait)
         ):
-            return _wait(too_old, _spread(wait, chance), "upstream_unavailable", text, upstream)
-        case errors.BudgetSpent(upstream=upstream, wait=wait):
-            return _wait(too_old, _spread(wait, chance), "upstream_unavailable", text, upstream)
+            wait, reason = _spread(wait, chance), _REASONS[type(error)]
+            return _wait(too_old, wait, "upstream_unavailable", text, reason, upstream)
         case errors.Unauthorised(upstream=upstream):
-            return _wait(
-                too_old,
-                policy.backoff.wait(claim.attempts, chance),
-                "upstream_refused",
-                text,
-                upstream,
-            )
+            wait = policy.backoff.wait(claim.attempts, chance)
+            return _wait(too_old, wait, "upstream_refused", text, "credential", upstream)
         case errors.NotYet(wait=wait):
             # Waiting for a read-back is no new kind of error: the last one stays in the row.
-            return _wait(too_old, wait, None, text, None)
+            return _wait(too_old, wait, None, text, "read_back", None)
         case errors.Unavailable(upstream=upstream) | errors.Uncertain(upstream=upstream):
             if claim.attempts < claim.max_attempts and not too_old:
                 return Ending.retried(
                     policy.backoff.wait(claim.attempts, chance), "upstream_unavailable", text
                 )
-            return _wait(
-                too_old, _spread(policy.backoff.cap, chance), "upstream_unavailable", text, upstream
-            )
+            wait = _spread(policy.backoff.cap, chance)
+            return _wait(too_old, wait, "upstream_unavailable", text, "backoff", upstream)
         case errors.Unreadable():
             spent = claim.attempts >= min(UNREADABLE_ATTEMPTS, claim.max_attempts)
             return _retry_or_fail(spent, claim, policy, chance, "upstream_unreadable", text)
@@ -104,7 +105,7 @@ def database_away(claim: Claim, policy: RetryPolicy, chance: float) -> Ending:
     text = "the database could not be reached"
     if claim.age > policy.age_limit:
         return Ending.failed("bug", f"{text}; gave up at the age limit")
-    return Ending.postponed(timedelta(seconds=1 + 2 * chance), None, text)
+    return Ending.postponed(timedelta(seconds=1 + 2 * chance), None, text, "database")
 
 
 def _spread(wait: timedelta, chance: float) -> timedelta:
@@ -115,11 +116,16 @@ def _spread(wait: timedelta, chance: float) -> timedelta:
 
 
 def _wait(
-    too_old: bool, wait: timedelta, kind: str | None, text: str, upstream: str | None
+    too_old: bool,
+    wait: timedelta,
+    kind: str | None,
+    text: str,
+    reason: WaitReason,
+    upstream: str | None,
 ) -> Ending:
     if too_old:
         return Ending.failed(kind or "delivery_unclear", f"{text}; gave up at the age limit")
-    return Ending.postponed(wait, kind, text, upstream)
+    return Ending.postponed(wait, kind, text, reason, upstream)
 
 
 def _retry_or_fail(

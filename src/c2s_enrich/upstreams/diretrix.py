@@ -9,7 +9,7 @@ from c2s_enrich.clock import Clock
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.settings import Settings
-from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
+from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
 from c2s_enrich.upstreams.work_record import UnreadableRecord, candidates_from_diretrix
 
 
@@ -47,12 +47,12 @@ def open_diretrix(
     clock: Clock,
     metrics: CallMetrics,
     *,
-    transport: AnyTransport | None = None,
+    transport: Transport | None = None,
 ) -> Upstream:
     """The way to Diretrix, with its credentials and time limit."""
     pair = f"{settings.diretrix_user.reveal()}:{settings.diretrix_pass.reveal()}".encode()
     credentials = [{"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}]
-    policy = Policy(timeout=settings.diretrix_timeout)
+    policy = Policy(timeout=settings.diretrix_timeout, paid=True)
     return Upstream(
         "diretrix",
         settings.diretrix_base_url,

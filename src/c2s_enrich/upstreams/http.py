@@ -34,12 +34,13 @@ from c2s_enrich.errors import (
     Unreadable,
     UpstreamError,
 )
+from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.upstreams.limits import LONGEST_THROTTLE, Admission
-from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport
 
 T = TypeVar("T")
-# What tests and wiring may put in place of the network; nothing else here has to know httpx.
-AnyTransport = httpx.AsyncBaseTransport
+# What tests and wiring may put in place of the network, so that nothing else here has to know
+# httpx.
+Transport = httpx.AsyncBaseTransport
 
 # An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
 DEFAULT_RETRY_AFTER = timedelta(seconds=60)
@@ -66,6 +67,8 @@ class Policy:
     # The largest honest answer seen is a person's record of some 100 kB; beyond this it is an
     # accident or an attack.
     body_limit: int = 8 * 1024 * 1024
+    # Whether the upstream's owner charges for an answer.
+    paid: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Response:
         surrogates, NaN).
         """
         try:
-            answer: object = json.loads(self._text())
+            answer: object = json.loads(self.body)
         except (ValueError, RecursionError):
             # Raised outside the block: the decoder's error holds the whole document.
             pass
@@ -115,22 +118,13 @@ class Response:
         """This answer as an error: it should have been readable."""
         return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
 
-    def _text(self) -> str:
-        """The body as text. What is not UTF-8 is Latin-1, whatever the header says: old Brazilian
-        services send it with and without saying so, and real Latin-1 is almost never valid UTF-8.
-        """
-        try:
-            return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
-        except UnicodeDecodeError:
-            return self.body.decode("cp1252", "replace")
-
     def _summary(self) -> str:
         """The status and, where it is a plain sentence, the upstream's reason. Anything with a
         digit or an @ could be a contact or a token that the upstream repeats, and anything with a
         capital after its first letter a name: that stays out.
         """
         try:
-            answer = json.loads(self._text())
+            answer = json.loads(self.body)
         except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict):
@@ -184,7 +178,7 @@ class Upstream:
         metrics: CallMetrics,
         *,
         credentials: Sequence[Mapping[str, str]] = ({},),
-        transport: AnyTransport | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.name = name
         self._base_url = base_url
@@ -195,7 +189,7 @@ class Upstream:
         self._credentials = list(credentials)
         # The transport and not a client: a client logs each URL, follows the environment's proxies
         # and keeps cookies.
-        self._transport = transport or Transport(policy.body_limit)
+        self._transport = transport or httpx.AsyncHTTPTransport()
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -273,6 +267,14 @@ class Upstream:
         finally:
             seconds = time.perf_counter() - started
             self._metrics.upstream_call(self.name, request.kind, result, seconds)
+            tell_attempt(
+                "calls",
+                upstream=self.name,
+                kind=request.kind,
+                result=result,
+                paid=self._policy.paid and result == "ok",
+                seconds=seconds,
+            )
             _log.info(
                 "upstream_called",
                 upstream=self.name,
@@ -315,7 +317,7 @@ class Upstream:
             httpx.URL(request.url, params=request.params)
             if request.params
             else httpx.URL(request.url),
-            # Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
+            # Unpacked answers only: a body limit must not be met by a bomb first.
             headers={
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
@@ -324,32 +326,42 @@ class Upstream:
             },
             json=request.json,
             extensions={
-                "timeout": {"connect": connect, "read": total},
+                "timeout": {"connect": connect, "read": total, "write": total, "pool": total},
                 "trace": wire.trace,
             },
         )
         try:
+            # httpx's limits are per packet: a byte each second would keep a request open for ever.
             async with asyncio.timeout(total):
                 incoming = await self._transport.handle_async_request(outgoing)
-                # The stream itself: httpx's own readers decode it.
-                assert isinstance(incoming.stream, httpx.AsyncByteStream)  # noqa: S101
-                body = b"".join([part async for part in incoming.stream])
-        except AnswerTooLarge:
-            detail = f"an answer of more than {self._policy.body_limit} bytes"
-            failure: UpstreamError = (
-                Unreadable(self.name, detail)
-                if request.idempotent
-                else Uncertain(self.name, detail)
-            )
+                try:
+                    body = await self._read_body(incoming)
+                finally:
+                    await incoming.aclose()
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
             if error is wire.stopped_by:
                 raise
             failure = _transport_failure(self.name, error, wire, request.idempotent)
+        except _TooLarge:
+            detail = f"an answer of more than {self._policy.body_limit} bytes"
+            failure = (
+                Unreadable(self.name, detail)
+                if request.idempotent
+                else Uncertain(self.name, detail)
+            )
         else:
             return Response(self.name, incoming.status_code, dict(incoming.headers), body)
         # Outside the handler, so that httpx's error, which knows the URL, is not carried along as
         # its context.
         raise failure
+
+    async def _read_body(self, incoming: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in incoming.aiter_bytes():
+            body += chunk
+            if len(body) > self._policy.body_limit:
+                raise _TooLarge
+        return bytes(body)
 
     def _judge(self, response: Response, request: _Request) -> None:
         """Raises for the statuses that mean the same at every upstream; 2xx and the other 4xx are
@@ -366,14 +378,6 @@ class Upstream:
             detail = f"HTTP {status}"
             raise (
                 Unavailable(self.name, detail)
-                if request.idempotent
-                else Uncertain(self.name, detail)
-            )
-        packed = response.headers.get("content-encoding", "identity").strip().lower()
-        if response.ok and packed not in ("", "identity"):
-            detail = f"HTTP {status} with a packed body, which was not asked for"
-            raise (
-                Unreadable(self.name, detail)
                 if request.idempotent
                 else Uncertain(self.name, detail)
             )
@@ -437,6 +441,10 @@ class _Request:
     idempotent: bool
     ready: Callable[[], Awaitable[None]] | None
     before_send: Callable[[], None] | None
+
+
+class _TooLarge(Exception):
+    """The body limit is passed."""
 
 
 class _Wire:

@@ -31,9 +31,7 @@ def live_view(events: list[Progress], story: Story, height: int) -> Group:
     for column in ("lead", "what", "status", "outcome", "steps in ms", "s"):
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     for event in events[: max(5, height - 6)]:
-        steps = "  ".join(
-            f"{name} {round(milliseconds)}" for name, milliseconds in (event.steps or {}).items()
-        )
+        steps = "  ".join(f"{step['step']} {round(step['ms'] or 0)}" for step in event.steps or [])
         outcome = event.outcome or event.error_message or ("waits" if event.waits else "")
         table.add_row(
             event.lead_id[:8],

@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Progress:
-    """One event as the demo shows it. `steps` holds milliseconds by name; `seconds` count from its
+    """One event as the demo shows it. `steps` as the journal keeps them; `seconds` count from its
     arrival to its end.
     """
 
@@ -33,7 +33,7 @@ class Progress:
     error_message: str | None
     attempts: int
     waits: bool
-    steps: dict[str, float] | None
+    steps: list[dict[str, Any]] | None
     seconds: float
 
     @property
