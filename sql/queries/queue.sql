@@ -10,6 +10,9 @@
 --
 -- Time: production passes a null `now` and the database's clock counts; tests pass a time to stand exactly on a boundary.
 
+-- History: the end of each claim is a row of event_attempts, written by the statement that ends it. Measured for 100 events:
+-- that row takes 7 of settle's 65 µs and 17 % of its WAL; kept in the event's own row it took more, since the row grows.
+
 -- name: claim
 -- Takes due events, one per lead, from one of three lanes. A branch whose lane is not asked for costs nothing.
 --   oldest    beyond the mark, by due time: the ordinary lane.

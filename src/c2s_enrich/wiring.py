@@ -52,7 +52,7 @@ from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
-from c2s_enrich.upstreams.http import Transport
+from c2s_enrich.upstreams.http import AnyTransport
 from c2s_enrich.upstreams.limits import Limits
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
 
@@ -77,7 +77,7 @@ async def open_upstreams(
     pool: Pool,
     metrics: Metrics,
     clock: Clock,
-    transports: Mapping[str, Transport] | None = None,
+    transports: Mapping[str, AnyTransport] | None = None,
 ) -> AsyncIterator[Upstreams]:
     """The clients with their connections. `transports` by upstream name stand in for the network in
     tests.
@@ -150,7 +150,7 @@ async def build_poller(
     metrics: Metrics,
     *,
     boundary: Boundary | None = None,
-    transports: Mapping[str, Transport] | None = None,
+    transports: Mapping[str, AnyTransport] | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Poller]:
     """A poller, ready to run. `boundary` is called at every named point of an event's life (see

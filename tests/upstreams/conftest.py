@@ -4,8 +4,9 @@ replaced by ones that take notes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -18,7 +19,7 @@ from c2s_enrich.sandbox.simulators.world import Manners, World
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
-from c2s_enrich.upstreams.http import Transport
+from c2s_enrich.upstreams.http import AnyTransport
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
 
@@ -110,7 +111,7 @@ async def make_rig() -> AsyncIterator[MakeRig]:
     """Builds a Rig on a transport (None: the network). Keywords are environment variables."""
     async with AsyncExitStack() as stack:
 
-        async def make(transport: Transport | None = None, **environment: str) -> Rig:
+        async def make(transport: AnyTransport | None = None, **environment: str) -> Rig:
             settings = Settings.load(
                 {
                     "C2S_BASE_URL": "http://sim/c2s",
@@ -170,3 +171,33 @@ def answering(
 ) -> httpx.MockTransport:
     """A server with one answer to everything: text=, json=, html= or content=."""
     return httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, **content))  # type: ignore[arg-type]
+
+
+Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def tcp_server(conversation: Conversation) -> AsyncIterator[str]:
+    """A real server on the loopback address; yields its base URL."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        try:
+            await conversation(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            running.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -9,8 +9,8 @@ import io
 import logging
 import socket
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
 import httpx
@@ -18,7 +18,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.upstreams.conftest import CANARIES, MakeRig, answering
+from tests.upstreams.conftest import CANARIES, MakeRig, answering, tcp_server
 
 from c2s_enrich.errors import (
     LeaseLost,
@@ -39,35 +39,6 @@ from c2s_enrich.upstreams.http import read_retry_after
 PHONE = Phone("+5511987654321", "11987654321")
 CPF = Cpf("52998224725")
 EMAIL = Email("canario.amarelo@example.com")
-
-Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def tcp_server(conversation: Conversation) -> AsyncIterator[str]:
-    """A real server on the loopback address; yields its base URL."""
-    running: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
-        try:
-            await conversation(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            running.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
 
 
 class TestTries:

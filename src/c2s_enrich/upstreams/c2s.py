@@ -19,11 +19,11 @@ from c2s_enrich.errors import LeadNotFound, Refused, Unavailable, Uncertain, Unr
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.http import (
+    AnyTransport,
     CallMetrics,
     Limiter,
     Policy,
     Response,
-    Transport,
     Upstream,
     same,
 )
@@ -174,7 +174,7 @@ def open_c2s(
     clock: Clock,
     metrics: CallMetrics,
     *,
-    transport: Transport | None = None,
+    transport: AnyTransport | None = None,
 ) -> Upstream:
     """The way to C2S itself.
 
@@ -207,7 +207,7 @@ def open_gateway(
     clock: Clock,
     metrics: CallMetrics,
     *,
-    transport: Transport | None = None,
+    transport: AnyTransport | None = None,
 ) -> Upstream | None:
     """The way to C2S through the gateway, which needs no credentials of ours; None where
     C2S_GATEWAY_URL is not set.

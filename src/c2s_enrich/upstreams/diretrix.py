@@ -9,7 +9,7 @@ from c2s_enrich.clock import Clock
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.settings import Settings
-from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
+from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
 from c2s_enrich.upstreams.work_record import UnreadableRecord, candidates_from_diretrix
 
 
@@ -47,7 +47,7 @@ def open_diretrix(
     clock: Clock,
     metrics: CallMetrics,
     *,
-    transport: Transport | None = None,
+    transport: AnyTransport | None = None,
 ) -> Upstream:
     """The way to Diretrix, with its credentials and time limit."""
     pair = f"{settings.diretrix_user.reveal()}:{settings.diretrix_pass.reveal()}".encode()

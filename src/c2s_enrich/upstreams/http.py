@@ -36,11 +36,11 @@ from c2s_enrich.errors import (
 )
 from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.upstreams.limits import LONGEST_THROTTLE, Admission
+from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport
 
 T = TypeVar("T")
-# What tests and wiring may put in place of the network, so that nothing else here has to know
-# httpx.
-Transport = httpx.AsyncBaseTransport
+# What tests and wiring may put in place of the network; nothing else here has to know httpx.
+AnyTransport = httpx.AsyncBaseTransport
 
 # An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
 DEFAULT_RETRY_AFTER = timedelta(seconds=60)
@@ -98,7 +98,7 @@ class Response:
         surrogates, NaN).
         """
         try:
-            answer: object = json.loads(self.body)
+            answer: object = json.loads(self._text())
         except (ValueError, RecursionError):
             # Raised outside the block: the decoder's error holds the whole document.
             pass
@@ -118,13 +118,22 @@ class Response:
         """This answer as an error: it should have been readable."""
         return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
 
+    def _text(self) -> str:
+        """The body as text. What is not UTF-8 is Latin-1, whatever the header says: old Brazilian
+        services send it with and without saying so, and real Latin-1 is almost never valid UTF-8.
+        """
+        try:
+            return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
+        except UnicodeDecodeError:
+            return self.body.decode("cp1252", "replace")
+
     def _summary(self) -> str:
         """The status and, where it is a plain sentence, the upstream's reason. Anything with a
         digit or an @ could be a contact or a token that the upstream repeats, and anything with a
         capital after its first letter a name: that stays out.
         """
         try:
-            answer = json.loads(self.body)
+            answer = json.loads(self._text())
         except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict):
@@ -178,7 +187,7 @@ class Upstream:
         metrics: CallMetrics,
         *,
         credentials: Sequence[Mapping[str, str]] = ({},),
-        transport: Transport | None = None,
+        transport: AnyTransport | None = None,
     ) -> None:
         self.name = name
         self._base_url = base_url
@@ -189,7 +198,7 @@ class Upstream:
         self._credentials = list(credentials)
         # The transport and not a client: a client logs each URL, follows the environment's proxies
         # and keeps cookies.
-        self._transport = transport or httpx.AsyncHTTPTransport()
+        self._transport = transport or Transport(policy.body_limit)
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -317,7 +326,7 @@ class Upstream:
             httpx.URL(request.url, params=request.params)
             if request.params
             else httpx.URL(request.url),
-            # Unpacked answers only: a body limit must not be met by a bomb first.
+            # Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
             headers={
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
@@ -326,42 +335,32 @@ class Upstream:
             },
             json=request.json,
             extensions={
-                "timeout": {"connect": connect, "read": total, "write": total, "pool": total},
+                "timeout": {"connect": connect, "read": total},
                 "trace": wire.trace,
             },
         )
         try:
-            # httpx's limits are per packet: a byte each second would keep a request open for ever.
             async with asyncio.timeout(total):
                 incoming = await self._transport.handle_async_request(outgoing)
-                try:
-                    body = await self._read_body(incoming)
-                finally:
-                    await incoming.aclose()
-        except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
-            if error is wire.stopped_by:
-                raise
-            failure = _transport_failure(self.name, error, wire, request.idempotent)
-        except _TooLarge:
+                # The stream itself: httpx's own readers decode it.
+                assert isinstance(incoming.stream, httpx.AsyncByteStream)  # noqa: S101
+                body = b"".join([part async for part in incoming.stream])
+        except AnswerTooLarge:
             detail = f"an answer of more than {self._policy.body_limit} bytes"
-            failure = (
+            failure: UpstreamError = (
                 Unreadable(self.name, detail)
                 if request.idempotent
                 else Uncertain(self.name, detail)
             )
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
+            if error is wire.stopped_by:
+                raise
+            failure = _transport_failure(self.name, error, wire, request.idempotent)
         else:
             return Response(self.name, incoming.status_code, dict(incoming.headers), body)
         # Outside the handler, so that httpx's error, which knows the URL, is not carried along as
         # its context.
         raise failure
-
-    async def _read_body(self, incoming: httpx.Response) -> bytes:
-        body = bytearray()
-        async for chunk in incoming.aiter_bytes():
-            body += chunk
-            if len(body) > self._policy.body_limit:
-                raise _TooLarge
-        return bytes(body)
 
     def _judge(self, response: Response, request: _Request) -> None:
         """Raises for the statuses that mean the same at every upstream; 2xx and the other 4xx are
@@ -378,6 +377,14 @@ class Upstream:
             detail = f"HTTP {status}"
             raise (
                 Unavailable(self.name, detail)
+                if request.idempotent
+                else Uncertain(self.name, detail)
+            )
+        packed = response.headers.get("content-encoding", "identity").strip().lower()
+        if response.ok and packed not in ("", "identity"):
+            detail = f"HTTP {status} with a packed body, which was not asked for"
+            raise (
+                Unreadable(self.name, detail)
                 if request.idempotent
                 else Uncertain(self.name, detail)
             )
@@ -441,10 +448,6 @@ class _Request:
     idempotent: bool
     ready: Callable[[], Awaitable[None]] | None
     before_send: Callable[[], None] | None
-
-
-class _TooLarge(Exception):
-    """The body limit is passed."""
 
 
 class _Wire:

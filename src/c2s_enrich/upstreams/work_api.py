@@ -11,7 +11,7 @@ from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.settings import Secret, Settings
-from c2s_enrich.upstreams.http import CallMetrics, Limiter, Policy, Response, Transport, Upstream
+from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
 from c2s_enrich.upstreams.work_record import (
     AccountProblem,
     NoRecord,
@@ -65,7 +65,7 @@ def open_work_api(
     clock: Clock,
     metrics: CallMetrics,
     *,
-    transport: Transport | None = None,
+    transport: AnyTransport | None = None,
 ) -> Upstream:
     """The way to the Work API. Two tries and not three: a lost answer may have been paid for."""
     policy = Policy(timeout=settings.work_api_timeout, tries=2, paid=True)
