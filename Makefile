@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test bench spec lint format schema lock clean
+.PHONY: help demo drill test bench spec lint format schema docs lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(STAMP) ## put the code in its usual form
 
 schema: $(STAMP) ## write sql/schema.sql from the migrations
 	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_migrations.py
+
+docs: $(STAMP) ## write the tables of settings in README, docs and .env.example
+	@DOCS=write $(BIN)/pytest -q tests/architecture/test_docs.py
 
 lock: ## choose new versions of all packages (needs a package index)
 	@$(PYTHON) -m venv --clear .venv-lock

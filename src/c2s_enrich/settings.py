@@ -1,435 +1,267 @@
 """Settings: one frozen value built once from a mapping. Every problem is collected and reported in
 one message.
 
-Nothing here reads the environment by itself: `cli.py` passes `os.environ`, tests pass a dict.
+Nothing here reads the environment by itself: the commands pass `os.environ`, tests pass a dict.
+A field's environment variable is its name in capitals, unless the field names another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from c2s_enrich.errors import SettingsError
+from c2s_enrich.options import (
+    DAY,
+    Option,
+    Secret,
+    choice,
+    clean,
+    credential,
+    dsn,
+    factor,
+    flag,
+    names,
+    option,
+    refuse_invisible,
+    seconds,
+    seconds_or_none,
+    secret,
+    text,
+    tuning,
+    url,
+    whole,
+    zone,
+)
 
 Process = Literal["web", "poller", "ops", "migrate", "tool"]
 
-
-@dataclass(frozen=True)
-class Secret:
-    """A value that must not be shown. `reveal()` is the only way to it."""
-
-    _value: str = field(repr=False)
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret(***)" if self._value else "Secret(empty)"
-
-    __str__ = __repr__
+# A longer value that cannot be read may be a token in the wrong variable: it is not quoted.
+_QUOTED = 24
 
 
-def _option(env: str, default: object, why: str, parse: Callable[[str], object]) -> Any:
-    return field(metadata={"env": env, "default": default, "why": why, "parse": parse})
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _secret(value: str) -> Secret:
-    # Pasted secrets often carry an invisible CR or space; it cost other teams two deploys.
-    return Secret(value.strip())
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError("must be an http:// or https:// address")
-    return value.rstrip("/")
-
-
-def _dsn(value: str) -> Secret:
-    if value and not value.startswith(("postgresql://", "postgres://")) and "=" not in value:
-        raise ValueError("must be a postgresql:// address")
-    return Secret(value)
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise ValueError("must be at least 1")
-    return number
-
-
-def _not_negative(value: str) -> int:
-    number = int(value)
-    if number < 0:
-        raise ValueError("must be 0 or more")
-    return number
-
-
-def _factor(value: str) -> float:
-    number = float(value)
-    if not 0 < number < 100:
-        raise ValueError("must be above 0 and below 100")
-    return number
-
-
-def _flag(value: str) -> bool:
-    lowered = value.lower()
-    if lowered in ("1", "true", "yes", "on"):
-        return True
-    if lowered in ("", "0", "false", "no", "off"):
-        return False
-    raise ValueError("must be true or false")
-
-
-def _seconds(value: str) -> timedelta:
-    number = float(value)
-    if not 0 < number < 10 * 365 * 86400:
-        raise ValueError("must be a number of seconds above 0")
-    return timedelta(seconds=number)
-
-
-def _seconds_or_none(value: str) -> timedelta:
-    number = float(value)
-    if not 0 <= number < 10 * 365 * 86400:
-        raise ValueError("must be a number of seconds, 0 for none")
-    return timedelta(seconds=number)
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed))
-        return value
-
-    return parse
-
-
-def _names(*allowed: str) -> Callable[[str], tuple[str, ...]]:
-    def parse(value: str) -> tuple[str, ...]:
-        names = tuple(part.strip() for part in value.split(",") if part.strip())
-        unknown = [name for name in names if name not in allowed]
-        if unknown or not names:
-            raise ValueError("must name one or more of " + ", ".join(allowed))
-        return names
-
-    return parse
-
-
+# fmt: off
 @dataclass(frozen=True)
 class Settings:
-    """All settings. Each field's metadata holds its environment variable, default and reason (the
-    README's table).
-    """
+    """All settings. `described()` lists them, README and docs/settings.md show them."""
 
-    database_url: Secret = _option(
-        "DATABASE_URL", "", "Postgres; may be a transaction pooler", _dsn
-    )
-    database_url_direct: Secret = _option(
-        "DATABASE_URL_DIRECT",
-        "",
-        "Postgres without pooler: migrations and LISTEN; default: DATABASE_URL",
-        _dsn,
-    )
-    database_pooled: bool = _option(
-        "DATABASE_POOLED",
-        "false",
-        "true where DATABASE_URL is a transaction pooler (PgBouncer, Neon's -pooler host)",
-        _flag,
-    )
-    database_pool_size: int = _option(
-        "DATABASE_POOL_SIZE", "8", "connections a process holds at most", _positive
-    )
+    # What a person must or may well set.
+    database_url: Secret = option("", "Postgres; may be a transaction pooler", dsn)
+    database_url_direct: Secret = option(
+        "", "Postgres without pooler: migrations and LISTEN; default: DATABASE_URL", dsn)
+    webhook_secret: Secret = option("", "token that C2S must present", secret)
+    webhook_secret_previous: Secret = option("", "token before a rotation, still accepted", secret)
+    c2s_token: Secret = option("", "C2S API token", credential)
+    diretrix_user: Secret = option("", "Diretrix user", credential)
+    diretrix_pass: Secret = option("", "Diretrix password", credential)
+    work_api_token: Secret = option("", "Work API token", credential)
+    admin_token: Secret = option("", "operators' token: all details of /health", secret)
+    port: int = option("8080", "port of the web process", whole(0, 65535))
+    host: str = option("0.0.0.0", "address the web process listens on", text)  # noqa: S104 a container's port is reached from outside it
+    c2s_gateway_url: str = option("", "send through this gateway instead of C2S directly", url)
+    work_api_daily_budget: int = option(
+        "0", "paid calls a day (America/Sao_Paulo); 0 = no limit", whole(0))
+    diretrix_daily_budget: int = option("0", "calls a day; 0 = no limit", whole(0))
+    delivery_unclear: str = option(
+        "resend", "resend or hold, when reading back does not find the message",
+        choice("resend", "hold"))
+    cpf_sources: tuple[str, ...] = option(
+        "diretrix,work_api", "who is asked for a CPF, in this order",
+        names("diretrix", "work_api"))
+    income_multiplier: float = option("1", "factor on the income shown", factor)
+    retention_payload: timedelta = option(
+        str(90 * DAY), "payloads and personal data of old events are removed at this age", seconds)
+    retention_metadata: timedelta = option(
+        str(730 * DAY), "settled events are removed at this age", seconds)
+    reconcile_every: timedelta = option(
+        "0", "seconds between reconciliations by the janitor; 0 = never", seconds_or_none)
+    concurrency: int = option("10", "events one poller works on at once", whole(1, 1000))
+    idle_poll: timedelta = option("5", "longest pause between polls while idle", seconds)
+    operator_timezone: str = option("America/Sao_Paulo", "zone of the times in commands", zone)
+    log_format: str = option("json", "json or text", choice("json", "text"))
+    log_level: str = option(
+        "info", "debug, info, warning or error", choice("debug", "info", "warning", "error"))
 
-    webhook_secret: Secret = _option("WEBHOOK_SECRET", "", "token that C2S must present", _secret)
-    webhook_secret_previous: Secret = _option(
-        "WEBHOOK_SECRET_PREVIOUS", "", "the token before a rotation, still accepted", _secret
-    )
-    admin_token: Secret = _option("ADMIN_TOKEN", "", "token for the operators' pages", _secret)
-    port: int = _option("PORT", "8080", "port of the web process", _not_negative)
-    host: str = _option("HOST", "0.0.0.0", "address the web process listens on", _text)  # noqa: S104 a container's port is reached from outside it
-
-    c2s_base_url: str = _option(
-        "C2S_BASE_URL", "https://api.contact2sale.com/integration", "C2S API", _url
-    )
-    c2s_token: Secret = _option("C2S_TOKEN", "", "C2S API token", _secret)
-    c2s_auth_header: str = _option(
-        "C2S_AUTH_HEADER",
-        "both",
-        "authorization, authentication or both",
-        _choice("authorization", "authentication", "both"),
-    )
-    c2s_gateway_url: str = _option(
-        "C2S_GATEWAY_URL",
-        "",
-        "send through this gateway instead of C2S directly",
-        lambda v: _url(v) if v else "",
-    )
-    c2s_message_path: str = _option(
-        "C2S_MESSAGE_PATH", "/leads/{lead_id}/create_message", "path of the message call", _text
-    )
-    c2s_min_interval: timedelta = _option(
-        "C2S_MIN_INTERVAL",
-        "6",
-        "seconds between calls to C2S, over all pollers; 0 = no limit",
-        _seconds_or_none,
-    )
-    diretrix_base_url: str = _option(
-        "DIRETRIX_BASE_URL", "http://api.diretrixconsultoria.com.br", "Diretrix API", _url
-    )
-    diretrix_user: Secret = _option("DIRETRIX_USER", "", "Diretrix user", _secret)
-    diretrix_pass: Secret = _option("DIRETRIX_PASS", "", "Diretrix password", _secret)
-    diretrix_min_interval: timedelta = _option(
-        "DIRETRIX_MIN_INTERVAL",
-        "0",
-        "seconds between calls to Diretrix; 0 = no limit",
-        _seconds_or_none,
-    )
-    work_api_base_url: str = _option(
-        "WORK_API_BASE_URL", "https://completa.workbuscas.com/api", "Work API", _url
-    )
-    work_api_token: Secret = _option("WORK_API_TOKEN", "", "Work API token", _secret)
-    work_api_min_interval: timedelta = _option(
-        "WORK_API_MIN_INTERVAL",
-        "3",
-        "seconds between calls to the Work API; 0 = no limit",
-        _seconds_or_none,
-    )
-    work_api_daily_budget: int = _option(
-        "WORK_API_DAILY_BUDGET",
-        "0",
-        "paid calls a day (America/Sao_Paulo); 0 = no limit",
-        _not_negative,
-    )
-    diretrix_daily_budget: int = _option(
-        "DIRETRIX_DAILY_BUDGET", "0", "calls a day; 0 = no limit", _not_negative
-    )
-
-    c2s_timeout: timedelta = _option(
-        "C2S_TIMEOUT", "15", "total seconds of one C2S request", _seconds
-    )
-    diretrix_timeout: timedelta = _option(
-        "DIRETRIX_TIMEOUT", "15", "total seconds of one Diretrix request", _seconds
-    )
-    work_api_timeout: timedelta = _option(
-        "WORK_API_TIMEOUT",
-        "60",
-        "total seconds of one Work API request (slow ones take over 30 s)",
-        _seconds,
-    )
-    slot_wait: timedelta = _option(
-        "SLOT_WAIT",
-        "60",
-        "longest wait in memory for a rate limit's slot; a later slot postpones the event",
-        _seconds,
-    )
-
-    concurrency: int = _option("CONCURRENCY", "10", "events one poller works on at once", _positive)
-    lease: timedelta = _option(
-        "LEASE_SECONDS", "30", "lease of an event; renewed every third of it", _seconds
-    )
-    attempt_deadline: timedelta = _option(
-        "ATTEMPT_DEADLINE", "300", "longest time one attempt may take; never renewed", _seconds
-    )
-    grace: timedelta = _option(
-        "GRACE_SECONDS", "25", "after SIGTERM: time to finish what is in flight", _seconds
-    )
-    max_attempts: int = _option(
-        "MAX_ATTEMPTS", "8", "attempts of an event before it fails", _positive
-    )
-    backoff_base: timedelta = _option(
-        "BACKOFF_BASE", "5", "first wait between attempts; doubles", _seconds
-    )
-    backoff_cap: timedelta = _option(
-        "BACKOFF_CAP", "900", "longest wait between attempts", _seconds
-    )
-    age_limit: timedelta = _option(
-        "AGE_LIMIT", str(72 * 3600), "an event that only ever waited fails at this age", _seconds
-    )
-    idle_poll: timedelta = _option(
-        "IDLE_POLL", "5", "longest pause between polls while idle", _seconds
-    )
-    breaker_failures: int = _option(
-        "BREAKER_FAILURES",
-        "3",
-        "failures in a row that pause an upstream for all pollers",
-        _positive,
-    )
-    pause_base: timedelta = _option(
-        "PAUSE_BASE", "10", "first pause of a failing upstream; doubles", _seconds
-    )
-    pause_cap: timedelta = _option(
-        "PAUSE_CAP", "120", "longest pause of a failing upstream", _seconds
-    )
-
-    delivery_unclear: str = _option(
-        "DELIVERY_UNCLEAR",
-        "resend",
-        "resend or hold, when reading back does not find the message",
-        _choice("resend", "hold"),
-    )
-    settle_time: timedelta = _option(
-        "SETTLE_SECONDS", "120", "C2S may apply a request this late; no resend before", _seconds
-    )
-    second_look: timedelta = _option(
-        "SECOND_LOOK_SECONDS",
-        "60",
-        "wait between the two looks that come before a resend",
-        _seconds,
-    )
-    max_sends: int = _option(
-        "MAX_SENDS",
-        "3",
-        "times one message may be sent when each time its delivery was unclear",
-        _positive,
-    )
-    cpf_sources: tuple[str, ...] = _option(
-        "CPF_SOURCES",
-        "diretrix,work_api",
-        "who is asked for a CPF, in this order",
-        _names("diretrix", "work_api"),
-    )
-    income_multiplier: float = _option(
-        "INCOME_MULTIPLIER", "1", "factor on the income shown", _factor
-    )
-    lookup_ttl: timedelta = _option(
-        "LOOKUP_TTL", str(30 * 86400), "freshness of a found CPF", _seconds
-    )
-    lookup_nobody_ttl: timedelta = _option(
-        "LOOKUP_NOBODY_TTL", str(86400), "freshness of 'nobody found'", _seconds
-    )
-    record_ttl: timedelta = _option(
-        "RECORD_TTL", str(30 * 86400), "freshness of a person's record", _seconds
-    )
-    record_nobody_ttl: timedelta = _option(
-        "RECORD_NOBODY_TTL", str(86400), "freshness of 'no record'", _seconds
-    )
-    retention_payload: timedelta = _option(
-        "RETENTION_PAYLOAD",
-        str(90 * 86400),
-        "payloads and personal data of old events are removed at this age",
-        _seconds,
-    )
-    retention_metadata: timedelta = _option(
-        "RETENTION_METADATA", str(730 * 86400), "settled events are removed at this age", _seconds
-    )
-    reconcile_every: timedelta = _option(
-        "RECONCILE_EVERY",
-        "0",
-        "seconds between reconciliations by the janitor; 0 = never",
-        _seconds_or_none,
-    )
-
-    body_limit: int = _option("BODY_LIMIT", str(1024 * 1024), "bytes of one delivery", _positive)
-    batch_limit: int = _option("BATCH_LIMIT", "1000", "events of one delivery", _positive)
-    request_limit: int = _option(
-        "REQUEST_LIMIT", "1000", "deliveries answered at the same time before 503", _positive
-    )
-    receive_timeout: timedelta = _option(
-        "RECEIVE_TIMEOUT", "10", "seconds a body may take to arrive", _seconds
-    )
-    store_timeout: timedelta = _option(
-        "STORE_TIMEOUT", "5", "seconds a delivery may wait for its COMMIT before 503", _seconds
-    )
-    insecure: bool = _option(
-        "INSECURE",
-        "false",
-        "accept webhooks without a secret, as web --insecure does; loopback only",
-        _flag,
-    )
-    log_format: str = _option("LOG_FORMAT", "json", "json or text", _choice("json", "text"))
-    log_level: str = _option(
-        "LOG_LEVEL",
-        "info",
-        "debug, info, warning or error",
-        _choice("debug", "info", "warning", "error"),
-    )
+    # What hardly anybody touches.
+    database_pooled: bool = tuning("false", "true where DATABASE_URL is a transaction pooler", flag)
+    database_pool_size: int = tuning(
+        "0", "connections a process holds at most; 0 = what CONCURRENCY needs", whole(0, 500))
+    c2s_base_url: str = tuning("https://api.contact2sale.com/integration", "C2S API", url)
+    c2s_auth_header: str = tuning(
+        "both", "authorization, authentication or both",
+        choice("authorization", "authentication", "both"))
+    c2s_message_path: str = tuning(
+        "/leads/{lead_id}/create_message", "path of the message call", text)
+    c2s_min_interval: timedelta = tuning(
+        "6", "seconds between calls to C2S, over all pollers; 0 = no limit", seconds_or_none)
+    c2s_timeout: timedelta = tuning("15", "total seconds of one C2S request", seconds)
+    diretrix_base_url: str = tuning("http://api.diretrixconsultoria.com.br", "Diretrix API", url)
+    diretrix_min_interval: timedelta = tuning(
+        "0", "seconds between calls to Diretrix; 0 = no limit", seconds_or_none)
+    diretrix_timeout: timedelta = tuning("15", "total seconds of one Diretrix request", seconds)
+    work_api_base_url: str = tuning("https://completa.workbuscas.com/api", "Work API", url)
+    work_api_min_interval: timedelta = tuning(
+        "3", "seconds between calls to the Work API; 0 = no limit", seconds_or_none)
+    work_api_timeout: timedelta = tuning(
+        "60", "total seconds of one Work API request (slow ones take over 30 s)", seconds)
+    slot_wait: timedelta = tuning(
+        "60", "longest wait in memory for a rate limit's slot; a later slot postpones the event",
+        seconds)
+    lease: timedelta = tuning(
+        "30", "lease of an event; renewed every third of it", seconds, "LEASE_SECONDS")
+    attempt_deadline: timedelta = tuning(
+        "300", "longest time one attempt may take; never renewed", seconds)
+    grace: timedelta = tuning(
+        "25", "after SIGTERM: time to finish what is in flight", seconds, "GRACE_SECONDS")
+    max_attempts: int = tuning("8", "attempts of an event before it fails", whole(1, 32000))
+    backoff_base: timedelta = tuning("5", "first wait between attempts; doubles", seconds)
+    backoff_cap: timedelta = tuning("900", "longest wait between attempts", seconds)
+    age_limit: timedelta = tuning(
+        str(3 * DAY), "an event that only ever waited fails at this age", seconds)
+    breaker_failures: int = tuning(
+        "3", "failures in a row that pause an upstream for all pollers", whole(1))
+    pause_base: timedelta = tuning("10", "first pause of a failing upstream; doubles", seconds)
+    pause_cap: timedelta = tuning("120", "longest pause of a failing upstream", seconds)
+    settle_time: timedelta = tuning(
+        "120", "C2S may apply a request this late; no resend before", seconds, "SETTLE_SECONDS")
+    second_look: timedelta = tuning(
+        "60", "wait between the two looks that come before a resend", seconds,
+        "SECOND_LOOK_SECONDS")
+    max_sends: int = tuning(
+        "3", "times one message may be sent when each time its delivery was unclear", whole(1))
+    lookup_ttl: timedelta = tuning(str(30 * DAY), "freshness of a found CPF", seconds)
+    record_ttl: timedelta = tuning(str(30 * DAY), "freshness of a person's record", seconds)
+    nobody_ttl: timedelta = tuning(
+        str(DAY), "freshness of 'nobody found' and 'no record'", seconds)
+    body_limit: int = tuning(str(1024 * 1024), "bytes of one delivery", whole(1))
+    batch_limit: int = tuning("1000", "events of one delivery", whole(1))
+    request_limit: int = tuning("1000", "deliveries answered at once before 503", whole(1))
+    receive_timeout: timedelta = tuning("10", "seconds a body may take to arrive", seconds)
+    store_timeout: timedelta = tuning(
+        "5", "seconds a delivery may wait for its COMMIT before 503", seconds)
+    insecure: bool = tuning(
+        "false", "accept webhooks without a secret, as web --insecure does; loopback only", flag)
+    # fmt: on
 
     @classmethod
     def load(cls, env: Mapping[str, str], process: Process) -> Settings:
-        """Builds the settings for one process. Raises SettingsError that names every problem at
-        once.
-        """
-        problems: list[str] = []
-        values: dict[str, object] = {}
-        for option in fields(cls):
-            name: str = option.metadata["env"]
-            raw = env.get(name, "").strip() or option.metadata["default"]
-            try:
-                values[option.name] = option.metadata["parse"](raw)
-            except ValueError as problem:
-                # The value itself is left out: it may be a secret pasted into the wrong variable.
-                text = str(problem)
-                problems.append(f"{name} {text if text.startswith('must') else 'cannot be read'}")
-                values[option.name] = option.metadata["parse"](option.metadata["default"])
-        settings = cls(**values)  # type: ignore[arg-type]
+        """The settings of one process. Raises SettingsError that names every problem at once."""
+        settings, problems = cls.read(env)
         problems += settings._problems(process)
         if problems:
-            raise SettingsError(problems)
+            raise SettingsError(problems + misspelt(env))
         return settings
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """The settings as far as they can be read, and a sentence for each that cannot."""
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for one, each in zip(described(), fields(cls), strict=True):
+            given, parse = clean(env.get(one.env, "")), each.metadata["parse"]
+            try:
+                refuse_invisible(given)
+                values[one.field] = parse(given or one.default)
+            except ValueError as error:
+                wrong = str(error) if str(error).startswith("must") else "cannot be read"
+                quoted = "" if one.secret or len(given) > _QUOTED else f", got {given!a}"
+                problems.append(f"{one.env} {wrong}{quoted}")
+                # A secret stays known, so that it can be masked.
+                values[one.field] = Secret(given) if one.secret else parse(one.default)
+        if not values["database_pool_size"]:
+            values["database_pool_size"] = min(5 + values["concurrency"] // 3, 30)
+        return cls(**values), problems
 
     def _problems(self, process: Process) -> list[str]:
         found: list[str] = []
-        if not self.database_url and process != "tool":
-            found.append(
-                "DATABASE_URL is not set (try `c2s-enrich demo`, which brings its own Postgres)"
+
+        def check(fine: object, problem: str) -> None:
+            if not fine:
+                found.append(problem)
+
+        check(
+            self.database_url or process == "tool",
+            "DATABASE_URL is not set (try `c2s-enrich demo`, which brings its own Postgres)",
+        )
+        if process == "web":
+            check(
+                self.webhook_secret or self.insecure,
+                "WEBHOOK_SECRET is not set (to try it out on this machine alone: "
+                "HOST=127.0.0.1 c2s-enrich web --insecure)",
             )
-        if process == "web" and not self.webhook_secret and not self.insecure:
-            found.append(
-                "WEBHOOK_SECRET is not set (to try it out on this machine alone: HOST=127.0.0.1 c2s-enrich web --insecure)"
-            )
-        if (
-            process == "web"
-            and self.insecure
-            and self.host not in ("127.0.0.1", "::1", "localhost")
-        ):
-            found.append(
-                "--insecure, or INSECURE, is allowed on the loopback address only (HOST=127.0.0.1)"
+            check(
+                not self.insecure or self.host in ("127.0.0.1", "::1", "localhost"),
+                "--insecure, or INSECURE, is allowed on the loopback address only (HOST=127.0.0.1)",
             )
         if process == "poller":
-            for name, value in (
-                ("C2S_TOKEN", self.c2s_token),
-                ("WORK_API_TOKEN", self.work_api_token),
-            ):
-                if not value:
-                    found.append(f"{name} is not set")
-            if "diretrix" in self.cpf_sources and not (self.diretrix_user and self.diretrix_pass):
-                found.append("DIRETRIX_USER and DIRETRIX_PASS are not set")
-            if self.database_pool_size < 5:
-                found.append(
-                    "DATABASE_POOL_SIZE must be at least 5 for a poller: the queue keeps three connections to itself"
-                )
-        if self.lease * 2 / 3 <= self.c2s_timeout:
-            # Right before a heartbeat two thirds of the lease are left.
-            found.append(
-                "LEASE_SECONDS must be more than one and a half times C2S_TIMEOUT: a lease must outlast the send of a message"
+            check(self.c2s_token, "C2S_TOKEN is not set")
+            check(self.work_api_token, "WORK_API_TOKEN is not set")
+            check(
+                "diretrix" not in self.cpf_sources or (self.diretrix_user and self.diretrix_pass),
+                "DIRETRIX_USER and DIRETRIX_PASS are not set",
             )
-        if self.attempt_deadline < self.lease:
-            found.append("ATTEMPT_DEADLINE must not be shorter than LEASE_SECONDS")
-        if self.settle_time < self.c2s_timeout:
-            found.append(
-                "SETTLE_SECONDS must not be shorter than C2S_TIMEOUT: a request under way is not settled"
+            check(
+                self.database_pool_size >= 5,
+                "DATABASE_POOL_SIZE must be at least 5 for a poller: "
+                "the queue keeps three connections to itself",
             )
-        if self.slot_wait >= self.attempt_deadline:
-            found.append("SLOT_WAIT must be shorter than ATTEMPT_DEADLINE")
-        if self.backoff_cap < self.backoff_base:
-            found.append("BACKOFF_CAP must not be shorter than BACKOFF_BASE")
-        if self.database_pooled and not self.database_url_direct:
-            found.append(
-                "DATABASE_URL_DIRECT is needed beside a pooled DATABASE_URL (migrations, LISTEN)"
+        # Right before a heartbeat two thirds of the lease are left.
+        check(
+            self.lease * 2 / 3 > self.c2s_timeout,
+            f"LEASE_SECONDS ({_s(self.lease)}) must be more than one and a half times C2S_TIMEOUT "
+            f"({_s(self.c2s_timeout)}): a lease must outlast the send of a message",
+        )
+        for name, value, other, least in (
+            ("ATTEMPT_DEADLINE", self.attempt_deadline, "LEASE_SECONDS", self.lease),
+            ("SETTLE_SECONDS", self.settle_time, "C2S_TIMEOUT", self.c2s_timeout),
+            ("BACKOFF_CAP", self.backoff_cap, "BACKOFF_BASE", self.backoff_base),
+            ("PAUSE_CAP", self.pause_cap, "PAUSE_BASE", self.pause_base),
+            ("ATTEMPT_DEADLINE", self.attempt_deadline, "SLOT_WAIT", self.slot_wait),
+        ):
+            check(
+                value >= least,
+                f"{name} ({_s(value)}) must not be shorter than {other} ({_s(least)})",
             )
+        check(
+            self.database_url_direct or not self.database_pooled,
+            "DATABASE_URL_DIRECT is needed beside a pooled DATABASE_URL (migrations, LISTEN)",
+        )
         return found
 
     @property
     def direct_url(self) -> Secret:
         """Where LISTEN and migrations connect."""
         return self.database_url_direct or self.database_url
+
+
+def described() -> list[Option]:
+    """All settings, in the order in which they are written."""
+    return [
+        Option(
+            env=each.metadata["env"] or each.name.upper(),
+            field=each.name,
+            default=each.metadata["default"],
+            why=each.metadata["why"],
+            tuning=each.metadata["tuning"],
+            secret=each.type == "Secret",
+        )
+        for each in fields(Settings)
+    ]
+
+
+def misspelt(env: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that is almost the name of a setting which is not set."""
+    known = {each.env for each in described()}
+    unset = [name for name in known if len(name) > 4 and not env.get(name)]
+    return [
+        f"{name} is not a setting: did you mean {near}?"
+        for name in sorted(set(env) - known)
+        for near in get_close_matches(name, unset, 1, 0.88)
+    ]
+
+
+def _s(duration: timedelta) -> str:
+    return f"{duration.total_seconds():g} s"

@@ -121,9 +121,9 @@ def build_pipeline(
         clock,
         metrics,
         lookup_ttl=settings.lookup_ttl,
-        lookup_nobody_ttl=settings.lookup_nobody_ttl,
+        lookup_nobody_ttl=settings.nobody_ttl,
         record_ttl=settings.record_ttl,
-        record_nobody_ttl=settings.record_nobody_ttl,
+        record_nobody_ttl=settings.nobody_ttl,
     )
     sender = Sender(
         store,

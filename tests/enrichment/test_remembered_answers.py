@@ -133,9 +133,7 @@ class TestNobody:
         await brokerage.accept("somebody", brokerage.people[1], email=None)
         await brokerage.accept("no record", without_record, email=None)
 
-        await brokerage.work(
-            LOOKUP_TTL=4000, LOOKUP_NOBODY_TTL=40, RECORD_TTL=3000, RECORD_NOBODY_TTL=30
-        )
+        await brokerage.work(LOOKUP_TTL=4000, RECORD_TTL=3000, NOBODY_TTL=40)
 
         fresh = "expires_at - fetched_at as fresh"
         lookups = await brokerage.db.fetch(
@@ -150,7 +148,7 @@ class TestNobody:
         )
         assert {(row.found, row.fresh) for row in people} == {
             (True, 3000 * SECOND),
-            (False, 30 * SECOND),
+            (False, 40 * SECOND),
         }
 
 

@@ -24,8 +24,9 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
-from c2s_enrich.settings import Secret, Settings
+from c2s_enrich.settings import Settings
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
@@ -34,8 +35,6 @@ _SHORT_TEXT = 64
 _KNOWN_TEXTS = 1000
 # Nested deeper than anything that we log; a value that contains itself ends here.
 _DEPTH = 8
-# Shorter ones would turn ordinary words into asterisks.
-_SECRET_LENGTH = 6
 
 # Quieter than the rest: at INFO these tell each request and each connection once more.
 _CHATTY = ("httpx", "httpcore", "psycopg.pool", "asyncio", "urllib3")
@@ -117,7 +116,7 @@ def secrets_of(settings: Settings) -> frozenset[str]:
     return frozenset(
         text
         for text in [*values, *passwords, *map(unquote, passwords)]
-        if len(text) >= _SECRET_LENGTH
+        if len(text) >= SECRET_LENGTH
     )
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import Unauthorised, UpstreamError
+from c2s_enrich.options import Secret
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
-from c2s_enrich.settings import Secret, Settings
+from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
 from c2s_enrich.upstreams.work_record import (
     AccountProblem,

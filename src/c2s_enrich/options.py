@@ -1,0 +1,170 @@
+"""What one setting is: how it is described, and how its value is read and refused."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+# A shorter secret cannot be kept out of the logs: the redactor would mask ordinary words with it.
+SECRET_LENGTH = 6
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that must not be shown. `reveal()` is the only way to it."""
+
+    _value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret(empty)"
+
+    __str__ = __repr__
+
+
+def option(default: str, why: str, parse: Callable[[str], object], env: str = "") -> Any:
+    """A setting that a person must or may well set; the README shows it."""
+    return field(
+        metadata={"default": default, "why": why, "parse": parse, "env": env, "tuning": False}
+    )
+
+
+def tuning(default: str, why: str, parse: Callable[[str], object], env: str = "") -> Any:
+    """A setting that hardly anybody touches; it stands in docs/settings.md."""
+    return field(
+        metadata={"default": default, "why": why, "parse": parse, "env": env, "tuning": True}
+    )
+
+
+class Option(NamedTuple):
+    """One setting as the documents and `config show` describe it."""
+
+    env: str
+    field: str
+    default: str
+    why: str
+    tuning: bool
+    secret: bool
+
+
+def clean(value: str) -> str:
+    """Without what a paste leaves at the ends: spaces, line ends, invisible characters."""
+    kept = [at for at, each in enumerate(value) if each.isprintable() and not each.isspace()]
+    return value[kept[0] : kept[-1] + 1] if kept else ""
+
+
+def refuse_invisible(value: str) -> None:
+    """Raises ValueError on what cannot be seen inside of a value: a paste from a web page holds it."""
+    for at, each in enumerate(value, 1):
+        if not each.isprintable():
+            name = unicodedata.name(each, f"U+{ord(each):04X}")
+            raise ValueError(f"must not hold an invisible character ({name} at position {at})")
+
+
+def credential(value: str) -> Secret:
+    """A secret that somebody else has chosen."""
+    return Secret(value)
+
+
+def secret(value: str) -> Secret:
+    """A secret that we choose."""
+    if 0 < len(value) < SECRET_LENGTH:
+        raise ValueError(f"must have at least {SECRET_LENGTH} characters")
+    return Secret(value)
+
+
+def dsn(value: str) -> Secret:
+    scheme, there, rest = value.partition("://")
+    if there and scheme not in ("postgresql", "postgres"):
+        got = scheme if re.fullmatch(r"[a-z0-9+.]{1,30}", scheme) else "something else"
+        raise ValueError(f"must begin with postgresql://, not with {got}://")
+    pair = r"\w+\s*=\s*('(\\.|[^'\\])*'|[^\s']\S*)"
+    if value and not (rest if there else re.fullmatch(rf"{pair}(\s+{pair})*", value)):
+        raise ValueError("must be a postgresql:// address")
+    return Secret(value)
+
+
+def url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError("must be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
+            upper = f"from {low} to {high}" if high < 10**9 else f"of at least {low}"
+            raise ValueError(f"must be a whole number {upper}")
+        return int(value)
+
+    return parse
+
+
+def factor(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", value) or not 0 < float(value) < 100:
+        raise ValueError("must be a number above 0 and below 100")
+    return float(value)
+
+
+def flag(value: str) -> bool:
+    if value.lower() not in ("1", "true", "yes", "on", "", "0", "false", "no", "off"):
+        raise ValueError("must be true or false")
+    return value.lower() in ("1", "true", "yes", "on")
+
+
+def duration(*, none: bool) -> Callable[[str], timedelta]:
+    def parse(value: str) -> timedelta:
+        readable = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value)
+        if not readable or float(value) > 3650 * DAY or not (none or float(value)):
+            raise ValueError("must be a number of seconds" + (", 0 for none" if none else ""))
+        return timedelta(seconds=float(value))
+
+    return parse
+
+
+seconds, seconds_or_none = duration(none=False), duration(none=True)
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return value
+
+    return parse
+
+
+def names(*allowed: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not names or set(names) - set(allowed):
+            raise ValueError("must name one or more of " + ", ".join(allowed))
+        return names
+
+    return parse
+
+
+def text(value: str) -> str:
+    return value
+
+
+def zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        if available_timezones():
+            raise ValueError("must be a time zone such as America/Sao_Paulo") from None
+    return value
