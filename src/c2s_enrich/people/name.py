@@ -1,15 +1,30 @@
 """Whether two names can be one person's. Decides no identity: CPFs do that; a name only orders
 candidates and warns the seller.
 
-Refuses similarity scores: FERNANDA and FERNANDO are one letter apart, and M. is not MARIA. A name
-agrees word by word or not.
+Refuses similarity scores: FERNANDA and FERNANDO are one letter apart, and M. is not MARIA. Words
+agree when Portuguese hears them alike, or they do not. In doubt two names are different: a warning
+too many costs a glance, a missing one a call to the wrong person.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
+from c2s_enrich.people.name_sound import is_given, is_nickname, sound
+from c2s_enrich.people.name_words import (
+    ADDED,
+    COMPANY,
+    COMPANY_LIKE,
+    PARTICLES,
+    PLACEHOLDER_LIKE,
+    PLACEHOLDERS,
+    SUFFIXES,
+    TITLES,
+    WOMAN,
+)
 from c2s_enrich.people.text import plain
 
 
@@ -19,191 +34,223 @@ class NameAgreement(IntEnum):
     SAME = 1
     """Two or more whole words of the shorter name, all of them in the longer one, in any order."""
     COMPATIBLE = 2
-    """Nothing speaks against it: one word only, an initial, a nickname, another suffix, a surname
-    more or less.
+    """Nothing speaks against it: one word only, an initial, a nickname, a suffix left out, a
+    woman's surname changed, or one of a couple.
     """
     UNSAID = 3
     """One of them says nothing about a person: empty, "teste", a company, a phone number."""
     DIFFERENT = 4
 
+    @property
+    def fits(self) -> bool:
+        """Whether it can be the same person's name."""
+        return self <= NameAgreement.COMPATIBLE
+
 
 def compare_names(one: str | None, other: str | None) -> NameAgreement:
-    """Compares two names as people write them; symmetric. Accents, case, order and de/da/dos do not
-    matter.
+    """Compares two names as people write them; symmetric. Accents, case, order, titles and de/da/dos
+    do not matter.
     """
-    first, second = _words(one), _words(other)
+    first, second = _read(one), _read(other)
+    if first is None or second is None:
+        return NameAgreement.UNSAID
+    agreement = _compare(first, second)
+    if agreement.fits:
+        return agreement
+    for party in first.parties or (first,):
+        for counterpart in second.parties or (second,):
+            both_whole = party is first and counterpart is second
+            if not both_whole and _is_one_of(party, counterpart):
+                return NameAgreement.COMPATIBLE
+    return NameAgreement.DIFFERENT
+
+
+def usable_name(name: str | None) -> str:
+    """A lead's name reduced to what identifies, the same for all its spellings; empty where it says
+    nothing about a person.
+    """
+    read = _read(name)
+    if read is None:
+        return ""
+    return " ".join(sound(word) for word in read.full if word not in PARTICLES)
+
+
+@dataclass(frozen=True)
+class _Name:
+    """`words` has particles but no suffix, `full` both. `parties` are the people of a couple."""
+
+    words: tuple[str, ...]
+    full: tuple[str, ...]
+    suffix: str | None
+    parties: tuple[_Name, ...] = ()
+
+
+_BETWEEN_PARTIES = re.compile(
+    r"\s+e\s+|\s*[&+/]\s*|\b(?:esposa|esposo|marido|mulher|m[aã]e|pai|namorad[oa]|noiv[oa]|irm[aã]o?|"
+    r"s[oó]ci[oa]|cunhad[oa]|sogr[oa])\s+d[aeo]s?\s+",
+    re.IGNORECASE,
+)
+
+
+def _read(name: str | None) -> _Name | None:
+    """None where the name says nothing about a person."""
+    if name is None or "@" in name:
+        return None
+    text = plain(name[:200])
+    words = text.split()
+    if COMPANY.intersection(words) or COMPANY_LIKE.search(text):
+        return None
+    if words and words[0].startswith("TEST") and words[0] in PLACEHOLDERS:
+        return None
+    whole = _name(words)
+    if whole is None:
+        return None
+    parts = [_name(plain(part).split()) for part in _BETWEEN_PARTIES.split(name[:200])]
+    parties = tuple(part for part in parts if part is not None)
+    return _Name(whole.words, whole.full, whole.suffix, parties if len(parts) > 1 else ())
+
+
+def _name(words: Sequence[str]) -> _Name | None:
+    kept = [word for word in words if word.isalpha()]
+    while len(kept) > 1 and kept[0] in TITLES:
+        # "Dr(a)." and "Sr.ª" leave a letter.
+        kept = kept[2:] if len(kept) > 2 and kept[1] in ("A", "O") else kept[1:]
+    kept = [
+        SUFFIXES.get(word, word) if place else word.replace("JR", "JUNIOR")
+        for place, word in enumerate(kept)
+        if word not in ADDED | PLACEHOLDERS and not PLACEHOLDER_LIKE.fullmatch(word)
+    ]
+    if not any(len(word) > 1 for word in kept if word not in PARTICLES):
+        return None
+    suffix = next((word for word in kept[1:] if word in SUFFIXES.values()), None)
+    without = tuple(w for place, w in enumerate(kept) if not place or w not in SUFFIXES.values())
+    return _Name(without, tuple(kept), suffix)
+
+
+def _compare(one: _Name, other: _Name) -> NameAgreement:
+    if one.suffix and other.suffix and one.suffix != other.suffix:
+        return NameAgreement.DIFFERENT
+    first, second = _aligned(one.words, other.words)
+    if min(len(first), len(second)) < 2 or {one.words[0], other.words[0]} & set(SUFFIXES):
+        # Beside one word, and in front, the suffix is a name itself: Carlos Neto, Júnior.
+        first, second = _aligned(one.full, other.full)
     if not first or not second:
         return NameAgreement.UNSAID
-    short, long = sorted((first, second), key=lambda words: (len(words), words))
-    same_suffix = _suffixes(one) == _suffixes(other)
-    if len(short) == 1 and len(short[0]) >= 6 and short[0] in ("".join(long), long[0] + long[-1]):
-        # "mariasilva", as people type into a form.
-        return NameAgreement.SAME if len(long) > 1 and same_suffix else NameAgreement.COMPATIBLE
-    whole, hinted = _matched(short, long)
-    if whole == len(short) >= 2:
-        return NameAgreement.SAME if same_suffix else NameAgreement.COMPATIBLE
-    if whole + hinted == len(short) and (whole or _is_nickname(short[0], long[0])):
+    agreement = _judge(*sorted((first, second), key=lambda words: (len(words), words)))
+    if agreement is NameAgreement.SAME and one.suffix != other.suffix:
         return NameAgreement.COMPATIBLE
-    # A woman may have married since: the first name and one more word are enough not to warn.
-    if whole >= 2 and (_sound(short[0]) == _sound(long[0])):
+    return agreement
+
+
+def _judge(short: tuple[str, ...], long: tuple[str, ...]) -> NameAgreement:
+    whole, hinted = _matched(short, long)
+    back = {place: mine for mine, place in whole.items()}
+    if _out_of_place(short, long, whole, back) or _out_of_place(long, short, back, whole):
+        return NameAgreement.DIFFERENT
+    if len(whole) == len(short) >= 2:
+        return NameAgreement.SAME
+    if len(whole) + len(hinted) == len(short) and (whole or hinted.get(0, 9) <= 1):
+        return NameAgreement.COMPATIBLE
+    # A woman may have married since. Her first name and a surname must be there, and no other
+    # second name: that would be her sister.
+    surnames = [place for place in whole if place and not is_given(short[place])]
+    if whole.get(0) == 0 and surnames and WOMAN.fullmatch(short[0]) and (1 in whole or 1 in back):
         return NameAgreement.COMPATIBLE
     return NameAgreement.DIFFERENT
 
 
-def _matched(short: tuple[str, ...], long: tuple[str, ...]) -> tuple[int, int]:
-    """How many words of `short` are in `long` as they are, and how many more may be (initial,
-    nickname); each word used once.
+def _matched(
+    short: tuple[str, ...], long: tuple[str, ...]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Places of `short` with their places in `long`: words that sound alike, and words that may
+    stand for each other (initial, nickname). Each word is used once.
     """
-    left = list(long)
-    rest = []
-    whole = hinted = 0
-    for word in short:
-        twin = next((other for other in left if _sound(other) == _sound(word)), None)
-        if twin is None:
-            rest.append(word)
-        else:
-            left.remove(twin)
-            whole += 1
-    for word in rest:
-        twin = next(
-            (
-                other
-                for other in left
-                if _is_nickname(word, other)
-                or (1 in (len(word), len(other)) and word[0] == other[0])
-            ),
-            None,
-        )
-        if twin is not None:
-            left.remove(twin)
-            hinted += 1
+    sounds = [sound(word) for word in long]
+    whole: dict[int, int] = {}
+    hinted: dict[int, int] = {}
+    for mine, word in enumerate(short):
+        heard = sound(word)
+        for place, other in enumerate(sounds):
+            if other == heard and place not in whole.values():
+                whole[mine] = place
+                break
+    for mine, word in enumerate(short):
+        for place, other in enumerate(long):
+            taken = place in whole.values() or place in hinted.values()
+            if mine not in whole and not taken and _may_stand_for(word, mine, other, place):
+                hinted[mine] = place
+                break
     return whole, hinted
 
 
-_PARTICLES = {"DE", "DA", "DO", "DAS", "DOS", "E", "D", "DI", "DEL"}
-_TITLES = {"SR", "SRA", "SRTA", "DR", "DRA", "DONA", "PROF", "PROFA", "SEU"}
-_SUFFIXES = {
-    "JUNIOR": "JUNIOR",
-    "JR": "JUNIOR",
-    "FILHO": "FILHO",
-    "NETO": "NETO",
-    "SOBRINHO": "SOBRINHO",
-    "SEGUNDO": "SEGUNDO",
-}
-_COMPANY = {
-    "LTDA", "EIRELI", "MEI", "EPP", "SA", "IMOBILIARIA", "IMOVEIS", "CONSTRUTORA", "INCORPORADORA", "EMPREENDIMENTOS", "COMERCIO",
-    "SERVICOS", "CONDOMINIO", "ASSOCIACAO", "CORRETORA", "CONSULTORIA", "CONTABILIDADE", "ADVOCACIA", "ENGENHARIA", "CLINICA",
-}  # fmt: skip
-_PLACEHOLDER = re.compile(
-    r"TESTE?|TESTANDO|ASDF\w*|QWERTY|LEAD|CLIENTE|CONTATO|VISITANTE|USUARIO|INTERESSADO|INTERESSADA|NOME|UNKNOWN|DESCONHECIDO|"
-    r"WHATSAPP|FACEBOOK|INSTAGRAM|SITE|X{2,}|ANONIMO|NULL|NONE|UNDEFINED|FULANO|SEM NOME|NAO INFORMADO|NAO IDENTIFICADO"
-)
+def _may_stand_for(word: str, mine: int, other: str, place: int) -> bool:
+    if 1 in (len(word), len(other)):
+        return word[0] == other[0]
+    return mine <= 1 and place <= 1 and (is_nickname(word, other) or is_nickname(other, word))
 
 
-def _words(name: str | None) -> tuple[str, ...]:
-    """The words that identify; empty where the name says nothing about a person."""
-    if name is None or "@" in name:
-        return ()
-    text = plain(name)
-    words = [word for word in text.split(" ") if word.isalpha()]
-    company = set(words) & _COMPANY or re.search(r"\bS A$|\bME$", text)
-    if (
-        not words
-        or company
-        or all(_PLACEHOLDER.fullmatch(word) for word in words)
-        or _PLACEHOLDER.fullmatch(text)
-    ):
-        return ()
-    if _PLACEHOLDER.fullmatch(words[0]) and words[0].startswith("TEST"):
-        return ()
-    kept = tuple(
-        word for word in words if word not in _PARTICLES | _TITLES and word not in _SUFFIXES
-    )
-    return kept if any(len(word) > 1 for word in kept) else ()
+# The second name of these is as often the one that a person goes by.
+_COMPOSED = {"ANA", "MARIA", "JOSE", "JOAO", "LUIS", "KARLOS", "PEDRO", "PAULO", "ANTONIO", "MARKO"}
 
 
-def _suffixes(name: str | None) -> set[str]:
-    return {_SUFFIXES[word] for word in plain(name or "").split(" ") if word in _SUFFIXES}
-
-
-def _sound(word: str) -> str:
-    """One spelling for the ones that Portuguese hears alike: Luiz and Luís, Thiago and Tiago, Souza
-    and Sousa, Vitor and Victor.
+def _out_of_place(
+    mine: tuple[str, ...], theirs: tuple[str, ...], whole: dict[int, int], back: dict[int, int]
+) -> bool:
+    """Whether the first name is another's second one (Maria José, José Maria) or surname (Rosa,
+    Carlos Rosa).
     """
-    for written, heard in (
-        ("PH", "F"),
-        ("TH", "T"),
-        ("CT", "T"),
-        ("CK", "C"),
-        ("K", "C"),
-        ("Y", "I"),
-        ("W", "V"),
-        ("Z", "S"),
-    ):
-        word = word.replace(written, heard)
-    word = re.sub(r"(.)\1", r"\1", word)
-    return word[1:] if len(word) > 3 and word.startswith("H") else word
+    place = whole.get(0)
+    if not place or not is_given(mine[0]):
+        return False
+    if 0 in back:
+        return is_given(theirs[0])
+    return place == len(theirs) - 1 and not _is_second_given(theirs, place)
 
 
-_NICKNAMES = {
-    "ALE": {"ALEXANDRE", "ALESSANDRA", "ALEXANDRA", "ALESSANDRO"},
-    "BETO": {"ROBERTO", "ALBERTO", "GILBERTO", "HUMBERTO", "NORBERTO"},
-    "BIA": {"BEATRIZ", "BIANCA"},
-    "BRU": {"BRUNA", "BRUNO"},
-    "CACA": {"CARLOS", "CAMILA", "CARLA"},
-    "CAROL": {"CAROLINA", "CAROLINE", "ANA"},
-    "CHICO": {"FRANCISCO"},
-    "CIDA": {"APARECIDA"},
-    "CLAU": {"CLAUDIA", "CLAUDIO"},
-    "CRIS": {"CRISTINA", "CRISTIANE", "CRISTIANO", "CHRISTIAN", "CHRISTIANE"},
-    "DANI": {"DANIELA", "DANIELE", "DANIEL", "DANIELLE"},
-    "DEIA": {"ANDREIA", "ANDREA"},
-    "DRI": {"ADRIANA", "ADRIANO"},
-    "DU": {"EDUARDO"},
-    "DUDA": {"EDUARDA", "EDUARDO"},
-    "EDU": {"EDUARDO", "EDUARDA"},
-    "FABI": {"FABIANA", "FABIANE", "FABIANO"},
-    "FE": {"FERNANDA", "FERNANDO", "FELIPE"},
-    "FER": {"FERNANDA", "FERNANDO"},
-    "GABI": {"GABRIELA", "GABRIELE", "GABRIEL"},
-    "GUI": {"GUILHERME"},
-    "GUGA": {"GUSTAVO", "AUGUSTO"},
-    "GUTO": {"AUGUSTO", "GUSTAVO"},
-    "ISA": {"ISABELA", "ISABEL", "ISADORA"},
-    "JO": {"JOANA", "JOSEFA", "JOELMA"},
-    "JU": {"JULIANA", "JULIA", "JULIO", "JULIANO"},
-    "LEO": {"LEONARDO", "LEANDRO", "LEONEL"},
-    "LU": {"LUCIANA", "LUCIA", "LUIZA", "LUANA", "LUCIANO"},
-    "LULU": {"LUCIANA", "LUIZA", "LUCIA"},
-    "MALU": {"MARIA"},
-    "MANU": {"MANUELA", "EMANUEL", "EMANUELA", "MANUEL"},
-    "MARI": {"MARIANA", "MARINA", "MARIA", "MARIANE"},
-    "MAX": {"MAXIMILIANO", "MAXWELL"},
-    "NANDA": {"FERNANDA"},
-    "NANDO": {"FERNANDO"},
-    "NICO": {"NICOLAS", "NICOLE"},
-    "PATI": {"PATRICIA"},
-    "PATY": {"PATRICIA"},
-    "PAULINHA": {"PAULA"},
-    "PEDRINHO": {"PEDRO"},
-    "RAFA": {"RAFAEL", "RAFAELA", "RAPHAEL"},
-    "RENATINHA": {"RENATA"},
-    "RICK": {"RICARDO", "HENRIQUE"},
-    "RO": {"ROSANA", "RODRIGO", "ROBERTA"},
-    "ROSI": {"ROSANA", "ROSANGELA", "ROSELI"},
-    "SIL": {"SILVIA", "SILVANA"},
-    "TATI": {"TATIANA", "TATIANE"},
-    "TETE": {"TERESA", "STEPHANIE"},
-    "TIAO": {"SEBASTIAO"},
-    "TONI": {"ANTONIO"},
-    "TONHO": {"ANTONIO"},
-    "VAL": {"VALERIA", "VALDIR", "VALDECIR"},
-    "VIVI": {"VIVIANE", "VIVIANA", "VITORIA"},
-    "ZE": {"JOSE"},
-    "ZECA": {"JOSE"},
-    "ZEZE": {"JOSE", "MARIA"},
-}
+def _is_second_given(words: tuple[str, ...], place: int) -> bool:
+    """Whether the word there is what a person may go by: Clara in Ana Clara, not Rosa in Carlos
+    Rosa.
+    """
+    first, second = words[0], words[place]
+    alike = bool(WOMAN.fullmatch(first)) == bool(WOMAN.fullmatch(second))
+    return place == 1 and sound(first) in _COMPOSED and is_given(second) and alike
 
 
-def _is_nickname(one: str, other: str) -> bool:
-    return other in _NICKNAMES.get(one, ()) or one in _NICKNAMES.get(other, ())
+def _is_one_of(party: _Name, other: _Name) -> bool:
+    """Whether one of a couple can be this person: a first name alone must be a first name there."""
+    if not _compare(party, other).fits:
+        return False
+    short, long = sorted((_bare(party.full), _bare(other.full)), key=len)
+    if len(short) > 1:
+        return True
+    whole, hinted = _matched(short, long)
+    place = (whole | hinted).get(0)
+    return place is not None and (place == 0 or _is_second_given(long, place))
+
+
+def _bare(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in PARTICLES)
+
+
+def _aligned(
+    one: tuple[str, ...], other: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both without particles; a word that is several of the other's words in one is taken apart."""
+    return _bare(_taken_apart(one, other)), _bare(_taken_apart(other, one))
+
+
+def _taken_apart(words: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    spans = [
+        other[start:end]
+        for start in range(len(other))
+        for end in range(start + 2, min(start + 6, len(other)) + 1)
+    ]
+    if len(other) > 2:
+        # "mariasilva", as people type into a form.
+        spans.append((other[0], other[-1]))
+    joined = {sound("".join(span)): span for span in reversed(spans)}
+    return tuple(
+        part
+        for word in words
+        for part in (joined.get(sound(word), (word,)) if len(word) >= 5 else (word,))
+    )

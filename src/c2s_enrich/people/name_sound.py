@@ -1,0 +1,71 @@
+"""How a name's word sounds in Portuguese, and what nicknames stand for. Words in plain form."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from c2s_enrich.people.name_words import GIVEN, NICKNAMES, WHOLE_SHORT
+
+
+def is_given(word: str) -> bool:
+    """Whether it is a common given name, in any spelling."""
+    return sound(word) in _given_sounds()
+
+
+@cache
+def _given_sounds() -> frozenset[str]:
+    return frozenset(map(sound, GIVEN))
+
+
+# In this order. Letters on the right are sounds: K is a hard C, J a soft G, X the sound of CH.
+_SOUNDS = tuple(
+    (re.compile(written), heard)
+    for written, heard in (
+        ("^RACHEL", "RAQUEL"), ("^GONSALVES", "GONCALVES"), ("LOURD", "LURD"), ("^FIL(?=IP)", "FEL"),
+        ("Y", "I"), ("^PHIL(?=IP)", "FEL"), ("PH", "F"), ("TH", "T"), ("CHR", "KR"),
+        ("SCH|SH|CH", "X"), ("(?<![LN])H", ""), ("C(?=K|QU)", ""), ("QU(?=[EI])", "K"),
+        ("[CP](?=T)", ""), ("S?C(?=[EI])", "S"), ("[CQ]", "K"), ("^JEO|^GEO", "JIO"),
+        ("G(?=[EI])", "J"), ("GU(?=[EI])", "G"), ("NG(?=T)", "N"), ("G(?=N)", ""),
+        ("^U(?=[AEIO])|W", "V"), ("Z", "S"), ("[XK]S", "X"), ("M(?=[^AEIOU]|$)", "N"),
+        ("OEL", "UEL"), ("([AO])ES$", r"\1IS"), ("EA$", "EIA"), ("US$", "OS"), ("^S(?=[TPKM])", "ES"),
+        (r"(.)\1+", r"\1"), ("(?<=[IR])D$", ""), ("IE$", "I"), ("(?<=..[^AEIOU])I$", "E"),
+        ("(?<=..[TD])E$", ""),
+    )
+)  # fmt: skip
+
+
+def sound(word: str) -> str:
+    """One spelling for the ones that Portuguese hears alike: Luiz and Luís, Thiago and Tiago,
+    Wellington and Uelinton.
+    """
+    for written, heard in _SOUNDS:
+        word = written.sub(heard, word)
+    return word
+
+
+_DIMINUTIVE = re.compile(r"(\w{2,}?)(?:Z?INH|ZIT|(?<=\w{3})AO$)([OA]?)S?")
+
+
+def is_nickname(short: str, name: str) -> bool:
+    """Whether `short` is a nickname, a diminutive or the beginning of a given name."""
+    if _is_known_nickname(short, name):
+        return True
+    if 3 <= len(short) <= 4 and short not in WHOLE_SHORT and len(name) > len(short) + 1:
+        return short not in NICKNAMES and _begins(name, short)
+    found = _DIMINUTIVE.fullmatch(short)
+    if found is None or name.endswith(("O", "OS") if found[2] == "A" else "A"):
+        return False
+    stem = re.sub("([QG])U$", lambda hard: "C" if hard[1] == "Q" else "G", found[1])
+    if any(_is_known_nickname(stem + end, name) for end in ("", "O", "A", "I")):
+        return True
+    return _begins(name, stem) and len(sound(name)) <= len(stem) + 2
+
+
+def _begins(name: str, beginning: str) -> bool:
+    return name.startswith(beginning) or sound(name).startswith(sound(beginning))
+
+
+def _is_known_nickname(short: str, name: str) -> bool:
+    names = NICKNAMES.get(short) or NICKNAMES.get(sound(short)) or frozenset()
+    return name in names or sound(name) in map(sound, names)
