@@ -6,22 +6,27 @@ No statement is written here. SQL lives in `sql/`, and each statement has one ca
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from types import MappingProxyType
 from typing import Any, LiteralString, cast
 
-from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
+from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors, sql
 from psycopg.pq import PipelineStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
+from c2s_enrich.options import Secret
 from c2s_enrich.settings import Settings
 
 Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
+# A notification of our own arrives within milliseconds.
+_HEARS_SECONDS = 1.0
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 
 
@@ -65,9 +70,8 @@ def make_pool(settings: Settings, *, name: str) -> Pool:
         settings.database_url.reveal(),
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
-        kwargs=_parameters(name)
-        | ({"prepare_threshold": None} if settings.database_pooled else {}),
-        configure=None if settings.database_pooled else _limit_forgotten_transactions,
+        kwargs=_parameters(name),
+        configure=_fitted(settings),
         reset=_refuse_an_open_pipeline,
         # A suspended or restarted server leaves dead connections behind. One cheap round trip finds
         # them before the caller does.
@@ -114,11 +118,43 @@ def _parameters(name: str) -> dict[str, Any]:
     }
 
 
-async def _limit_forgotten_transactions(connection: AsyncConnection[Any]) -> None:
-    # One transaction left open holds back vacuum in the whole database, and claims slow down. (Not
-    # through a transaction pooler: there a session's settings would stay with whichever client
-    # comes next.)
-    await connection.execute("set idle_in_transaction_session_timeout = '60s'")
+def _fitted(settings: Settings) -> Callable[[AsyncConnection[Any]], Awaitable[None]]:
+    """Fits each new connection to what DATABASE_URL is: a server, or a transaction pooler, which
+    the first connection finds out.
+    """
+    pooled: bool | None = None
+    one_at_a_time = asyncio.Lock()
+
+    async def fit(connection: AsyncConnection[Any]) -> None:
+        nonlocal pooled
+        async with one_at_a_time:
+            if pooled is None:
+                pooled = await is_pooled(connection, settings.database_url)
+        if pooled:
+            # The next statement may reach a session that has not prepared it.
+            connection.prepare_threshold = None
+        else:
+            # One transaction left open holds back vacuum in the whole database, and claims slow
+            # down. (A pooler would hand the setting to whichever client comes next.)
+            await connection.execute("set idle_in_transaction_session_timeout = '60s'")
+
+    return fit
+
+
+async def is_pooled(connection: AsyncConnection[Any], address: Secret) -> bool:
+    """Whether a transaction pooler stands between: by Neon's host name, else by listening. Behind a
+    pooler LISTEN does not fail, it hears nothing.
+    """
+    if "-pooler." in connection.info.host:
+        return True
+    channel = f"c2s_{token_hex(8)}"
+    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+    # From another session: what this one sends could come back with its own answer.
+    async with await AsyncConnection.connect(address.reveal(), **_parameters("probe")) as other:
+        await other.execute("select pg_notify(%s, '')", (channel,))
+    heard = [each async for each in connection.notifies(timeout=_HEARS_SECONDS, stop_after=1)]
+    await connection.execute(sql.SQL("unlisten {}").format(sql.Identifier(channel)))
+    return not heard
 
 
 async def _refuse_an_open_pipeline(connection: AsyncConnection[Any]) -> None:

@@ -86,7 +86,6 @@ class Settings:
         "info", "debug, info, warning or error", choice("debug", "info", "warning", "error"))
 
     # What hardly anybody touches.
-    database_pooled: bool = tuning("false", "true where DATABASE_URL is a transaction pooler", flag)
     database_pool_size: int = tuning(
         "0", "connections a process holds at most; 0 = what CONCURRENCY needs", whole(0, 500))
     c2s_base_url: str = tuning("https://api.contact2sale.com/integration", "C2S API", url)
@@ -226,8 +225,9 @@ class Settings:
                 f"{name} ({_s(value)}) must not be shorter than {other} ({_s(least)})",
             )
         check(
-            self.database_url_direct or not self.database_pooled,
-            "DATABASE_URL_DIRECT is needed beside a pooled DATABASE_URL (migrations, LISTEN)",
+            self.database_url_direct or "-pooler." not in self.database_url.reveal(),
+            "DATABASE_URL_DIRECT is not set: DATABASE_URL is a pooler, migrations and LISTEN need "
+            "the server itself",
         )
         return found
 

@@ -115,12 +115,9 @@ class TestPool:
 
         assert unsound == []
 
-    async def test_prepares_nothing_behind_a_transaction_pooler(self, db: Any) -> None:
-        async with (
-            open_pool(db.settings(database_pooled=True), name="test") as pool,
-            pool.connection() as connection,
-        ):
-            assert connection.prepare_threshold is None
+    async def test_takes_a_server_for_a_server(self, pool: Any) -> None:
+        async with pool.connection() as connection:
+            assert connection.prepare_threshold is not None
 
     async def test_ends_a_forgotten_transaction(self, pool: Any) -> None:
         async with pool.connection() as connection:

@@ -117,9 +117,7 @@ async def pooled(db: Database, pooler_url: str) -> AsyncIterator[Queue]:
     """The queue whose workers reach the database through the pooler only; `db` looks at it
     directly.
     """
-    settings = db.settings(
-        DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url, DATABASE_POOLED="true"
-    )
+    settings = db.settings(DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url)
     async with open_pool(settings, name="test") as pool:
         yield Queue(db, pool)
 
@@ -134,6 +132,10 @@ class TestBehindAPooler:
                 return int(pid)
 
         assert len(set(await asyncio.gather(*(session() for _ in range(8))))) <= 2
+
+    async def test_nobody_has_to_say_that_it_is_there(self, pooled: Queue) -> None:
+        async with pooled.pool.connection() as connection:
+            assert connection.prepare_threshold is None
 
     async def test_an_event_is_claimed_extended_and_settled(self, pooled: Queue) -> None:
         event_id = await pooled.accept()
