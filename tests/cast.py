@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from c2s_enrich.hashing import HashKeys
+from c2s_enrich.options import Secret
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 
 # The day on which all ages of the golden messages are counted.
 TODAY = date(2026, 3, 10)
+KEYS = HashKeys(Secret("a-hash-key-of-at-least-32-characters"))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ IMAGE = "postgres:17-alpine"
 ENVIRONMENT = {
     "WEBHOOK_SECRET": "a-webhook-secret",
     "ADMIN_TOKEN": "an-admin-token",
+    "HASH_KEY": "a-hash-key-of-at-least-32-characters",
     "HOST": "127.0.0.1",
     "C2S_BASE_URL": "http://127.0.0.1:9/c2s",
     "C2S_TOKEN": "a-c2s-token",

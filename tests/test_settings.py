@@ -8,6 +8,7 @@ from c2s_enrich.settings import Settings, described, misspelt
 GOOD = {
     "DATABASE_URL": "postgresql://u@127.0.0.1/x",
     "WEBHOOK_SECRET": "a-secret",
+    "HASH_KEY": "a-hash-key-of-at-least-32-characters",
     "C2S_TOKEN": "a-token",
     "WORK_API_TOKEN": "another",
     "DIRETRIX_USER": "user",
@@ -105,6 +106,10 @@ class TestLoading:
 
         with pytest.raises(SettingsError, match="DATABASE_URL_DIRECT is not set"):
             Settings.load(GOOD | {"DATABASE_URL": pooler}, "poller")
+
+    def test_gives_the_process_that_faces_the_internet_no_hash_key(self) -> None:
+        assert Settings.load(GOOD, "poller").hash_key
+        assert not Settings.load(GOOD, "web").hash_key
 
     def test_takes_the_pool_size_from_the_concurrency(self) -> None:
         sizes = [

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from c2s_enrich.errors import SettingsError
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.options import (
     DAY,
     Option,
@@ -54,6 +55,8 @@ class Settings:
         "", "Postgres without pooler: migrations and LISTEN; default: DATABASE_URL", dsn)
     webhook_secret: Secret = option("", "token that C2S must present", secret)
     webhook_secret_previous: Secret = option("", "token before a rotation, still accepted", secret)
+    hash_key: Secret = option("", "key of refs and other keyed hashes; not for web; back it up", secret)
+    hash_key_previous: Secret = option("", "key before a rotation, still recognised", secret)
     c2s_token: Secret = option("", "C2S API token", credential)
     diretrix_user: Secret = option("", "Diretrix user", credential)
     diretrix_pass: Secret = option("", "Diretrix password", credential)
@@ -148,6 +151,9 @@ class Settings:
     @classmethod
     def load(cls, env: Mapping[str, str], process: Process) -> Settings:
         """The settings of one process. Raises SettingsError that names every problem at once."""
+        if process == "web":
+            # The process that faces the internet holds no key, even where it is given one.
+            env = {name: env[name] for name in env if not name.startswith("HASH_KEY")}
         settings, problems = cls.read(env)
         problems += settings._problems(process)
         if problems:
@@ -195,6 +201,8 @@ class Settings:
                 not self.insecure or self.host in ("127.0.0.1", "::1", "localhost"),
                 "--insecure, or INSECURE, is allowed on the loopback address only (HOST=127.0.0.1)",
             )
+        if process in ("poller", "ops"):
+            check(self.hash_key, "HASH_KEY is not set (make one with `openssl rand -hex 32`)")
         if process == "poller":
             check(self.c2s_token, "C2S_TOKEN is not set")
             check(self.work_api_token, "WORK_API_TOKEN is not set")
@@ -230,6 +238,11 @@ class Settings:
             "the server itself",
         )
         return found
+
+    @property
+    def hash_keys(self) -> HashKeys:
+        """The keys of all keyed hashes."""
+        return HashKeys(self.hash_key, self.hash_key_previous)
 
     @property
     def direct_url(self) -> Secret:

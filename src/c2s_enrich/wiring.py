@@ -140,6 +140,7 @@ def build_pipeline(
         Lookup(memory, upstreams.diretrix, upstreams.work_api, settings.cpf_sources),
         Enrich(memory, upstreams.work_api),
         sender,
+        settings.hash_keys,
         income_multiplier=settings.income_multiplier,
     )
 
@@ -189,6 +190,7 @@ async def build_poller(
                 reconcile_duty(
                     pool,
                     upstreams.c2s,
+                    settings.hash_keys,
                     settings.reconcile_every,
                     max_attempts=settings.max_attempts,
                 ),

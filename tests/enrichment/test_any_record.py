@@ -16,7 +16,7 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import AccountProblem, NoRecord, UnreadableRecord, read_record
-from cast import ANA, TODAY, record_json
+from cast import ANA, KEYS, TODAY, record_json
 
 scalars = (
     st.none()
@@ -89,7 +89,9 @@ def judge(body: Any) -> None:
 
     lead = LeadFacts("lead", name="Ana", phone=ANA.phone, email=ANA.email)
     found = OneSource(Candidate(ANA.cpf, answer.name), "phone")
-    message = compose_message(found, {ANA.cpf: answer}, lead, read_contacts(lead), today=TODAY)
+    message = compose_message(
+        found, {ANA.cpf: answer}, lead, read_contacts(lead), KEYS, today=TODAY
+    )
 
     assert len(message.body) <= READABLE_LIMIT
     assert message.body.splitlines()[-1] == f"ref {message.ref}"

@@ -32,7 +32,7 @@ from c2s_enrich.people.contact import Contacts, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import read_record
-from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, TODAY, Person, record_json
+from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, KEYS, TODAY, Person, record_json
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -59,6 +59,7 @@ class Case:
             self.records,
             self.lead,
             self.contacts,
+            KEYS,
             today=self.today,
             income_multiplier=self.income_multiplier,
             told_before=self.told_before,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.brokerage import Brokerage
+from tests.cast import KEYS
 from tests.conftest import Database
 
 from c2s_enrich.clock import SystemClock
@@ -39,7 +40,7 @@ async def c2s_of(brokerage: Brokerage, pool: Pool) -> AsyncIterator[C2s]:
 
 async def run(brokerage: Brokerage, pool: Pool, *, dry_run: bool = False) -> Report:
     async with c2s_of(brokerage, pool) as c2s:
-        return await reconcile(pool, c2s, DAY, dry_run)
+        return await reconcile(pool, c2s, KEYS, DAY, dry_run)
 
 
 class Listing:
@@ -209,12 +210,12 @@ class TestAListThatIsOdd:
     async def test_is_counted_as_unreadable_and_does_not_stop_the_others(
         self, db: Database, pool: Pool, lead: dict[str, object]
     ) -> None:
-        report = await reconcile(pool, Listing(lead, listed("readable")), DAY)
+        report = await reconcile(pool, Listing(lead, listed("readable")), KEYS, DAY)
 
         assert (report.looked_at, report.unreadable, report.inserted) == (2, 1, 1)
 
     async def test_counts_a_lead_that_moved_to_the_next_page_once(self, pool: Pool) -> None:
-        report = await reconcile(pool, Listing(listed("lead"), listed("lead")), DAY)
+        report = await reconcile(pool, Listing(listed("lead"), listed("lead")), KEYS, DAY)
 
         assert (report.looked_at, report.inserted) == (1, 1)
 
@@ -225,7 +226,7 @@ class TestAListThatIsOdd:
 
         with pytest.raises(Throttled):
             await reconcile(
-                pool, Listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), DAY
+                pool, Listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), KEYS, DAY
             )
 
         assert await db.value("select count(*) from webhook_events") == 50
@@ -244,7 +245,7 @@ class TestTheSchedule:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
             await reconcile_duty(
-                pool, c2s, brokerage.db.settings("poller").reconcile_every, max_attempts=8
+                pool, c2s, KEYS, brokerage.db.settings("poller").reconcile_every, max_attempts=8
             )()
 
         assert not brokerage.world.asked("c2s")
@@ -253,7 +254,8 @@ class TestTheSchedule:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
             duties = [
-                reconcile_duty(pool, c2s, timedelta(minutes=15), max_attempts=5) for _ in range(3)
+                reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15), max_attempts=5)
+                for _ in range(3)
             ]
 
             await asyncio.gather(*[duty() for duty in duties])
@@ -266,7 +268,7 @@ class TestTheSchedule:
     async def test_survives_that_c2s_is_down(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.dial.set("c2s", Fault("unauthorised"))
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(pool, c2s, timedelta(minutes=15), max_attempts=8)()
+            await reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15), max_attempts=8)()
 
         assert await brokerage.db.value(
             "select paused_until is not null from upstreams where name = 'c2s'"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c2s_enrich.hashing import HashKeys
+from c2s_enrich.options import Secret
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import (
     MOST_OF_A_KIND,
@@ -13,12 +17,13 @@ from c2s_enrich.people.contact import (
     Email,
     Phone,
     Skipped,
-    fingerprint,
+    fingerprints,
     format_national,
     read_contacts,
     read_email,
     read_phone,
 )
+from cast import KEYS
 
 
 def contacts(phone: str | None = None, email: str | None = None) -> Contacts:
@@ -299,11 +304,11 @@ class TestTheFingerprint:
     def test_stays_when_only_the_format_changes(self) -> None:
         one = contacts("+55 (11) 98765-0001", "Ana@Example.com")
 
-        assert fingerprint(one) == fingerprint(contacts("5511987650001", " ana@example.com"))
-        assert fingerprint(one) == fingerprint(contacts("1187650001", "ana@example.com"))
+        assert told(one) == told(contacts("5511987650001", " ana@example.com"))
+        assert told(one) == told(contacts("1187650001", "ana@example.com"))
 
     def test_stays_when_only_the_order_changes(self) -> None:
-        assert fingerprint(contacts("1133650001 / 1133650002")) == fingerprint(
+        assert told(contacts("1133650001 / 1133650002")) == told(
             contacts("1133650002 / 1133650001")
         )
 
@@ -313,7 +318,7 @@ class TestTheFingerprint:
         assert (
             len(
                 {
-                    fingerprint(contacts(*pair))
+                    told(contacts(*pair))
                     for pair in [(one, ana), (other, ana), (one, bia), (one, None), (None, ana)]
                 }
             )
@@ -321,8 +326,22 @@ class TestTheFingerprint:
         )
 
     def test_shows_no_contact(self) -> None:
-        assert len(fingerprint(contacts("11987650001"))) == 64
-        assert "11987650001" not in fingerprint(contacts("11987650001"))
+        assert re.fullmatch("[0-9a-f]{8}:[0-9a-f]{64}", told(contacts("11987650001")))
+
+    def test_can_be_guessed_by_nobody_without_the_key(self) -> None:
+        other = HashKeys(Secret("another-key-of-at-least-32-characters"))
+
+        assert fingerprints(contacts("11987650001"), other)[0] != told(contacts("11987650001"))
+
+    def test_of_before_a_rotation_is_recognised(self) -> None:
+        old, new = Secret("the-old-key"), Secret("the-new-key")
+        before = fingerprints(contacts("11987650001"), HashKeys(old))[0]
+
+        assert before in fingerprints(contacts("11987650001"), HashKeys(new, old))
+
+
+def told(contacts: Contacts) -> str:
+    return fingerprints(contacts, KEYS)[0]
 
 
 class TestPrivacy:

@@ -43,7 +43,12 @@ def reconcile(
             open_upstreams(settings, pool, Metrics(), SystemClock()) as to,
         ):
             return await reconcile_with(
-                pool, to.c2s, back, dry_run, max_attempts=settings.max_attempts
+                pool,
+                to.c2s,
+                settings.hash_keys,
+                back,
+                dry_run,
+                max_attempts=settings.max_attempts,
             )
 
     report = run(asked())

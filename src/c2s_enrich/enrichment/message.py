@@ -16,9 +16,10 @@ from hashlib import sha256
 from html import escape
 
 from c2s_enrich.enrichment.match import DifferentPeople, Found, FoundBy, OneSource, SamePerson
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
-from c2s_enrich.people.contact import Contacts, fingerprint, format_national
+from c2s_enrich.people.contact import Contacts, canonical, format_national
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.name import NameAgreement, compare_names
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
@@ -56,6 +57,7 @@ def compose_message(
     profiles: Mapping[Cpf, Profile | None],
     lead: LeadFacts,
     contacts: Contacts,
+    keys: HashKeys,
     *,
     today: date,
     income_multiplier: Decimal | float = 1,
@@ -82,10 +84,8 @@ def compose_message(
     # The age changes with the date and the update line with the history: neither is part of what
     # the seller learns.
     shown = _join(replace(draft, blocks=tuple(block.without_age() for block in draft.blocks)), None)
-    content_key = sha256(
-        f"{TEMPLATE_VERSION}\n{fingerprint(contacts)}\n{shown}".encode()
-    ).hexdigest()
-    ref = _ref(lead.lead_id, content_key)
+    content_key = sha256(f"{TEMPLATE_VERSION}\n{canonical(contacts)}\n{shown}".encode()).hexdigest()
+    ref = refs_of(lead.lead_id, content_key, keys)[0]
     body = _fitted(
         draft, _news(contacts, told_before), min(limit, OUTER_LIMIT) - len(f"\n\nref {ref}")
     )
@@ -375,8 +375,13 @@ def _safe(text: str | None, *, longest: int = 120) -> str | None:
     return escape(line, quote=False) if line is not None else None
 
 
-def _ref(lead_id: str, content_key: str) -> str:
-    number = int.from_bytes(
-        sha256(f"{lead_id}\n{content_key}".encode(errors="replace")).digest()[:5], "big"
+def refs_of(lead_id: str, content_key: str, keys: HashKeys) -> tuple[str, ...]:
+    """The ref of this content on this lead under HASH_KEY, then under HASH_KEY_PREVIOUS. Nobody
+    without the key can guess it, and after a restore it is the same again.
+    """
+    digests = keys.digests("ref", f"{lead_id}\n{content_key}")
+    numbers = [int.from_bytes(digest[:5], "big") for digest in digests]
+    return tuple(
+        "".join(REF_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))
+        for number in numbers
     )
-    return "".join(REF_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))

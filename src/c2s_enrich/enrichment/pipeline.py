@@ -24,8 +24,9 @@ from c2s_enrich.enrichment.message import Message, compose_message
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.errors import MissingCustomer
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.contact import Contacts, fingerprint, read_contacts
+from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
@@ -45,7 +46,7 @@ class Extracted:
 
     facts: LeadFacts
     contacts: Contacts
-    fingerprint: str
+    fingerprints: tuple[str, ...]
 
 
 class Pipeline:
@@ -58,6 +59,7 @@ class Pipeline:
         lookup: Lookup,
         enrich: Enrich,
         send: Sender,
+        keys: HashKeys,
         *,
         income_multiplier: float,
     ) -> None:
@@ -66,6 +68,7 @@ class Pipeline:
         self._lookup = lookup
         self._enrich = enrich
         self._send = send
+        self._keys = keys
         self._income_multiplier = income_multiplier
 
     async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
@@ -78,7 +81,7 @@ class Pipeline:
                 event = await self._ask_c2s(claim, journal)
                 reason = await self._reason_to_skip(claim, event)
         if reason is not None:
-            return Done(reason, event.fingerprint)
+            return Done(reason, event.fingerprints[0])
         async with journal.step("lookup"):
             suggestions = await self._lookup(claim, event.contacts)
         found = match(event.facts.name, suggestions.by_phone, suggestions.by_email)
@@ -86,14 +89,16 @@ class Pipeline:
             # Somebody was found when an earlier attempt sent something.
             await self._send.clear_up(claim, None)
             await self._store.withdraw_unsent(claim)
-            return Done("not_found", event.fingerprint)
+            return Done("not_found", event.fingerprints[0])
         async with journal.step("enrich"):
             profiles = await self._enrich(claim, [cpf for cpf, _ in found_people(found)])
         async with journal.step("store"):
             message = await self._store_result(claim, event, found, profiles)
         async with journal.step("send"):
             fact = await self._send(claim, lease, journal, message.content_key)
-        return Done("enriched" if all(profiles.values()) else "partial", event.fingerprint, fact)
+        return Done(
+            "enriched" if all(profiles.values()) else "partial", event.fingerprints[0], fact
+        )
 
     async def _extract(self, claim: Claim, journal: Journal) -> Extracted:
         """What the payload says, merged with what was known. Our own messages in it are receipts."""
@@ -118,7 +123,7 @@ class Pipeline:
             journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]
         if contacts.national_phones:
             journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
-        return Extracted(facts, contacts, fingerprint(contacts))
+        return Extracted(facts, contacts, fingerprints(contacts, self._keys))
 
     async def _reason_to_skip(self, claim: Claim, event: Extracted) -> str | None:
         """The outcome of an event that needs no work. A person's reprocess skips nothing; neither
@@ -132,7 +137,7 @@ class Pipeline:
         if event.facts.closed:
             await self._store.withdraw_unsent(claim)
             return "ignored"
-        if event.facts.has_contact and situation.told_fingerprint == event.fingerprint:
+        if event.facts.has_contact and situation.told_fingerprint in event.fingerprints:
             return "unchanged"
         if situation.newer_exists:
             await self._store.withdraw_unsent(claim)
@@ -158,6 +163,7 @@ class Pipeline:
             profiles,
             event.facts,
             event.contacts,
+            self._keys,
             today=claim.claimed_at.astimezone(_SAO_PAULO).date(),
             income_multiplier=self._income_multiplier,
             told_before=await self._store.told_contacts(claim.lead_id),

@@ -20,9 +20,10 @@ import structlog
 
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import EnrichError
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.ops.reconcile_store import Known, ReconcileStore
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.contact import fingerprint, read_contacts
+from c2s_enrich.people.contact import fingerprints, read_contacts
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.redaction import redact_error
 
@@ -74,7 +75,13 @@ Judgement = Literal["known", "unchanged", "erased", "unreadable", "missing"]
 
 
 async def reconcile(
-    pool: Pool, c2s: LeadList, since: timedelta, dry_run: bool = False, *, max_attempts: int = 8
+    pool: Pool,
+    c2s: LeadList,
+    keys: HashKeys,
+    since: timedelta,
+    dry_run: bool = False,
+    *,
+    max_attempts: int = 8,
 ) -> Report:
     """Lists the leads that C2S changed within `since` and inserts an event for each that we do not
     have. Raises UpstreamError.
@@ -87,7 +94,7 @@ async def reconcile(
     missing: list[Missing] = []
     inserted = 0
     async for page in _pages(c2s.leads_updated_since(start)):
-        for judgement, lead, facts in await _judge(store, page):
+        for judgement, lead, facts in await _judge(store, keys, page):
             if judgement == "missing" and facts.updated_at is not None:
                 change = Missing(facts.lead_id, facts.updated_at)
                 try:
@@ -113,7 +120,7 @@ async def reconcile(
 
 
 def reconcile_duty(
-    pool: Pool, c2s: LeadList, every: timedelta, *, max_attempts: int
+    pool: Pool, c2s: LeadList, keys: HashKeys, every: timedelta, *, max_attempts: int
 ) -> Callable[[], Awaitable[None]]:
     """A duty for the poller's housekeeping: once in `every`, by the database's clock, one poller
     reconciles. `every` 0: never.
@@ -126,7 +133,8 @@ def reconcile_duty(
         if not every or not await take_turn(pool, HOOK_ACTION, every):
             return
         try:
-            report = await reconcile(pool, c2s, every * _INTERVALS_BACK, max_attempts=max_attempts)
+            back = every * _INTERVALS_BACK
+            report = await reconcile(pool, c2s, keys, back, max_attempts=max_attempts)
         except EnrichError as error:
             _log.warning("reconcile_gave_up", error=redact_error(error))
         else:
@@ -143,20 +151,22 @@ def reconcile_duty(
 
 
 async def _judge(
-    store: ReconcileStore, page: Sequence[Mapping[str, object]]
+    store: ReconcileStore, keys: HashKeys, page: Sequence[Mapping[str, object]]
 ) -> list[tuple[Judgement, Mapping[str, object], LeadFacts]]:
     """Each lead of a page, held against what we have."""
     read = [(lead, LeadFacts.from_json(lead) or LeadFacts("")) for lead in page]
-    keys = [
+    given = [
         (facts.lead_id, facts.updated_at)
         for _, facts in read
         if facts.lead_id and facts.updated_at is not None
     ]
-    known = await store.compare(keys)
-    return [(_judgement(facts, known.get(facts.lead_id)), lead, facts) for lead, facts in read]
+    known = await store.compare(given)
+    return [
+        (_judgement(facts, known.get(facts.lead_id), keys), lead, facts) for lead, facts in read
+    ]
 
 
-def _judgement(facts: LeadFacts, known: Known | None) -> Judgement:
+def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgement:
     if facts.updated_at is None or known is None:
         return "unreadable"
     if known.erased:
@@ -166,9 +176,7 @@ def _judgement(facts: LeadFacts, known: Known | None) -> Judgement:
     merged = facts.filled_from(
         LeadFacts(facts.lead_id, name=known.name, phone=known.phone, email=known.email)
     )
-    told = known.told_fingerprint is not None and known.told_fingerprint == fingerprint(
-        read_contacts(merged)
-    )
+    told = known.told_fingerprint in fingerprints(read_contacts(merged), keys)
     return "unchanged" if told and facts.closed == known.closed else "missing"
 
 

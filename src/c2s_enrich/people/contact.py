@@ -11,11 +11,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 
 # A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the
@@ -121,15 +121,15 @@ def read_contacts(facts: LeadFacts) -> Contacts:
     )
 
 
-def fingerprint(contacts: Contacts) -> str:
-    """Hash of the contacts, 64 hex digits. The same contacts written otherwise, or in another
-    order, give the same.
-    """
-    lines = sorted(
-        {f"phone {phone.e164}" for phone in contacts.phones}
-        | {f"email {email.address}" for email in contacts.emails}
-    )
-    return sha256("\n".join(lines).encode()).hexdigest()
+def canonical(contacts: Contacts) -> str:
+    """One text for the same contacts, however they were written and in whichever order."""
+    lines = {f"phone {phone.e164}" for phone in contacts.phones}
+    return "\n".join(sorted(lines | {f"email {email.address}" for email in contacts.emails}))
+
+
+def fingerprints(contacts: Contacts, keys: HashKeys) -> tuple[str, ...]:
+    """Keyed hashes of the contacts: store the first, compare with each."""
+    return keys.hashes("fingerprint", canonical(contacts))
 
 
 def read_phone(text: str) -> Phone | Skipped:

@@ -106,6 +106,7 @@ class Stage:
                 "HOST": "127.0.0.1",
                 "PORT": str(self.web_port),
                 "WEBHOOK_SECRET": WEBHOOK_TOKEN,
+                "HASH_KEY": "the-hash-key-of-a-stage-and-no-secret",
                 "C2S_BASE_URL": f"{self.simulators_url}/c2s",
                 "C2S_TOKEN": "a-c2s-token",
                 "C2S_MIN_INTERVAL": "0",
