@@ -157,7 +157,9 @@ update lead_messages set looks = looks + 1
 returning looks;
 
 -- name: message_sent
--- A fact, not fenced: C2S has the message.
-update lead_messages
-   set status = 'sent', sent_at = clock_timestamp(), proof = %(proof)s, c2s_message_id = coalesce(%(c2s_message_id)s, c2s_message_id)
- where id = %(message_id)s and status <> 'sent';
+-- Facts, not fenced: C2S has these messages. Runs alone or as a part of `settle`.
+update lead_messages m
+   set status = 'sent', sent_at = clock_timestamp(), proof = f.proof,
+       c2s_message_id = coalesce(f.c2s_message_id, m.c2s_message_id)
+  from json_to_recordset(%(facts)s::json) as f(message_id uuid, proof text, c2s_message_id text)
+ where m.id = f.message_id and m.status <> 'sent';

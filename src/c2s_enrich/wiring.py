@@ -28,7 +28,7 @@ from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender, WhenUnclear
-from c2s_enrich.enrichment.store import EnrichmentStore
+from c2s_enrich.enrichment.store import EnrichmentStore, record_facts
 from c2s_enrich.intake.metrics import Tally
 from c2s_enrich.intake.openapi import OpenApi
 from c2s_enrich.intake.payload import Limits as DeliveryLimits
@@ -172,6 +172,7 @@ async def build_poller(
                 lease=settings.lease,
                 deadline=settings.attempt_deadline,
                 backoff=backoff,
+                record_facts=record_facts(),
             ),
             handler=build_pipeline(settings, pool, upstreams, metrics, clock),
             config=PollerConfig(

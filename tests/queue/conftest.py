@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import pytest
@@ -38,6 +38,11 @@ POSTPONED = Ending.postponed(
 )
 FAILED = Ending.failed("lead_not_found", "Lead not found")
 RELEASED = Ending.released()
+# A fact in these tests is a person by CPF.
+RECORD_FACTS: LiteralString = (
+    "insert into people (cpf, expires_at)"
+    " select f.cpf, now() from json_to_recordset(%(facts)s::json) as f(cpf text)"
+)
 EVERY_ENDING = {
     ending.result: ending for ending in (COMPLETED, RETRIED, POSTPONED, FAILED, RELEASED)
 }
@@ -71,7 +76,13 @@ class Queue:
         time).
         """
         return QueueStore(
-            self.pool, worker=name, lease=lease, deadline=deadline, backoff=BACKOFF, now=now
+            self.pool,
+            worker=name,
+            lease=lease,
+            deadline=deadline,
+            backoff=BACKOFF,
+            record_facts=RECORD_FACTS,
+            now=now,
         )
 
     async def accept(

@@ -33,7 +33,7 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.database import open_pool
-from c2s_enrich.queue.claim import Done, Ending, Statement
+from c2s_enrich.queue.claim import Done, Ending
 from c2s_enrich.sandbox.postgres import free_port
 
 # Two sessions for all clients together: what clung to a session would be found out at once.
@@ -190,16 +190,13 @@ class TestBehindAPooler:
         event_id = await pooled.accept("lead-1")
         worker = pooled.worker()
         claim = await pooled.claim(worker)
-        fact = Statement(
-            "insert into leads (lead_id, facts_updated_at) values (%(lead)s, now())",
-            {"lead": "lead-1"},
-        )
+        fact = {"cpf": "00000000191"}
 
         assert (
             await settle(worker, claim, Ending.completed(Done("enriched", fact=fact))) == "settled"
         )
 
-        assert await db.value("select count(*) from leads") == 1
+        assert await db.value("select count(*) from people") == 1
         assert (await pooled.row(event_id)).status == "completed"
 
     async def test_the_claims_patience_stays_in_its_own_transaction(self, pooled: Queue) -> None:

@@ -19,7 +19,7 @@ from tests.queue.conftest import (
     settle,
 )
 
-from c2s_enrich.queue.claim import Ending, Statement
+from c2s_enrich.queue.claim import Ending
 
 
 @pytest.fixture(params=EVERY_ENDING.values(), ids=EVERY_ENDING)
@@ -86,9 +86,7 @@ class TestAStalePoller:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker())
         await queue.reset(event_id)
-        fact = Statement(
-            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"}
-        )
+        fact = {"cpf": "00000000191"}
 
         answer = await settle(
             queue.worker(), stale, Ending("completed", outcome="enriched", fact=fact)

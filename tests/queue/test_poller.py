@@ -22,7 +22,7 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich import errors
-from c2s_enrich.queue.claim import Claim, Done, Journal, Lease, Statement
+from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
 
 LONG_AGO = timedelta(hours=1)
 
@@ -210,9 +210,7 @@ class TestEndings:
 
     async def test_a_fact_commits_with_the_end(self, queue: Queue, db: Database) -> None:
         await queue.accept()
-        fact = Statement(
-            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"}
-        )
+        fact = {"cpf": "00000000191"}
 
         async def handler(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
             return Done("enriched", fact=fact)

@@ -22,7 +22,7 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.clock import SystemClock
-from c2s_enrich.queue.claim import Ending, Journal, Statement
+from c2s_enrich.queue.claim import Ending, Journal
 from c2s_enrich.queue.store import Settlement
 from c2s_enrich.telemetry.attempt import recorded_by, tell_attempt
 
@@ -236,9 +236,7 @@ class TestAFact:
         worker = queue.worker()
         await queue.accept()
         claim = await queue.claim(worker)
-        fact = Statement(
-            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "00000000191"}
-        )
+        fact = {"cpf": "00000000191"}
 
         await settle(worker, claim, Ending("completed", outcome="enriched", fact=fact))
 
@@ -253,9 +251,7 @@ class TestAFact:
         event_id = await queue.accept()
         claim = await queue.claim(worker)
         before = await queue.row(event_id)
-        fact = Statement(
-            "insert into people (cpf, expires_at) values (%(cpf)s, now())", {"cpf": "not a cpf"}
-        )
+        fact = {"cpf": "not a cpf"}
 
         with pytest.raises(psycopg.errors.CheckViolation):
             await settle(worker, claim, Ending("completed", outcome="enriched", fact=fact))

@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 
 from c2s_enrich import errors
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
-from c2s_enrich.queue.claim import Claim, Journal, Lease, Statement
+from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 
 WhenUnclear = Literal["resend", "hold"]
@@ -82,7 +82,7 @@ class Sender:
 
     async def __call__(
         self, claim: Claim, lease: Lease, journal: Journal, content_key: str
-    ) -> Statement | None:
+    ) -> Fact | None:
         """Returns the fact to commit with the event's completion; None when the seller had been
         told before.
         """
@@ -112,7 +112,7 @@ class Sender:
 
     async def _send(
         self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
-    ) -> Statement:
+    ) -> Fact:
         permitted: list[datetime] = []
 
         async def ready() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.queue.claim import Claim, Statement
+from c2s_enrich.queue.claim import Claim, Fact
 
 T = TypeVar("T")
 
@@ -54,6 +54,13 @@ class Remembered(Generic[T]):
 
     answer: T
     at: datetime
+
+
+def record_facts() -> LiteralString:
+    """The statement by which the queue records `message_sent` in the same breath as the event's
+    completion.
+    """
+    return statements("enrichment")["message_sent"]
 
 
 class EnrichmentStore:
@@ -250,18 +257,14 @@ class EnrichmentStore:
         )
         return row[0] if row else None
 
-    def message_sent(
-        self, message: OutboxMessage, proof: str, c2s_message_id: str | None
-    ) -> Statement:
+    def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Fact:
         """The fact that C2S has the message, to be committed together with the event's completion."""
-        return Statement(
-            self._sql["message_sent"],
-            {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id},
-        )
+        return {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id}
 
     async def record_sent(self, message: OutboxMessage, proof: str) -> None:
         """The same at once: for a message that is not the one with which the event ends."""
-        await self._run("message_sent", **self.message_sent(message, proof, None).params)
+        facts = msgspec.json.encode([self.message_sent(message, proof, None)]).decode()
+        await self._run("message_sent", facts=facts)
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
         async with self._pool.connection() as connection:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, LiteralString
+from typing import Literal
 from uuid import UUID
 
 from c2s_enrich.clock import Clock
@@ -20,6 +20,9 @@ from c2s_enrich.telemetry.attempt import What
 
 # The event and the token of one claim of it.
 ClaimKey = tuple[UUID, int]
+# The parameters of a fact that is recorded together with the end of its event. Facts are not fenced:
+# "C2S took the message" stays true when the event has been taken away meanwhile.
+Fact = Mapping[str, object]
 Result = Literal["completed", "retried", "postponed", "failed", "released"]
 WaitReason = Literal[
     "paused", "credential", "budget", "slot", "throttled", "backoff", "read_back", "database"
@@ -95,19 +98,6 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Statement:
-    """SQL to run in the transaction of a settlement: a fact that must be recorded together with the
-    end of the event.
-
-    Facts are not fenced: "C2S took the message" stays true when the event has been taken away
-    meanwhile.
-    """
-
-    sql: LiteralString
-    params: Mapping[str, object]
-
-
-@dataclass(frozen=True)
 class Done:
     """What a handler returns: the event's outcome, and what to remember of it. `fact` commits
     together with the settlement.
@@ -115,7 +105,7 @@ class Done:
 
     outcome: str
     fingerprint: str | None = None
-    fact: Statement | None = None
+    fact: Fact | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ class Ending:
     delay: timedelta = timedelta()
     waiting_for: str | None = None
     reason: WaitReason | None = None
-    fact: Statement | None = None
+    fact: Fact | None = None
 
     @classmethod
     def completed(cls, done: Done) -> Ending:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -52,8 +52,9 @@ class Settlement:
 
 
 class QueueStore:
-    """Claims and settles for one worker. `now` moves the clock of every statement in tests;
-    production leaves it None.
+    """Claims and settles for one worker. `record_facts` is the statement that records the facts of
+    completed events, as a JSON list in its parameter `facts`. `now` moves the clock of every
+    statement in tests; production leaves it None.
     """
 
     def __init__(
@@ -64,10 +65,15 @@ class QueueStore:
         lease: timedelta,
         deadline: timedelta,
         backoff: Backoff,
+        record_facts: LiteralString | None = None,
         now: datetime | None = None,
     ) -> None:
         self._pool = pool
         self._sql = statements("queue")
+        self._settle = self._sql["settle"]
+        if record_facts is not None:
+            facts = record_facts.rstrip(";")
+            self._settle = self._settle.replace("with ending", f"with fact as ({facts}), ending")
         self.worker = worker
         self._lease = lease
         self._deadline = deadline
@@ -170,44 +176,21 @@ class QueueStore:
         return {(event_id, token): extended for event_id, token, extended in rows}
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Ends the claims in one transaction together with the facts that go with them. Answers in
+        """Ends the claims and records the facts that go with them, all in one statement. Answers in
         the order of `settlements`.
         """
         facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
-        params = self._settle_params(settlements)
+        params = {
+            "endings": _json([_ending(s) for s in settlements]),
+            "facts": _json(facts),
+            "now": self.now,
+        }
         async with self._settling.connection() as connection:
-            if facts:
-                async with connection.pipeline(), connection.transaction():
-                    for fact in facts:
-                        await connection.execute(fact.sql, fact.params)
-                    rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
-            else:
-                rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
+            rows = await (await connection.execute(self._settle, params)).fetchall()
         answers: dict[ClaimKey, Settled] = {
             (event_id, token): answer for event_id, token, answer in rows
         }
         return [answers[s.claim.key] for s in settlements]
-
-    def _settle_params(self, settlements: Sequence[Settlement]) -> dict[str, object]:
-        return {
-            "ids": [s.claim.event_id for s in settlements],
-            "tokens": [s.claim.lease_token for s in settlements],
-            "results": [s.ending.result for s in settlements],
-            "outcomes": [s.ending.outcome for s in settlements],
-            "error_kinds": [s.ending.error_kind for s in settlements],
-            "error_messages": [s.ending.error_message for s in settlements],
-            "delays": [s.ending.delay for s in settlements],
-            "waiting": [s.ending.waiting_for for s in settlements],
-            "reasons": [s.ending.reason for s in settlements],
-            "fingerprints": [s.ending.fingerprint for s in settlements],
-            "attempts": [s.claim.attempts for s in settlements],
-            "workers": [s.claim.worker for s in settlements],
-            "started": [s.claim.claimed_at for s in settlements],
-            "steps": [msgspec.json.encode(s.journal.steps).decode() for s in settlements],
-            "calls": [msgspec.json.encode(s.journal.calls).decode() for s in settlements],
-            "details": [_detail(s) for s in settlements],
-            "now": self.now,
-        }
 
     async def reclaim_expired(self, holding: Sequence[Claim] = ()) -> tuple[int, int]:
         """Gives back what dead or hung workers held: (reclaimed, of which failed for good).
@@ -245,10 +228,36 @@ class QueueStore:
             await connection.execute(self._sql["poller_leaves"], {"name": self.worker})
 
 
-def _detail(settlement: Settlement) -> str | None:
-    """What the event's outcome or error rests on, as JSON; None where there is nothing to say."""
+def _ending(settlement: Settlement) -> dict[str, object]:
+    claim, ending, journal = settlement.claim, settlement.ending, settlement.journal
+    return {
+        "id": claim.event_id,
+        "lease_token": claim.lease_token,
+        "result": ending.result,
+        "outcome": ending.outcome,
+        "error_kind": ending.error_kind,
+        "error_message": ending.error_message,
+        "delay": ending.delay.total_seconds(),
+        "waiting_for": ending.waiting_for,
+        "waiting_reason": ending.reason,
+        "outcome_detail": _detail(settlement),
+        "fingerprint": ending.fingerprint,
+        "attempt": claim.attempts,
+        "worker": claim.worker,
+        "started_at": claim.claimed_at,
+        "steps": journal.steps,
+        "calls": journal.calls,
+    }
+
+
+def _detail(settlement: Settlement) -> dict[str, object] | None:
+    """What the event's outcome or error rests on; None where there is nothing to say."""
     journal = settlement.journal
     detail = journal.detail | ({"answers": journal.answers} if journal.answers else {})
     if settlement.ending.error_message is not None and journal.last_step is not None:
         detail["step"] = journal.last_step
-    return msgspec.json.encode(detail).decode() if detail else None
+    return detail or None
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
