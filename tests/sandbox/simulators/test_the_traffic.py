@@ -5,20 +5,17 @@ come of it.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
 
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.contact import read_contacts
-from c2s_enrich.sandbox.simulators.traffic import (
-    ENVELOPES,
-    Delivery,
-    Envelope,
-    Stream,
-    payload,
-    scenarios,
-)
-from c2s_enrich.sandbox.simulators.world import Lead, World
+from c2s_enrich.sandbox.simulators.crm import Lead
+from c2s_enrich.sandbox.simulators.payloads import ENVELOPES, Delivery, Envelope, payload
+from c2s_enrich.sandbox.simulators.population import populate
+from c2s_enrich.sandbox.simulators.scenarios import scenarios
+from c2s_enrich.sandbox.simulators.stream import Stream
+from c2s_enrich.sandbox.simulators.world import World
 
 
 def facts_in(body: object) -> list[LeadFacts]:
@@ -84,7 +81,7 @@ class TestTheScenarios:
 
 class TestTheStream:
     def read(self, seed: int) -> tuple[Stream, list[Delivery]]:
-        stream = Stream(World(1), seed)
+        stream = Stream(populate(1, 500), seed)
         return stream, list(stream.deliveries(400))
 
     def test_repeats_itself_for_the_same_seed(self) -> None:
@@ -110,20 +107,29 @@ class TestTheStream:
             assert [facts.lead_id for facts in found] == [lead_id for lead_id, _ in delivery.events]
             assert {lead.lead_id for lead in delivery.leads} <= {facts.lead_id for facts in found}
 
-    def test_knows_whom_a_message_must_reach(self) -> None:
-        world = World(1)
-        stream = Stream(world, 4)
-        reachable: set[str] = set()
-        for delivery in stream.deliveries(400):
-            for facts in facts_in(delivery.body):
-                contacts = read_contacts(facts)
-                phones = [
-                    phone
-                    for phone in contacts.national_phones
-                    if world.by_phone.get(phone.national or "")
-                ]
-                emails = [email for email in contacts.emails if world.by_email.get(email.address)]
-                if phones or emails:
-                    reachable.add(facts.lead_id)
+    def test_remembers_what_each_event_says(self) -> None:
+        stream, deliveries = self.read(4)
+        in_bodies = {
+            (facts.lead_id, facts.updated_at): (facts.phone, facts.email)
+            for delivery in deliveries
+            for facts in facts_in(json.loads(json.dumps(delivery.body)))
+        }
 
-        assert stream.must_tell == reachable
+        assert {
+            (said.lead_id, said.updated_at): (said.phone, said.email) for said in stream.said
+        } == in_bodies
+
+    def test_leaves_room_for_what_c2s_changes_between_two_events_of_a_lead(self) -> None:
+        stream, deliveries = self.read(4)
+        with World(1) as world:
+            for delivery in deliveries:
+                for new in delivery.leads:
+                    lead = world.add_lead(new.lead_id, **new.to_json())
+                    world.add_message(lead, "a text", None)
+
+                    echo = datetime.fromisoformat(lead.updated_at)
+                    assert (lead.id, lead.updated_at) not in stream.events
+                    assert echo > datetime.fromisoformat(str(new.updated_at))
+            for lead_id in {said.lead_id for said in stream.said}:
+                times = [said.updated_at for said in stream.said if said.lead_id == lead_id]
+                assert times == sorted(times)

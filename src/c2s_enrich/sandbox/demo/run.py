@@ -23,7 +23,7 @@ from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
 from c2s_enrich.sandbox.demo.show import live_view, print_addresses, print_message, print_verdict
 from c2s_enrich.sandbox.demo.story import Story, Verdict
-from c2s_enrich.sandbox.simulators.traffic import scenarios
+from c2s_enrich.sandbox.simulators.scenarios import scenarios
 from c2s_enrich.sandbox.simulators.world import World
 from c2s_enrich.sandbox.stage import Stage
 

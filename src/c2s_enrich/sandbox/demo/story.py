@@ -12,7 +12,8 @@ from psycopg.rows import class_row
 
 from c2s_enrich.database import statements
 from c2s_enrich.errors import EnrichError
-from c2s_enrich.sandbox.simulators.traffic import Delivery, Expected, Scenario
+from c2s_enrich.sandbox.simulators.payloads import Delivery
+from c2s_enrich.sandbox.simulators.scenarios import Expected, Scenario
 from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
 
 # A scenario that is not worked off by then has failed: its outage and backoff take some ten

@@ -1,16 +1,20 @@
-"""The verdict: what the sender was told, what the database holds and what C2S received, compared.
-Pure: asks nobody.
+"""The verdict: what the sender was told, what the database holds, what C2S received and what the
+sources were asked, compared. Pure: asks nobody.
 
-None of the three is believed more than the others. Refuses to explain anything away: what is not as
-it must be is a problem.
+None of the records is believed more than the others. Refuses to explain anything away: what is not
+as it must be is a problem.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+
+from c2s_enrich.sandbox.drill.lessons import Course, Directory, courses, questions, ref_of
+from c2s_enrich.sandbox.drill.paid import Asked, Trouble, bill
+from c2s_enrich.sandbox.simulators.population import Person
+from c2s_enrich.sandbox.simulators.stream import Said
 
 EventKey = tuple[str, datetime]
 """A lead and its updated_at: what makes an event the same one."""
@@ -38,6 +42,10 @@ class Row:
     def key(self) -> EventKey:
         return self.lead_id, self.updated_at
 
+    @property
+    def name(self) -> str:
+        return f"lead {self.lead_id} of {self.updated_at:%Y-%m-%d %H:%M:%S}"
+
 
 @dataclass(frozen=True)
 class Told:
@@ -50,28 +58,37 @@ class Told:
 
 @dataclass(frozen=True)
 class Records:
-    """The three records, and `must_tell`: the leads of whom the world knows that somebody has to be
-    told about them.
+    """What was posted (`said`) and answered 200 (`accepted`), what the database holds (`rows`,
+    `outbox`), what C2S received by lead in the order of arrival, what the sources answered, what
+    trouble was made, and whom the simulated world knows.
     """
 
+    said: Sequence[Said]
     accepted: frozenset[EventKey]
     rows: Sequence[Row]
     outbox: Sequence[Told]
     received: Mapping[str, Sequence[str]]
-    must_tell: frozenset[str]
+    people: Sequence[Person]
+    asked: Sequence[Asked] = ()
+    troubles: Sequence[Trouble] = ()
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The counts that have to be zero, and one sentence for each thing that is not as it must be."""
+    """The counts that have to be zero, and one sentence for each thing that is not as it must be.
+    `asked_again` counts paid questions that trouble of ours had cut off.
+    """
 
     accepted: int
     lost: int
     messages_expected: int
     messages_missing: int
     messages_duplicated: int
+    messages_wrong: int
     stuck: int
-    problems: tuple[str, ...]
+    paid_twice: int
+    asked_again: int = 0
+    problems: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def clean(self) -> bool:
@@ -85,102 +102,109 @@ class Findings:
 
 def audit(records: Records) -> Findings:
     """Compares the records after everything has had its time to end."""
+    directory = Directory(records.people)
+    said = [
+        event for event in records.said if (event.lead_id, event.updated_at) in records.accepted
+    ]
+    stories = courses(said, directory)
     lost = _lost(records)
-    missing = _missing(records)
-    duplicated = _duplicated(records)
+    missing = _missing(records, stories)
+    duplicated, wrong = _received(records, stories)
     stuck = _stuck(records)
+    paid = bill(records.asked, questions(records.said, directory), records.troubles)
     return Findings(
         accepted=len(records.accepted),
         lost=len(lost),
-        messages_expected=len(_to_be_told(records)),
+        messages_expected=sum(story.must_learn is not None for story in stories.values()),
         messages_missing=len(missing),
         messages_duplicated=len(duplicated),
+        messages_wrong=len(wrong),
         stuck=len(stuck),
-        problems=(*lost, *missing, *duplicated, *stuck),
+        paid_twice=len(paid.problems),
+        asked_again=paid.excused,
+        problems=(*lost, *missing, *duplicated, *wrong, *stuck, *paid.problems),
     )
 
 
 def _lost(records: Records) -> list[str]:
-    """Accepted by a 200 and not in the database."""
+    """Accepted by a 200 and not in the database; posted again and again and never accepted."""
     missing = records.accepted - {row.key for row in records.rows}
+    refused = {(event.lead_id, event.updated_at) for event in records.said} - records.accepted
     return [
-        f"lost: lead {lead} of {at:%Y-%m-%d %H:%M:%S} was answered 200 and has no row"
-        for lead, at in sorted(missing)
+        f"lost: lead {lead} of {at:%Y-%m-%d %H:%M:%S} {why}"
+        for keys, why in (
+            (missing, "was answered 200 and has no row"),
+            (refused, "was never answered 200"),
+        )
+        for lead, at in sorted(keys)
     ]
 
 
-def _to_be_told(records: Records) -> frozenset[str]:
-    return records.must_tell & {lead for lead, _ in records.accepted}
-
-
-def _missing(records: Records) -> list[str]:
-    """A lead that had to be told and was not; a message that the outbox calls sent and C2S never
-    received.
-    """
-    untold = [lead for lead in sorted(_to_be_told(records)) if not records.received.get(lead)]
-    return [f"missing: lead {lead} has no message" for lead in untold] + [
-        f"missing: lead {told.lead_id}, ref {told.ref} is sent for the outbox and unknown to C2S"
-        for told in records.outbox
-        if told.status == "sent" and told.lead_id not in untold and not _copies(records, told)
-    ]
-
-
-def _duplicated(records: Records) -> list[str]:
-    """The same text or the same ref twice on a lead; a message that no row of the outbox stands
-    for.
+def _missing(records: Records, stories: Mapping[str, Course]) -> list[str]:
+    """A seller who has not learnt what the lead's last change of contacts leads to; a message that
+    the outbox calls sent and C2S never received.
     """
     found = []
-    for lead, bodies in records.received.items():
-        found += [
-            f"duplicated: lead {lead} has the same text {count} times"
-            for count in Counter(bodies).values()
-            for _ in range(count - 1)
-        ]
-    for told in records.outbox:
-        different = len(set(_copies(records, told)))
-        found += [
-            f"duplicated: lead {told.lead_id}, ref {told.ref} stands in {different} texts"
-        ] * max(0, different - 1)
-    refs: dict[str, list[str]] = {}
-    for told in records.outbox:
-        refs.setdefault(told.lead_id, []).append(told.ref)
-    for lead, bodies in records.received.items():
-        strange = [body for body in bodies if not any(ref in body for ref in refs.get(lead, []))]
-        found += [
-            f"duplicated: lead {lead} has a message that the outbox does not know" for _ in strange
-        ]
-    return found
+    for lead, story in sorted(stories.items()):
+        lesson, received = story.must_learn, records.received.get(lead, ())
+        if lesson is not None and not any(lesson.is_taught_by(text) for text in received):
+            found.append(f"missing: lead {lead} has no message about its contacts as they are now")
+    refs = {(lead, ref_of(text)) for lead, texts in records.received.items() for text in texts}
+    return found + [
+        f"missing: lead {told.lead_id}, ref {told.ref} is sent for the outbox and unknown to C2S"
+        for told in records.outbox
+        if told.status == "sent" and (told.lead_id, told.ref) not in refs
+    ]
+
+
+def _received(records: Records, stories: Mapping[str, Course]) -> tuple[list[str], list[str]]:
+    """What was taught twice, whatever its ref; and what nothing in the traffic leads to, or comes
+    after something newer, or stands for no message of the outbox.
+    """
+    duplicated: list[str] = []
+    wrong: list[str] = []
+    refs = {(told.lead_id, told.ref) for told in records.outbox}
+    for lead, texts in records.received.items():
+        lessons = stories[lead].lessons if lead in stories else ()
+        taught: list[int] = []
+        for text in texts:
+            places = [n for n, lesson in enumerate(lessons) if lesson and lesson.is_taught_by(text)]
+            new = [place for place in places if place not in taught]
+            if not places:
+                wrong.append(f"wrong: lead {lead} has a message about other people than its own")
+            elif not new:
+                duplicated.append(f"duplicated: lead {lead} was told the same again")
+            elif taught and new[-1] < taught[-1]:
+                wrong.append(f"wrong: lead {lead} was told something old after something new")
+            elif not taught and text.startswith("🔄"):
+                wrong.append(f"wrong: lead {lead} has an update of nothing")
+            elif (lead, ref_of(text)) not in refs:
+                wrong.append(f"wrong: lead {lead} has a message that the outbox does not know")
+            taught += new[:1]
+    return duplicated, wrong
 
 
 def _stuck(records: Records) -> list[str]:
     """Not ended, ended as failed (nothing in the stream deserves it), ended more than once (the
     fence has a hole), or ended by luck.
     """
-    found = []
-    for row in records.rows:
-        if row.status != "completed":
-            found.append(
-                f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} is {row.status} {row.error_kind or ''}".rstrip()
-            )
-        elif row.completions != 1:
-            found.append(
-                f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} was completed {row.completions} times"
-            )
-        elif row.unaccounted:
-            found.append(
-                f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} was claimed or ended without a trace"
-            )
-        elif row.bugs:
-            found.append(
-                f"stuck: lead {row.lead_id} of {row.updated_at:%Y-%m-%d %H:%M:%S} ended only after {row.bugs} bugs of ours"
-            )
-    found += [
-        f"stuck: lead {told.lead_id}, ref {told.ref} is still {told.status}"
-        for told in records.outbox
-        if told.status == "sending"
+    return [
+        *(f"stuck: {row.name} {why}" for row in records.rows for why in _flaw(row)),
+        *(
+            f"stuck: lead {told.lead_id}, ref {told.ref} is still {told.status}"
+            for told in records.outbox
+            if told.status == "sending"
+        ),
     ]
-    return found
 
 
-def _copies(records: Records, told: Told) -> list[str]:
-    return [body for body in records.received.get(told.lead_id, []) if told.ref in body]
+def _flaw(row: Row) -> Iterable[str]:
+    """The first thing that is wrong with it, if any."""
+    if row.status != "completed":
+        yield f"is {row.status} {row.error_kind or ''}".rstrip()
+    elif row.completions != 1:
+        yield f"was completed {row.completions} times"
+    elif row.unaccounted:
+        yield "was claimed or ended without a trace"
+    elif row.bugs:
+        yield f"ended only after {row.bugs} bugs of ours"

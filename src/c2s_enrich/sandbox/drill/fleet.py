@@ -15,10 +15,11 @@ from typing import Literal
 import httpx
 import psycopg
 
+from c2s_enrich.sandbox.drill.paid import Trouble
 from c2s_enrich.sandbox.drill.plan import FROZEN_SECONDS, POLLERS, Strike
 from c2s_enrich.sandbox.drill.store import DrillStore
 from c2s_enrich.sandbox.postgres import EmbeddedServer, StopMode
-from c2s_enrich.sandbox.stage import Stage
+from c2s_enrich.sandbox.stage import QUICK, Stage
 
 _ODD_AT_ONCE = 2
 # It has to come up, to get an event, and to settle it after it woke.
@@ -26,6 +27,21 @@ _TO_FALL_ASLEEP_SECONDS = 5.0
 _SUPERVISOR_SECONDS = 0.1
 _OPERATOR_SECONDS = 0.5
 _RESET_AT_ONCE, _RESET_AGAIN_SECONDS = 50, 0.3
+# How many paid calls trouble can cut off: of one poller all that it works on, of which each may ask
+# two questions at once; of the database those of all pollers. The others cut off none.
+_CUTS_OFF = dict.fromkeys(("kill_poller", "terminate_poller", "zombie"), 20) | dict.fromkeys(
+    (
+        "postgres_fast",
+        "postgres_immediate",
+        "connections_cut",
+        "transaction_held",
+        "operator_resets",
+    ),
+    44,
+)
+_ODD_CUTS_OFF = 2
+# SIGTERM cuts off after the grace time; a lease that ran out, when its event is taken over.
+_FELT_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
 
 
 class Fleet:
@@ -33,7 +49,8 @@ class Fleet:
     started again, Postgres too.
 
     `resets` are the rows that were sent through again by hand, `held` those that a transaction kept
-    locked, `resumed` the pauses that a refused credential began and a person ended.
+    locked, `resumed` the pauses that a refused credential began and a person ended. `troubles` are
+    the strikes that can have cut off a paid call.
     """
 
     def __init__(self, stage: Stage, server: EmbeddedServer, store: DrillStore) -> None:
@@ -42,6 +59,7 @@ class Fleet:
         self.resets = 0
         self.held = 0
         self.resumed = 0
+        self.troubles: list[Trouble] = []
         self._stage = stage
         self._server = server
         self._store = store
@@ -79,6 +97,14 @@ class Fleet:
 
     async def strike(self, strike: Strike) -> None:
         """Does it and, where it lasts, undoes it."""
+        began = time.monotonic()
+        try:
+            await self._strike(strike)
+        finally:
+            if most := _CUTS_OFF.get(strike.fault):
+                self.troubles.append(Trouble(began, time.monotonic() + _FELT_SECONDS, most))
+
+    async def _strike(self, strike: Strike) -> None:
         match strike.fault:
             case "kill_poller" | "kill_web":
                 self.kills += self._stage.kill(strike.target)
@@ -220,11 +246,17 @@ class Fleet:
 
     def _end_odd(self, name: str) -> None:
         self.kills += self._stage.kill(name)
+        self._odd_ended()
+
+    def _odd_ended(self) -> None:
+        now = time.monotonic()
+        self.troubles.append(Trouble(now - _FELT_SECONDS, now, _ODD_CUTS_OFF))
 
     def _bury_the_odd(self) -> None:
         for name in [name for name in self._odd if not self._stage.alive(name)]:
             self._odd.remove(name)
             self.kills += 1
+            self._odd_ended()
 
 
 async def _once_it_answers(ask: Callable[[], Awaitable[int]]) -> int:

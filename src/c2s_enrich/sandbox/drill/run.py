@@ -21,11 +21,12 @@ from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
 from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
 from c2s_enrich.sandbox.drill.fleet import Fleet
+from c2s_enrich.sandbox.drill.paid import Asked
 from c2s_enrich.sandbox.drill.plan import Strike, schedule
 from c2s_enrich.sandbox.drill.sender import Sender
 from c2s_enrich.sandbox.drill.store import DrillStore
-from c2s_enrich.sandbox.simulators.traffic import Stream
-from c2s_enrich.sandbox.simulators.world import World
+from c2s_enrich.sandbox.simulators.population import populate
+from c2s_enrich.sandbox.simulators.stream import Stream
 from c2s_enrich.sandbox.stage import QUICK, Stage
 
 # Beside being quick: an event meets more crashes in a minute here than in a year elsewhere, so it
@@ -76,10 +77,13 @@ def run_drill(
 
 
 class _Drill:
+    """`by_hand` counts what a person did, `by_the_way` what else is worth a line."""
+
     def __init__(
         self, server: postgres.EmbeddedServer, folder: Path, seed: int, console: Console
     ) -> None:
-        self.by_the_way = {"sent through again by hand": 0}
+        self.by_hand = {"sent_through_again_by_hand": 0}
+        self.by_the_way: dict[str, int] = {}
         self._server = server
         self._folder = folder
         self._seed = seed
@@ -96,8 +100,8 @@ class _Drill:
         async with Stage(
             self._folder, self._server.url, seed=self._seed, size=_PEOPLE, settings=_SETTINGS
         ) as stage:
-            with World(self._seed, size=_PEOPLE) as world:
-                stream = Stream(world, self._seed, per_second=1.0)
+            people = populate(self._seed, _PEOPLE)
+            stream = Stream(people, self._seed, per_second=1.0)
             fleet, sender = Fleet(stage, self._server, store), Sender(stage, stream)
             await fleet.start()
             staff = asyncio.gather(fleet.supervise(), fleet.mend_credentials())
@@ -105,33 +109,37 @@ class _Drill:
                 f"seed {self._seed}: {events} events, {len(strikes)} faults in {seconds:.0f} s",
                 highlight=False,
             )
-            async with asyncio.TaskGroup() as group:
-                group.create_task(sender.send(events, seconds))
-                for strike in strikes:
-                    group.create_task(_at_its_time(strike, fleet))
+            # Who is not answered 200 long after the last fault never will be: the audit says so.
+            with suppress(TimeoutError):
+                async with (
+                    asyncio.timeout(seconds + 2 * _PATIENCE_SECONDS),
+                    asyncio.TaskGroup() as group,
+                ):
+                    group.create_task(sender.send(events, seconds))
+                    for strike in strikes:
+                        group.create_task(_at_its_time(strike, fleet))
             await fleet.heal()
             self._console.print(
                 "the faults have ended; waiting for the queue to drain", highlight=False
             )
             await self._drain(store)
-            received = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()[
-                "leads"
-            ]
             records = Records(
+                said=stream.said,
                 accepted=frozenset(sender.accepted),
                 rows=await store.events(),
                 outbox=await store.messages(),
-                received={
-                    lead: [message["body"] for message in messages]
-                    for lead, messages in received.items()
-                },
-                must_tell=frozenset(stream.must_tell),
+                received=await _received(stage),
+                people=people,
+                asked=await _asked(stage),
+                troubles=fleet.troubles,
             )
-            self.by_the_way |= {
+            self.by_hand |= {
+                "rows_reset_by_hand": fleet.resets,
+                "pauses_ended_by_hand": fleet.resumed,
+            }
+            self.by_the_way = {
                 "deliveries refused, sent again": sender.refusals,
-                "rows reset by hand": fleet.resets,
                 "rows held locked": fleet.held,
-                "pauses ended by hand": fleet.resumed,
             }
             staff.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,6 +149,8 @@ class _Drill:
         return findings, {
             "seed": self._seed,
             **findings.counts,
+            **self.by_hand,
+            "faults": len(strikes),
             "kills": fleet.kills,
             "restarts": fleet.restarts,
             "seconds": took,
@@ -161,8 +171,28 @@ class _Drill:
             if count:
                 quiet_since = time.monotonic()
             elif again := await store.send_through_again():
-                self.by_the_way["sent through again by hand"] += again
+                self.by_hand["sent_through_again_by_hand"] += again
                 fewest, quiet_since = again, time.monotonic()
+
+
+async def _received(stage: Stage) -> dict[str, list[str]]:
+    answer = await stage.client.get(f"{stage.simulators_url}/_sim/messages")
+    return {
+        lead: [message["body"] for message in messages]
+        for lead, messages in answer.json()["leads"].items()
+    }
+
+
+async def _asked(stage: Stage) -> list[Asked]:
+    """Every call of a source that got its answer; one that a fault has spoilt is not paid for."""
+    answer = await stage.client.get(f"{stage.simulators_url}/_sim/calls")
+    return [
+        Asked(call["kind"], call["subject"], call["started"], call["ended"])
+        for call in answer.json()["calls"]
+        if call["upstream"] in ("diretrix", "work_api")
+        and call["fault"] in (None, "slow")
+        and call["status"] in (200, 400, 404)
+    ]
 
 
 async def _at_its_time(strike: Strike, fleet: Fleet) -> None:

@@ -1,22 +1,25 @@
-"""The CRM of the drill: posts the stream, again and again until each delivery is answered 200, and
-remembers which were.
+"""The CRM of the drill: posts the stream, the same bytes again and again until each delivery is
+answered 200, and remembers which were.
 
-The real C2S may not send twice. Here a refused delivery comes again, so that a stream under fire
-still has events to lose; only what was answered 200 counts as accepted.
+Nobody knows whether the real C2S sends twice. Here a refused delivery comes again, so that a stream
+under fire still has events to lose; only what was answered 200 counts as accepted. Nothing that
+answers, or does not, ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime
 
 import httpx
 
 from c2s_enrich.sandbox.drill.audit import EventKey
-from c2s_enrich.sandbox.simulators.traffic import Delivery, Stream
+from c2s_enrich.sandbox.simulators.payloads import Delivery
+from c2s_enrich.sandbox.simulators.stream import Stream
 from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
 
-_AGAIN_SECONDS = 0.2
+_AGAIN_SECONDS, _AGAIN_AT_MOST = 0.2, 2.0
 # Longer than STORE_TIMEOUT, so that a 503 is heard.
 _PATIENCE_SECONDS = 4.0
 # More would only wait in the client while web is away.
@@ -24,7 +27,7 @@ _AT_ONCE = 40
 
 
 class Sender:
-    """The first of the three records: `accepted` holds what a 200 was read for."""
+    """The first of the records: `accepted` holds what a 200 was read for."""
 
     def __init__(self, stage: Stage, stream: Stream) -> None:
         self.accepted: set[EventKey] = set()
@@ -47,11 +50,9 @@ class Sender:
                 group.create_task(self._deliver(delivery))
 
     async def _tell_c2s(self, lead_id: str, body: object) -> None:
-        (
-            await self._stage.client.put(
-                f"{self._stage.simulators_url}/_sim/leads/{lead_id}", json=body
-            )
-        ).raise_for_status()
+        url = f"{self._stage.simulators_url}/_sim/leads/{lead_id}"
+        while not await self._is_taken("PUT", url, json.dumps(body).encode()):
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -62,19 +63,20 @@ class Sender:
             self._room.release()
 
     async def _post_until_accepted(self, delivery: Delivery) -> None:
-        while not await self._post(delivery):
+        url = f"{self._stage.web_url}/api/v1/webhooks/c2s"
+        body, wait = json.dumps(delivery.body).encode(), _AGAIN_SECONDS
+        while not await self._is_taken("POST", url, body):
             self.refusals += 1
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _AGAIN_AT_MOST)
         self.accepted.update((lead, datetime.fromisoformat(at)) for lead, at in delivery.events)
 
-    async def _post(self, delivery: Delivery) -> bool:
+    async def _is_taken(self, method: str, url: str, body: bytes) -> bool:
+        headers = {"Content-Type": "application/json", "X-Webhook-Token": WEBHOOK_TOKEN}
         try:
-            answer = await self._stage.client.post(
-                f"{self._stage.web_url}/api/v1/webhooks/c2s",
-                json=delivery.body,
-                headers={"X-Webhook-Token": WEBHOOK_TOKEN},
-                timeout=_PATIENCE_SECONDS,
+            answer = await self._stage.client.request(
+                method, url, content=body, headers=headers, timeout=_PATIENCE_SECONDS
             )
-        except httpx.TransportError:
+        except (httpx.HTTPError, httpx.StreamError, OSError):
             return False
         return answer.status_code == 200

@@ -24,9 +24,10 @@ from starlette.routing import Route
 
 from c2s_enrich.sandbox.simulators import c2s, diretrix, gateway, work_api
 from c2s_enrich.sandbox.simulators.c2s import Hook
+from c2s_enrich.sandbox.simulators.crm import Lead
 from c2s_enrich.sandbox.simulators.faults import UPSTREAMS, Fault
 from c2s_enrich.sandbox.simulators.wire import Simulators
-from c2s_enrich.sandbox.simulators.world import Lead, World
+from c2s_enrich.sandbox.simulators.world import World
 
 
 def build_simulators(world: World, hook: Hook | None = None) -> Simulators:

@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from c2s_enrich.sandbox.simulators.crm import Lead
 from c2s_enrich.sandbox.simulators.wire import Handler, guarded
-from c2s_enrich.sandbox.simulators.world import Lead, World
+from c2s_enrich.sandbox.simulators.world import World
 
 HOOK_ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 NOT_AUTHORISED = {"error": "not_authorized"}

@@ -7,110 +7,23 @@ the call is answered.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 import uuid
-import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from c2s_enrich.sandbox.simulators.crm import Lead, Message, now
 from c2s_enrich.sandbox.simulators.faults import Dial
+from c2s_enrich.sandbox.simulators.journal import Journal
 from c2s_enrich.sandbox.simulators.population import Person, populate
 
-BRASILIA = timezone(timedelta(hours=-3))
 # Calls kept with all details; the counts go on beyond it.
-CALLS_KEPT = 20_000
-
-
-@dataclass
-class Message:
-    """One message that C2S took. `visible_at` (epoch seconds) is when reading the lead shows it."""
-
-    id: str
-    body: str
-    external_id: str | None
-    created_at: str
-    visible_at: float
-
-    def to_json(self, *, with_external_id: bool = False) -> dict[str, object]:
-        """The documented shape; whether C2S gives the external id back is unknown."""
-        return {
-            "id": self.id,
-            "sender_id": "bot",
-            "recipient_id": "customer",
-            "sender_type": "SysUser",
-            "recipient_type": "Customer",
-            "body": self.body,
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
-            "read_at": None,
-            **({"external_id": self.external_id} if with_external_id else {}),
-        }
-
-
-@dataclass
-class Lead:
-    """A lead as the CRM holds it. `customer` is None where the CRM has no customer data."""
-
-    id: str
-    customer: dict[str, object] | None
-    closed: bool = False
-    created_at: str = ""
-    updated_at: str = ""
-    messages: list[Message] = field(default_factory=list)
-
-    @property
-    def internal_id(self) -> int:
-        """The number beside the opaque id, as C2S has one for each lead."""
-        return zlib.crc32(self.id.encode())
-
-    def to_json(self, *, with_external_id: bool = False) -> dict[str, object]:
-        """The documented shape of GET /leads/{id}, without the `data` around it."""
-        shown = [message for message in self.messages if message.visible_at <= time.time()]
-        return {
-            "type": "lead",
-            "id": self.id,
-            "internal_id": self.internal_id,
-            "attributes": {
-                "description": "Tenho interesse neste imóvel",
-                "observation": None,
-                "is_favorite": False,
-                "customer": self.customer,
-                "product": {
-                    "id": "p1",
-                    "description": "[101] Apartamento",
-                    "prop_ref": None,
-                    "price": "350.000,00",
-                    "price_float": 350000.0,
-                },
-                "seller": None,
-                "lead_source": {"id": 3, "name": "Site"},
-                "channel": {"id": 1, "name": "Internet"},
-                "lead_status": {"id": 3, "alias": "lost", "name": "Arquivado"}
-                if self.closed
-                else {"id": 0, "alias": "new", "name": "Novo"},
-                "funnel_status": {"status": "New lead"},
-                "done_details": {"done": False, "done_details": None, "done_price": None},
-                "archive_details": {"archived": self.closed, "archive_notes": None},
-                "tags": [],
-                "log": [],
-                "messages": [],
-                "created_at": self.created_at,
-                "updated_at": self.updated_at,
-                "read_at": None,
-                "replied_at": None,
-            },
-            "schedulated_actions": [],
-            "messages": [message.to_json(with_external_id=with_external_id) for message in shown],
-            "facebook_attributes": {},
-        }
+CALLS_KEPT = 100_000
 
 
 @dataclass
@@ -172,7 +85,7 @@ class World:
         self.by_cpf: dict[str, Person] = {}
         for person in populate(seed, size):
             self._know(person)
-        self._journal = _Journal(journal) if journal is not None else None
+        self._journal = Journal(journal) if journal is not None else None
         if self._journal is not None:
             for entry in self._journal.replay():
                 self._apply(entry)
@@ -202,9 +115,10 @@ class World:
         phone: object = None,
         email: object = None,
         closed: bool = False,
+        updated_at: str | None = None,
     ) -> Lead:
         """A lead that C2S knows, or new contents of one. Without name, phone and e-mail it has no
-        customer data.
+        customer data; without `updated_at` it changes now.
         """
         customer = None
         if (name, phone, email) != (None, None, None):
@@ -217,7 +131,14 @@ class World:
                 "phone_global": None,
             }
         self._record(
-            {"add": "lead", "id": lead_id, "customer": customer, "closed": closed, "at": _now()}
+            {
+                "add": "lead",
+                "id": lead_id,
+                "customer": customer,
+                "closed": closed,
+                "at": updated_at or now(),
+                "own_time": updated_at is not None,
+            }
         )
         return self.leads[lead_id]
 
@@ -231,7 +152,7 @@ class World:
                 "id": uuid.uuid4().hex,
                 "body": body,
                 "external_id": external_id,
-                "at": _later(lead.updated_at),
+                "at": lead.next_change,
                 "visible_at": visible_at,
             }
         )
@@ -291,11 +212,12 @@ class World:
                 "customer": customer,
                 "closed": bool() as closed,
                 "at": str() as at,
+                "own_time": bool() as own_time,
             }:
                 lead = self.leads.setdefault(lead_id, Lead(lead_id, None, created_at=at))
                 lead.customer = customer if isinstance(customer, dict) else None
                 lead.closed = closed
-                lead.updated_at = at
+                lead.updated_at, lead.own_time = at, own_time
             case {
                 "add": "message",
                 "lead": str() as lead_id,
@@ -325,49 +247,6 @@ class World:
         self.by_cpf[person.cpf] = person
         self.by_phone.setdefault(person.phone, []).append(person)
         self.by_email.setdefault(person.email, []).append(person)
-
-
-class _Journal:
-    """Append-only JSON lines. A line counts once its line break is there: a torn last one was never
-    answered.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("ab")
-
-    def replay(self) -> Iterator[Mapping[str, object]]:
-        content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            self._file.truncate(len(whole))
-        for line in whole.splitlines():
-            yield json.loads(line)
-
-    def append(self, entry: Mapping[str, object]) -> None:
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _now() -> str:
-    """The time as C2S writes it: seconds with .000 and Brasília's offset."""
-    return datetime.now(UTC).astimezone(BRASILIA).strftime("%Y-%m-%dT%H:%M:%S.000-03:00")
-
-
-def _later(than: str) -> str:
-    """Now, but at least a second after `than`: C2S's times have one second's resolution, and a
-    change must change them.
-    """
-    now = _now()
-    if now > than:
-        return now
-    return (datetime.fromisoformat(than) + timedelta(seconds=1)).strftime(
-        "%Y-%m-%dT%H:%M:%S.000-03:00"
-    )
 
 
 def _fields(person: Person) -> dict[str, object]:
