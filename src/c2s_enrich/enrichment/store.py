@@ -5,7 +5,7 @@ one caller here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, LiteralString, TypeVar
 from uuid import UUID
@@ -81,7 +81,7 @@ class EnrichmentStore:
 
     async def merge_lead(self, claim: Claim, facts: LeadFacts) -> LeadFacts:
         """Merges what an event says of its lead into what was known; returns the facts with the
-        merged contact.
+        merged contact, which is a newer event's where there is one.
 
         Raises LeaseLost when the event is not ours any more, or its lead was erased.
         """
@@ -93,7 +93,7 @@ class EnrichmentStore:
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        return facts.filled_from(LeadFacts(facts.lead_id, name=row[0], phone=row[1], email=row[2]))
+        return replace(facts, name=row[0], phone=row[1], email=row[2])
 
     async def situation(self, claim: Claim) -> Situation:
         row = await self._one(
