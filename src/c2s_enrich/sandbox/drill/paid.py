@@ -61,18 +61,23 @@ def bill(
     # Earliest first, and each excused by the trouble that is over first: no other choice excuses
     # more of them.
     again = sorted(
-        (first for calls in answers.values() for first, _ in pairwise(calls)),
-        key=lambda call: call.ended,
+        (pair for calls in answers.values() for pair in pairwise(calls)),
+        key=lambda pair: pair[0].ended,
     )
     left = {number: trouble.most for number, trouble in enumerate(troubles)}
     order = sorted(left, key=lambda number: troubles[number].ended)
-    for call in again:
-        reason = next((n for n in order if left[n] and _cuts_off(troubles[n], call)), None)
+    excused = 0
+    for first, second in again:
+        reason = next((n for n in order if left[n] and _cuts_off(troubles[n], first)), None)
         if reason is None:
-            problems.append(f"paid: a {call.kind} was asked for again though it was answered")
+            problems.append(
+                f"paid: a {first.kind} that was answered at {first.ended:.1f} s was asked for again"
+                f" at {second.started:.1f} s"
+            )
         else:
             left[reason] -= 1
-    return Bill(tuple(problems), len(again) - sum(" again " in text for text in problems))
+            excused += 1
+    return Bill(tuple(problems), excused)
 
 
 def _cuts_off(trouble: Trouble, call: Asked) -> bool:
