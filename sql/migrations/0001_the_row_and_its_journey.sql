@@ -67,8 +67,8 @@ comment on column webhook_events.waiting_for is
 comment on column webhook_events.waiting_reason is
   'Why a received event waits, as a code; null when it is next in line.';
 comment on column webhook_events.outcome_detail is
-  'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, '
-  'found, remembered, at}].';
+  'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, '
+  'kind, found, remembered, at}].';
 comment on column webhook_events.suspect is
   'A process died while this event was in flight: it runs alone next time.';
 comment on column webhook_events.reprocess is 'A person asked for it again: none of the work is skipped.';

@@ -1,25 +1,31 @@
--- What the drill does to the database's connections and, as an operator, to its rows; and what its audit reads at the end.
+-- What the drill does to the database's connections and, as an operator, to its rows; and what its audit
+-- reads at the end.
 
 -- name: keep_diary
--- The drill's own table: every reset of a row by hand, with the status and the token that it met. A reset writes it in its own
--- statement, so that the diary knows of a reset if and only if it was committed.
-create table if not exists drill_resets as select id as event_id, lease_token, status from webhook_events where false
+-- The drill's own table: every reset of a row by hand, with the status and the token that it met. A reset
+-- writes it in its own statement, so that the diary knows of a reset if and only if it was committed.
+create table if not exists drill_resets as
+select id as event_id, lease_token, status from webhook_events where false;
 
 -- name: cut_connections
 -- About half of ours, whatever they are doing.
 select count(pg_terminate_backend(pid))
   from pg_stat_activity
- where datname = current_database() and pid <> pg_backend_pid() and starts_with(application_name, 'c2s-enrich ') and random() < 0.5
+ where datname = current_database() and pid <> pg_backend_pid()
+   and starts_with(application_name, 'c2s-enrich ') and random() < 0.5;
 
 -- name: cut_listeners
 -- Every NOTIFY until they listen again is lost.
-select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name = 'c2s-enrich listener'
+select count(pg_terminate_backend(pid))
+  from pg_stat_activity
+ where datname = current_database() and application_name = 'c2s-enrich listener';
 
 -- name: count_open
-select count(*) from webhook_events where status in ('received', 'processing')
+select count(*) from webhook_events where status in ('received', 'processing');
 
 -- name: reset_some
--- By hand, rows of every status as chance has it, whatever is done with them just now; null `most`: every row at once.
+-- By hand, rows of every status as chance has it, whatever is done with them just now; null `most`: every row
+-- at once.
 with chosen as materialized (
   select id, lease_token, status from webhook_events
    where id in (select id from webhook_events order by random() limit %(most)s)
@@ -27,7 +33,7 @@ with chosen as materialized (
 ), noted as (
   insert into drill_resets (event_id, lease_token, status) select id, lease_token, status from chosen
 )
-update webhook_events e set status = 'received' from chosen c where e.id = c.id
+update webhook_events e set status = 'received' from chosen c where e.id = c.id;
 
 -- name: send_through_again
 -- As an operator would, those that by design wait for a person: nobody could read the answers of an upstream.
@@ -38,27 +44,31 @@ with chosen as materialized (
 ), noted as (
   insert into drill_resets (event_id, lease_token, status) select id, lease_token, status from chosen
 )
-update webhook_events e set status = 'received' from chosen c where e.id = c.id
+update webhook_events e set status = 'received' from chosen c where e.id = c.id;
 
 -- name: hold_some
 -- Locks a few rows for as long as the transaction lasts, and holds back vacuum as long.
-select id from webhook_events where status = %(status)s order by random() limit 5 for update skip locked
+select id from webhook_events where status = %(status)s order by random() limit 5 for update skip locked;
 
 -- name: refused_credentials
--- Upstreams that stay paused although their credential may have been mended: looking for that often is a person's business.
-select name from upstreams where paused_until > now() and starts_with(reason, 'credential refused')
+-- Upstreams that stay paused although their credential may have been mended: looking for that often is a
+-- person's business.
+select name from upstreams where paused_until > now() and starts_with(reason, 'credential refused');
 
 -- name: audited_events
--- Each claim and each end of one raises the token, and so does the reset of a row on which nobody works; where somebody does, the
--- reset is the claim's end. A reset of a completed event takes that completion back.
+-- Each claim and each end of one raises the token, and so does the reset of a row on which nobody works;
+-- where somebody does, the reset is the claim's end. A reset of a completed event takes that completion back.
 select e.lead_id, e.updated_at, e.status, e.error_kind,
        (coalesce(h.completions, 0) - coalesce(r.completions, 0))::integer as completions,
-       (e.lease_token - 2 * coalesce(h.claims, 0) - coalesce(r.of_nobodys, 0))::integer as unaccounted, coalesce(h.bugs, 0)::integer as bugs
+       (e.lease_token - 2 * coalesce(h.claims, 0) - coalesce(r.of_nobodys, 0))::integer as unaccounted,
+       coalesce(h.bugs, 0)::integer as bugs
   from webhook_events e
-  left join (select event_id, count(*) as claims, count(*) filter (where result = 'completed') as completions, count(*) filter (where error_kind = 'bug') as bugs
+  left join (select event_id, count(*) as claims, count(*) filter (where result = 'completed') as completions,
+                    count(*) filter (where error_kind = 'bug') as bugs
                from event_attempts group by event_id) h on h.event_id = e.id
-  left join (select event_id, count(*) filter (where status <> 'processing') as of_nobodys, count(*) filter (where status = 'completed') as completions
-               from drill_resets group by event_id) r on r.event_id = e.id
+  left join (select event_id, count(*) filter (where status <> 'processing') as of_nobodys,
+                    count(*) filter (where status = 'completed') as completions
+               from drill_resets group by event_id) r on r.event_id = e.id;
 
 -- name: audited_messages
-select lead_id, ref, status from lead_messages
+select lead_id, ref, status from lead_messages;

@@ -1,22 +1,26 @@
 -- People: the remembered record, what analysts ask of it, and how often the sources know anybody.
 --
--- One record is kept in one transaction: the person's own row first. Its lock puts two writers of the same person in order, and
--- the rows of a list follow in the order of their keys, so that no two transactions can wait for each other.
+-- One record is kept in one transaction: the person's own row first. Its lock puts two writers of the same
+-- person in order, and the rows of a list follow in the order of their keys, so that no two transactions can
+-- wait for each other.
 
 -- name: recall_person
--- A person's remembered record; profile is null where the Work API has none. No row when not asked yet or no longer fresh.
+-- A person's remembered record; profile is null where the Work API has none. No row when not asked yet or no
+-- longer fresh.
 select profile, fetched_at from people where cpf = %(cpf)s and expires_at > clock_timestamp();
 
 -- name: keep_person
--- Remembers a person's record and ends the question. "No record" never overwrites a record that was once found, and an older
--- answer changes nothing: then, and where the lead was erased meanwhile, there is no row in reply.
+-- Remembers a person's record and ends the question. "No record" never overwrites a record that was once
+-- found, and an older answer changes nothing: then, and where the lead was erased meanwhile, there is no row
+-- in reply.
 with event as materialized (
   select outcome from webhook_events where id = %(event_id)s for share
 ), answered as (
   delete from answers_under_way where what = %(what)s and event_id = %(event_id)s
 )
 insert into people as known (cpf, profile, profile_fetched_at, fetched_at, expires_at)
-select %(cpf)s, %(profile)s::jsonb, case when %(profile)s::jsonb is not null then %(asked_at)s::timestamptz end, %(asked_at)s::timestamptz,
+select %(cpf)s, %(profile)s::jsonb,
+       case when %(profile)s::jsonb is not null then %(asked_at)s::timestamptz end, %(asked_at)s::timestamptz,
        %(asked_at)s::timestamptz + %(freshness)s::interval
  where not exists (select from event where outcome = 'erased')
 on conflict (cpf) do update
@@ -27,65 +31,84 @@ on conflict (cpf) do update
 returning cpf;
 
 -- name: keep_phones
-insert into person_phones as known (cpf, phone, source, rank, kind, operator, active, whatsapp, first_seen_at, last_seen_at)
-select %(cpf)s, '+55' || p.number, 'work_api', p.rank, p.kind, p.operator, p.active, p.whatsapp, %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (number text, kind text, operator text, active boolean, whatsapp boolean))
+insert into person_phones as known (cpf, phone, source, rank, kind, operator, active, whatsapp, first_seen_at,
+                                    last_seen_at)
+select %(cpf)s, '+55' || p.number, 'work_api', p.rank, p.kind, p.operator, p.active,
+       p.whatsapp, %(asked_at)s, %(asked_at)s
+  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (number text, kind text, operator text,
+                                                             active boolean, whatsapp boolean))
        with ordinality as p (number, kind, operator, active, whatsapp, rank)
  order by 2
 on conflict (cpf, phone, source) do update
-   set rank = excluded.rank, kind = excluded.kind, operator = excluded.operator, active = excluded.active, whatsapp = excluded.whatsapp,
+   set rank = excluded.rank, kind = excluded.kind, operator = excluded.operator, active = excluded.active,
+       whatsapp = excluded.whatsapp,
        last_seen_at = excluded.last_seen_at
  where known.last_seen_at <= excluded.last_seen_at;
 
 -- name: keep_emails
-insert into person_emails as known (cpf, email, source, rank, priority, quality, personal, blacklisted, first_seen_at, last_seen_at)
-select %(cpf)s, e.address, 'work_api', e.rank, e.priority, e.quality, e.personal, e.blacklisted, %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (address text, priority text, quality text, personal boolean, blacklisted boolean))
+insert into person_emails as known (cpf, email, source, rank, priority, quality, personal, blacklisted,
+                                    first_seen_at, last_seen_at)
+select %(cpf)s, e.address, 'work_api', e.rank, e.priority, e.quality, e.personal,
+       e.blacklisted, %(asked_at)s, %(asked_at)s
+  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (address text, priority text, quality text,
+                                                             personal boolean, blacklisted boolean))
        with ordinality as e (address, priority, quality, personal, blacklisted, rank)
  order by 2
 on conflict (cpf, email, source) do update
-   set rank = excluded.rank, priority = excluded.priority, quality = excluded.quality, personal = excluded.personal,
+   set rank = excluded.rank, priority = excluded.priority, quality = excluded.quality,
+       personal = excluded.personal,
        blacklisted = excluded.blacklisted, last_seen_at = excluded.last_seen_at
  where known.last_seen_at <= excluded.last_seen_at;
 
 -- name: keep_addresses
-insert into person_addresses as known (cpf, address_key, source, rank, street_type, street, number, complement, district, city, state, postcode,
+insert into person_addresses as known (cpf, address_key, source, rank, street_type, street, number,
+                                       complement, district, city, state, postcode,
                                        first_seen_at, last_seen_at)
-select %(cpf)s, a.key, 'work_api', a.rank, a.street_type, a.street, a.number, a.complement, a.district, a.city, a.state, a.postcode,
+select %(cpf)s, a.key, 'work_api', a.rank, a.street_type, a.street, a.number, a.complement, a.district,
+       a.city, a.state, a.postcode,
        %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (key text, street_type text, street text, number text, complement text, district text,
+  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (key text, street_type text, street text,
+                                                             number text, complement text, district text,
                                                              city text, state text, postcode text))
-       with ordinality as a (key, street_type, street, number, complement, district, city, state, postcode, rank)
+       with ordinality
+       as a (key, street_type, street, number, complement, district, city, state, postcode, rank)
  order by 2
 on conflict (cpf, address_key, source) do update
-   set rank = excluded.rank, street_type = excluded.street_type, street = excluded.street, number = excluded.number,
-       complement = excluded.complement, district = excluded.district, city = excluded.city, state = excluded.state,
-       postcode = excluded.postcode, last_seen_at = excluded.last_seen_at
+   set rank = excluded.rank, street_type = excluded.street_type, street = excluded.street,
+       number = excluded.number, complement = excluded.complement, district = excluded.district,
+       city = excluded.city, state = excluded.state, postcode = excluded.postcode,
+       last_seen_at = excluded.last_seen_at
  where known.last_seen_at <= excluded.last_seen_at;
 
 -- name: keep_companies
-insert into person_companies as known (cpf, cnpj, source, rank, name, relation, since, active, first_seen_at, last_seen_at)
+insert into person_companies as known (cpf, cnpj, source, rank, name, relation, since, active, first_seen_at,
+                                       last_seen_at)
 select %(cpf)s, c.cnpj, 'work_api', c.rank, c.name, c.relation, c.since, c.active, %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (cnpj text, name text, relation text, since date, active boolean))
+  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (cnpj text, name text, relation text, since date,
+                                                             active boolean))
        with ordinality as c (cnpj, name, relation, since, active, rank)
  order by 2
 on conflict (cpf, cnpj, source) do update
-   set rank = excluded.rank, name = excluded.name, relation = excluded.relation, since = excluded.since, active = excluded.active,
+   set rank = excluded.rank, name = excluded.name, relation = excluded.relation, since = excluded.since,
+       active = excluded.active,
        last_seen_at = excluded.last_seen_at
  where known.last_seen_at <= excluded.last_seen_at;
 
 -- name: forget_people
--- The records of the people behind these leads are no longer fresh: the next event asks again. What they say stays.
+-- The records of the people behind these leads are no longer fresh: the next event asks again. What they say
+-- stays.
 update people set expires_at = clock_timestamp()
- where cpf in (select cpf from lead_people where lead_id = any(%(lead_ids)s::text[])) and expires_at > clock_timestamp();
+ where cpf in (select cpf from lead_people where lead_id = any(%(lead_ids)s::text[]))
+   and expires_at > clock_timestamp();
 
 -- name: forget_lookups
 -- The same for answers about these contacts, and for those that led to the leads' people.
 update contact_lookups set expires_at = clock_timestamp()
  where expires_at > clock_timestamp()
    and (contact = any(%(contacts)s::text[])
-        or exists (select from lead_people l where l.lead_id = any(%(lead_ids)s::text[])
-                                               and candidates @> jsonb_build_array(jsonb_build_object('cpf', l.cpf))));
+        or exists (select from lead_people l
+                    where l.lead_id = any(%(lead_ids)s::text[])
+                      and candidates @> jsonb_build_array(jsonb_build_object('cpf', l.cpf))));
 
 -- name: lead_contacts
 -- The contact texts of these leads as they were last known.

@@ -5,11 +5,12 @@
 select clock_timestamp() - %(since)s::interval;
 
 -- name: compare_leads
--- For each lead of a page: was it erased, is there an event of this time or a later one, what contact was known and last told,
--- and was it closed when we last heard of it. One row for each given lead.
+-- For each lead of a page: was it erased, is there an event of this time or a later one, what contact was
+-- known and last told, and was it closed when we last heard of it. One row for each given lead.
 select given.lead_id,
        exists (select from erased_leads x where x.lead_id = given.lead_id) as erased,
-       exists (select from webhook_events e where e.lead_id = given.lead_id and e.updated_at >= given.updated_at) as known,
+       exists (select from webhook_events e
+                where e.lead_id = given.lead_id and e.updated_at >= given.updated_at) as known,
        l.name, l.phone, l.email, coalesce(l.closed, false) as closed,
        (select p.fingerprint from webhook_events p
          where p.lead_id = given.lead_id and p.status = 'completed' and p.outcome in ('enriched', 'partial')

@@ -1,4 +1,5 @@
--- What `c2s-enrich rejects` asks and does. A replay is one transaction for each rejected delivery: its events and its mark together.
+-- What `c2s-enrich rejects` asks and does. A replay is one transaction for each rejected delivery: its events
+-- and its mark together.
 
 -- name: list_rejects
 -- Newest first, without the bytes. A null limit means all of them.
@@ -15,23 +16,26 @@ select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_a
   from rejected_deliveries where id = %(id)s::uuid;
 
 -- name: lock_reject
--- The same, held to the end of the transaction: of two replays at once the second one finds the first one's mark.
+-- The same, held to the end of the transaction: of two replays at once the second one finds the first one's
+-- mark.
 select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_at, raw, headers
   from rejected_deliveries where id = %(id)s::uuid for update;
 
 -- name: insert_replayed
 -- `step` microseconds after the time in the payload: 0 unless that key was taken by another body.
 insert into webhook_events (lead_id, updated_at, hook_action, payload_raw, max_attempts)
-values (%(lead_id)s, %(updated_at)s::timestamptz + %(step)s::integer * interval '1 microsecond', %(hook_action)s, %(payload)s::jsonb,
-        %(max_attempts)s::integer)
+values (%(lead_id)s, %(updated_at)s::timestamptz + %(step)s::integer * interval '1 microsecond',
+        %(hook_action)s, %(payload)s::jsonb, %(max_attempts)s::integer)
 on conflict (lead_id, updated_at) do nothing
 returning id;
 
 -- name: compare_replayed
--- How the event relates to the one that holds its key; intake's own judgement. No row: the one in the way is gone by now.
+-- How the event relates to the one that holds its key; intake's own judgement. No row: the one in the way is
+-- gone by now.
 select verdict
   from stored_deliveries(array[null::uuid], array[%(lead_id)s::text],
-                         array[%(updated_at)s::timestamptz + %(step)s::integer * interval '1 microsecond'], array[%(payload)s::jsonb]);
+                         array[%(updated_at)s::timestamptz + %(step)s::integer * interval '1 microsecond'],
+                         array[%(payload)s::jsonb]);
 
 -- name: mark_replayed
 -- Once: the first replay's time stays.

@@ -1,33 +1,39 @@
--- What all pollers share about the services they call: pauses, the next free slot of a rate limit, the day's paid calls.
+-- What all pollers share about the services they call: pauses, the next free slot of a rate limit, the day's
+-- paid calls.
 --
--- One row per upstream. A pause is `paused_until is not null`, and it outlives that time: it ends only when one call, the
--- probe, has come back well. `probing_until` is the probe's own mark (nobody else may call before it) and also its fence: a
--- probe settles only the row that still carries its mark. %(now)s is null in production; the database is the clock.
+-- One row per upstream. A pause is `paused_until is not null`, and it outlives that time: it ends only when
+-- one call, the probe, has come back well. `probing_until` is the probe's own mark (nobody else may call
+-- before it) and also its fence: a probe settles only the row that still carries its mark. %(now)s is null in
+-- production; the database is the clock.
 
 -- name: configure
 -- Writes the settings' rate limit and budget of one upstream, and nothing where they stand there already.
 insert into upstreams (name, min_interval, daily_budget)
 values (%(name)s, %(min_interval)s, %(daily_budget)s)
 on conflict (name) do update
-  set min_interval = excluded.min_interval, daily_budget = excluded.daily_budget, changed_at = clock_timestamp()
-  where (upstreams.min_interval, upstreams.daily_budget) is distinct from (excluded.min_interval, excluded.daily_budget);
+   set min_interval = excluded.min_interval, daily_budget = excluded.daily_budget,
+       changed_at = clock_timestamp()
+ where (upstreams.min_interval, upstreams.daily_budget)
+       is distinct from (excluded.min_interval, excluded.daily_budget);
 
 -- name: admit
--- Decides whether one call may go out, and in the same statement reserves what it needs: the probe, a slot, a paid call.
--- Where there is no pause, no limit and no budget, `held` is empty and nothing is locked or written.
--- Lock first, then read the clock: a statement that waited for the row must not hand out a slot in the past.
+-- Decides whether one call may go out, and in the same statement reserves what it needs: the probe, a slot, a
+-- paid call. Where there is no pause, no limit and no budget, `held` is empty and nothing is locked or
+-- written. Lock first, then read the clock: a statement that waited for the row must not hand out a slot in
+-- the past.
 with held as materialized (
-  select name, paused_until, reason, probing_until, failures, next_slot_at, min_interval, daily_budget, budget_day, calls_today
-  from upstreams
-  where name = %(name)s and (paused_until is not null or min_interval > interval '0' or daily_budget > 0)
-  for update
+  select name, paused_until, reason, probing_until, failures, next_slot_at, min_interval, daily_budget,
+         budget_day, calls_today
+    from upstreams
+   where name = %(name)s and (paused_until is not null or min_interval > interval '0' or daily_budget > 0)
+     for update
 ), timed as materialized (
   select *, coalesce(%(now)s::timestamptz, clock_timestamp()) as t from held
 ), seen as materialized (
   select *,
          case when min_interval > interval '0' then greatest(next_slot_at, t) else t end as slot,
          (t at time zone 'America/Sao_Paulo')::date as today
-  from timed
+    from timed
 ), decided as materialized (
   select *,
          case when budget_day = today then calls_today else 0 end as spent,
@@ -38,15 +44,17 @@ with held as materialized (
            when paused_until is not null then 'probe'
            else 'go'
          end as decision
-  from seen
+    from seen
 ), reserved as (
   update upstreams u
-  set next_slot_at = case when d.min_interval > interval '0' then d.slot + d.min_interval else d.next_slot_at end,
-      probing_until = case when d.decision = 'probe' then d.slot + %(probe_lease)s::interval else d.probing_until end,
-      budget_day = d.today,
-      calls_today = d.spent + 1
-  from decided d
-  where u.name = d.name and d.decision in ('go', 'probe')
+     set next_slot_at = case when d.min_interval > interval '0' then d.slot + d.min_interval
+                             else d.next_slot_at end,
+         probing_until = case when d.decision = 'probe' then d.slot + %(probe_lease)s::interval
+                              else d.probing_until end,
+         budget_day = d.today,
+         calls_today = d.spent + 1
+    from decided d
+   where u.name = d.name and d.decision in ('go', 'probe')
   returning u.name, u.probing_until
 )
 select d.decision,
@@ -58,67 +66,76 @@ select d.decision,
        coalesce(d.reason, 'no reason given') as reason,
        d.failures,
        r.probing_until
-from decided d left join reserved r using (name)
+  from decided d left join reserved r using (name)
 union all
 select 'go', interval '0', '', u.failures, null
-from upstreams u
-where u.name = %(name)s and not exists (select from held);
+  from upstreams u
+ where u.name = %(name)s and not exists (select from held);
 
 -- name: give_up_slot
--- After a wait in memory: a pause has begun meanwhile, so the call does not go out and its paid call is given back.
--- The slot is not: later ones may already be promised behind it.
+-- After a wait in memory: a pause has begun meanwhile, so the call does not go out and its paid call is given
+-- back. The slot is not: later ones may already be promised behind it.
 update upstreams
-set calls_today = greatest(calls_today - 1, 0)
-where name = %(name)s and paused_until is not null
-returning greatest(paused_until - coalesce(%(now)s::timestamptz, clock_timestamp()), interval '1 second') as wait, reason;
+   set calls_today = greatest(calls_today - 1, 0)
+ where name = %(name)s and paused_until is not null
+returning greatest(interval '1 second',
+                   paused_until - coalesce(%(now)s::timestamptz, clock_timestamp())) as wait, reason;
 
 -- name: forget_failures
--- A call came back well: the row of failures is broken. Says nothing about a pause; only its probe may end that.
+-- A call came back well: the row of failures is broken. Says nothing about a pause; only its probe may end
+-- that.
 update upstreams set failures = 0, changed_at = clock_timestamp()
-where name = %(name)s and failures > 0 and paused_until is null;
+ where name = %(name)s and failures > 0 and paused_until is null;
 
 -- name: end_pause
 -- The probe came back well. No row: a person or a longer pause came in between, and stays.
 update upstreams
-set paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0, pauses = 0, changed_at = clock_timestamp()
-where name = %(name)s and probing_until = %(probing_until)s
+   set paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0,
+       pauses = 0, changed_at = clock_timestamp()
+ where name = %(name)s and probing_until = %(probing_until)s
 returning name;
 
 -- name: throttle
--- The upstream named a wait. Never shortens a pause that is longer, and leaves that its reason; frees the probe's mark so that the
--- next one can follow.
+-- The upstream named a wait. Never shortens a pause that is longer, and leaves that its reason; frees the
+-- probe's mark so that the next one can follow.
 update upstreams
-set paused_until = greatest(paused_until, coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval),
-    paused_since = coalesce(paused_since, %(now)s::timestamptz, clock_timestamp()),
-    reason = case when paused_until > coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval then reason
-                  else %(reason)s end,
-    probing_until = case when probing_until = %(probing_until)s::timestamptz then null else probing_until end,
-    changed_at = clock_timestamp()
-where name = %(name)s;
+   set paused_until = greatest(paused_until,
+                               coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval),
+       paused_since = coalesce(paused_since, %(now)s::timestamptz, clock_timestamp()),
+       reason = case
+         when paused_until > coalesce(%(now)s::timestamptz, clock_timestamp()) + %(retry_after)s::interval
+           then reason
+         else %(reason)s
+       end,
+       probing_until = nullif(probing_until, %(probing_until)s::timestamptz),
+       changed_at = clock_timestamp()
+ where name = %(name)s;
 
 -- name: count_failure
--- One more failure in a row; the %(breaker)s-th opens a pause, and so does a failed probe. Each pause without a recovery
--- between doubles, up to its cap. Calls that were under way when the pause began count, but do not make it longer.
+-- One more failure in a row; the %(breaker)s-th opens a pause, and so does a failed probe. Each pause without
+-- a recovery between doubles, up to its cap. Calls that were under way when the pause began count, but do not
+-- make it longer.
 with held as materialized (
   select name, pauses,
          coalesce(%(now)s::timestamptz, clock_timestamp()) as t,
          case when paused_until is null then failures + 1 >= %(breaker)s
               else coalesce(probing_until = %(probing_until)s::timestamptz, false) end as opens
-  from upstreams where name = %(name)s
-  for update
+    from upstreams where name = %(name)s
+     for update
 ), opened as (
-  select name, t, t + least(%(first)s::interval * power(2, least(pauses, 20)), %(cap)s::interval) as until from held where opens
+  select name, t, t + least(%(first)s::interval * power(2, least(pauses, 20)), %(cap)s::interval) as until
+    from held where opens
 )
 update upstreams u
-set failures = u.failures + 1,
-    pauses = case when o.name is null then u.pauses else u.pauses + 1 end,
-    paused_until = coalesce(o.until, u.paused_until),
-    paused_since = coalesce(u.paused_since, o.t),
-    reason = case when o.name is null then u.reason else %(reason)s end,
-    probing_until = case when o.name is null then u.probing_until end,
-    changed_at = h.t
-from held h left join opened o using (name)
-where u.name = h.name
+   set failures = u.failures + 1,
+       pauses = case when o.name is null then u.pauses else u.pauses + 1 end,
+       paused_until = coalesce(o.until, u.paused_until),
+       paused_since = coalesce(u.paused_since, o.t),
+       reason = case when o.name is null then u.reason else %(reason)s end,
+       probing_until = case when o.name is null then u.probing_until end,
+       changed_at = h.t
+  from held h left join opened o using (name)
+ where u.name = h.name
 returning o.until - o.t as pause;
 
 -- name: wake_events
@@ -126,13 +143,14 @@ returning o.until - o.t as pause;
 -- Events that are due already need nothing, which also keeps a second batch from walking over the first.
 with waiting as materialized (
   select id from webhook_events
-  where status = 'received' and waiting_for = %(name)s and available_at > coalesce(%(now)s::timestamptz, clock_timestamp())
-  order by available_at, id limit %(batch)s
-  for update skip locked
+   where status = 'received' and waiting_for = %(name)s
+     and available_at > coalesce(%(now)s::timestamptz, clock_timestamp())
+   order by available_at, id limit %(batch)s
+     for update skip locked
 )
 update webhook_events e
-set available_at = e.received_at, waiting_for = null, waiting_reason = null
-from waiting w where e.id = w.id;
+   set available_at = e.received_at, waiting_for = null, waiting_reason = null
+  from waiting w where e.id = w.id;
 
 -- name: announce
 -- One hint for all pollers; not one a row, because NOTIFY takes a lock of the whole database at COMMIT.
@@ -141,22 +159,26 @@ select pg_notify('webhook_events', '');
 -- name: pause
 -- By hand. Takes the probe's mark away, so that a probe under way cannot end this pause.
 update upstreams
-set paused_until = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(length)s::interval,
-    paused_since = coalesce(paused_since, %(now)s::timestamptz, clock_timestamp()), reason = %(reason)s, probing_until = null,
-    changed_at = clock_timestamp()
-where name = %(name)s
+   set paused_until = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(length)s::interval,
+       paused_since = coalesce(paused_since, %(now)s::timestamptz, clock_timestamp()), reason = %(reason)s,
+       probing_until = null,
+       changed_at = clock_timestamp()
+ where name = %(name)s
 returning name;
 
 -- name: resume
 -- By hand: the next call goes out at once.
 update upstreams
-set paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0, pauses = 0, changed_at = clock_timestamp()
-where name = %(name)s
+   set paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0,
+       pauses = 0, changed_at = clock_timestamp()
+ where name = %(name)s
 returning name;
 
 -- name: all
 -- Every upstream, for /health, the console and the command line.
-select name, paused_until, greatest(paused_until - clock_timestamp(), interval '0'), reason, coalesce(probing_until > clock_timestamp(), false),
+select name, paused_until, greatest(paused_until - clock_timestamp(), interval '0'), reason,
+       coalesce(probing_until > clock_timestamp(), false),
        failures, min_interval, daily_budget,
-       case when budget_day = (clock_timestamp() at time zone 'America/Sao_Paulo')::date then calls_today else 0 end
-from upstreams order by name;
+       case when budget_day = (clock_timestamp() at time zone 'America/Sao_Paulo')::date then calls_today
+            else 0 end
+  from upstreams order by name;
