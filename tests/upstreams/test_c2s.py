@@ -24,7 +24,7 @@ from c2s_enrich.sandbox.simulators.c2s import Hook
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 from c2s_enrich.sandbox.simulators.world import Manners, World
-from c2s_enrich.upstreams.c2s import HOOK_ACTIONS, Accepted
+from c2s_enrich.upstreams.c2s import HOOK_ACTIONS, SendAnswer
 
 LEAD = "0123456789abcdef0123456789404429"
 NOT_AUTHORISED = {"error": "not_authorized"}
@@ -82,7 +82,7 @@ def nothing() -> None:
     """A before_send that has no objection."""
 
 
-async def send(rig: Rig, lead_id: str = LEAD) -> Accepted:
+async def send(rig: Rig, lead_id: str = LEAD) -> SendAnswer:
     return await rig.c2s.send(lead_id, "texto\nref-1", "ref-1", before_send=nothing)
 
 
@@ -237,7 +237,7 @@ class TestSending:
         accepted = await send(rig)
 
         [message] = lead.messages
-        assert accepted == Accepted(message.id, confirmed=True)
+        assert accepted == SendAnswer(message.id, confirmed=True)
         assert json.loads(rig.sent[0].content) == {"body": "texto\nref-1", "external_id": "ref-1"}
         assert rig.sent[0].url.raw_path == f"/c2s/leads/{LEAD}/create_message".encode()
 

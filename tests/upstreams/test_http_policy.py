@@ -154,26 +154,19 @@ class TestBeforeSend:
         assert bytes(received) == b""
         assert rig.limits.ended == []
 
-    async def test_comes_after_the_limits_and_after_what_must_be_ready(
+    async def test_goes_out_under_the_admission_that_the_caller_has(
         self, make_rig: MakeRig, network: SimulatedTransport, world: World
     ) -> None:
         world.add_lead("lead", name="Maria")
         rig = await make_rig(network)
-        order: list[str] = []
+        admission = await rig.c2s.admit()
 
-        async def ready() -> None:
-            order.append("ready")
+        rig.limits.closed = Paused("c2s", timedelta(seconds=1), "closed meanwhile")
+        await rig.c2s.send("lead", "text", "ref", admission=admission, before_send=lambda: None)
 
-        await rig.c2s.send(
-            "lead", "text", "ref", ready=ready, before_send=lambda: order.append("before_send")
-        )
-        rig.limits.closed = Paused("c2s", timedelta(seconds=1), "closed")
+        assert [message.body for message in world.leads["lead"].messages] == ["text"]
         with pytest.raises(Paused):
-            await rig.c2s.send(
-                "lead", "text", "ref", ready=ready, before_send=lambda: order.append("before_send")
-            )
-
-        assert order == ["ready", "before_send"]
+            await rig.c2s.send("lead", "text", "ref", before_send=lambda: None)
 
 
 class TestTheTotalTimeLimit:

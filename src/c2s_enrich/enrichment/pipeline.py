@@ -22,6 +22,7 @@ from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.match import Found, Nobody, found_people, match
 from c2s_enrich.enrichment.message import Message, compose_message
 from c2s_enrich.enrichment.send import Sender
+from c2s_enrich.enrichment.skip import Skip, reason_to_skip
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.errors import MissingCustomer
 from c2s_enrich.hashing import HashKeys
@@ -75,13 +76,13 @@ class Pipeline:
         async with journal.step("extract"):
             event = await self._extract(claim, journal)
         async with journal.step("skip"):
-            reason = await self._reason_to_skip(claim, event)
-        if reason is None and not event.facts.has_contact:
+            skip = await self._skip(claim, event)
+        if skip is None and not event.facts.has_contact:
             async with journal.step("ask_c2s"):
                 event = await self._ask_c2s(claim, journal)
-                reason = await self._reason_to_skip(claim, event)
-        if reason is not None:
-            return Done(reason, event.fingerprints[0])
+                skip = await self._skip(claim, event)
+        if skip is not None:
+            return Done(skip.outcome, event.fingerprints[0])
         async with journal.step("lookup"):
             suggestions = await self._lookup(claim, event.contacts)
         found = match(event.facts.name, suggestions.by_phone, suggestions.by_email)
@@ -125,24 +126,12 @@ class Pipeline:
             journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
         return Extracted(facts, contacts, fingerprints(contacts, self._keys))
 
-    async def _reason_to_skip(self, claim: Claim, event: Extracted) -> str | None:
-        """The outcome of an event that needs no work. A person's reprocess skips nothing; neither
-        does an unclear message.
-        """
-        if claim.reprocess:
-            return None
+    async def _skip(self, claim: Claim, event: Extracted) -> Skip | None:
         situation = await self._store.situation(claim)
-        if situation.message_unclear:
-            return None
-        if event.facts.closed:
+        skip = reason_to_skip(event.facts, event.fingerprints, situation, reprocess=claim.reprocess)
+        if skip is not None and skip.withdraw:
             await self._store.withdraw_unsent(claim)
-            return "ignored"
-        if event.facts.has_contact and situation.told_fingerprint in event.fingerprints:
-            return "unchanged"
-        if situation.newer_exists:
-            await self._store.withdraw_unsent(claim)
-            return "superseded"
-        return None
+        return skip
 
     async def _store_result(
         self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]

@@ -15,14 +15,17 @@ unless C2S applies a request later than the settle time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Literal, Protocol
 
 from c2s_enrich import errors
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
+from c2s_enrich.upstreams.c2s import SendAnswer
+from c2s_enrich.upstreams.limits import Admission
 
 WhenUnclear = Literal["resend", "hold"]
 
@@ -33,17 +36,10 @@ class SendMetrics(Protocol):
     def message(self, result: str) -> None: ...
 
 
-class Accepted(Protocol):
-    """C2S's yes. `confirmed` is False through the gateway, whose yes proves nothing."""
-
-    @property
-    def message_id(self) -> str | None: ...
-    @property
-    def confirmed(self) -> bool: ...
-
-
 class Crm(Protocol):
     """What sending needs of C2S."""
+
+    async def admit(self) -> Admission: ...
 
     async def send(
         self,
@@ -51,9 +47,9 @@ class Crm(Protocol):
         body: str,
         ref: str,
         *,
-        ready: Callable[[], Awaitable[None]],
+        admission: Admission,
         before_send: Callable[[], None],
-    ) -> Accepted: ...
+    ) -> SendAnswer: ...
 
     async def messages(self, lead_id: str) -> tuple[str, ...]: ...
 
@@ -93,7 +89,39 @@ class Sender:
             if await self._seen_at_c2s(claim, message):
                 return self._store.message_sent(message, "read_back", None)
             await self._wait_or_give_up(message)
-        return await self._send(claim, lease, journal, message)
+        # Admission first, however long it takes: the settle time counts from the permit, so the
+        # request must follow the permit at once.
+        admission = await self._c2s.admit()
+        await journal.at("permit")
+        sending_at = await self._store.permit_send(claim, message)
+        if sending_at is None:
+            raise errors.LeaseLost
+        await journal.at("permitted")
+        try:
+            answer = await self._c2s.send(
+                claim.lead_id,
+                message.body,
+                message.ref,
+                admission=admission,
+                before_send=partial(lease.must_outlast, self._time_limit),
+            )
+        except errors.Uncertain:
+            self._metrics.message("uncertain")
+            raise
+        except errors.EnrichError:
+            # A clear no, also from `before_send`: no byte left, or C2S said that it did not take
+            # it.
+            await self._store.not_sent(message, sending_at)
+            raise
+        await journal.at("answered")
+        if answer.confirmed:
+            self._metrics.message("answer")
+            return self._store.message_sent(message, "answer", answer.message_id)
+        # The gateway's yes proves nothing.
+        if await self._seen_at_c2s(claim, message):
+            return self._store.message_sent(message, "read_back", None)
+        self._metrics.message("uncertain")
+        raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
 
     async def clear_up(self, claim: Claim, content_key: str | None) -> bool:
         """Before this content is stored (None: there is nothing to tell): what became of a send of
@@ -109,46 +137,6 @@ class Sender:
             else:
                 await self._wait_or_give_up(message)
         return found
-
-    async def _send(
-        self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
-    ) -> Fact:
-        permitted: list[datetime] = []
-
-        async def ready() -> None:
-            # After the rate limit's wait and right before the request: the settle time must count
-            # from the request itself.
-            await journal.at("permit")
-            sending_at = await self._store.permit_send(claim, message)
-            if sending_at is None:
-                raise errors.LeaseLost
-            permitted.append(sending_at)
-            await journal.at("permitted")
-
-        def before_send() -> None:
-            lease.must_outlast(self._time_limit)
-
-        try:
-            accepted = await self._c2s.send(
-                claim.lead_id, message.body, message.ref, ready=ready, before_send=before_send
-            )
-        except errors.Uncertain:
-            self._metrics.message("uncertain")
-            raise
-        except errors.EnrichError:
-            # A clear no, also from `before_send`: no byte left, or C2S said that it did not take
-            # it.
-            if permitted:
-                await self._store.not_sent(message, permitted[0])
-            raise
-        await journal.at("answered")
-        if accepted.confirmed:
-            self._metrics.message("answer")
-            return self._store.message_sent(message, "answer", accepted.message_id)
-        if await self._seen_at_c2s(claim, message):
-            return self._store.message_sent(message, "read_back", None)
-        self._metrics.message("uncertain")
-        raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
 
     async def _seen_at_c2s(self, claim: Claim, message: OutboxMessage) -> bool:
         try:

@@ -14,6 +14,7 @@ import msgspec
 
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.enrichment.message import Message
+from c2s_enrich.enrichment.skip import Situation
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
@@ -21,15 +22,6 @@ from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.queue.claim import Claim, Fact
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What decides whether an event has anything to do."""
-
-    newer_exists: bool
-    told_fingerprint: str | None
-    message_unclear: bool
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ interacted and never creates one.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from c2s_enrich.upstreams.http import (
     Upstream,
     same,
 )
+from c2s_enrich.upstreams.limits import Admission
 
 # C2S answers 403 to a larger page.
 PAGE_SIZE = 50
@@ -37,7 +38,7 @@ HOOK_ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 
 
 @dataclass(frozen=True)
-class Accepted:
+class SendAnswer:
     """C2S took the message. `confirmed` is False through the gateway, whose 200 proves nothing
     until the message is read back.
     """
@@ -86,20 +87,24 @@ class C2s:
             raise LeadNotFound
         return texts
 
+    async def admit(self) -> Admission:
+        """The limits' leave for one call about a lead; see `Upstream.admit`."""
+        return await self._leads.admit()
+
     async def send(
         self,
         lead_id: str,
         body: str,
         ref: str,
         *,
-        ready: Callable[[], Awaitable[None]] | None = None,
+        admission: Admission | None = None,
         before_send: Callable[[], None],
-    ) -> Accepted:
+    ) -> SendAnswer:
         """Puts a message on a lead. `ref` is in the body too and becomes its external_id where C2S
         is called directly.
 
         A clear no: LeadNotFound, Refused, Throttled, Unauthorised, Unavailable, and Paused, NoSlot
-        or whatever `ready` or `before_send` (see `Upstream.call`) raised. Raises Uncertain where
+        or whatever `before_send` (see `Upstream.call`) raised. Raises Uncertain where
         C2S may have taken it.
         """
         if self._through_gateway:
@@ -117,7 +122,7 @@ class C2s:
             json=message,
             idempotent=False,
             unwrap=self._unwrap,
-            ready=ready,
+            admission=admission,
             before_send=before_send,
         )
         if accepted is None:
@@ -318,7 +323,7 @@ def _read_json(response: Response) -> object:
     return response.json()
 
 
-def _read_sent(response: Response, ref: str) -> Accepted | None:
+def _read_sent(response: Response, ref: str) -> SendAnswer | None:
     """Any 2xx with JSON or with nothing is a yes. A web page with 2xx is a proxy talking: it proves
     neither yes nor no.
     """
@@ -331,7 +336,7 @@ def _read_sent(response: Response, ref: str) -> Accepted | None:
         return None
     _check_refusal(response)
     if not response.body.strip():
-        return Accepted(None, confirmed=True)
+        return SendAnswer(None, confirmed=True)
     try:
         answer = response.json()
     except Unreadable as error:
@@ -340,7 +345,7 @@ def _read_sent(response: Response, ref: str) -> Accepted | None:
         if not isinstance(answer, dict) or (
             answer.get("success") is not False and "error" not in answer
         ):
-            return Accepted(_message_id(answer, ref), confirmed=True)
+            return SendAnswer(_message_id(answer, ref), confirmed=True)
         unclear = Uncertain(response.upstream, f"HTTP {response.status} with an error inside")
     raise unclear
 

@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -213,6 +213,12 @@ class Upstream:
     ) -> None:
         await self._exit.aclose()
 
+    async def admit(self) -> Admission:
+        """The limits' leave for one call, however long that takes. Raises Paused, BudgetSpent,
+        NoSlot.
+        """
+        return await self._limits.admit(self.name)
+
     async def call(
         self,
         kind: str,
@@ -224,22 +230,24 @@ class Upstream:
         json: object = None,
         idempotent: bool = True,
         unwrap: Callable[[Response], Response] = same,
-        ready: Callable[[], Awaitable[None]] | None = None,
+        admission: Admission | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> T:
         """Calls the upstream and returns what `read` makes of the answer.
 
         `read` sees 2xx and 4xx except 429; what it raises decides about the upstream's pause like
         any other failure. `path` is percent-encoded already. `unwrap` may replace an answer before
-        it is judged (the gateway hides statuses in texts). `ready` runs after the limits'
-        admission, however long that took; `before_send` runs the moment before the first byte is
-        written. When one of them raises, nothing was sent and its exception passes through. Raises
-        UpstreamError; a call that is not idempotent and may have arrived raises Uncertain.
+        it is judged (the gateway hides statuses in texts). The first try
+        goes out under `admission` where the caller has one already. `before_send` runs the moment
+        before the first byte is written; when it raises, nothing was sent and its exception passes
+        through. Raises UpstreamError; a call that is not idempotent and may have arrived raises
+        Uncertain.
         """
         policy = self._policy
         request = _Request(
-            kind, method, self._base_url + path, params, json, idempotent, ready, before_send
+            kind, method, self._base_url + path, params, json, idempotent, before_send
         )
+        admitted = [admission] if admission is not None else []
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(policy.tries if idempotent else 1),
             wait=tenacity.wait_random_exponential(
@@ -249,21 +257,20 @@ class Upstream:
             sleep=self._clock.sleep,
             reraise=True,
         )
-        answer: T = await retrying(self._try, request, read, unwrap)
+        answer: T = await retrying(self._try, request, admitted, read, unwrap)
         return answer
 
     async def _try(
         self,
         request: _Request,
+        admitted: list[Admission],
         read: Callable[[Response], T],
         unwrap: Callable[[Response], Response],
     ) -> T:
         """One try: admission, request, settlement. When it is cancelled or `before_send` stops it,
         a probe's mark lapses by itself.
         """
-        admission = await self._limits.admit(self.name)
-        if request.ready is not None:
-            await request.ready()
+        admission = admitted.pop() if admitted else await self.admit()
         started = time.perf_counter()
         result = "abandoned"
         try:
@@ -446,7 +453,6 @@ class _Request:
     params: Mapping[str, str] | None = field(repr=False)
     json: object = field(repr=False)
     idempotent: bool
-    ready: Callable[[], Awaitable[None]] | None
     before_send: Callable[[], None] | None
 
 

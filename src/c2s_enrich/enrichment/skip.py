@@ -1,0 +1,42 @@
+"""Whether an event needs no work. Pure: the pipeline acts on the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from c2s_enrich.people.c2s_lead import LeadFacts
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known of an event's lead beside what the event says."""
+
+    newer_exists: bool
+    told_fingerprint: str | None
+    message_unclear: bool
+
+
+@dataclass(frozen=True)
+class Skip:
+    """The event ends with this outcome. `withdraw`: what it never sent has nothing to say now."""
+
+    outcome: str
+    withdraw: bool
+
+
+def reason_to_skip(
+    facts: LeadFacts, fingerprints: Sequence[str], situation: Situation, *, reprocess: bool
+) -> Skip | None:
+    """None where there is work. A person's reprocess skips nothing; neither does an event whose
+    message may have been sent. `fingerprints` are the contacts' hashes under each key.
+    """
+    if reprocess or situation.message_unclear:
+        return None
+    if facts.closed:
+        return Skip("ignored", withdraw=True)
+    if facts.has_contact and situation.told_fingerprint in fingerprints:
+        return Skip("unchanged", withdraw=False)
+    if situation.newer_exists:
+        return Skip("superseded", withdraw=True)
+    return None
