@@ -27,8 +27,8 @@ drill: $(STAMP) ## kill, freeze and cut everything on purpose, then count what w
 test: $(STAMP) ## run all tests; types, style and layers are among them
 	@$(BIN)/pytest --numprocesses=3 --dist=loadscope $(ARGS)
 
-bench: $(STAMP) ## measure: make bench ARGS=intake (or claim, path)
-	@$(BIN)/python -m bench.$(or $(ARGS),$(error say which: make bench ARGS=intake))
+bench: $(STAMP) ## measure everything beside the peers, or parts: make bench ARGS="drain cost"
+	@$(BIN)/python -m bench $(ARGS)
 
 spec: $(STAMP) ## print the tests' names as sentences
 	@$(BIN)/pytest --collect-only -q --order=0 $(ARGS) | awk -f tests/spec.awk

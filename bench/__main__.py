@@ -1,0 +1,226 @@
+"""Measures the product: python -m bench [PART …]
+
+Without a part: everything but `pages` and `bloat`, under 20 minutes on two cores. One Postgres, one
+run: what counts are the ratios to the peers, to the baseline commit and to a bare floor. Writes
+bench/results.json and the charts beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench import intake, peers, pipeline, queue_parts
+from bench.machine import HERE, PAYLOAD, Checkout, baseline, machine, rounds
+from bench.report import Goal, chart, ratio, table
+from c2s_enrich.sandbox.postgres import start_throwaway
+
+HERE_FOLDER = Path(__file__).parent
+ROUNDS = 2
+
+Results = dict[str, Any]
+
+
+def drain(server: str, folder: Path, base: Checkout) -> Results:
+    """The bare queue beside its peers; pick-up comes from the same runs of the peers."""
+    systems: dict[str, Callable[[], dict[str, float]]] = {
+        "ours": partial(queue_parts.drain, server, folder),
+        "ours, default slots": partial(queue_parts.drain, server, folder, slots=None),
+        "baseline": partial(queue_parts.drain, server, folder, base, events=10_000),
+        "ours, pick-up": partial(queue_parts.pick_up, server, folder),
+        "baseline, pick-up": partial(queue_parts.pick_up, server, folder, base),
+    }
+    try:
+        python = peers.environment()
+    except RuntimeError as error:
+        missing = str(error)
+
+        def refuse() -> dict[str, float]:
+            raise RuntimeError(missing)
+
+        systems |= dict.fromkeys(peers.SYSTEMS, refuse)
+    else:
+        for name in peers.SYSTEMS:
+            systems[name] = partial(peers.run, server, folder, python, name, PAYLOAD)
+    return rounds(ROUNDS, systems)
+
+
+def flatness(server: str, folder: Path, base: Checkout) -> Results:
+    """Under a held transaction, with several pollers, behind a hot lead."""
+    many = partial(queue_parts.drain, server, folder)
+    return rounds(
+        1,
+        {
+            "held": partial(many, events=60_000, hold=True),
+            "1 poller": many,
+            "2 pollers": partial(many, pollers=2),
+            "4 pollers": partial(many, pollers=4),
+            "behind a hot lead": partial(many, hot=10_000),
+        },
+    )
+
+
+def cost(server: str, folder: Path, base: Checkout) -> Results:
+    """A lead through the whole pipeline, upstreams at once."""
+    return rounds(
+        ROUNDS,
+        {
+            "ours": partial(pipeline.cost, server, folder),
+            "baseline": partial(pipeline.cost, server, folder, base, leads=300),
+            "floor": partial(pipeline.floor, server, folder),
+        },
+    )
+
+
+def time_of_a_lead(server: str, folder: Path, base: Checkout) -> Results:
+    """Real latencies: 500 leads in 30 s, and one lead at a time."""
+    return rounds(
+        1,
+        {
+            "ours": partial(pipeline.lead_time, server, folder),
+            "baseline": partial(pipeline.lead_time, server, folder, base),
+            "ours, one": partial(pipeline.one_at_a_time, server, folder),
+            "baseline, one": partial(pipeline.one_at_a_time, server, folder, base),
+            "ours, 500 at once": partial(
+                pipeline.lead_time, server, folder, spread=2.0, slots=500
+            ),
+        },
+    )
+
+
+def rest(server: str, folder: Path, base: Checkout) -> Results:
+    """Web and poller with nothing to do."""
+    return {"ours": queue_parts.rest(server, folder)}
+
+
+def webhooks(server: str, folder: Path, base: Checkout) -> Results:
+    """Intake beside an endpoint that only parses and one INSERT a request."""
+    return intake.measure(server, folder)
+
+
+def bloat(server: str, folder: Path, base: Checkout) -> Results:
+    """500,000 events in rounds of insert and drain."""
+    return dict(queue_parts.bloat(server, folder))
+
+
+PARTS: Mapping[str, Callable[[str, Path, Checkout], Results]] = {
+    "drain": drain,
+    "flatness": flatness,
+    "cost": cost,
+    "time": time_of_a_lead,
+    "rest": rest,
+    "intake": webhooks,
+    "bloat": bloat,
+}
+LONG = ("bloat",)
+
+
+def goals(results: Results) -> list[Goal]:
+    """Every ratio that this run can tell."""
+
+    def of(part: str, system: str, key: str) -> Any:
+        return results.get(part, {}).get(system, {}).get(key)
+
+    rates = {name: of("drain", name, "per_second") or 0 for name in peers.SYSTEMS}
+    fastest = max(rates.values())
+    quickest = min((of("drain", name, "p50_ms") or 1e9 for name in peers.SYSTEMS))
+    steadiest = min((of("drain", name, "p99_ms") or 1e9 for name in peers.SYSTEMS))
+    found = [
+        Goal("poller CPU per lead ÷ baseline", ratio(of("cost", "ours", "cpu_ms_per_lead"),
+             of("cost", "baseline", "cpu_ms_per_lead")), 0.25, 0.15),
+        Goal("poller CPU per lead ÷ floor", ratio(of("cost", "ours", "cpu_ms_per_lead"),
+             of("cost", "floor", "cpu_ms_per_lead")), 2, 1.5),
+        Goal("leads a second ÷ baseline", ratio(of("cost", "ours", "leads_per_second"),
+             of("cost", "baseline", "leads_per_second")), 4, 7, at_most=False),
+        Goal("statements per lead", of("cost", "ours", "statements_per_lead"), 14, 10),
+        Goal("lead time ÷ longest path, median", of("time", "ours", "ratio_p50"), 1.02),
+        Goal("lead time ÷ longest path, p95", of("time", "ours", "ratio_p95"), 1.05),
+        Goal("one lead at a time: added ÷ baseline", ratio(of("time", "ours, one", "added_ms_p50"),
+             of("time", "baseline, one", "added_ms_p50")), 0.5),
+        Goal("drain ÷ fastest peer", ratio(of("drain", "ours", "per_second"), fastest),
+             1.0, 1.5, at_most=False),
+        Goal("drain at the default slots ÷ at 100",
+             ratio(of("drain", "ours, default slots", "per_second"),
+                   of("drain", "ours", "per_second")), 0.8, at_most=False),
+        Goal("pick-up p50 ÷ best peer", ratio(of("drain", "ours, pick-up", "p50_ms"), quickest),
+             0.9),
+        Goal("pick-up p99 ÷ best peer", ratio(of("drain", "ours, pick-up", "p99_ms"), steadiest),
+             0.6),
+        Goal("last ÷ first third under a held transaction", of("flatness", "held", "last_to_first"),
+             0.9, at_most=False),
+        Goal("2 pollers ÷ 1", ratio(of("flatness", "2 pollers", "per_second"),
+             of("flatness", "1 poller", "per_second")), 0.95, at_most=False),
+        Goal("4 pollers ÷ 2", ratio(of("flatness", "4 pollers", "per_second"),
+             of("flatness", "2 pollers", "per_second")), 0.95, at_most=False),
+        Goal("others behind 10,000 events of one lead ÷ without",
+             ratio(of("flatness", "behind a hot lead", "per_second"),
+                   of("flatness", "1 poller", "per_second")), 0.9, at_most=False),
+        Goal("poller with 500 in flight, MiB", of("time", "ours, 500 at once", "poller_most_mib"),
+             75),
+        Goal("poller at rest, MiB", of("rest", "ours", "poller_mib"), 50),
+        Goal("web at rest, MiB", of("rest", "ours", "web_mib"), 55),
+        Goal("statements a minute at rest", of("rest", "ours", "statements_per_minute"), 12),
+        Goal("intake ÷ parse-only at 32", ratio(of("intake", "ours 32", "per_second"),
+             of("intake", "parse 32", "per_second")), 0.7, at_most=False),
+        Goal("intake ÷ one INSERT a request at 32", ratio(of("intake", "ours 32", "per_second"),
+             of("intake", "insert 32", "per_second")), 3.5, at_most=False),
+        Goal("intake p99 ÷ parse-only's at 256", ratio(of("intake", "ours 256", "p99_ms"),
+             of("intake", "parse 256", "p99_ms")), 1.5),
+    ]  # fmt: skip
+    return [goal for goal in found if goal.value is not None]
+
+
+def charts(results: Results) -> None:
+    """The pictures that the documents show."""
+    measured = results.get("drain", {})
+    drained = {
+        name: float(measured[name]["per_second"])
+        for name in ("ours", "baseline", *peers.SYSTEMS)
+        if "per_second" in measured.get(name, {})
+    }
+    waits = {
+        name.removesuffix(", pick-up"): float(measured[name]["p50_ms"])
+        for name in ("ours, pick-up", "baseline, pick-up", *peers.SYSTEMS)
+        if "p50_ms" in measured.get(name, {})
+    }
+    if drained:
+        chart(HERE_FOLDER / "drain.svg", "Drain", "events a second", drained, "ours")
+        chart(HERE_FOLDER / "pickup.svg", "Pick-up, median", "ms", waits, "ours")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    chosen = parser.parse_args().parts or [name for name in PARTS if name not in LONG]
+    if unknown := [name for name in chosen if name not in PARTS]:
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    results: Results = {"machine": machine()}
+    began = time.monotonic()
+    settings = {"max_connections": "200", "shared_preload_libraries": "pg_stat_statements"}
+    with (
+        baseline() as base,
+        start_throwaway(durable=True, settings=settings) as server,
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+    ):
+        folder = Path(name)
+        for part in chosen:
+            print(f"{part}: {PARTS[part].__doc__}", flush=True)
+            results[part] = PARTS[part](server.url, folder, base)
+    told = goals(results)
+    results["seconds"] = round(time.monotonic() - began)
+    results["goals"] = [goal.to_json() for goal in told]
+    (HERE_FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    charts(results)
+    print(f"\n{table(told)}\n\n{results['seconds']} s; everything is in bench/results.json")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
