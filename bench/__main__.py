@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import intake, peers, pipeline, queue_parts
-from bench.machine import HERE, PAYLOAD, Checkout, baseline, machine, rounds
+from bench.machine import PAYLOAD, Checkout, baseline, machine, rounds
 from bench.report import Goal, chart, ratio, table
 from c2s_enrich.sandbox.postgres import start_throwaway
 
@@ -88,9 +88,7 @@ def time_of_a_lead(server: str, folder: Path, base: Checkout) -> Results:
             "baseline": partial(pipeline.lead_time, server, folder, base),
             "ours, one": partial(pipeline.one_at_a_time, server, folder),
             "baseline, one": partial(pipeline.one_at_a_time, server, folder, base),
-            "ours, 500 at once": partial(
-                pipeline.lead_time, server, folder, spread=2.0, slots=500
-            ),
+            "ours, 500 at once": partial(pipeline.lead_time, server, folder, spread=2.0, slots=500),
         },
     )
 
@@ -130,8 +128,8 @@ def goals(results: Results) -> list[Goal]:
 
     rates = {name: of("drain", name, "per_second") or 0 for name in peers.SYSTEMS}
     fastest = max(rates.values())
-    quickest = min((of("drain", name, "p50_ms") or 1e9 for name in peers.SYSTEMS))
-    steadiest = min((of("drain", name, "p99_ms") or 1e9 for name in peers.SYSTEMS))
+    quickest = min(of("drain", name, "p50_ms") or 1e9 for name in peers.SYSTEMS)
+    steadiest = min(of("drain", name, "p99_ms") or 1e9 for name in peers.SYSTEMS)
     found = [
         Goal("poller CPU per lead ÷ baseline", ratio(of("cost", "ours", "cpu_ms_per_lead"),
              of("cost", "baseline", "cpu_ms_per_lead")), 0.25, 0.15),

@@ -31,12 +31,12 @@ from typing import Any
 
 import httpx
 import psycopg
-from bench.machine import HERE, database, free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bench.machine import HERE, database, free_port
 from c2s_enrich.database import open_pool
 from c2s_enrich.intake.payload import Limits, read_delivery
 from c2s_enrich.serving.server import run_server

@@ -94,7 +94,7 @@ def database(server: str, name: str, checkout: Checkout | None = HERE) -> Iterat
             sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
         )
         admin.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
-    url = re.sub(r"/postgres\b", f"/{name}", server)
+    url = re.sub(r"/postgres\?", f"/{name}?", server)
     try:
         if checkout is not None:
             command = [sys.executable, "-m", "c2s_enrich", "migrate"]

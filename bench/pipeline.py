@@ -178,7 +178,7 @@ class _Stage:
             return cpu(idle.pid)
 
     def _server_of(self) -> str:
-        return self.url.replace("/bench_pipeline", "/postgres")
+        return self.url.replace("/bench_pipeline?", "/postgres?")
 
     def store(self, persons: list[int]) -> None:
         with self.connection.cursor() as cursor:

@@ -29,7 +29,7 @@ class Goal:
         return "reached" if self._within(self.goal) else "missed"
 
     def _within(self, bound: float) -> bool:
-        assert self.value is not None  # noqa: S101 asked for measured goals only
+        assert self.value is not None
         return self.value <= bound if self.at_most else self.value >= bound
 
     def to_json(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 import httpx
 import psycopg
 from bench.pipeline import numbers
+
 from c2s_enrich.upstreams.transport import Transport
 
 PORT, LEADS, SLOTS = (int(argument) for argument in sys.argv[1:4])
