@@ -72,3 +72,39 @@ select e.lead_id, e.updated_at, e.status, e.error_kind,
 
 -- name: audited_messages
 select lead_id, ref, status from lead_messages;
+
+-- name: post_event
+-- What intake would have stored.
+insert into webhook_events (lead_id, updated_at, hook_action, payload_raw)
+values (%(lead_id)s, %(updated_at)s, 'on_create_lead', %(payload)s::jsonb) returning id;
+
+-- name: reset_one
+-- An operator sends this event through again, whatever is done with it just now.
+with chosen as materialized (
+  select id, lease_token, status from webhook_events where id = %(event_id)s for update
+), noted as (
+  insert into drill_resets (event_id, lease_token, status) select id, lease_token, status from chosen
+)
+update webhook_events e set status = 'received' from chosen c where e.id = c.id;
+
+-- name: pass_time
+-- So much time goes by for one event, its message and the upstreams: what was to come is nearer, what has
+-- been is longer ago.
+with event as (
+  update webhook_events
+     set available_at = available_at - %(time)s::interval, claimed_at = claimed_at - %(time)s::interval,
+         lease_expires_at = lease_expires_at - %(time)s::interval, deadline_at = deadline_at - %(time)s::interval
+   where id = %(event_id)s
+), message as (
+  update lead_messages set sending_at = sending_at - %(time)s::interval where event_id = %(event_id)s
+)
+update upstreams
+   set paused_until = paused_until - %(time)s::interval, probing_until = probing_until - %(time)s::interval,
+       next_slot_at = next_slot_at - %(time)s::interval
+ where paused_until is not null;
+
+-- name: stands
+-- Where the event stands, and how long it waits until it may be claimed (null where that is not what it
+-- waits for).
+select status, case when status = 'received' then greatest(available_at - clock_timestamp(), interval '0') end
+  from webhook_events where id = %(event_id)s;

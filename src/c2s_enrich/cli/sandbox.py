@@ -35,6 +35,14 @@ def drill(
     only: Annotated[
         str | None, typer.Option(metavar="FAULT", help="Only this fault; `list` names them all.")
     ] = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Instead: every point of an event's life with every point of its next attempt"
+            " and every answer of C2S. --events then is the size of a sample.",
+        ),
+    ] = False,
     as_json: LastLine = False,
 ) -> None:
     """Break everything on purpose and count what was lost, told twice or left behind."""
@@ -43,6 +51,10 @@ def drill(
 
     if only is not None and only not in FAULTS:
         fail("--only is one of " + ", ".join(FAULTS))
+    if matrix:
+        from c2s_enrich.sandbox.drill.matrix import run_matrix
+
+        raise typer.Exit(guarded(lambda: run_matrix(size=events, as_json=as_json)))
     raise typer.Exit(
         guarded(
             lambda: run_drill(seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)

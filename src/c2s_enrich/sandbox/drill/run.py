@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
@@ -23,6 +22,7 @@ from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
 from c2s_enrich.sandbox.drill.fleet import Fleet
 from c2s_enrich.sandbox.drill.paid import Asked
 from c2s_enrich.sandbox.drill.plan import Strike, schedule
+from c2s_enrich.sandbox.drill.report import show
 from c2s_enrich.sandbox.drill.sender import Sender
 from c2s_enrich.sandbox.drill.store import DrillStore
 from c2s_enrich.sandbox.simulators.population import populate
@@ -47,7 +47,6 @@ _EVENTS_PER_SECOND = 4
 _PATIENCE_SECONDS = 60.0
 # C2S's echo of the last message comes in after its event has ended.
 _QUIET_SECONDS = 1.0
-_PROBLEMS_SHOWN = 30
 
 
 def run_drill(
@@ -66,7 +65,7 @@ def run_drill(
                 schedule(seed, seconds, only), events or int(seconds * _EVENTS_PER_SECOND), seconds
             )
         )
-    _print(console, findings, outcome | drill.by_the_way)
+    show(console, findings, outcome | drill.by_the_way)
     if findings.clean:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -198,21 +197,3 @@ async def _asked(stage: Stage) -> list[Asked]:
 async def _at_its_time(strike: Strike, fleet: Fleet) -> None:
     await asyncio.sleep(strike.at)
     await fleet.strike(strike)
-
-
-def _print(console: Console, findings: Findings, counts: dict[str, float]) -> None:
-    table = Table(
-        title="nothing lost, nothing told twice"
-        if findings.clean
-        else "[red]not as promised[/red]",
-        title_justify="left",
-    )
-    table.add_column("what")
-    table.add_column("count", justify="right")
-    for name, count in counts.items():
-        table.add_row(name.replace("_", " "), f"{count:g}")
-    console.print(table)
-    for problem in findings.problems[:_PROBLEMS_SHOWN]:
-        console.print(f"  {problem}", highlight=False, markup=False, soft_wrap=True)
-    if len(findings.problems) > _PROBLEMS_SHOWN:
-        console.print(f"  and {len(findings.problems) - _PROBLEMS_SHOWN} more", highlight=False)
