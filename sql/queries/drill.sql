@@ -93,7 +93,8 @@ update webhook_events e set status = 'received' from chosen c where e.id = c.id;
 with event as (
   update webhook_events
      set available_at = available_at - %(time)s::interval, claimed_at = claimed_at - %(time)s::interval,
-         lease_expires_at = lease_expires_at - %(time)s::interval, deadline_at = deadline_at - %(time)s::interval
+         lease_expires_at = lease_expires_at - %(time)s::interval,
+         deadline_at = deadline_at - %(time)s::interval
    where id = %(event_id)s
 ), message as (
   update lead_messages set sending_at = sending_at - %(time)s::interval where event_id = %(event_id)s
