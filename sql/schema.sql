@@ -41,7 +41,8 @@ begin
     for may, on_it in
       select g.may, g.on_it
         from (values
-          ('all', 'select', 'schema_migrations, health_queue, health_upstreams, v_hit_rate'),
+          ('all', 'select', 'schema_migrations, health_queue, health_upstreams, health_last_hour, '
+            'health_silence, v_hit_rate'),
 
           ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts)',
             'webhook_events'),
@@ -338,82 +339,6 @@ COMMENT ON COLUMN public.event_attempts.steps IS '[{step, at_ms, ms}] in the ord
 COMMENT ON COLUMN public.event_attempts.calls IS '[{upstream, kind, result, paid, at_ms, ms}] in the order in which they ended.';
 
 --
--- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.lead_messages (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    lead_id text NOT NULL,
-    content_key text NOT NULL,
-    body text NOT NULL,
-    ref text NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    sends integer DEFAULT 0 NOT NULL,
-    looks integer DEFAULT 0 NOT NULL,
-    sending_at timestamp with time zone,
-    sent_at timestamp with time zone,
-    proof text,
-    c2s_message_id text,
-    contacts text[] DEFAULT '{}'::text[] NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT lead_messages_proof_check CHECK ((proof = ANY (ARRAY['answer'::text, 'read_back'::text, 'webhook'::text, 'person'::text]))),
-    CONSTRAINT lead_messages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text]))),
-    CONSTRAINT sending_at_from_the_first_send CHECK (((status = 'pending'::text) OR (sending_at IS NOT NULL))),
-    CONSTRAINT sent_is_dated CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL)))
-)
-WITH (fillfactor='80');
-
---
--- Name: TABLE lead_messages; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.lead_messages IS 'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent again.';
-
---
--- Name: COLUMN lead_messages.ref; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.ref IS 'Last line of the message and its external_id: how it is recognised when read back.';
-
---
--- Name: COLUMN lead_messages.sends; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.sends IS 'How often it was given to the network.';
-
---
--- Name: COLUMN lead_messages.looks; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.looks IS 'Looks after the settle time that did not find it, since the last send.';
-
---
--- Name: COLUMN lead_messages.contacts; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.contacts IS 'The phones and e-mails it is about: a later message says what is new.';
-
---
--- Name: pollers; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.pollers (
-    name text NOT NULL,
-    started_at timestamp with time zone DEFAULT now() NOT NULL,
-    beat_at timestamp with time zone DEFAULT now() NOT NULL,
-    in_flight integer DEFAULT 0 NOT NULL,
-    concurrency integer NOT NULL
-)
-WITH (fillfactor='50');
-
---
--- Name: TABLE pollers; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.pollers IS 'Heartbeats, for people and for /health. No decision about an event rests on them: leases do that.';
-
---
 -- Name: webhook_events; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -520,6 +445,139 @@ COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it agai
 COMMENT ON COLUMN public.webhook_events.payload_removed_at IS 'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same delivery.';
 
 --
+-- Name: health_last_hour; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.health_last_hour AS
+ SELECT ended.events AS ended,
+    ended.failed,
+    ended.kinds AS failed_kinds,
+    lost.claims AS claims_lost
+   FROM ( SELECT (COALESCE(sum(of_kind.events), (0)::numeric))::integer AS events,
+            (COALESCE(sum(of_kind.failed), (0)::numeric))::integer AS failed,
+            string_agg(((of_kind.failed || ' '::text) || of_kind.error_kind), ', '::text ORDER BY of_kind.failed DESC) FILTER (WHERE (of_kind.failed > 0)) AS kinds
+           FROM ( SELECT newest.error_kind,
+                    count(*) AS events,
+                    count(*) FILTER (WHERE (newest.status = 'failed'::text)) AS failed
+                   FROM ( SELECT webhook_events.status,
+                            webhook_events.error_kind
+                           FROM public.webhook_events
+                          WHERE ((webhook_events.status = ANY (ARRAY['completed'::text, 'failed'::text])) AND (webhook_events.processed_at > (now() - '01:00:00'::interval)))
+                          ORDER BY webhook_events.processed_at DESC
+                         LIMIT 10000) newest
+                  GROUP BY newest.error_kind) of_kind) ended,
+    ( SELECT (count(*))::integer AS claims
+           FROM ( SELECT event_attempts.result
+                   FROM public.event_attempts
+                  WHERE (event_attempts.finished_at > (now() - '01:00:00'::interval))
+                  ORDER BY event_attempts.finished_at DESC
+                 LIMIT 10000) newest
+          WHERE (newest.result = 'worker_lost'::text)) lost;
+
+--
+-- Name: VIEW health_last_hour; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.health_last_hour IS 'The newest 10,000 events that ended within an hour, the failed ones by kind, and claims whose poller was lost.';
+
+--
+-- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.lead_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    lead_id text NOT NULL,
+    content_key text NOT NULL,
+    body text NOT NULL,
+    ref text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    sends integer DEFAULT 0 NOT NULL,
+    looks integer DEFAULT 0 NOT NULL,
+    sending_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    proof text,
+    c2s_message_id text,
+    contacts text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT lead_messages_proof_check CHECK ((proof = ANY (ARRAY['answer'::text, 'read_back'::text, 'webhook'::text, 'person'::text]))),
+    CONSTRAINT lead_messages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text]))),
+    CONSTRAINT sending_at_from_the_first_send CHECK (((status = 'pending'::text) OR (sending_at IS NOT NULL))),
+    CONSTRAINT sent_is_dated CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL)))
+)
+WITH (fillfactor='80');
+
+--
+-- Name: TABLE lead_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.lead_messages IS 'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent again.';
+
+--
+-- Name: COLUMN lead_messages.ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.ref IS 'Last line of the message and its external_id: how it is recognised when read back.';
+
+--
+-- Name: COLUMN lead_messages.sends; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.sends IS 'How often it was given to the network.';
+
+--
+-- Name: COLUMN lead_messages.looks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.looks IS 'Looks after the settle time that did not find it, since the last send.';
+
+--
+-- Name: COLUMN lead_messages.contacts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.contacts IS 'The phones and e-mails it is about: a later message says what is new.';
+
+--
+-- Name: pollers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.pollers (
+    name text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    beat_at timestamp with time zone DEFAULT now() NOT NULL,
+    in_flight integer DEFAULT 0 NOT NULL,
+    concurrency integer NOT NULL
+)
+WITH (fillfactor='50');
+
+--
+-- Name: TABLE pollers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.pollers IS 'Heartbeats, for people and for /health. No decision about an event rests on them: leases do that.';
+
+--
+-- Name: rejected_deliveries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.rejected_deliveries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    raw bytea NOT NULL,
+    reason text NOT NULL,
+    detail text,
+    lead_id text,
+    headers jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    replayed_at timestamp with time zone
+);
+
+--
+-- Name: TABLE rejected_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.rejected_deliveries IS 'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
+
+--
 -- Name: health_queue; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -534,6 +592,17 @@ CREATE VIEW public.health_queue AS
           ORDER BY webhook_events.available_at
          LIMIT 1)))))::double precision AS oldest_due_seconds,
     ( SELECT (count(*))::integer AS count
+           FROM ( SELECT
+                   FROM public.webhook_events
+                  WHERE (webhook_events.status = 'received'::text)
+                 LIMIT 10000) w) AS waiting,
+    ( SELECT (count(*))::integer AS count
+           FROM public.webhook_events
+          WHERE (webhook_events.status = 'processing'::text)) AS in_flight,
+    ( SELECT (count(*))::integer AS count
+           FROM public.webhook_events
+          WHERE ((webhook_events.status = 'processing'::text) AND (webhook_events.lease_expires_at < (now() - '00:01:00'::interval)))) AS leases_over,
+    ( SELECT (count(*))::integer AS count
            FROM public.pollers
           WHERE (pollers.beat_at > (now() - '00:01:00'::interval))) AS pollers_beating,
     ( SELECT (count(*))::integer AS count
@@ -541,13 +610,67 @@ CREATE VIEW public.health_queue AS
           WHERE (pollers.beat_at <= (now() - '00:01:00'::interval))) AS pollers_silent,
     ( SELECT (count(*))::integer AS count
            FROM public.lead_messages
-          WHERE ((lead_messages.status = 'sending'::text) AND (lead_messages.sending_at < (now() - '00:10:00'::interval)))) AS messages_unclear;
+          WHERE (lead_messages.status = 'pending'::text)) AS messages_pending,
+    ( SELECT (count(*))::integer AS count
+           FROM public.lead_messages
+          WHERE (lead_messages.status = 'sending'::text)) AS messages_sending,
+    ( SELECT (count(*))::integer AS count
+           FROM public.lead_messages
+          WHERE ((lead_messages.status = 'sending'::text) AND (lead_messages.sending_at < (now() - '00:10:00'::interval)))) AS messages_unclear,
+    ( SELECT (count(*))::integer AS count
+           FROM ( SELECT
+                   FROM public.rejected_deliveries
+                  WHERE (rejected_deliveries.replayed_at IS NULL)
+                 LIMIT 10000) r) AS rejects_waiting,
+    (current_setting('transaction_read_only'::text) = 'on'::text) AS read_only;
 
 --
 -- Name: VIEW health_queue; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is due.';
+COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is due. waiting and rejects_waiting end at 10,000.';
+
+--
+-- Name: health_silence; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.health_silence AS
+ WITH arrived AS NOT MATERIALIZED (
+         SELECT webhook_events.received_at
+           FROM public.webhook_events
+          WHERE ((webhook_events.hook_action IS DISTINCT FROM 'reconcile'::text) AND ((webhook_events.outcome_detail ->> 'echo'::text) IS NULL))
+        ), last AS (
+         SELECT arrived.received_at AS at
+           FROM arrived
+          ORDER BY arrived.received_at DESC
+         LIMIT 1
+        ), weeks AS (
+         SELECT ( SELECT count(*) AS count
+                   FROM ( SELECT
+                           FROM arrived
+                          WHERE ((arrived.received_at > (last_1.at - w.ago)) AND (arrived.received_at <= (now() - w.ago)))
+                         LIMIT 1000) a) AS came
+           FROM (last last_1
+             CROSS JOIN ( SELECT ((n.n)::double precision * '7 days'::interval) AS ago
+                   FROM generate_series(1, 4) n(n)) w)
+          WHERE (( SELECT min(webhook_events.received_at) AS min
+                   FROM public.webhook_events) <= (last_1.at - w.ago))
+        )
+ SELECT (EXTRACT(epoch FROM (now() - at)))::double precision AS silent_seconds,
+    ( SELECT (count(*))::integer AS count
+           FROM weeks) AS weeks,
+    ( SELECT (avg(weeks.came))::double precision AS avg
+           FROM weeks) AS usual,
+    (( SELECT ((count(*))::numeric / 4.0)
+           FROM generate_series(GREATEST(last.at, (now() - '7 days'::interval)), now(), '00:15:00'::interval) quarter(quarter)
+          WHERE ((EXTRACT(isodow FROM (quarter.quarter AT TIME ZONE 'America/Sao_Paulo'::text)) <= (6)::numeric) AND ((EXTRACT(hour FROM (quarter.quarter AT TIME ZONE 'America/Sao_Paulo'::text)) >= (9)::numeric) AND (EXTRACT(hour FROM (quarter.quarter AT TIME ZONE 'America/Sao_Paulo'::text)) <= (18)::numeric)))))::double precision AS business_hours
+   FROM last;
+
+--
+-- Name: VIEW health_silence; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.health_silence IS 'Since the last webhook: seconds, the business hours among them, and how many webhooks the same hours of up to four earlier weeks brought on average. No row where none has ever come.';
 
 --
 -- Name: upstreams; Type: TABLE; Schema: public; Owner: -
@@ -600,14 +723,18 @@ CREATE VIEW public.health_upstreams AS
             WHEN (paused_until > now()) THEN reason
             ELSE NULL::text
         END AS reason,
-    ((daily_budget > 0) AND (calls_today >= daily_budget) AND (budget_day = ((now() AT TIME ZONE 'America/Sao_Paulo'::text))::date)) AS budget_spent
+        CASE
+            WHEN (budget_day = ((now() AT TIME ZONE 'America/Sao_Paulo'::text))::date) THEN calls_today
+            ELSE 0
+        END AS calls_today,
+    daily_budget
    FROM public.upstreams;
 
 --
 -- Name: VIEW health_upstreams; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was.';
+COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is none.';
 
 --
 -- Name: lead_people; Type: TABLE; Schema: public; Owner: -
@@ -815,27 +942,6 @@ CREATE TABLE public.person_phones (
 --
 
 COMMENT ON TABLE public.person_phones IS 'Phones of a person, as +55 and number. Those with one last_seen_at are from one record; rank 1 is its best.';
-
---
--- Name: rejected_deliveries; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.rejected_deliveries (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    raw bytea NOT NULL,
-    reason text NOT NULL,
-    detail text,
-    lead_id text,
-    headers jsonb DEFAULT '{}'::jsonb NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    replayed_at timestamp with time zone
-);
-
---
--- Name: TABLE rejected_deliveries; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.rejected_deliveries IS 'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
 
 --
 -- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
@@ -1377,6 +1483,12 @@ CREATE INDEX person_phones_by_phone ON public.person_phones USING btree (phone);
 CREATE INDEX rejected_deliveries_by_age ON public.rejected_deliveries USING btree (received_at);
 
 --
+-- Name: rejected_deliveries_waiting; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX rejected_deliveries_waiting ON public.rejected_deliveries USING btree (received_at) WHERE (replayed_at IS NULL);
+
+--
 -- Name: rejected_deliveries_with_bytes; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1553,20 +1665,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.event_attempts TO c2s_poller;
 GRANT SELECT,INSERT ON TABLE public.event_attempts TO c2s_ops;
 
 --
--- Name: TABLE lead_messages; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_poller;
-GRANT SELECT ON TABLE public.lead_messages TO c2s_ops;
-
---
--- Name: TABLE pollers; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pollers TO c2s_poller;
-GRANT SELECT ON TABLE public.pollers TO c2s_ops;
-
---
 -- Name: TABLE webhook_events; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1622,12 +1720,99 @@ GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_web;
 GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_ops;
 
 --
+-- Name: TABLE health_last_hour; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.health_last_hour TO c2s_web;
+GRANT SELECT ON TABLE public.health_last_hour TO c2s_poller;
+GRANT SELECT ON TABLE public.health_last_hour TO c2s_ops;
+
+--
+-- Name: TABLE lead_messages; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_poller;
+GRANT SELECT ON TABLE public.lead_messages TO c2s_ops;
+
+--
+-- Name: TABLE pollers; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pollers TO c2s_poller;
+GRANT SELECT ON TABLE public.pollers TO c2s_ops;
+
+--
+-- Name: TABLE rejected_deliveries; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,DELETE ON TABLE public.rejected_deliveries TO c2s_poller;
+GRANT SELECT ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.raw; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT UPDATE(raw) ON TABLE public.rejected_deliveries TO c2s_poller;
+GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.detail; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT UPDATE(detail) ON TABLE public.rejected_deliveries TO c2s_poller;
+GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.lead_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.headers; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_web;
+GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.replayed_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(replayed_at) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
 -- Name: TABLE health_queue; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.health_queue TO c2s_web;
 GRANT SELECT ON TABLE public.health_queue TO c2s_poller;
 GRANT SELECT ON TABLE public.health_queue TO c2s_ops;
+
+--
+-- Name: TABLE health_silence; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.health_silence TO c2s_web;
+GRANT SELECT ON TABLE public.health_silence TO c2s_poller;
+GRANT SELECT ON TABLE public.health_silence TO c2s_ops;
 
 --
 -- Name: TABLE upstreams; Type: ACL; Schema: public; Owner: -
@@ -1692,63 +1877,6 @@ GRANT SELECT ON TABLE public.person_emails TO c2s_ops;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_phones TO c2s_poller;
 GRANT SELECT ON TABLE public.person_phones TO c2s_ops;
-
---
--- Name: TABLE rejected_deliveries; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT,DELETE ON TABLE public.rejected_deliveries TO c2s_poller;
-GRANT SELECT ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.raw; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT UPDATE(raw) ON TABLE public.rejected_deliveries TO c2s_poller;
-GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.reason; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.detail; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT UPDATE(detail) ON TABLE public.rejected_deliveries TO c2s_poller;
-GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.lead_id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.headers; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.replayed_at; Type: ACL; Schema: public; Owner: -
---
-
-GRANT UPDATE(replayed_at) ON TABLE public.rejected_deliveries TO c2s_ops;
 
 --
 -- Name: TABLE schema_migrations; Type: ACL; Schema: public; Owner: -

@@ -201,6 +201,7 @@ create table rejected_deliveries (
 comment on table rejected_deliveries is
   'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
 create index rejected_deliveries_by_age on rejected_deliveries (received_at);
+create index rejected_deliveries_waiting on rejected_deliveries (received_at) where replayed_at is null;
 create index rejected_deliveries_with_bytes on rejected_deliveries (received_at) where raw <> ''::bytea;
 
 create table leads (
@@ -306,23 +307,86 @@ select
       where status = 'received' and suspect and available_at <= now()
       order by available_at limit 1)
   ))::double precision as oldest_due_seconds,
+  -- Counts end at a bound: nobody reads on to learn whether it is 10,000 or a million.
+  (select count(*)::integer from (select from webhook_events where status = 'received' limit 10000) w)
+    as waiting,
+  (select count(*)::integer from webhook_events where status = 'processing') as in_flight,
+  (select count(*)::integer from webhook_events
+    where status = 'processing' and lease_expires_at < now() - interval '1 minute') as leases_over,
   (select count(*)::integer from pollers where beat_at > now() - interval '1 minute') as pollers_beating,
   (select count(*)::integer from pollers where beat_at <= now() - interval '1 minute') as pollers_silent,
+  (select count(*)::integer from lead_messages where status = 'pending') as messages_pending,
+  (select count(*)::integer from lead_messages where status = 'sending') as messages_sending,
   (select count(*)::integer from lead_messages
-    where status = 'sending' and sending_at < now() - interval '10 minutes') as messages_unclear;
+    where status = 'sending' and sending_at < now() - interval '10 minutes') as messages_unclear,
+  (select count(*)::integer from (select from rejected_deliveries where replayed_at is null limit 10000) r)
+    as rejects_waiting,
+  current_setting('transaction_read_only') = 'on' as read_only;
 comment on view health_queue is
   'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is '
-  'due.';
+  'due. waiting and rejects_waiting end at 10,000.';
 
 create view health_upstreams as
 select name,
        greatest(extract(epoch from paused_until - now()), 0)::double precision as paused_seconds,
        case when paused_until > now() then reason end as reason,
-       daily_budget > 0 and calls_today >= daily_budget
-         and budget_day = (now() at time zone 'America/Sao_Paulo')::date as budget_spent
+       case when budget_day = (now() at time zone 'America/Sao_Paulo')::date then calls_today else 0 end
+         as calls_today,
+       daily_budget
   from upstreams;
 comment on view health_upstreams is
-  'What /health says about each upstream. Seconds still paused; null where it never was.';
+  'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is '
+  'none.';
+
+create view health_last_hour as
+select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.claims as claims_lost
+  from (select coalesce(sum(of_kind.events), 0)::integer as events,
+               coalesce(sum(of_kind.failed), 0)::integer as failed,
+               string_agg(of_kind.failed || ' ' || of_kind.error_kind, ', ' order by of_kind.failed desc)
+                 filter (where of_kind.failed > 0) as kinds
+          from (select error_kind, count(*) as events, count(*) filter (where status = 'failed') as failed
+                  from (select status, error_kind from webhook_events
+                         where status in ('completed', 'failed')
+                           and processed_at > now() - interval '1 hour'
+                         order by processed_at desc limit 10000) newest
+                 group by error_kind) of_kind) ended,
+       (select count(*)::integer as claims
+          from (select result from event_attempts
+                 where finished_at > now() - interval '1 hour'
+                 order by finished_at desc limit 10000) newest
+         where result = 'worker_lost') lost;
+comment on view health_last_hour is
+  'The newest 10,000 events that ended within an hour, the failed ones by kind, and claims whose poller was '
+  'lost.';
+
+-- Whether webhooks have stopped: nothing for longer than the same hours of earlier weeks explain. Echoes of our
+-- own messages and what reconcile fetched prove nothing, so they are left out on both sides.
+create view health_silence as
+with arrived as not materialized (
+  select received_at from webhook_events
+   where hook_action is distinct from 'reconcile' and outcome_detail ->> 'echo' is null
+), last as (
+  select received_at as at from arrived order by received_at desc limit 1
+), weeks as (
+  select (select count(*) from (select from arrived
+                                 where received_at > last.at - w.ago and received_at <= now() - w.ago
+                                 limit 1000) a) as came
+    from last
+   cross join (select n * interval '7 days' as ago from generate_series(1, 4) n) w
+   where (select min(received_at) from webhook_events) <= last.at - w.ago
+)
+select extract(epoch from now() - last.at)::double precision as silent_seconds,
+       (select count(*)::integer from weeks) as weeks,
+       (select avg(came)::double precision from weeks) as usual,
+       (select count(*) / 4.0 from generate_series(greatest(last.at, now() - interval '7 days'), now(),
+                                                   interval '15 minutes') quarter
+         where extract(isodow from quarter at time zone 'America/Sao_Paulo') <= 6
+           and extract(hour from quarter at time zone 'America/Sao_Paulo') between 9 and 18
+       )::double precision as business_hours
+  from last;
+comment on view health_silence is
+  'Since the last webhook: seconds, the business hours among them, and how many webhooks the same hours of '
+  'up to four earlier weeks brought on average. No row where none has ever come.';
 
 create view v_queue as
 select status, waiting_for, count(*) as events,

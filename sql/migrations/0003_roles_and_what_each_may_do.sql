@@ -50,7 +50,8 @@ begin
     for may, on_it in
       select g.may, g.on_it
         from (values
-          ('all', 'select', 'schema_migrations, health_queue, health_upstreams, v_hit_rate'),
+          ('all', 'select', 'schema_migrations, health_queue, health_upstreams, health_last_hour, '
+            'health_silence, v_hit_rate'),
 
           ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts)',
             'webhook_events'),

@@ -2,11 +2,21 @@
 
 -- name: health_queue
 -- One row of numbers.
-select oldest_due_seconds, pollers_beating, pollers_silent, messages_unclear from health_queue;
+select oldest_due_seconds, waiting, in_flight, leases_over, pollers_beating, pollers_silent, messages_pending,
+       messages_sending, messages_unclear, rejects_waiting, read_only
+  from health_queue;
 
 -- name: health_upstreams
 -- Every upstream; paused_seconds is null where it was never paused and 0 where its pause has ended.
-select name, paused_seconds, reason, budget_spent from health_upstreams order by name;
+select name, paused_seconds, reason, calls_today, daily_budget from health_upstreams order by name;
+
+-- name: health_last_hour
+-- One row.
+select ended, failed, failed_kinds, claims_lost from health_last_hour;
+
+-- name: health_silence
+-- No row before the first webhook.
+select silent_seconds, weeks, usual, business_hours from health_silence;
 
 -- name: newest_migration
 -- Null before the first one.

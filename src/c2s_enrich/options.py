@@ -103,6 +103,11 @@ def url(value: str) -> str:
     return value.rstrip("/")
 
 
+def secret_url(value: str) -> Secret:
+    """An address that is a secret as a whole, as Slack's are."""
+    return Secret(url(value))
+
+
 def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:

@@ -31,6 +31,7 @@ from c2s_enrich.options import (
     seconds,
     seconds_or_none,
     secret,
+    secret_url,
     text,
     tuning,
     url,
@@ -64,6 +65,11 @@ class Settings:
     admin_token: Secret = option("", "operators' token: all details of /health", secret)
     port: int = option("8080", "port of the web process", whole(0, 65535))
     host: str = option("0.0.0.0", "address the web process listens on", text)  # noqa: S104 a container's port is reached from outside it
+    metrics_port: int = option(
+        "9091", "port of each process's own /metrics, /livez and /health; 0 = a free one",
+        whole(0, 65535))
+    alert_webhook_url: Secret = option(
+        "", "where alerts are posted, in Slack's format; none without it", secret_url)
     c2s_gateway_url: str = option("", "send through this gateway instead of C2S directly", url)
     work_api_daily_budget: int = option(
         "0", "paid calls a day (America/Sao_Paulo); 0 = no limit", whole(0))
@@ -89,6 +95,9 @@ class Settings:
         "info", "debug, info, warning or error", choice("debug", "info", "warning", "error"))
 
     # What hardly anybody touches.
+    metrics_host: str = tuning(
+        "127.0.0.1", "address of METRICS_PORT; * = all, where a private network protects it", text)
+    revision: str = tuning("", "revision of the source; the image sets it", text)
     database_pool_size: int = tuning(
         "0", "connections a process holds at most; 0 = what CONCURRENCY needs", whole(0, 500))
     c2s_base_url: str = tuning("https://api.contact2sale.com/integration", "C2S API", url)

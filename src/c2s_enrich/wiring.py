@@ -37,7 +37,7 @@ from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.webhook import WebApp, Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import all_migrations
-from c2s_enrich.ops.health import Signals, health_routes
+from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.reconcile import reconcile_duty
 from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
 from c2s_enrich.ops.store import OpsStore
@@ -48,8 +48,10 @@ from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import listen
 from c2s_enrich.serving.middleware import Door, answer_http_error
+from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import AnyTransport
@@ -153,6 +155,7 @@ async def build_poller(
     boundary: Boundary | None = None,
     transports: Mapping[str, AnyTransport] | None = None,
     clock: Clock | None = None,
+    watched: bool = False,
 ) -> AsyncIterator[Poller]:
     """A poller, ready to run. `boundary` is called at every named point of an event's life (see
     `queue.claim.Journal`).
@@ -165,7 +168,7 @@ async def build_poller(
             open_upstreams(settings, pool, metrics, clock, transports)
         )
         await _configure(upstreams.limits, clock)
-        yield Poller(
+        poller = Poller(
             store=QueueStore(
                 pool,
                 worker=_worker_name(),
@@ -198,6 +201,13 @@ async def build_poller(
             ),
             boundary=boundary,
         )
+        metrics.watch("in_flight", "Events that are worked on", lambda: len(poller.in_flight))
+        metrics.watch(
+            "claim_loop_age_seconds", "Since the claim loop came round", poller.watchdog.silent_for
+        )
+        health = build_health(settings, pool, metrics, clock, Signals(stuck=poller.watchdog.stuck))
+        await stack.enter_async_context(watch(settings, metrics, health, watched))
+        yield poller
 
 
 async def _configure(limits: Limits, clock: Clock) -> None:
@@ -214,7 +224,42 @@ async def _configure(limits: Limits, clock: Clock) -> None:
             await clock.sleep(1.0)
 
 
-def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = None) -> WebApp:
+def build_health(
+    settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, signals: Signals
+) -> Health:
+    """What the process tells of the service, on its pages and in its metrics."""
+    newest = all_migrations()[-1].version
+    health = Health(
+        OpsStore(pool),
+        clock,
+        signals,
+        newest_migration=newest,
+        token=settings.admin_token,
+        release=release(settings),
+    )
+    metrics.describe(health, version=release(settings), schema=newest)
+    metrics.watch_pool(pool.get_stats)
+    return health
+
+
+@asynccontextmanager
+async def watch(
+    settings: Settings, metrics: Metrics, health: Health, watched: bool
+) -> AsyncIterator[None]:
+    """Serves METRICS_PORT while inside, where the process is `watched`: tests and one-off runs are
+    not.
+    """
+    async with AsyncExitStack() as stack:
+        if watched:
+            await stack.enter_async_context(
+                monitor(settings, metrics, health.routes(), health.refresh)
+            )
+        yield
+
+
+def build_web(
+    settings: Settings, metrics: Metrics, *, clock: Clock | None = None, watched: bool = False
+) -> WebApp:
     """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what
     was accepted is written first.
     """
@@ -224,21 +269,21 @@ def build_web(settings: Settings, metrics: Metrics, *, clock: Clock | None = Non
     pool = make_pool(settings, name="web")
     writer = Writer(pool, settings)
 
+    def problems() -> list[str]:
+        return [problem] if (problem := refusals.sentence()) else []
+
+    health = build_health(settings, pool, metrics, clock, Signals(problems, tally.summary))
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with pool, writer:
+        async with pool, writer, watch(settings, metrics, health, watched):
             yield
 
     known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())
     return WebApp(
         Door(Webhook(settings, writer, tally, refusals, random.SystemRandom()), known),
         routes=[
-            *health_routes(
-                OpsStore(pool),
-                clock,
-                Signals(refusals.sentence, tally.summary),
-                all_migrations()[-1].version,
-            ),
+            *health.routes(),
             Route(
                 "/openapi.json",
                 OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from tests.conftest import Database
+from tests.conftest import ENVIRONMENT, Database
 from tests.intake.conftest import PATH, TOKEN, Kept, Web, an_event, kept, open_web
 
 MIB = 1024 * 1024
@@ -274,7 +274,8 @@ class TestTheToken:
         async with open_web(db.settings("web", WEBHOOK_SECRET_PREVIOUS="the-old-one")) as web:
             await web.deliver(an_event(), token="the-old-one")
             await web.deliver(an_event())
-            health = (await web.client.get("/health")).json()
+            bearer = {"authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"}
+            health = (await web.client.get("/health", headers=bearer)).json()
 
         assert (health["intake"]["token_previous"], health["intake"]["token_current"]) == (1, 1)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from tests.conftest import Database
+from tests.conftest import ENVIRONMENT, Database
 from tests.intake.conftest import Web, open_web
 
 from c2s_enrich.migrations import all_migrations
@@ -133,3 +133,34 @@ class TestASchema:
                 }
         finally:
             await db.execute("delete from schema_migrations where version = %s", (NEWEST + 1,))
+
+
+class TestAStranger:
+    async def test_reads_sentences_and_no_upstreams_words(self, db: Database) -> None:
+        await db.execute(
+            "update upstreams set paused_until = now() + interval '1 hour',"
+            " reason = 'credential refused: unknown user ana souza' where name = 'c2s'"
+        )
+
+        async with open_web(db.settings("web")) as web:
+            strange = [
+                await web.client.get("/health", headers=headers)
+                for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic x"})
+            ]
+            ours = await web.client.get(
+                "/health", headers={"authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"}
+            )
+
+        for answer in strange:
+            assert set(answer.json()) == {"status", "problems"}
+            assert "ana" not in answer.text
+        [detail] = ours.json()["details"]
+        assert detail["code"] == "credential_refused"
+        assert "ana souza" in detail["detail"]
+        assert ours.json()["facts"]["queue"]["waiting"] == 0
+
+    async def test_reads_no_more_where_no_token_is_set(self, db: Database) -> None:
+        async with open_web(db.settings("web", ADMIN_TOKEN="")) as web:
+            answer = await web.client.get("/health", headers={"authorization": "Bearer "})
+
+        assert set(answer.json()) == {"status", "problems"}

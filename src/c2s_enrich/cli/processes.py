@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from c2s_enrich.cli.frame import load_settings, run
+
+if TYPE_CHECKING:
+    from c2s_enrich.settings import Settings
 
 
 def web(
@@ -16,35 +22,33 @@ def web(
 ) -> None:
     """Receive webhooks until SIGTERM: store them and do nothing else."""
     from c2s_enrich.serving.server import run_server
-    from c2s_enrich.telemetry.logs import configure_logging
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_web
 
     settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
-    configure_logging(settings, "web")
-    run_server(build_web(settings, Metrics()), settings)
+    with logged(settings, "web"):
+        run_server(build_web(settings, Metrics(), watched=True), settings)
 
 
 def poller() -> None:
     """Work on events until SIGTERM. Several pollers may run at once."""
-    from c2s_enrich.telemetry.logs import configure_logging
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_poller
 
     settings = load_settings("poller")
-    configure_logging(settings, "poller")
 
     async def work() -> None:
         import asyncio
         import signal
 
-        async with build_poller(settings, Metrics()) as built:
+        async with build_poller(settings, Metrics(), watched=True) as built:
             # The first signal lets it finish what it holds, the second makes it give all back.
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, built.stop)
             await built.run()
 
-    run(work())
+    with logged(settings, "poller"):
+        run(work())
 
 
 def migrate() -> None:
@@ -56,3 +60,30 @@ def migrate() -> None:
         typer.echo(f"applied {name}")
     if not applied:
         typer.echo("nothing to do: the schema is up to date")
+
+
+@contextmanager
+def logged(settings: Settings, process: str) -> Iterator[None]:
+    """Logs of this process while inside, from a line that says what started to one at its end."""
+    import structlog
+
+    from c2s_enrich.settings import misspelt
+    from c2s_enrich.telemetry.logs import configure_logging, database_of
+    from c2s_enrich.telemetry.release import release
+
+    configure_logging(settings, process)
+    log = structlog.get_logger("c2s_enrich.process")
+    log.info(
+        "started",
+        version=release(settings),
+        database=database_of(settings),
+        concurrency=settings.concurrency if process == "poller" else None,
+        pool_size=settings.database_pool_size,
+        pid=os.getpid(),
+    )
+    for sentence in misspelt(os.environ):
+        log.warning("setting_misspelt", problem=sentence)
+    try:
+        yield
+    finally:
+        log.info("stopped")

@@ -185,12 +185,14 @@ def document(body_limit: int, limits: Limits) -> _Json:
                 },
                 "Health": {
                     "type": "object",
-                    "required": ["status", "problems", "intake"],
+                    "required": ["status", "problems"],
+                    "description": "With the operators' token as bearer: details, facts, numbers.",
                     "properties": {
                         "status": _HEALTH_STATUS,
                         "problems": {"type": "array", "items": {"type": "string"}},
-                        "queue": {"type": "object"},
-                        "upstreams": {"type": "object"},
+                        "release": {"type": "string"},
+                        "details": {"type": "array", "items": {"type": "object"}},
+                        "facts": {"type": "object"},
                         "intake": {"type": "object"},
                     },
                     "additionalProperties": False,

@@ -1,162 +1,260 @@
 """`/livez`, `/readyz` and `/health`: is the process alive, can it work, and is the whole service
 well.
 
-`/health` says what is wrong in sentences for people and is public: numbers and upstreams, never a
-lead. It answers 503 only when the database cannot be asked; a degraded service is still the best
-one there is, and no platform should restart it for that.
+`/health` says what is wrong in sentences and is public: numbers and names of upstreams, never a
+lead and never an upstream's own words. With the operators' token it says all. It answers 503 only
+when the database cannot be asked; a degraded service is still the best one there is, and no
+platform should restart it for that.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hmac import compare_digest
 from typing import Any, Generic, TypeVar
 
 import psycopg
 import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.ops.store import OpsStore, QueueHealth, UpstreamHealth
-from c2s_enrich.redaction import redact
+from c2s_enrich.ops.problems import Problem, problems_of
+from c2s_enrich.ops.store import Facts, OpsStore
+from c2s_enrich.options import Secret
 
-# A scrape storm asks the database once in this time.
+# A scrape storm asks the database once in this time; what takes a while to change, less often.
 _FRESH_SECONDS = 1.0
+_FRESH_LATELY_SECONDS = 15.0
 # Longer than a healthy answer ever takes, shorter than the checks of any platform.
 _PATIENCE_SECONDS = 2.0
-# An event is claimed within seconds of being due; at a minute nobody is working.
-_LATE_SECONDS = 60.0
-# A poller beats every few seconds. Without any, a due event may still be one that has just come.
-_UNATTENDED_SECONDS = 15.0
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
+def _nothing_known() -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Signals:
-    """What the process knows by itself: `problem` is one sentence or None, `numbers` go into the
-    document.
+    """What the process knows by itself: `problems` are sentences, `numbers` go into the document,
+    `stuck` is why the process should be restarted.
     """
 
-    problem: Callable[[], str | None]
-    numbers: Callable[[], Mapping[str, Any]]
+    problems: Callable[[], Sequence[str]] = tuple
+    numbers: Callable[[], Mapping[str, Any]] = _nothing_known
+    stuck: Callable[[], str | None] = lambda: None
 
 
-def health_routes(
-    store: OpsStore, clock: Clock, signals: Signals, newest_migration: int
-) -> Sequence[BaseRoute]:
-    """`newest_migration` is the version that this program was written for."""
-    health = Remembered(store.health, clock)
-    version = Remembered(store.newest_migration, clock)
+class Health(Collector):
+    """What one process tells about the service, on its pages and in its metrics."""
 
-    async def livez(_: Request) -> Response:
+    def __init__(
+        self,
+        store: OpsStore,
+        clock: Clock,
+        signals: Signals,
+        *,
+        newest_migration: int,
+        token: Secret,
+        release: str = "",
+    ) -> None:
+        self._signals = signals
+        self._needed = newest_migration
+        self._token = token.reveal().encode()
+        self._release = release
+        self._now = Remembered(store.now, clock, _FRESH_SECONDS)
+        self._lately = Remembered(store.lately, clock, _FRESH_LATELY_SECONDS)
+        self._version = Remembered(store.newest_migration, clock, _FRESH_SECONDS)
+        self._facts: Facts | None = None
+
+    def routes(self) -> list[Route]:
+        """The three addresses, for any listener."""
+        return [
+            Route("/livez", self._livez),
+            Route("/readyz", self._readyz),
+            Route("/health", self._health),
+        ]
+
+    async def look(self) -> tuple[Facts | None, list[Problem]]:
+        """The facts (None: the database did not answer, or not to this program's questions) and
+        everything that is wrong.
+        """
+        # All at once: a platform's patience is not spent twice.
+        now, lately, at = await asyncio.gather(
+            self._now.get(), self._lately.get(), self._version.get()
+        )
+        self._facts = None
+        found = [Problem("own", sentence) for sentence in self._signals.problems()]
+        if behind := self._behind(at):
+            found.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
+        if now is None or lately is None:
+            if not behind:
+                found.insert(0, AWAY)
+            return None, found
+        (queue, upstreams), (hour, silence, rates) = now, lately
+        self._facts = Facts(queue, upstreams, hour, silence, rates)
+        return self._facts, found + problems_of(self._facts)
+
+    async def refresh(self) -> None:
+        """Called before a scrape: `collect` then has numbers of the last seconds."""
+        await self.look()
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by Prometheus' client; nothing while the database is away."""
+        away = GaugeMetricFamily("c2s_database_up", "Whether the database answers")
+        away.add_metric([], float(self._facts is not None))
+        yield away
+        if self._facts is not None:
+            yield from _gauges(self._facts)
+            yield _problem_gauge(problems_of(self._facts))
+
+    async def _livez(self, _: Request) -> Response:
+        if stuck := self._signals.stuck():
+            return JSONResponse({"status": "stuck", "problem": stuck}, 503)
         return JSONResponse({"status": "alive"})
 
-    async def readyz(_: Request) -> Response:
-        found = await version.get()
-        if found is None:
-            return JSONResponse(
-                {"status": "not ready", "problem": "The database does not answer."}, 503
-            )
-        if problem := behind(found):
+    async def _readyz(self, _: Request) -> Response:
+        at = await self._version.get()
+        problem = "The database does not answer." if at is None else self._behind(at)
+        if problem:
             return JSONResponse({"status": "not ready", "problem": problem}, 503)
         return JSONResponse({"status": "ready"})
 
-    async def all_in_all(_: Request) -> Response:
-        # Both at once: a platform's patience is not spent twice.
-        found, at = await asyncio.gather(health.get(), version.get())
-        document = report(found, signals.problem(), behind(at))
-        return JSONResponse(document | dict(signals.numbers()), 200 if found else 503)
+    async def _health(self, request: Request) -> Response:
+        facts, problems = await self.look()
+        document: dict[str, Any] = {
+            "status": "unhealthy" if facts is None else "degraded" if problems else "healthy",
+            "problems": [each.sentence for each in problems],
+        }
+        if self._known_to_us(request):
+            document |= {
+                "release": self._release,
+                "details": [asdict(each) for each in problems],
+                **({} if facts is None else {"facts": asdict(facts)}),
+                **self._signals.numbers(),
+            }
+        return JSONResponse(document, 503 if facts is None else 200)
 
-    def behind(at: int | None) -> str | None:
-        if at is None or at >= newest_migration:
+    def _known_to_us(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        return bool(self._token) and compare_digest(given, self._token)
+
+    def _behind(self, at: int | None) -> str | None:
+        if at is None or at >= self._needed:
             return None
-        return f"The database is at migration {at}, {newest_migration} is needed: run `c2s-enrich migrate`."
-
-    return [Route("/livez", livez), Route("/readyz", readyz), Route("/health", all_in_all)]
-
-
-def report(
-    found: tuple[QueueHealth, list[UpstreamHealth]] | None,
-    own_problem: str | None,
-    schema_problem: str | None,
-) -> dict[str, Any]:
-    """The document of /health; `found` is None when the database did not answer, or not to this
-    program's questions. Pure.
-    """
-    problems = [problem for problem in (schema_problem, own_problem) if problem]
-    if found is None:
-        away = (
-            []
-            if schema_problem
-            else ["The database does not answer: deliveries get 503 until it does."]
+        return (
+            f"The database is at migration {at}, {self._needed} is needed: run "
+            "`c2s-enrich migrate`."
         )
-        return {"status": "unhealthy", "problems": [*away, *problems]}
-    queue, upstreams = found
-    problems += _problems(queue, upstreams)
-    return {
-        "status": "degraded" if problems else "healthy",
-        "problems": problems,
-        "queue": {
-            "oldest_due_seconds": None
-            if queue.oldest_due_seconds is None
-            else round(queue.oldest_due_seconds, 1),
-            "pollers": queue.pollers_beating,
-            "messages_unclear": queue.messages_unclear,
-        },
-        "upstreams": {upstream.name: _word(upstream) for upstream in upstreams},
-    }
 
 
-def _problems(queue: QueueHealth, upstreams: Sequence[UpstreamHealth]) -> list[str]:
-    found = []
-    due = queue.oldest_due_seconds or 0.0
-    if not queue.pollers_beating and (queue.pollers_silent or due > _UNATTENDED_SECONDS):
-        found.append("No poller is beating: events are stored and nobody works on them.")
-    if due > _LATE_SECONDS:
-        found.append(f"The oldest due event has waited {due:.0f} s.")
-    for upstream in upstreams:
-        if upstream.paused_seconds:
-            # The reason comes from an upstream's answer, or from a person.
-            why = redact(upstream.reason or "no reason given")
-            found.append(
-                f"{upstream.name} is paused for another {upstream.paused_seconds:.0f} s: {why}."
-            )
-        if upstream.budget_spent:
-            found.append(f"Today's budget of calls to {upstream.name} is spent.")
-    if queue.messages_unclear:
-        found.append(
-            f"{queue.messages_unclear} messages were sent without a clear answer more than ten minutes ago."
-        )
-    return found
+AWAY = Problem(
+    "database_away",
+    "The database does not answer: deliveries get 503 until it does.",
+    "c2s-enrich doctor",
+)
 
 
-def _word(upstream: UpstreamHealth) -> str:
-    if upstream.paused_seconds:
-        return "paused"
-    return "budget spent" if upstream.budget_spent else "in use"
+def _gauges(facts: Facts) -> Iterator[Metric]:
+    queue, quiet = facts.queue, facts.silence.silent_seconds if facts.silence else None
+    for name, what, value in (
+        ("queue_oldest_due_seconds", "Wait of the oldest due event", queue.oldest_due_seconds or 0),
+        ("leases_over", "Events whose lease ended over a minute ago", queue.leases_over),
+        ("rejected_deliveries_waiting", "Unreadable deliveries that wait", queue.rejects_waiting),
+        ("messages_unclear", "Messages without a clear answer", queue.messages_unclear),
+        ("last_webhook_seconds", "Since the last webhook", quiet),
+        ("events_failed_last_hour", "Events that failed within an hour", facts.hour.failed),
+        ("events_ended_last_hour", "Events that ended within an hour", facts.hour.ended),
+        ("claims_lost_last_hour", "Claims whose poller was lost", facts.hour.claims_lost),
+        ("database_read_only", "Whether the database takes no writes", queue.read_only),
+    ):
+        if value is not None:
+            yield GaugeMetricFamily(f"c2s_{name}", what, value=float(value))
+    for name, what, label, values in (
+        (
+            "queue_events",
+            "Events in the queue; the count ends at 10,000",
+            "status",
+            {"received": queue.waiting, "processing": queue.in_flight},
+        ),
+        (
+            "pollers",
+            "Pollers by their last beat",
+            "state",
+            {"beating": queue.pollers_beating, "silent": queue.pollers_silent},
+        ),
+        (
+            "outbox_messages",
+            "Messages that are not proven to be delivered",
+            "status",
+            {"pending": queue.messages_pending, "sending": queue.messages_sending},
+        ),
+        (
+            "upstream_paused_seconds",
+            "What is left of an upstream's pause",
+            "upstream",
+            {each.name: each.paused_seconds or 0 for each in facts.upstreams},
+        ),
+        (
+            "upstream_budget_calls",
+            "Today's calls",
+            "upstream",
+            {each.name: each.calls_today for each in facts.upstreams},
+        ),
+        (
+            "upstream_budget_limit",
+            "Calls that a day may have; 0 is no limit",
+            "upstream",
+            {each.name: each.daily_budget for each in facts.upstreams},
+        ),
+        (
+            "lookup_hit_ratio",
+            "Share of the latest 50 answers that found somebody",
+            "source",
+            {f"{each.source}.{each.kind}": each.latest_found / each.latest for each in facts.rates},
+        ),
+    ):
+        family = GaugeMetricFamily(f"c2s_{name}", what, labels=[label])
+        for value_of, number in values.items():
+            family.add_metric([value_of], float(number))
+        yield family
+
+
+def _problem_gauge(problems: Sequence[Problem]) -> Metric:
+    family = GaugeMetricFamily(
+        "c2s_problem", "What /health says is wrong, by code", labels=["code", "subject"]
+    )
+    for each in problems:
+        family.add_metric([each.code, each.subject], 1.0)
+    return family
 
 
 class Remembered(Generic[_T]):
-    """One read for everybody who asks within a second. None when the database does not answer,
-    which is remembered as long.
+    """One read for everybody who asks within a time. None when the database does not answer, which
+    is remembered as long as `_FRESH_SECONDS`.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[_T]], clock: Clock) -> None:
+    def __init__(self, read: Callable[[], Awaitable[_T]], clock: Clock, fresh: float) -> None:
         self._read = read
         self._clock = clock
+        self._fresh = fresh
         self._lock = asyncio.Lock()
         self._value: _T | None = None
         self._read_at = float("-inf")
 
     async def get(self) -> _T | None:
-        """At most a second old."""
+        """The value, at most `fresh` seconds old."""
         async with self._lock:
-            if self._clock.boottime() - self._read_at >= _FRESH_SECONDS:
+            fresh = _FRESH_SECONDS if self._value is None else self._fresh
+            if self._clock.boottime() - self._read_at >= fresh:
                 self._value = await self._ask()
                 self._read_at = self._clock.boottime()
             return self._value

@@ -4,45 +4,86 @@ here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg import errors
 from psycopg.rows import class_row
 
 from c2s_enrich.database import Pool, statements
+from c2s_enrich.enrichment.people_store import HitRate, PeopleStore
 
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """Seconds since the oldest due event became due (None: nothing is due), pollers by their last
-    beat, sends without an answer.
+    """The queue just now. Seconds since the oldest due event became due: None, nothing is due.
+    `waiting` and `rejects_waiting` end at 10,000.
     """
 
-    oldest_due_seconds: float | None
-    pollers_beating: int
-    pollers_silent: int
-    messages_unclear: int
+    oldest_due_seconds: float | None = None
+    waiting: int = 0
+    in_flight: int = 0
+    leases_over: int = 0
+    pollers_beating: int = 1
+    pollers_silent: int = 0
+    messages_pending: int = 0
+    messages_sending: int = 0
+    messages_unclear: int = 0
+    rejects_waiting: int = 0
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
 class UpstreamHealth:
-    """One upstream; `paused_seconds` is what is left of its pause."""
+    """One upstream; `paused_seconds` is what is left of its pause, a budget of 0 is none."""
 
     name: str
-    paused_seconds: float | None
-    reason: str | None
-    budget_spent: bool
+    paused_seconds: float | None = None
+    reason: str | None = None
+    calls_today: int = 0
+    daily_budget: int = 0
+
+
+@dataclass(frozen=True)
+class LastHour:
+    """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug"."""
+
+    ended: int = 0
+    failed: int = 0
+    failed_kinds: str | None = None
+    claims_lost: int = 0
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Since the last webhook; `usual` is what the same hours of `weeks` earlier weeks brought."""
+
+    silent_seconds: float
+    weeks: int
+    usual: float | None
+    business_hours: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the database knows about the service: numbers and upstreams, no lead and no person."""
+
+    queue: QueueHealth = QueueHealth()
+    upstreams: list[UpstreamHealth] = field(default_factory=list)
+    hour: LastHour = LastHour()
+    silence: Silence | None = None
+    rates: list[HitRate] = field(default_factory=list)
 
 
 class OpsStore:
-    """Short reads on the pool's connections; each method is one statement."""
+    """Short reads on the pool's connections."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = statements("ops")
+        self._people = PeopleStore(pool)
 
-    async def health(self) -> tuple[QueueHealth, list[UpstreamHealth]]:
-        """The narrow views: numbers and upstreams, no lead and no person."""
+    async def now(self) -> tuple[QueueHealth, list[UpstreamHealth]]:
+        """What changes by the second; two look-ups in indexes."""
         async with self._pool.connection() as connection:
             queue = await connection.cursor(row_factory=class_row(QueueHealth)).execute(
                 self._sql["health_queue"]
@@ -52,6 +93,19 @@ class OpsStore:
                 self._sql["health_upstreams"]
             )
             return numbers, await upstreams.fetchall()
+
+    async def lately(self) -> tuple[LastHour, Silence | None, list[HitRate]]:
+        """What takes a while to change and some milliseconds to count."""
+        async with self._pool.connection() as connection:
+            counted = await connection.cursor(row_factory=class_row(LastHour)).execute(
+                self._sql["health_last_hour"]
+            )
+            [hour] = await counted.fetchall()
+            silence = await connection.cursor(row_factory=class_row(Silence)).execute(
+                self._sql["health_silence"]
+            )
+            quiet = await silence.fetchone()
+        return hour, quiet, await self._people.hit_rates()
 
     async def newest_migration(self) -> int:
         """The version that the database is at; 0 before the first."""

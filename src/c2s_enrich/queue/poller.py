@@ -136,7 +136,7 @@ class Poller:
 
     def __post_init__(self) -> None:
         self._settler = Settler(self.store, self.clock)
-        self._watchdog = Watchdog(self.config.wedged_after.total_seconds())
+        self.watchdog = Watchdog(self.config.wedged_after.total_seconds())
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._at_once = False
@@ -164,7 +164,7 @@ class Poller:
 
     async def run(self) -> None:
         """Works until `stop`. Returns when everything in flight is settled or given back."""
-        with self._watchdog.watching():
+        with self.watchdog.watching():
             async with self.store.steady(), asyncio.TaskGroup() as group:
                 duties = self._start_duties(group)
                 duties += [
@@ -405,7 +405,7 @@ class Poller:
 
     async def _claim_until_stopped(self, group: asyncio.TaskGroup) -> None:
         while not self._stopping.is_set():
-            self._watchdog.alive()
+            self.watchdog.alive()
             self._wake.clear()
             try:
                 if await self.run_once(group):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,10 +31,21 @@ class Watchdog:
     def __init__(self, seconds: float) -> None:
         self._limit = seconds
         self._signs_of_life = 0
+        self._alive_at = time.monotonic()
         self._over = threading.Event()
 
     def alive(self) -> None:
         self._signs_of_life += 1
+        self._alive_at = time.monotonic()
+
+    def silent_for(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self._alive_at
+
+    def stuck(self) -> str | None:
+        """A sentence from half of the time limit on, for whoever can restart the process."""
+        silent = self.silent_for()
+        return f"The claim loop hangs for {silent:.0f} s." if silent > self._limit / 2 else None
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -1,79 +1,98 @@
-"""Metrics: the numbers of one process for Prometheus."""
+"""Metrics: the numbers of one process for Prometheus. Base units, `_total` on counters, the words of
+the logs and of SQL.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
+
+# The upstreams' answers take 0.4 to 60 s, an event up to minutes when it waits for one of them.
+_CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+_EVENT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 900, 3600)
 
 
 class Metrics:
-    """The numbers of one process, in a registry of its own. Transitions have the same names as in
-    the logs and in SQL.
-    """
+    """The numbers of one process, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._events = Counter(
-            "c2s_events", "Events by what happened to them", ["transition"], registry=self.registry
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._events = self._counter(
+            "events", "Events by what happened to them", "transition", "error_kind"
         )
-        self._calls = Counter(
-            "c2s_upstream_calls",
+        self._outcomes = self._counter("event_outcomes", "Completed events by outcome", "outcome")
+        self._event_seconds = self._histogram(
+            "event_duration", "From the webhook to the event's end", _EVENT_SECONDS
+        )
+        self._wait_seconds = self._histogram(
+            "event_wait", "From an event being due to its claim", _EVENT_SECONDS
+        )
+        self._step_seconds = self._histogram(
+            "step_duration", "Steps of an attempt", _CALL_SECONDS, "step"
+        )
+        self._call_seconds = self._histogram(
+            "upstream_request_duration",
             "Requests to upstreams by how they ended",
-            ["upstream", "kind", "result"],
-            registry=self.registry,
+            _CALL_SECONDS,
+            *("upstream", "kind", "result"),
         )
-        self._call_seconds = Histogram(
-            "c2s_upstream_seconds",
-            "Duration of requests to upstreams",
-            ["upstream", "kind"],
-            # C2S and Diretrix answer within seconds, the Work API takes up to a minute.
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60),
-            registry=self.registry,
-        )
-        self._answers = Counter(
-            "c2s_answers",
+        self._answers = self._counter(
+            "answers",
             "Answers about contacts and people: paid for or remembered, found or nobody",
-            ["source", "origin", "result"],
-            registry=self.registry,
+            *("source", "origin", "result"),
         )
-        self._messages = Counter(
-            "c2s_messages",
-            "Messages by the proof of their delivery, or its lack",
-            ["result"],
-            registry=self.registry,
+        self._messages = self._counter(
+            "messages", "Messages by the proof of their delivery, or its lack", "result"
         )
-        self._conflicts = Counter(
-            "c2s_claim_conflicts",
-            "Claims repeated because two pollers took one lead",
-            registry=self.registry,
+        self._conflicts = self._counter(
+            "claim_conflicts", "Claims repeated because two pollers took one lead"
         )
-        self._reconnects = Counter(
-            "c2s_listener_reconnects",
-            "Times the LISTEN connection was made anew",
-            registry=self.registry,
+        self._reconnects = self._counter(
+            "listener_reconnects", "Times the LISTEN connection was made again"
         )
-        for transition in (
-            "claimed",
-            "completed",
-            "retried",
-            "postponed",
-            "failed",
-            "reclaimed",
-            "lease_lost",
-        ):
-            self._events.labels(transition)  # so that a rate exists before the first one happens
+        for transition in ("claimed", "completed", "retried", "postponed", "failed", "released"):
+            self._events.labels(transition, "")  # so that a rate exists before the first one
+        for transition in ("reclaimed", "lease_lost"):
+            self._events.labels(transition, "")
 
-    def event(self, transition: str, count: int = 1) -> None:
-        """`count` events were claimed, completed, retried, postponed, failed, reclaimed, or lost to
-        another poller.
+    def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None:
+        """`count` events were claimed, completed, retried, postponed, failed, released, reclaimed,
+        or lost to another poller.
         """
-        self._events.labels(transition).inc(count)
+        self._events.labels(transition, error_kind or "").inc(count)
+
+    def waited(self, seconds: float) -> None:
+        """A claim was made this long after its event had become due."""
+        self._wait_seconds.observe(seconds)
+
+    def attempt(self, steps: Iterable[Mapping[str, object]]) -> None:
+        """An attempt ended; `steps` as in `event_attempts`, with `step` and `ms`."""
+        for step in steps:
+            if isinstance(spent := step["ms"], int | float):
+                self._step_seconds.labels(step["step"]).observe(spent / 1000)
+
+    def ended(self, outcome: str | None, seconds: float) -> None:
+        """An event was completed (with its outcome) or failed (None), `seconds` after it arrived."""
+        self._event_seconds.observe(seconds)
+        if outcome is not None:
+            self._outcomes.labels(outcome).inc()
 
     def upstream_call(self, upstream: str, kind: str, result: str, seconds: float) -> None:
         """A request ended; `result` is "ok" or the name of the error."""
-        self._calls.labels(upstream, kind, result).inc()
-        self._call_seconds.labels(upstream, kind).observe(seconds)
+        self._call_seconds.labels(upstream, kind, result).observe(seconds)
 
     def answer(self, source: str, *, remembered: bool, found: bool) -> None:
         """A question about a contact or a person was answered, from memory or by a paid call."""
@@ -99,8 +118,41 @@ class Metrics:
         """Publishes a number that somebody else keeps, such as the age of a loop's last turn;
         `read` is called at each scrape.
         """
-        Gauge(f"c2s_{name}", what, registry=self.registry).set_function(read)
+        self._gauge(name, what).set_function(read)
+
+    def watch_pool(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Publishes a database pool's connections; `read` gives psycopg_pool's statistics."""
+        gauge = self._gauge("db_pool_connections", "Connections to the database", "state")
+        for state, field in (
+            ("open", "pool_size"),
+            ("idle", "pool_available"),
+            ("waited_for", "requests_waiting"),
+        ):
+            gauge.labels(state).set_function(partial(_of, read, field))
+
+    def describe(self, more: Collector, *, version: str, schema: int) -> None:
+        """Publishes what runs here, and what `more` collects."""
+        build = self._gauge("build_info", "The running program", "version", "schema")
+        build.labels(version, str(schema)).set(1)
+        self.registry.register(more)
 
     def exposition(self) -> bytes:
         """All numbers in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"c2s_{name}", what, labels, registry=self.registry)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"c2s_{name}", what, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, what: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"c2s_{name}_seconds", what, labels, buckets=buckets, registry=self.registry
+        )
+
+
+def _of(read: Callable[[], Mapping[str, int]], field: str) -> float:
+    return read().get(field, 0)

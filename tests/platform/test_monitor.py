@@ -1,0 +1,80 @@
+"""Each process has a listener of its own for those who watch it."""
+
+import asyncio
+import socket
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.conftest import Database
+
+from c2s_enrich.clock import SystemClock
+from c2s_enrich.database import open_pool
+from c2s_enrich.ops.health import Signals
+from c2s_enrich.serving.monitor import listen_on, monitor
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.wiring import build_health
+
+
+async def ask(address: str, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+        return await client.get(path)
+
+
+class TestTheListener:
+    async def test_takes_a_free_port_for_0_and_serves_metrics_and_health(
+        self, db: Database
+    ) -> None:
+        settings, metrics = db.settings(METRICS_PORT="0"), Metrics()
+        async with open_pool(settings, name="test") as pool:
+            health = build_health(settings, pool, metrics, SystemClock(), Signals())
+            async with monitor(settings, metrics, health.routes(), health.refresh) as address:
+                assert address is not None
+                scraped = await ask(address, "/metrics")
+                answers = [await ask(address, path) for path in ("/livez", "/readyz", "/health")]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        names = {family.name for family in text_string_to_metric_families(scraped.text)}
+        assert {
+            "c2s_build_info",
+            "c2s_queue_oldest_due_seconds",
+            "c2s_upstream_budget_limit",
+            "c2s_db_pool_connections",
+            "c2s_event_loop_lag_seconds",
+            "process_resident_memory_bytes",
+        } <= names
+
+    async def test_whose_port_is_taken_says_so_once_and_stops_nothing(
+        self, db: Database, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with listen_on("127.0.0.1", 0) as taken:
+            settings = db.settings(METRICS_PORT=str(taken.getsockname()[1]))
+            async with monitor(settings, Metrics(), [], _nothing) as address:
+                assert address is None
+
+        assert capsys.readouterr().out.count("metrics_port_taken") == 1
+
+    @pytest.mark.parametrize("host", ["*", "::"])
+    async def test_on_all_addresses_is_reached_by_ipv4_too(self, host: str) -> None:
+        with listen_on(host, 0) as listening:
+            port = listening.getsockname()[1]
+            loop = asyncio.get_running_loop()
+            with socket.socket() as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, ("127.0.0.1", port))
+
+    async def test_says_that_a_process_is_stuck(self, db: Database) -> None:
+        settings, metrics = db.settings(METRICS_PORT="0"), Metrics()
+        signals = Signals(stuck=lambda: "The claim loop hangs for 50 s.")
+        async with open_pool(settings, name="test") as pool:
+            health = build_health(settings, pool, metrics, SystemClock(), signals)
+            async with monitor(settings, metrics, health.routes(), _nothing) as address:
+                assert address is not None
+                answer = await ask(address, "/livez")
+
+        assert (answer.status_code, answer.json()["status"]) == (503, "stuck")
+
+
+async def _nothing(*_: Any) -> None:
+    """There is nothing to refresh."""
