@@ -359,8 +359,8 @@ comment on view health_last_hour is
   'The newest 10,000 events that ended within an hour, the failed ones by kind, and claims whose poller was '
   'lost.';
 
--- Whether webhooks have stopped: nothing for longer than the same hours of earlier weeks explain. Echoes of our
--- own messages and what reconcile fetched prove nothing, so they are left out on both sides.
+-- Whether webhooks have stopped: nothing for longer than the same hours of earlier weeks explain. Echoes of
+-- our own messages and what reconcile fetched prove nothing, so they are left out on both sides.
 create view health_silence as
 with arrived as not materialized (
   select received_at from webhook_events

@@ -12,7 +12,7 @@ from tests.brokerage import Brokerage
 from tests.conftest import Database
 
 from c2s_enrich.database import Pool, open_pool
-from c2s_enrich.ops.hit_rate import hit_rate_problem
+from c2s_enrich.ops.store import LastHour, OpsStore
 from c2s_enrich.privacy.erase import erase
 from c2s_enrich.privacy.retention import Counts, retention_pass
 
@@ -99,9 +99,12 @@ class TestTheWeb:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await web.execute(f"select 1 from {table}")
 
-    async def test_may_say_that_the_hit_rate_fell(self, db: Database) -> None:
+    async def test_may_say_what_is_wrong_with_the_service(self, db: Database) -> None:
         async with pool_of(as_role(db, "c2s_web")) as pool:
-            assert await hit_rate_problem(pool) is None
+            queue, _ = await OpsStore(pool).now()
+
+            assert queue.waiting == 0
+            assert await OpsStore(pool).lately() == (LastHour(), None, [])
 
 
 class TestOperators:
