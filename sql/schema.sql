@@ -49,9 +49,11 @@ begin
           ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
           ('web ops', 'insert (id, raw, reason, detail, lead_id, headers)', 'rejected_deliveries'),
           ('web ops', 'execute', 'function stored_deliveries'),
+          -- Whoever finds a problem says so, once for all processes.
+          ('web', 'select, insert, update, delete', 'alerts, duties'),
 
           ('poller', 'select, insert, update, delete',
-            'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties'),
+            'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
           ('poller', 'select, insert, update, delete',
             'people, contact_lookups, answers_under_way, lead_people'),
           ('poller', 'select, insert, update, delete',
@@ -214,6 +216,25 @@ end $$;
 SET default_tablespace = '';
 
 SET default_table_access_method = heap;
+
+--
+-- Name: alerts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.alerts (
+    key text NOT NULL,
+    scope text NOT NULL,
+    text text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    told_at timestamp with time zone,
+    recovered_at timestamp with time zone
+);
+
+--
+-- Name: TABLE alerts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.alerts IS 'What ALERT_WEBHOOK_URL is told of: a row for each problem from its beginning until its end is told.';
 
 --
 -- Name: answers_under_way; Type: TABLE; Schema: public; Owner: -
@@ -1270,6 +1291,13 @@ CREATE VIEW public.v_throughput AS
 COMMENT ON VIEW public.v_throughput IS 'The last day in steps of five minutes: how much was settled, and how long after it was received.';
 
 --
+-- Name: alerts alerts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT alerts_pkey PRIMARY KEY (key);
+
+--
 -- Name: answers_under_way answers_under_way_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1623,6 +1651,14 @@ GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], upda
 GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) TO c2s_ops;
 
 --
+-- Name: TABLE alerts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO c2s_web;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO c2s_poller;
+GRANT SELECT ON TABLE public.alerts TO c2s_ops;
+
+--
 -- Name: TABLE answers_under_way; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1640,6 +1676,7 @@ GRANT SELECT ON TABLE public.contact_lookups TO c2s_ops;
 -- Name: TABLE duties; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.duties TO c2s_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.duties TO c2s_poller;
 GRANT SELECT ON TABLE public.duties TO c2s_ops;
 

@@ -294,6 +294,17 @@ create table duties (
 comment on table duties is
   'When a duty that one poller does for all was last begun. Who moves the time on has the turn.';
 
+create table alerts (
+  key          text        primary key,
+  scope        text        not null,
+  text         text        not null,
+  since        timestamptz not null default now(),
+  told_at      timestamptz,
+  recovered_at timestamptz
+);
+comment on table alerts is
+  'What ALERT_WEBHOOK_URL is told of: a row for each problem from its beginning until its end is told.';
+
 -- ---- views for /health and for people who look ------------------------------------------------------------
 
 create view health_queue as

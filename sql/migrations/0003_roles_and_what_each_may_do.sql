@@ -58,9 +58,11 @@ begin
           ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
           ('web ops', 'insert (id, raw, reason, detail, lead_id, headers)', 'rejected_deliveries'),
           ('web ops', 'execute', 'function stored_deliveries'),
+          -- Whoever finds a problem says so, once for all processes.
+          ('web', 'select, insert, update, delete', 'alerts, duties'),
 
           ('poller', 'select, insert, update, delete',
-            'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties'),
+            'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
           ('poller', 'select, insert, update, delete',
             'people, contact_lookups, answers_under_way, lead_people'),
           ('poller', 'select, insert, update, delete',

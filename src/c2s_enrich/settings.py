@@ -70,6 +70,8 @@ class Settings:
         whole(0, 65535))
     alert_webhook_url: Secret = option(
         "", "where alerts are posted, in Slack's format; none without it", secret_url)
+    alert_income_from: int = option(
+        "0", "also alert about leads of people who earn this much a month; 0 = never", whole(0))
     c2s_gateway_url: str = option("", "send through this gateway instead of C2S directly", url)
     work_api_daily_budget: int = option(
         "0", "paid calls a day (America/Sao_Paulo); 0 = no limit", whole(0))
@@ -97,6 +99,7 @@ class Settings:
     # What hardly anybody touches.
     metrics_host: str = tuning(
         "127.0.0.1", "address of METRICS_PORT; * = all, where a private network protects it", text)
+    lead_link: str = tuning("", "address of a lead in C2S, with {lead_id}, for alerts", text)
     revision: str = tuning("", "revision of the source; the image sets it", text)
     database_pool_size: int = tuning(
         "0", "connections a process holds at most; 0 = what CONCURRENCY needs", whole(0, 500))

@@ -4,6 +4,7 @@ is decided here.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import secrets
@@ -37,6 +38,7 @@ from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.webhook import WebApp, Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import all_migrations
+from c2s_enrich.ops.alerts import Alerts
 from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.reconcile import reconcile_duty
 from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
@@ -206,7 +208,7 @@ async def build_poller(
             "claim_loop_age_seconds", "Since the claim loop came round", poller.watchdog.silent_for
         )
         health = build_health(settings, pool, metrics, clock, Signals(stuck=poller.watchdog.stuck))
-        await stack.enter_async_context(watch(settings, metrics, health, watched))
+        await stack.enter_async_context(watch(settings, pool, metrics, health, "poller", watched))
         yield poller
 
 
@@ -244,17 +246,30 @@ def build_health(
 
 @asynccontextmanager
 async def watch(
-    settings: Settings, metrics: Metrics, health: Health, watched: bool
+    settings: Settings, pool: Pool, metrics: Metrics, health: Health, process: str, watched: bool
 ) -> AsyncIterator[None]:
-    """Serves METRICS_PORT while inside, where the process is `watched`: tests and one-off runs are
-    not.
+    """Serves METRICS_PORT and sends alerts while inside, where the process is `watched`: tests and
+    one-off runs are not.
     """
-    async with AsyncExitStack() as stack:
-        if watched:
-            await stack.enter_async_context(
-                monitor(settings, metrics, health.routes(), health.refresh)
-            )
+    if not watched:
         yield
+        return
+    sender = Alerts(
+        pool,
+        health,
+        SystemClock(),
+        url=settings.alert_webhook_url,
+        process=f"{process} on {socket.gethostname()[:30]}",
+        income_from=settings.alert_income_from if process == "poller" else 0,
+        lead_link=settings.lead_link,
+    )
+    async with monitor(settings, metrics, health.routes(), health.refresh):
+        alerting = asyncio.create_task(sender.run()) if settings.alert_webhook_url else None
+        try:
+            yield
+        finally:
+            if alerting is not None:
+                alerting.cancel()
 
 
 def build_web(
@@ -276,7 +291,7 @@ def build_web(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with pool, writer, watch(settings, metrics, health, watched):
+        async with pool, writer, watch(settings, pool, metrics, health, "web", watched):
             yield
 
     known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())

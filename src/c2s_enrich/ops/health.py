@@ -92,7 +92,8 @@ class Health(Collector):
             self._now.get(), self._lately.get(), self._version.get()
         )
         self._facts = None
-        found = [Problem("own", sentence) for sentence in self._signals.problems()]
+        own = enumerate(self._signals.problems())
+        found = [Problem("own", sentence, subject=str(number)) for number, sentence in own]
         if behind := self._behind(at):
             found.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
         if now is None or lately is None:

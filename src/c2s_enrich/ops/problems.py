@@ -20,12 +20,14 @@ _MISSED = 6.0
 # Until two earlier weeks are there to compare with.
 _BUSINESS_HOURS = 4.0
 _BUDGET_SHARE = 0.8
+# One failed event is for whoever looks; this many are worth a call. One lost claim is a restart.
+_FAILED_SHARE, _ENOUGH_EVENTS, _CLAIMS_LOST = 0.05, 20, 3
 
 
 @dataclass(frozen=True)
 class Problem:
     """`code` is stable: metrics, alerts and their rules go by it. `detail` may hold an upstream's
-    own words: it is for operators only. `command` is what to type.
+    own words: it is for operators only. `command` is what to type. Not `urgent`: no alert.
     """
 
     code: str
@@ -33,6 +35,7 @@ class Problem:
     command: str = ""
     detail: str = ""
     subject: str = ""
+    urgent: bool = True
 
     @property
     def key(self) -> str:
@@ -127,12 +130,14 @@ def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
             f"{_count(hour.failed, 'event')} failed in the last hour, of {hour.ended} that ended: "
             f"{hour.failed_kinds}.",
             "c2s-enrich errors",
+            urgent=hour.ended >= _ENOUGH_EVENTS and hour.failed > _FAILED_SHARE * hour.ended,
         )
     if hour.claims_lost:
         yield Problem(
             "claims_lost",
             f"Pollers that died or hung lost {_count(hour.claims_lost, 'claim')} in the last hour.",
             "c2s-enrich pollers",
+            urgent=hour.claims_lost >= _CLAIMS_LOST,
         )
 
 

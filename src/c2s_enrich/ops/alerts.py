@@ -1,0 +1,159 @@
+"""Alerts without a monitoring system: what begins and what ends is posted to ALERT_WEBHOOK_URL, in
+Slack's format.
+
+The table `alerts` remembers what was told, so that many processes say a thing once and a restart
+repeats nothing. A post that fails is tried again in the next round: told at least once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+
+from c2s_enrich.clock import Clock
+from c2s_enrich.database import Pool, statements
+from c2s_enrich.ops.health import AWAY, Health
+from c2s_enrich.ops.problems import Problem
+from c2s_enrich.options import Secret
+from c2s_enrich.queue.duties import take_turn
+
+_ROUND = timedelta(seconds=30)
+# What is over within a minute heals by itself.
+_HOLD = timedelta(minutes=1)
+_AWAY_SECONDS = 120.0
+_POST_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing to tell; `since` is its age, `over` says that it has ended."""
+
+    key: str
+    text: str
+    since: timedelta
+    over: bool
+
+
+class Alerts:
+    """One process's part: it looks, and where it has the turn it tells for all."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        health: Health,
+        clock: Clock,
+        *,
+        url: Secret,
+        process: str,
+        income_from: int = 0,
+        lead_link: str = "",
+        hold: timedelta = _HOLD,
+    ) -> None:
+        self._pool = pool
+        self._sql = statements("alerts")
+        self._health = health
+        self._clock = clock
+        self._url = url
+        self._process = process
+        self._income_from = income_from
+        self._lead_link = lead_link
+        self._hold = hold
+        self._away_since: float | None = None
+        self._away_told = False
+
+    async def run(self) -> None:
+        """A round every half minute, for ever; trouble is logged and tried again."""
+        while True:
+            try:
+                await self.once(_ROUND * 0.9)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                _log.warning("alerts_wait", error=type(error).__name__)
+            await self._clock.sleep(_ROUND.total_seconds())
+
+    async def once(self, every: timedelta) -> None:
+        """One round; no other process does the common part again before `every` has passed."""
+        facts, problems = await self._health.look()
+        await self._tell_of_database(facts is None and AWAY in problems)
+        if facts is None:
+            return
+        # What only this process knows it tells itself; the rest is told by whoever has the turn.
+        own = [each for each in problems if each.code == "own"]
+        await self._tell(self._process, own)
+        if await take_turn(self._pool, "alerts", every):
+            await self._tell("service", [p for p in problems if p.code != "own" and p.urgent])
+            if self._income_from:
+                await self._run("valuable_leads", income=self._income_from)
+                await self._post_new("leads", timedelta())
+            await self._run("forget_alerts")
+
+    async def _tell_of_database(self, away: bool) -> None:
+        """From memory: a table could not be asked. Each process says it once."""
+        now = self._clock.boottime()
+        if away:
+            self._away_since = now if self._away_since is None else self._away_since
+            if not self._away_told and now - self._away_since >= _AWAY_SECONDS:
+                self._away_told = await self._post(
+                    f":red_circle: {self._process}: the database has not answered for 2 minutes."
+                )
+            return
+        if self._away_told:
+            self._away_told = not await self._post(
+                f":white_check_mark: {self._process}: the database answers again."
+            )
+        self._away_since = None
+
+    async def _tell(self, scope: str, problems: Sequence[Problem]) -> None:
+        keys = [f"{scope}:{each.key}" for each in problems]
+        texts = [f"{each.sentence} `{each.command}`".removesuffix(" ``") for each in problems]
+        await self._run("note_problems", scope=scope, keys=keys, texts=texts)
+        await self._run("note_recoveries", scope=scope, keys=keys)
+        await self._post_new(scope, self._hold)
+
+    async def _post_new(self, scope: str, hold: timedelta) -> None:
+        rows = await self._run("alerts_to_tell", scope=scope, hold=hold)
+        alerts = [Alert(*row) for row in rows]
+        if alerts and await self._post("\n".join(map(self._line, alerts))):
+            await self._run("alerts_told", keys=[each.key for each in alerts])
+
+    def _line(self, alert: Alert) -> str:
+        if alert.key.startswith("lead:"):
+            link = self._lead_link.replace("{lead_id}", alert.text) or f"lead {alert.text}"
+            return f":large_green_circle: A lead with an income from {self._income_from}: {link}"
+        if alert.over:
+            minutes = alert.since.total_seconds() / 60
+            return f":white_check_mark: Over, {minutes:.0f} min after it began: {alert.text}"
+        return f":red_circle: {alert.text}"
+
+    async def _post(self, text: str) -> bool:
+        try:
+            async with asyncio.timeout(_POST_SECONDS + 1):
+                status = await asyncio.to_thread(_post, self._url.reveal(), text)
+        except (OSError, TimeoutError, ValueError) as error:
+            _log.warning("alert_not_delivered", error=type(error).__name__)
+            return False
+        _log.info("alert_delivered", status=status)
+        return True
+
+    async def _run(self, name: str, **params: Any) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(self._sql[name], params)
+            return await cursor.fetchall() if cursor.description else []
+
+
+def _post(url: str, text: str) -> int:
+    """Raises OSError (HTTPError is one) unless the receiver says yes."""
+    request = urllib.request.Request(  # noqa: S310 the setting takes http and https only
+        url, json.dumps({"text": text}).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=_POST_SECONDS) as answer:  # noqa: S310
+        return int(answer.status)

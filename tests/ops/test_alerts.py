@@ -1,0 +1,230 @@
+"""Alerts: what begins and what ends is posted once, to a receiver that may be down at first."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from tests.conftest import Database
+
+from c2s_enrich.database import Pool
+from c2s_enrich.ops.alerts import Alerts
+from c2s_enrich.ops.health import Health, Signals
+from c2s_enrich.ops.store import OpsStore
+from c2s_enrich.options import Secret
+
+AT_ONCE = timedelta()
+
+
+class Clock:
+    """Moved by hand."""
+
+    now = 1000.0
+
+    def boottime(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Receiver:
+    """A real HTTP server; `down` makes it answer 503."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.down = False
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if not receiver.down:
+                    receiver.texts += json.loads(body)["text"].split("\n")
+                self.send_response(503 if receiver.down else 200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    threading.Thread(target=receiver.server.serve_forever, daemon=True).start()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+
+
+class Rig:
+    """Processes with their alerts on one database."""
+
+    def __init__(self, db: Database, pool: Pool, receiver: Receiver) -> None:
+        self.db, self.pool, self.receiver, self.clock = db, pool, receiver, Clock()
+        self.own: list[str] = []
+
+    def process(
+        self,
+        name: str = "web",
+        hold: timedelta = AT_ONCE,
+        income: int = 0,
+        pool: Pool | None = None,
+    ) -> Alerts:
+        health = Health(
+            OpsStore(pool or self.pool),
+            self.clock,  # type: ignore[arg-type]
+            Signals(problems=lambda: self.own),
+            newest_migration=0,
+            token=Secret(""),
+        )
+        return Alerts(
+            pool or self.pool,
+            health,
+            self.clock,  # type: ignore[arg-type]
+            url=Secret(self.receiver.url),
+            process=name,
+            income_from=income,
+            lead_link="https://crm.example/{lead_id}" if income else "",
+            hold=hold,
+        )
+
+    async def once(self, alerts: Alerts) -> list[str]:
+        """One round some time later; the lines that were received in it."""
+        self.clock.now += 60
+        before = len(self.receiver.texts)
+        await alerts.once(AT_ONCE)
+        return self.receiver.texts[before:]
+
+    async def pause(self, seconds: int) -> None:
+        await self.db.execute(
+            "update upstreams set paused_until = now() + %s * interval '1 s', reason = 'HTTP 503 ana'"
+            " where name = 'diretrix'",
+            (seconds,),
+        )
+
+
+@pytest.fixture
+async def rig(db: Database, pool: Pool, receiver: Receiver) -> Rig:
+    await db.execute("insert into pollers (name, concurrency) values ('p', 10)")
+    return Rig(db, pool, receiver)
+
+
+class TestAProblem:
+    async def test_is_told_when_it_begins_and_when_it_ends_and_not_between(self, rig: Rig) -> None:
+        web = rig.process()
+        quiet = await rig.once(web)
+        await rig.pause(3600)
+        began, between = await rig.once(web), await rig.once(web)
+        await rig.pause(-1)
+        ended, after = await rig.once(web), await rig.once(web)
+
+        assert (quiet, between, after) == ([], [], [])
+        [line] = began
+        assert line.startswith(":red_circle: diretrix is paused for another ")
+        assert line.endswith("`c2s-enrich upstreams resume diretrix`")
+        assert "ana" not in line
+        [line] = ended
+        assert line.startswith(":white_check_mark: Over, 0 min after it began: diretrix is paused")
+
+    async def test_is_told_again_until_the_receiver_has_taken_it(self, rig: Rig) -> None:
+        web = rig.process()
+        await rig.pause(3600)
+        rig.receiver.down = True
+        lost = await rig.once(web)
+        rig.receiver.down = False
+
+        assert lost == []
+        assert len(await rig.once(web)) == 1
+        assert await rig.once(web) == []
+
+    async def test_is_told_once_by_all_processes_together(self, rig: Rig) -> None:
+        await rig.pause(3600)
+        told = [await rig.once(rig.process(name)) for name in ("web", "poller 1", "poller 2")]
+
+        assert sorted(map(len, told)) == [0, 0, 1]
+
+    async def test_that_flickers_is_not_told(self, rig: Rig) -> None:
+        web = rig.process(hold=timedelta(minutes=1))
+        await rig.pause(3600)
+        first = await rig.once(web)
+        await rig.pause(-1)
+
+        assert (first, await rig.once(web)) == ([], [])
+        assert await rig.db.value("select count(*) from alerts") == 0
+
+    async def test_that_only_one_process_knows_is_told_by_that_process(self, rig: Rig) -> None:
+        web, poller = rig.process("web"), rig.process("poller")
+        rig.own = ["3 deliveries were refused.", "9 could not be stored."]
+        told = await rig.once(web)
+        rig.own = []
+        others = await rig.once(poller)
+
+        assert told == [
+            ":red_circle: 3 deliveries were refused.",
+            ":red_circle: 9 could not be stored.",
+        ]
+        assert others == []
+
+    async def test_of_one_failed_event_calls_nobody_and_of_many_does(self, rig: Rig) -> None:
+        failed = (
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at, error_kind)"
+            " select g::text || clock_timestamp(), now(), '{}', 'failed', now(), 'bug'"
+            " from generate_series(1, %s) g"
+        )
+        web = rig.process()
+        await rig.db.execute(failed, (1,))
+        one = await rig.once(web)
+        await rig.db.execute(failed, (30,))
+
+        assert one == []
+        assert "31 events failed in the last hour" in (await rig.once(web))[0]
+
+
+class TestADatabaseThatIsAway:
+    async def test_is_told_from_memory_after_two_minutes_and_once(
+        self, rig: Rig, db: Database
+    ) -> None:
+        from c2s_enrich.database import open_pool
+
+        gone = db.settings(DATABASE_URL="postgresql://127.0.0.1:9/none")
+        async with open_pool(gone, name="test") as away:
+            web = rig.process(pool=away)
+            told = [await rig.once(web) for _ in range(5)]
+
+        assert [line for lines in told for line in lines] == [
+            ":red_circle: web: the database has not answered for 2 minutes."
+        ]
+
+
+class TestAValuableLead:
+    async def test_is_told_once_with_its_link_and_never_a_cpf(self, rig: Rig) -> None:
+        for lead, cpf, income in (("rich", "00000000191", 20000), ("poor", "00000000272", 900)):
+            await rig.db.execute(
+                "insert into people (cpf, profile, fetched_at, expires_at)"
+                " values (%s, jsonb_build_object('income', %s::numeric), now(), now())",
+                (cpf, income),
+            )
+            await rig.db.execute(
+                "insert into lead_people (lead_id, cpf, found_by, event_id)"
+                " values (%s, %s, 'phone', gen_random_uuid())",
+                (lead, cpf),
+            )
+            await rig.db.execute(
+                "insert into lead_messages (event_id, lead_id, content_key, body, ref, status,"
+                " sending_at, sent_at) values (gen_random_uuid(), %s, 'k', 'b', %s, 'sent', now(), now())",
+                (lead, lead),
+            )
+        poller = rig.process(income=10000)
+
+        assert await rig.once(poller) == [
+            ":large_green_circle: A lead with an income from 10000: https://crm.example/rich"
+        ]
+        assert await rig.once(poller) == []
