@@ -87,6 +87,12 @@ create index webhook_events_due_alone on webhook_events (available_at, id)
 create unique index webhook_events_one_per_lead on webhook_events (lead_id) where status = 'processing';
 create index webhook_events_settled on webhook_events (processed_at) where status in ('completed', 'failed');
 create index webhook_events_by_age on webhook_events (received_at);
+-- What operators look for among a million completed events: failures and what waits for an upstream.
+create index webhook_events_failed on webhook_events (received_at) where status = 'failed';
+create index webhook_events_waiting on webhook_events (waiting_for, available_at)
+ where status = 'received' and waiting_for is not null;
+create index webhook_events_with_error on webhook_events (error_kind, received_at)
+ where error_kind is not null;
 -- What retention still has to look at. Without it each pass would walk over two years of events that it has
 -- emptied.
 create index webhook_events_with_payload on webhook_events (processed_at)
@@ -253,6 +259,7 @@ comment on column lead_messages.looks is
   'Looks after the settle time that did not find it, since the last send.';
 create index lead_messages_open on lead_messages (lead_id) where status <> 'sent';
 create index lead_messages_by_event on lead_messages (event_id);
+create index lead_messages_by_ref on lead_messages (ref);
 create index lead_messages_with_body on lead_messages (created_at) where body <> '';
 
 create table upstreams (
@@ -276,6 +283,25 @@ comment on column upstreams.paused_since is
   'When the present pause began; a longer pause does not move it.';
 comment on column upstreams.reason is 'Why it is paused, in one sentence; null when it is not.';
 insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api');
+
+-- Numbers and ids, never a contact. `filter` and `planned` are the plan, `done` is what came of it.
+create table operator_actions (
+  id         uuid        primary key default gen_random_uuid(),
+  at         timestamptz not null default now(),
+  actor      text        not null,
+  via        text        not null check (via in ('cli', 'api', 'console')),
+  verb       text        not null,
+  filter     jsonb       not null default '{}',
+  reason     text,
+  state      text        not null default 'planned'
+    check (state in ('planned', 'running', 'done', 'stopped')),
+  planned    integer     not null default 0,
+  done       integer     not null default 0,
+  skipped    integer     not null default 0,
+  ended_at   timestamptz
+);
+comment on table operator_actions is 'What people did: who, from where, to which events, planned and done.';
+create index operator_actions_by_age on operator_actions (at);
 
 create table pollers (
   name        text        primary key,
@@ -305,7 +331,7 @@ create table alerts (
 comment on table alerts is
   'What ALERT_WEBHOOK_URL is told of: a row for each problem from its beginning until its end is told.';
 
--- ---- views for /health and for people who look ------------------------------------------------------------
+-- ---- views for /health ------------------------------------------------------------------------------------
 
 create view health_queue as
 select
@@ -398,72 +424,3 @@ select extract(epoch from now() - last.at)::double precision as silent_seconds,
 comment on view health_silence is
   'Since the last webhook: seconds, the business hours among them, and how many webhooks the same hours of '
   'up to four earlier weeks brought on average. No row where none has ever come.';
-
-create view v_queue as
-select status, waiting_for, count(*) as events,
-       count(*) filter (where status = 'received' and available_at <= now()) as due,
-       now() - min(available_at) filter (where status = 'received' and available_at <= now())
-         as oldest_due_for,
-       min(available_at) filter (where status = 'received' and available_at > now()) as next_due_at
-  from webhook_events
- group by status, waiting_for;
-comment on view v_queue is 'How many events stand where, what they wait for, how late the oldest due one is.';
-
-create view v_in_flight as
-select id as event_id, lead_id, claimed_by, attempts, claimed_at,
-       lease_expires_at - now() as lease_left,
-       deadline_at - now() as deadline_left,
-       lease_expires_at < now() - interval '1 minute' as stuck
-  from webhook_events
- where status = 'processing';
-comment on view v_in_flight is
-  'What is worked on now. stuck: its lease ended a minute ago and nobody took it back, so no poller runs.';
-
-create view v_failures as
-select f.error_kind, f.events, f.newest_at, e.error_message as newest_message, e.id as newest_event,
-       e.lead_id as newest_lead
-  from (select error_kind, count(*) as events, max(processed_at) as newest_at,
-               (array_agg(id order by processed_at desc))[1] as newest
-          from webhook_events
-         where status = 'failed'
-         group by error_kind) f
-  join webhook_events e on e.id = f.newest;
-comment on view v_failures is 'Failed events by kind, each with its newest case.';
-
-create view v_messages_open as
-select m.lead_id, m.ref, m.status, m.sends, m.looks,
-       now() - coalesce(m.sending_at, m.created_at) as for_how_long,
-       m.event_id, e.status as event_status, e.error_kind
-  from lead_messages m
-  left join webhook_events e on e.id = m.event_id
- where m.status <> 'sent';
-comment on view v_messages_open is
-  'Messages that are not proven to be on their lead. sending with a failed event: a person must look.';
-
-create view v_lead_history as
-select lead_id, received_at as at, 'event received' as what, coalesce(hook_action, '') as detail,
-       id as event_id
-  from webhook_events
-union all
-select e.lead_id, a.finished_at, 'attempt ' || a.attempt || ' ' || a.result,
-       coalesce(a.outcome, a.error_message, a.error_kind, ''), a.event_id
-  from event_attempts a
-  join webhook_events e on e.id = a.event_id
-union all
-select lead_id, coalesce(sent_at, sending_at, created_at), 'message ' || status, 'ref ' || ref, event_id
-  from lead_messages;
-comment on view v_lead_history is 'All that happened to a lead. Ask it with where lead_id = … order by at.';
-
-create view v_throughput as
-select to_timestamp(floor(extract(epoch from processed_at) / 300) * 300) as five_minutes,
-       count(*) filter (where status = 'completed') as completed,
-       count(*) filter (where status = 'failed') as failed,
-       percentile_cont(0.5) within group (order by extract(epoch from processed_at - received_at))
-         as median_seconds,
-       percentile_cont(0.95) within group (order by extract(epoch from processed_at - received_at))
-         as p95_seconds
-  from webhook_events
- where status in ('completed', 'failed') and processed_at > now() - interval '1 day'
- group by 1;
-comment on view v_throughput is
-  'The last day in steps of five minutes: how much was settled, and how long after it was received.';

@@ -1,16 +1,12 @@
--- What an operator does with events and messages from the command line or the console.
--- The filters are fixed and optional: a null one is not applied.
+-- What an operator asks of events and messages. `filter` is the words of ops/filters.py as JSON; see
+-- matching_events.
 
 -- name: list_events
 -- Newest first.
-select id, lead_id, status, outcome, attempts, max_attempts, hook_action, received_at, processed_at,
-       available_at, waiting_for, error_kind, error_message
-  from webhook_events
- where (%(status)s::text is null or status = %(status)s)
-   and (%(lead_id)s::text is null or lead_id = %(lead_id)s)
-   and (%(error_kind)s::text is null or error_kind = %(error_kind)s)
-   and (%(since)s::interval is null or received_at >= now() - %(since)s::interval)
- order by received_at desc, id
+select event_id, lead_id, hook_action, status, outcome, attempts, max_attempts, received_at, processed_at,
+       available_at, waiting_for, waiting_reason, error_kind, error_message, error_group
+  from matching_events(%(filter)s::jsonb)
+ order by received_at desc, event_id
  limit %(limit)s::integer;
 
 -- name: event_history
@@ -18,20 +14,29 @@ select id, lead_id, status, outcome, attempts, max_attempts, hook_action, receiv
 select attempt, worker, started_at, finished_at, result, outcome, error_kind, error_message, steps, calls
   from event_attempts where event_id = %(event_id)s order by started_at, lease_token;
 
--- name: reprocess
--- The operator's own command with filters: the trigger on the table does the rest.
-update webhook_events set status = 'received'
- where (%(ids)s::uuid[] is null or id = any(%(ids)s))
-   and (%(lead_id)s::text is null or lead_id = %(lead_id)s)
-   and (%(status)s::text is null or status = %(status)s)
-   and (%(error_kind)s::text is null or error_kind = %(error_kind)s)
-   and (%(since)s::interval is null or received_at >= now() - %(since)s::interval)
-returning lead_id;
+-- name: error_groups
+-- Only what has an error; at most the newest 10,000, so that an outage of a day is still answered at once.
+select g.error_group, g.error_kind, g.error_upstream, g.error_step, g.events, g.leads, g.first_at,
+       g.newest_at, e.error_message as newest_message, g.newest_event
+  from (select error_group, error_kind, error_upstream, error_step, count(*) as events,
+               count(distinct lead_id) as leads, min(received_at) as first_at, max(received_at) as newest_at,
+               (array_agg(event_id order by received_at desc))[1] as newest_event
+          from (select * from matching_events(%(filter)s::jsonb)
+                 where error_kind is not null
+                 order by received_at desc limit 10000) newest
+         group by error_group, error_kind, error_upstream, error_step) g
+  join webhook_events e on e.id = g.newest_event
+ order by g.events desc, g.newest_at desc
+ limit 100;
+
+-- name: receive_again
+-- The operator's own command; the trigger on the table does the rest.
+update webhook_events set status = 'received' where id = %(event_id)s;
 
 -- name: open_messages
 -- Messages that are not proven to be delivered, with the event that waits for each; oldest first.
-select m.id, m.lead_id, m.ref, m.status, m.sends, m.looks, m.created_at, m.sending_at, e.id, e.status,
-       e.error_kind
+select m.id, m.lead_id, m.ref, m.status, m.sends, m.looks, m.created_at, m.sending_at,
+       e.id as event_id, e.status as event_status, e.error_kind as event_error_kind
   from lead_messages m left join webhook_events e on e.id = m.event_id
  where m.status <> 'sent'
  order by m.created_at;

@@ -14,6 +14,8 @@ atexit.register(lambda: print("\\n" + json.dumps(sorted(sys.modules))))
 from c2s_enrich.cli.main import app
 app(sys.argv[1:], prog_name="c2s-enrich")
 """
+# The words of an event filter are options, so help names them.
+PURE = {"c2s_enrich.ops", "c2s_enrich.ops.filters", "c2s_enrich.errors"}
 # Each of these takes longer to import than help takes to print.
 HEAVY = {"psycopg", "starlette", "uvicorn", "httpx", "structlog", "asyncio", "prometheus_client"}
 
@@ -44,7 +46,7 @@ class TestHelp:
 
         assert not parts(modules) & (HEAVY | {"rich"})
         ours = {name for name in modules if name.startswith("c2s_enrich.")}
-        assert {name for name in ours if not name.startswith("c2s_enrich.cli")} == set()
+        assert {name for name in ours if not name.startswith("c2s_enrich.cli")} <= PURE
 
 
 class TestAProcessOfProduction:

@@ -36,6 +36,13 @@ VIEWS = (
     "v_throughput",
     "v_spend",
     "v_hit_rate",
+    "v_events",
+    "v_explain",
+    "v_messages_sent",
+    "v_pollers",
+    "v_leads_by_seller",
+    "v_invalid_phones",
+    "v_found_share",
 )
 ON_BEHALF = Claim(
     event_id=uuid4(),
@@ -340,7 +347,12 @@ class TestTheViews:
     ) -> None:
         rows = await a_day_at_the_brokerage.db.fetch(f"select v::text as line from {view} v")
 
-        assert rows or view in ("v_in_flight", "v_messages_open")
+        assert rows or view in (
+            "v_in_flight",
+            "v_messages_open",
+            "v_pollers",
+            "v_invalid_phones",
+        )
         for person in a_day_at_the_brokerage.people:
             assert not any(person.cpf in row.line for row in rows)
 
@@ -353,6 +365,15 @@ class TestTheViews:
         assert await db.value(
             "select count(*) from pg_views where schemaname = 'public' and viewname like 'v\\_%%'"
         ) == len(VIEWS)
+
+    async def test_have_words_for_every_column(self, db: Database) -> None:
+        bare = await db.fetch(
+            "select c.relname, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid"
+            " where c.relkind = 'v' and c.relname like 'v\\_%%' and a.attnum > 0"
+            " and col_description(c.oid, a.attnum) is null"
+        )
+
+        assert bare == []
 
     async def test_show_a_person_with_the_best_contacts(
         self, a_day_at_the_brokerage: Brokerage

@@ -48,8 +48,19 @@ class TestEvents:
     ) -> None:
         shown = await invoke(command, "events", "show", "00000000-0000-0000-0000-000000000000")
 
-        assert shown.exit_code == 2
+        assert shown.exit_code == 3
         assert "there is no event" in shown.output
+
+    async def test_show_shows_the_event_that_was_asked_for(
+        self, db: Database, command: Command
+    ) -> None:
+        asked = await failed_event(db, "lead-1")
+        await failed_event(db, "lead-2")
+
+        shown = await invoke(command, "events", "show", asked)
+
+        assert "lead-1" in shown.output
+        assert "lead-2" not in shown.output
 
     async def test_reprocess_makes_the_chosen_events_due(
         self, db: Database, command: Command
@@ -57,9 +68,9 @@ class TestEvents:
         await failed_event(db, "lead-1")
         await failed_event(db, "lead-2")
 
-        done = await invoke(command, "events", "reprocess", "--lead", "lead-1")
+        done = await invoke(command, "events", "reprocess", "--lead", "lead-1", "--yes")
 
-        assert "Queued 1 event for reprocessing." in done.output
+        assert "1 of 1 events queued for reprocessing." in done.output
         assert await db.fetch("select lead_id from webhook_events where status = 'received'") == [
             ("lead-1",)
         ]
@@ -69,7 +80,7 @@ class TestEvents:
     ) -> None:
         await failed_event(db, "lead-1")
 
-        refused = await invoke(command, "events", "reprocess")
+        refused = await invoke(command, "events", "reprocess", "--yes")
 
         assert refused.exit_code == 2
         assert await db.value("select status from webhook_events") == "failed"

@@ -107,6 +107,37 @@ class TestTheWeb:
             assert await OpsStore(pool).lately() == (LastHour(), None, [])
 
 
+class TestAReader:
+    @pytest.mark.parametrize(
+        "table",
+        [*PEOPLE, "webhook_events", "lead_messages", "rejected_deliveries", "leads", "v_leads"],
+    )
+    async def test_sees_neither_a_payload_nor_a_cpf(self, db: Database, table: str) -> None:
+        async with await psycopg.AsyncConnection.connect(
+            as_role(db, "c2s_reader").url, autocommit=True
+        ) as reader:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await reader.execute(f"select 1 from {table}")
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "select * from v_events",
+            "select * from v_explain",
+            "select * from v_failures",
+            "select * from v_queue",
+            "select * from v_spend",
+            "select * from v_leads_by_seller",
+            """select * from matching_events('{"status": "failed"}')""",
+        ],
+    )
+    async def test_asks_the_views(self, db: Database, query: str) -> None:
+        async with await psycopg.AsyncConnection.connect(
+            as_role(db, "c2s_reader").url, autocommit=True
+        ) as reader:
+            await reader.execute(query.encode())
+
+
 class TestOperators:
     @pytest.mark.parametrize(
         "table",

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -62,9 +62,11 @@ def print_table(
     *,
     as_json: bool,
     empty: str,
+    spare: Sequence[str] = (),
 ) -> None:
     """One line for each row, or one JSON array of the rows as they are. `empty` says what it means
-    that there are none. On a terminal the last column is cut to the width.
+    that there are none. On a terminal that is too narrow the `spare` columns are left out and the
+    last one is cut to the width.
     """
     if as_json:
         return print_json(rows)
@@ -74,6 +76,9 @@ def print_table(
     table = [list(columns), *cells]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
     left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
+    if spare and sys.stdout.isatty() and left < 20:
+        kept = {name: read for name, read in columns.items() if name not in spare}
+        return print_table(rows, kept, as_json=False, empty=empty)
     for *first, last in table:
         if sys.stdout.isatty() and len(last) > max(left, 20):
             last = last[: max(left, 20) - 1] + "…"
@@ -96,10 +101,37 @@ def visible(value: object) -> str:
 
 def when(at: datetime) -> str:
     """A time in OPERATOR_TIMEZONE, with the zone named."""
+    return f"{at.astimezone(operator_zone()):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def operator_zone() -> tzinfo:
+    """OPERATOR_TIMEZONE."""
     from zoneinfo import ZoneInfo
 
-    zone = ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    return ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")
+
+
+def operator() -> str:
+    """Who is at the terminal, for the audit: OPERATOR, else the system's user."""
+    import getpass
+
+    try:
+        return os.environ.get("OPERATOR", "").strip() or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def confirm(answer: str, yes: bool) -> None:
+    """Goes on when `answer` is typed, or with --yes. Without a terminal and without --yes it is a
+    wrong call; anything else typed leaves everything as it is.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"nothing was done: type {answer} at a terminal, or give --yes")
+    note(f"Type {answer} to go on, anything else to leave:")
+    if sys.stdin.readline().strip() != answer:
+        fail("nothing was done", NOT_DONE)
 
 
 def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from c2s_enrich.cli import (
     doctor,
     events,
+    explain,
     frame,
     leads,
     messages,
@@ -23,6 +24,8 @@ for command in (
     processes.web,
     processes.poller,
     processes.migrate,
+    explain.explain,
+    events.errors,
     leads.reconcile,
     privacy.erase,
     doctor.doctor,

@@ -1,4 +1,4 @@
--- Three roles, so that the process which faces the internet can do no harm: it adds deliveries and reads
+-- Four roles, so that the process which faces the internet can do no harm: it adds deliveries and reads
 -- nobody's data.
 --
 -- How to use them: the roles cannot log in. Give each process a login of its own and put it into its role,
@@ -13,7 +13,7 @@ do $$
 declare
   wanted text;
 begin
-  foreach wanted in array array['c2s_web', 'c2s_poller', 'c2s_ops'] loop
+  foreach wanted in array array['c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader'] loop
     begin
       if not exists (select from pg_roles where rolname = wanted) then
         execute format('create role %I nologin', wanted);
@@ -35,6 +35,10 @@ declare
   ours  text := (select string_agg(quote_ident(relname), ', ') from pg_class
                   where relnamespace = home::regnamespace and relkind in ('r', 'v')
                     and relowner = (select relowner from pg_class where oid = 'webhook_events'::regclass));
+  -- For analysts and dashboards: neither a payload nor a CPF, masked or not.
+  views text := (select string_agg(quote_ident(relname), ', ') from pg_class
+                  where relnamespace = home::regnamespace and relkind = 'v' and relname like 'v\_%'
+                    and relname not in ('v_people', 'v_leads'));
   held  text;
   may   text;
   on_it text;
@@ -44,7 +48,8 @@ begin
   execute format('revoke create on schema %I from public', home);
   revoke execute on function stored_deliveries, keep_lead_erased, keep_reject_erased, grant_roles from public;
 
-  for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops') loop
+  for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
+  loop
     execute format('revoke all on %s from %I', ours, held);
     execute format('grant usage on schema %I to %I', home, held);
     for may, on_it in
@@ -75,7 +80,9 @@ begin
           ('ops', 'select', ours),
           -- Reprocessing is a change of status; its trigger writes the history. Pausing and resuming are rows
           -- of upstreams.
-          ('ops', 'update (status)', 'webhook_events'),
+          ('ops', 'update (status, error_kind, error_message)', 'webhook_events'),
+          ('ops', 'insert, update', 'operator_actions'),
+          ('reader', 'select', views),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
           ('ops', 'update (replayed_at)', 'rejected_deliveries')

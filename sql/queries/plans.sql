@@ -1,0 +1,110 @@
+-- Bulk actions: what a plan would do, and one batch of it. Each statement reads `filter` again, so that what
+-- has changed since the plan is left out; `planned_at` and the mark (received_at, event_id) keep a batch from
+-- meeting its own work again. Every UPDATE repeats the guard: it touches nothing that is in flight or has
+-- changed hands.
+
+-- name: keep_plan
+insert into operator_actions (actor, via, verb, filter, reason, planned)
+values (%(actor)s, %(via)s, %(verb)s, %(filter)s, %(reason)s, %(planned)s)
+returning id, at;
+
+-- name: plan_groups
+-- What is planned, in groups of one state and error.
+select coalesce(outcome, status) as state, error_group, max(error_message) as error, count(*) as events,
+       count(distinct lead_id) as leads, count(*) filter (where status = 'processing') as in_flight,
+       min(received_at) as first_at, max(received_at) as newest_at,
+       (array_agg(event_id order by received_at))[1] as example
+  from (select * from matching_events(%(filter)s::jsonb)
+         order by received_at, event_id limit %(most)s::bigint) planned
+ group by 1, 2
+ order by events desc;
+
+-- name: plan_leads
+-- Their leads with what paid calls depend on, and whether the seller was told before.
+select planned.lead_id, l.name, l.phone, l.email,
+       (select count(*) from lead_people p where p.lead_id = planned.lead_id) as people,
+       (select count(*) from lead_people p join people r using (cpf)
+         where p.lead_id = planned.lead_id and r.expires_at > now()) as fresh_people,
+       exists (select from lead_messages m where m.lead_id = planned.lead_id and m.status = 'sent') as told
+  from (select distinct lead_id
+          from (select lead_id from matching_events(%(filter)s::jsonb)
+                 where status <> 'processing'
+                 order by received_at, event_id limit %(most)s::bigint) chosen
+         limit %(sample)s::bigint) planned
+  left join leads l on l.lead_id = planned.lead_id;
+
+-- name: fresh_contacts
+select distinct contact from contact_lookups
+ where contact = any(%(contacts)s::text[]) and expires_at > now();
+
+-- name: plan_limits
+select name, extract(epoch from min_interval)::float8 as every, daily_budget,
+       case when budget_day = (now() at time zone 'America/Sao_Paulo')::date then calls_today else 0 end
+         as calls_today
+  from upstreams;
+
+-- name: begin_plan
+-- A plan runs once. No row: unknown, too old to be what its numbers say, or begun before.
+update operator_actions set state = 'running'
+ where id = %(id)s and state = 'planned' and at > now() - interval '15 minutes'
+returning verb, filter, reason, planned, at;
+
+-- name: batch_leads
+-- The leads of the next batch: their remembered answers are forgotten before it runs (--fresh).
+select distinct lead_id
+  from (select lead_id from matching_events(%(filter)s::jsonb)
+         where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
+           and received_at <= %(planned_at)s::timestamptz and status <> 'processing'
+         order by received_at, event_id limit %(batch)s::integer) next;
+
+-- name: reprocess_batch
+with next as materialized (
+  select event_id, status, received_at from matching_events(%(filter)s::jsonb)
+   where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
+     and received_at <= %(planned_at)s::timestamptz
+   order by received_at, event_id limit %(batch)s::integer
+), held as materialized (
+  select e.id from webhook_events e join next n on n.event_id = e.id
+   where e.status = n.status and e.status <> 'processing'
+     for update of e skip locked
+), changed as (
+  update webhook_events e set status = 'received' from held h where e.id = h.id returning e.status
+)
+select (select count(*) from next) as seen,
+       (select count(*) from changed where status = 'received') as done,
+       n.received_at, n.event_id
+  from next n order by n.received_at desc, n.event_id desc limit 1;
+
+-- name: fail_batch
+with next as materialized (
+  select event_id, status, received_at from matching_events(%(filter)s::jsonb)
+   where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
+     and received_at <= %(planned_at)s::timestamptz
+   order by received_at, event_id limit %(batch)s::integer
+), held as materialized (
+  select e.id from webhook_events e join next n on n.event_id = e.id
+   where e.status = n.status and e.status = 'received'
+     for update of e skip locked
+), changed as (
+  update webhook_events e set status = 'failed', error_kind = 'given_up', error_message = %(reason)s
+    from held h where e.id = h.id returning e.status
+)
+select (select count(*) from next) as seen,
+       (select count(*) from changed where status = 'failed') as done,
+       n.received_at, n.event_id
+  from next n order by n.received_at desc, n.event_id desc limit 1;
+
+-- name: count_batch
+-- Progress for everybody who looks. No row: somebody has stopped it.
+update operator_actions set done = done + %(done)s, skipped = skipped + %(skipped)s
+ where id = %(id)s and state = 'running' returning id;
+
+-- name: end_plan
+update operator_actions
+   set state = case when state = 'running' then %(state)s else state end, ended_at = now()
+ where id = %(id)s returning state, done, skipped;
+
+-- name: record_action
+-- Something done at once, to one thing.
+insert into operator_actions (actor, via, verb, filter, reason, state, planned, done, ended_at)
+values (%(actor)s, %(via)s, %(verb)s, %(filter)s, %(reason)s, 'done', 1, 1, now());

@@ -1,0 +1,248 @@
+"""Why a lead got nothing, or got what it got: one cause, the sentences, what comes next, what mends
+it. The view `v_explain` decides the cause of an event; the sentences are in `sentences/`, one file
+for each language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from c2s_enrich.database import Pool, statements
+from c2s_enrich.errors import EnrichError
+from c2s_enrich.ops.causes import ACTIONS, CAUSES, NAMES, Language, Status, sentences
+from c2s_enrich.redaction import redact
+
+_REF = re.compile(r"[A-Z0-9]{8,16}")
+_LINK = re.compile(r"https?://\S*?/leads?/([0-9A-Za-z_-]+)")
+
+
+class NotUnderstood(EnrichError):
+    """What was asked for is neither a lead, an event, a ref nor a link."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the database knows. `event` is its row of `v_explain`, None where no webhook came."""
+
+    lead_id: str | None
+    event: dict[str, Any] | None
+    now: datetime
+    erased_at: datetime | None = None
+    reject: dict[str, Any] | None = None
+    last_webhook_at: datetime | None = None
+    same_cause: int = 0
+    ahead: int = 0
+    settled_lately: int = 0
+
+
+@dataclass(frozen=True)
+class Action:
+    """A command that mends it. `paid_calls` at most; `sends` messages at most, none of them twice."""
+
+    command: str
+    why: str
+    paid_calls: int = 0
+    sends: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`status` is the exit status: 0 well, 1 a person has to act, 3 not found, 75 goes on by
+    itself. `because` holds one sentence each; `same_cause` counts the others, at most 1,000.
+    """
+
+    cause: str
+    status: Status
+    lead_id: str | None
+    event_id: str | None
+    summary: str
+    because: tuple[str, ...]
+    next_at: datetime | None
+    next: str | None
+    same_cause: int
+    actions: tuple[Action, ...]
+    facts: dict[str, Any] = field(repr=False)
+
+
+def explain(
+    situation: Situation, language: Language = "en", zone: tzinfo | None = None
+) -> Explanation:
+    """The whole decision, pure. Times in the sentences are in `zone`."""
+    facts = _facts(situation)
+    cause = _cause(situation)
+    status, actions = CAUSES[cause]
+    said = _Words(facts, situation.now, language, zone)
+    template = sentences(language)[cause]
+    summary, *because = said.lines(template["says"])
+    next_at = _moment(facts.get("lease_expires_at" if cause == "running" else "available_at"))
+    if status != 75 or next_at is None or next_at < situation.now:
+        next_at = None
+    return Explanation(
+        cause=cause,
+        status=status,
+        lead_id=situation.lead_id,
+        event_id=facts.get("event_id"),
+        summary=summary,
+        because=tuple(because),
+        next_at=next_at,
+        next=next(iter(said.lines([template.get("next", "")])), None),
+        same_cause=max(situation.same_cause - 1, 0),
+        actions=tuple(action for each in actions if (action := said.action(each))),
+        facts=facts,
+    )
+
+
+def _cause(situation: Situation) -> str:
+    """The first that matches; what an event's row says is the view's."""
+    event = situation.event
+    if event is not None and event["cause"] != "erased":
+        cause = str(event["cause"])
+        return cause if cause in CAUSES else "completed_by_hand"
+    if situation.erased_at is not None or event is not None:
+        return "erased"
+    return "rejected" if situation.reject is not None else "never_arrived"
+
+
+def _facts(situation: Situation) -> dict[str, Any]:
+    facts = dict(situation.event or {}) | dict(situation.reject or {})
+    facts |= {
+        "lead_id": situation.lead_id,
+        "erased_at": situation.erased_at,
+        "last_webhook_at": situation.last_webhook_at,
+        "others": max(situation.same_cause - 1, 0) or None,
+        "ahead": situation.ahead,
+    }
+    detail = facts.get("outcome_detail") or {}
+    facts["upstream_name"] = facts.get("upstream")
+    facts["answers"] = detail.get("answers") or None
+    facts["remembered"] = len(detail.get("answers") or ()) or None
+    facts["skipped"] = ", ".join(detail.get("skipped") or ()) or None
+    if situation.ahead and situation.settled_lately:
+        facts["minutes"] = max(1, round(situation.ahead * 5 / situation.settled_lately))
+    if (told := _moment(facts.get("told_at"))) and (came := _moment(facts.get("received_at"))):
+        facts["told_after"] = told - came
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+class _Words:
+    """Fills templates. A sentence whose fact is not known is left out."""
+
+    def __init__(
+        self, facts: Mapping[str, Any], now: datetime, language: Language, zone: tzinfo | None
+    ) -> None:
+        self._now, self._zone = now, zone
+        self._words = sentences(language)["words"]
+        self._filled = {name: self._text(name, value) for name, value in facts.items()}
+
+    def action(self, key: str) -> Action | None:
+        """None where a part of the command is not known."""
+        command, paid_calls, sends = ACTIONS[key]
+        filled = self.lines([command])
+        return Action(filled[0], self._words[key], paid_calls, sends) if filled else None
+
+    def lines(self, templates: Sequence[str]) -> list[str]:
+        found = []
+        for template in templates:
+            try:
+                line = template.format_map(self._filled)
+            except KeyError:
+                continue
+            if line:
+                found.append(line)
+        return found
+
+    def _text(self, name: str, value: Any) -> str:
+        if name == "answers":
+            return "; ".join(map(self._answer, value))
+        if isinstance(value, timedelta):
+            return length(value)
+        if name.endswith(("_at", "_since", "_until")) and (moment := _moment(value)):
+            return self._clock(moment)
+        if isinstance(value, float):
+            return f"{value:g}"
+        return NAMES.get(value, value) if name == "upstream" else _one_line(redact(str(value)))
+
+    def _answer(self, answer: Mapping[str, Any]) -> str:
+        words, at = self._words, _moment(answer.get("at"))
+        return str(
+            words["answer_remembered" if answer.get("remembered") else "answer_asked"]
+        ).format(
+            source=NAMES.get(str(answer.get("source")), "?"),
+            kind=words.get(f"by_{answer.get('kind')}", "?"),
+            known=words["somebody" if answer.get("found") else "nobody"],
+            at=self._clock(at) if at else "?",
+        )
+
+    def _clock(self, moment: datetime) -> str:
+        local, today = moment.astimezone(self._zone), self._now.astimezone(self._zone).date()
+        day = "" if local.date() == today else self._words["day"]
+        return local.strftime(f"{day}%H:%M:%S")
+
+
+def length(span: timedelta) -> str:
+    """12 s, 4 min, 3 h or 2 d: one unit, as a person says it."""
+    seconds = abs(span.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _one_line(text: str) -> str:
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )[:300]
+
+
+def read_what(what: str) -> dict[str, Any]:
+    """A lead's id, an event's id, a message's ref or the address of a lead in C2S, by its shape, as
+    the statement's parameters.
+    """
+    text = what.strip()
+    found: dict[str, Any] = {"event": None, "lead": None, "ref": None}
+    if link := _LINK.search(text):
+        return found | {"lead": link[1]}
+    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+        return found | {"event": UUID(text)}
+    if not text or len(text) > 200 or "\0" in text or " " in text:
+        raise NotUnderstood("give a lead's id, an event's id, a message's ref or a C2S address")
+    return found | {"lead": text, "ref": text if _REF.fullmatch(text) else None}
+
+
+class Explainer:
+    """Loads situations; each statement of `sql/queries/explain.sql` has its one caller here."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = statements("explain")
+
+    async def situation(self, what: str) -> Situation:
+        """One statement, whatever was asked."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.cursor(row_factory=class_row(Situation)).execute(
+                self._sql["situation"], read_what(what), prepare=False
+            )
+            [found] = await cursor.fetchall()
+            return found
+
+    async def history(self, lead_id: str) -> list[tuple[datetime, str, str, UUID]]:
+        """What happened to a lead, oldest first: at, what, detail, event."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(self._sql["lead_history"], {"lead": lead_id})
+            return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]

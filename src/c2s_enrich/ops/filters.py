@@ -1,0 +1,180 @@
+"""Which events: one filter, one parser, the same words for the command line, the admin API and the
+console. A word or a value that is not known is refused with the nearest one; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from c2s_enrich.errors import EnrichError
+
+if TYPE_CHECKING:
+    from psycopg.types.json import Jsonb
+
+STATUSES = ("received", "processing", "completed", "failed")
+OUTCOMES = (
+    "enriched", "partial", "not_found", "unchanged", "superseded", "ignored", "erased",
+)  # fmt: skip
+KINDS = (
+    "missing_customer", "lead_not_found", "upstream_unavailable", "upstream_refused",
+    "upstream_unreadable", "delivery_unclear", "worker_lost", "bug", "given_up",
+)  # fmt: skip
+UPSTREAMS = ("c2s", "diretrix", "work_api")
+REASONS = (
+    "paused", "credential", "budget", "slot", "throttled", "backoff", "read_back", "database",
+)  # fmt: skip
+
+
+class FilterError(EnrichError):
+    """A filter that cannot be read. `problems` holds one sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+def _word(why: str, read: Callable[[str, tzinfo], object]) -> Any:
+    return field(default=None, metadata={"why": why, "read": read})
+
+
+def _one_of(*allowed: str) -> Callable[[str, tzinfo], str]:
+    def read(text: str, _: tzinfo) -> str:
+        if text not in allowed:
+            raise ValueError(f"is not known{nearest(text, allowed)} One of: {', '.join(allowed)}")
+        return text
+
+    return read
+
+
+def _ids(text: str, _: tzinfo) -> tuple[str, ...]:
+    try:
+        return tuple(str(UUID(part)) for part in text.split(","))
+    except ValueError:
+        raise ValueError("is not the id of an event (a UUID)") from None
+
+
+def _text(text: str, _: tzinfo) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError("is empty")
+    return text.strip()
+
+
+def _fingerprint(text: str, _: tzinfo) -> str:
+    if not re.fullmatch(r"[0-9a-f]{8}", text):
+        raise ValueError("is not a fingerprint of `c2s-enrich errors` (8 hexadecimal digits)")
+    return text
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def read_length(text: str) -> timedelta:
+    """`90s`, `30m`, `24h` or `7d`; raises ValueError."""
+    given = re.fullmatch(r"(\d{1,5})([smhd])", text, re.ASCII)
+    if given is None:
+        raise ValueError("is not a length of time; for example 30m, 24h or 7d")
+    return timedelta(**{_UNITS[given[2]]: int(given[1])})
+
+
+def _moment(text: str, zone: tzinfo) -> str:
+    """A length of time is counted back from the database's clock; anything else is a time, in the
+    operator's zone unless it names its own.
+    """
+    if re.fullmatch(r"\d+[a-z]", text):
+        return f"-{read_length(text).total_seconds():.0f} s"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is not a time; for example 2h, 2026-11-25 or 2026-11-25T14:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
+
+
+def _exact(text: str, _: tzinfo) -> str:
+    from c2s_enrich.people.c2s_lead import parse_time
+
+    moment = parse_time(text)
+    if moment is None:
+        raise ValueError("is not a time as C2S writes it")
+    return moment.isoformat()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events; None is not applied. Each field is a word of every surface and a condition of
+    the function `matching_events`.
+    """
+
+    event: tuple[str, ...] | None = _word("ids of events, separated by commas", _ids)
+    lead: str | None = _word("C2S's id of the lead", _text)
+    status: str | None = _word(", ".join(STATUSES), _one_of(*STATUSES))
+    outcome: str | None = _word("how it completed: " + ", ".join(OUTCOMES), _one_of(*OUTCOMES))
+    kind: str | None = _word("kind of error, for example upstream_refused", _one_of(*KINDS))
+    upstream: str | None = _word("the upstream that its error names", _one_of(*UPSTREAMS))
+    waiting: str | None = _word("the upstream that it waits for", _one_of(*UPSTREAMS))
+    reason: str | None = _word("why it waits: " + ", ".join(REASONS), _one_of(*REASONS))
+    error: str | None = _word("fingerprint of a group of `errors`", _fingerprint)
+    text: str | None = _word("words in its error", _text)
+    hook: str | None = _word("C2S's hook, for example on_create_lead", _text)
+    updated: str | None = _word("exactly this updated_at", _exact)
+    since: str | None = _word("received since: 2h, 7d, 2026-11-25, 2026-11-25T14:00", _moment)
+    until: str | None = _word("received before; as --since", _moment)
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What is applied: the audit's and the JSON surfaces' form of this filter."""
+        given = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: value for name, value in given if value is not None}
+
+    @property
+    def parameter(self) -> Jsonb:
+        """The argument of `matching_events`."""
+        # Imported here: every `--help` reads this module for the options, and needs no driver.
+        from psycopg.types.json import Jsonb
+
+        return Jsonb(self.words)
+
+    @property
+    def options(self) -> str:
+        """As it is typed after a command."""
+        return " ".join(
+            f"--{name} {','.join(value) if isinstance(value, tuple) else value}"
+            for name, value in self.words.items()
+        )
+
+
+WORDS: Mapping[str, str] = {each.name: each.metadata["why"] for each in fields(Filter)}
+"""Every word of a filter with its meaning."""
+
+
+def parse_filter(given: Mapping[str, str], zone: tzinfo) -> Filter:
+    """Reads words and values as a person or a program wrote them. Raises FilterError with all
+    problems at once.
+    """
+    readers = {each.name: each.metadata["read"] for each in fields(Filter)}
+    values, problems = {}, []
+    for name, text in given.items():
+        if name not in readers:
+            problems.append(f"`{name}` is not a filter{nearest(name, readers)}")
+            continue
+        try:
+            values[name] = readers[name](text, zone)
+        except ValueError as error:
+            problems.append(f"{name} `{text}` {error}")
+    if problems:
+        raise FilterError(problems)
+    return Filter(**values)
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """`: did you mean …?`, or nothing where no known word is near."""
+    found = difflib.get_close_matches(given, list(known), n=1)
+    return f": did you mean `{found[0]}`?" if found else "."

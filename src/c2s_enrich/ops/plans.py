@@ -1,0 +1,240 @@
+"""Bulk actions, always in two steps: a plan that says what would happen, then its run in batches.
+
+The plan changes nothing but its own row in `operator_actions`, which is also the audit: who, from
+where, what was planned, what was done. A run leaves out what is in flight or has changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from c2s_enrich.database import Pool, statements
+from c2s_enrich.enrichment.people_store import forget_answers
+from c2s_enrich.errors import EnrichError
+from c2s_enrich.ops.filters import Filter
+from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.people.contact import read_contacts
+
+Verb = Literal["reprocess", "fail"]
+Via = Literal["cli", "api", "console"]
+
+BATCH = 500
+# Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
+_SAMPLE = 2000
+_NO_LIMIT = 2**62
+_BATCHES = {"reprocess": "reprocess_batch", "fail": "fail_batch"}
+
+
+class PlanGone(EnrichError):
+    """The plan is unknown, older than 15 minutes, or was run before: make a new one."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for. `limit` counts events, oldest first."""
+
+    verb: Verb
+    chosen: Filter
+    fresh: bool = False
+    limit: int | None = None
+    reason: str | None = None
+
+    @property
+    def scope(self) -> Filter:
+        """Ids apply in any state. Without ids, failed events are meant unless a word says which."""
+        chosen, words = self.chosen, self.chosen.words
+        if {"event", "status", "outcome", "waiting", "reason"} & set(words):
+            return chosen
+        return replace(chosen, status="received" if self.verb == "fail" else "failed")
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """The audit's form: the filter and how it is run."""
+        more = {"fresh": self.fresh or None, "limit": self.limit}
+        return self.scope.words | {name: value for name, value in more.items() if value}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Planned events of one state and error."""
+
+    state: str
+    error_group: str | None
+    error: str | None
+    events: int
+    leads: int
+    in_flight: int
+    first_at: datetime
+    newest_at: datetime
+    example: UUID
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. `events` leaves out `in_flight`; paid calls and minutes are at most;
+    `budget_left` names upstreams with a daily budget.
+    """
+
+    id: UUID
+    at: datetime
+    verb: Verb
+    filter: dict[str, Any]
+    events: int
+    leads: int
+    in_flight: int
+    groups: tuple[Group, ...]
+    paid_calls: dict[str, int]
+    remembered: int
+    budget_left: dict[str, int]
+    told_before: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run ended: done or stopped."""
+
+    state: str
+    planned: int
+    done: int
+    skipped: int
+
+
+class Planner:
+    """Plans and runs for one person; each statement of `sql/queries/plans.sql` has its one caller
+    here.
+    """
+
+    def __init__(self, pool: Pool, *, actor: str, via: Via) -> None:
+        self._pool = pool
+        self._sql = statements("plans")
+        self._who = {"actor": actor, "via": via}
+
+    async def plan(self, order: Order) -> Plan:
+        """Looks and writes the plan down."""
+        scope = {"filter": order.scope.parameter, "most": order.limit or _NO_LIMIT}
+        groups = [Group(**row) for row in await self._all("plan_groups", **scope)]
+        rows = await self._all("plan_leads", **scope, sample=_SAMPLE)
+        events = sum(group.events - group.in_flight for group in groups)
+        estimate = await self._estimate(order, rows, max(events, len(rows)))
+        [kept] = await self._all(
+            "keep_plan", verb=order.verb, filter=Jsonb(order.words), reason=order.reason,
+            planned=events, **self._who,
+        )  # fmt: skip
+        return Plan(
+            id=kept["id"],
+            at=kept["at"],
+            verb=order.verb,
+            filter=order.words,
+            events=events,
+            in_flight=sum(group.in_flight for group in groups),
+            groups=tuple(groups),
+            **estimate,
+        )
+
+    async def run(
+        self, plan_id: UUID, progress: Callable[[int, int], Awaitable[bool]] | None = None
+    ) -> Done:
+        """Runs a plan once. `progress` hears events seen and done after each batch; False stops
+        there. Raises PlanGone.
+        """
+        begun = await self._all("begin_plan", id=plan_id)
+        if not begun:
+            raise PlanGone("this plan is unknown, too old, or was run before: make a new one")
+        [plan] = begun
+        words = dict(plan["filter"])
+        fresh, left = words.pop("fresh", False), words.pop("limit", _NO_LIMIT)
+        mark: dict[str, Any] = {
+            "filter": Jsonb(words), "planned_at": plan["at"], "reason": plan["reason"],
+            "after_at": "-infinity", "after_id": UUID(int=0),
+        }  # fmt: skip
+        seen = done = 0
+        state = "stopped"
+        try:
+            while True:
+                batch = mark | {"batch": min(BATCH, left - seen)}
+                if fresh:
+                    leads = await self._all("batch_leads", **batch)
+                    await forget_answers(self._pool, [row["lead_id"] for row in leads])
+                rows = await self._all(_BATCHES[plan["verb"]], **batch)
+                if not rows:
+                    state = "done"
+                    break
+                [at] = rows
+                mark |= {"after_at": at["received_at"], "after_id": at["event_id"]}
+                seen, done = seen + at["seen"], done + at["done"]
+                going_on = await self._all(
+                    "count_batch", id=plan_id, done=at["done"], skipped=at["seen"] - at["done"]
+                )
+                if seen >= left or at["seen"] < batch["batch"]:
+                    state = "done"
+                    break
+                if not going_on or (progress is not None and not await progress(seen, done)):
+                    break
+        finally:
+            [ended] = await self._all("end_plan", id=plan_id, state=state)
+        return Done(ended["state"], plan["planned"], ended["done"], ended["skipped"])
+
+    async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
+        """The audit's row for something that is done to one thing at once."""
+        await self._all("record_action", verb=verb, filter=Jsonb(words), reason=reason, **self._who)
+
+    async def _estimate(
+        self, order: Order, rows: Sequence[dict[str, Any]], events: int
+    ) -> dict[str, Any]:
+        """Leads, paid calls, minutes: at most, from up to 2,000 of the leads."""
+        leads = len(rows) if len(rows) < _SAMPLE else events
+        limits = {row["name"]: row for row in await self._all("plan_limits")}
+        estimate: dict[str, Any] = {
+            "leads": leads, "paid_calls": {}, "remembered": 0, "minutes": 0.0,
+            "told_before": sum(row["told"] for row in rows),
+            "budget_left": {
+                name: max(row["daily_budget"] - row["calls_today"], 0)
+                for name, row in limits.items() if row["daily_budget"]
+            },
+        }  # fmt: skip
+        if order.verb != "reprocess" or not rows:
+            return estimate
+        contacts = {
+            row["lead_id"]: read_contacts(
+                LeadFacts(row["lead_id"], row["name"], row["phone"], row["email"])
+            ).keys
+            for row in rows
+        }
+        every = sorted({key for keys in contacts.values() for key in keys})
+        known = {row["contact"] for row in await self._all("fresh_contacts", contacts=every)}
+        if order.fresh:
+            known = set()
+        lookups = records = remembered = 0
+        for row in rows:
+            keys = contacts[row["lead_id"]]
+            fresh_people = 0 if order.fresh else row["fresh_people"]
+            # A lead that nobody has worked on yet: its payload holds a phone and an e-mail at most.
+            unknown = sum(key not in known for key in keys) if keys else 2
+            lookups += unknown
+            records += max(row["people"], min(unknown, 2)) - fresh_people
+            remembered += len(keys) - (unknown if keys else 0) + fresh_people
+        scale = leads / len(rows)
+        calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
+        waits = {**calls, "c2s": leads}
+        return estimate | {
+            "paid_calls": calls,
+            "remembered": round(remembered * scale),
+            "minutes": round(
+                max(count * limits[name]["every"] for name, count in waits.items()) / 60, 1
+            ),
+        }
+
+    async def _all(self, statement: str, **params: Any) -> list[dict[str, Any]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.cursor(row_factory=dict_row).execute(
+                self._sql[statement], params, prepare=False
+            )
+            return await cursor.fetchall() if cursor.description is not None else []
