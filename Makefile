@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test bench spec lint format schema docs lock clean
+.PHONY: help demo drill check test bench spec lint format schema docs lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ demo: $(STAMP) ## watch leads arrive, get enriched and answered; brings its own 
 drill: $(STAMP) ## kill, freeze and cut everything on purpose, then count what was lost, told twice or left behind
 	@$(BIN)/c2s-enrich drill $(ARGS)
 
+check: $(STAMP) ## the inner loop: types, style, layers and all tests that need no database
+	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" --ignore=tests/sandbox --ignore=tests/promises $(ARGS)
+
 test: $(STAMP) ## run all tests; types, style and layers are among them
-	@$(BIN)/pytest --numprocesses=3 --dist=loadscope $(ARGS)
+	@$(BIN)/pytest --numprocesses=3 --dist=loadscope --durations=15 $(ARGS)
 
 bench: $(STAMP) ## measure everything beside the peers, or parts: make bench ARGS="drain cost"
 	@$(BIN)/python -m bench $(ARGS)
@@ -47,14 +50,13 @@ docs: $(STAMP) ## write the tables of settings in README, docs and .env.example
 
 lock: ## choose new versions of all packages (needs a package index)
 	@$(PYTHON) -m venv --clear .venv-lock
-	@.venv-lock/bin/pip install --quiet pip-tools
-	@.venv-lock/bin/pip-compile $(LOCK_OPTIONS) --extra=embedded --output-file=requirements.lock pyproject.toml
-	@.venv-lock/bin/pip-compile $(LOCK_OPTIONS) --extra=embedded --extra=dev --allow-unsafe \
-	  --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml
+	@.venv-lock/bin/pip install --quiet uv
+	@.venv-lock/bin/uv $(COMPILE) --output-file=requirements.lock
+	@.venv-lock/bin/uv $(COMPILE) --extra=sandbox --extra=dev --constraint=requirements.lock --output-file=requirements-dev.lock
 	@rm -rf .venv-lock
 
 # No index address in a lock: it would carry one machine's mirror to all others.
-LOCK_OPTIONS := --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+COMPILE := pip compile pyproject.toml --quiet --upgrade --python-version=3.11 --generate-hashes --no-emit-index-url
 
 clean: ## remove what was made here, the environment too; the demo's data stays
 	@rm -rf $(VENV) .venv-lock build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -15,7 +15,7 @@ import secrets
 import warnings
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -66,8 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     with warnings.catch_warnings():
         # A Docker client that finds no daemon forgets to close its socket.
         warnings.simplefilter("ignore", ResourceWarning)
-        config.stash[_SERVER] = _choose_server(os.environ)
+        config.stash[_SERVER] = _choose_server(config, os.environ)
         gc.collect()
+    config.addinivalue_line("markers", "database: the test needs a database; set by its fixtures")
     if config.option.order is None:
         # Processes that share a run must agree on the order: one draws it and hands it on.
         config.option.order = getattr(config, "workerinput", {}).get("order") or random.randrange(
@@ -85,8 +86,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Called by pytest-xdist for each process that it starts."""
+    """Called by pytest-xdist for each process that it starts: all of them share one server."""
     node.workerinput["order"] = node.config.option.order
+    config: pytest.Config = node.config
+    with suppress(postgres.EmbeddedError):  # each process says it again, as its tests' result
+        if _SHARED not in config.stash:
+            stack = ExitStack()
+            config.add_cleanup(stack.close)
+            config.stash[_SHARED] = config.stash[_SERVER].start(stack)
+        node.workerinput["server_url"] = config.stash[_SHARED]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,6 +118,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Files in random order, and the tests within each file: what depends on an order breaks soon.
     Seeded, so it can be repeated.
     """
+    for item in items:
+        if "server_url" in getattr(item, "fixturenames", ()):
+            item.add_marker("database")
     seed = config.option.order
     if seed:
 
@@ -121,9 +132,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 _SERVER = pytest.StashKey[Server]()
+_SHARED = pytest.StashKey[str]()
 
 
-def _choose_server(env: Mapping[str, str]) -> Server:
+def _choose_server(config: pytest.Config, env: Mapping[str, str]) -> Server:
+    if shared := getattr(config, "workerinput", {}).get("server_url"):
+        return Server("the server of this run", "its processes share it", lambda _: shared)
     if url := env.get("TEST_DATABASE_URL"):
         return Server("TEST_DATABASE_URL", "it is set", lambda _: url)
     problem = _docker_problem()
@@ -166,14 +180,14 @@ def _start_container(stack: ExitStack) -> str:
 
     container = stack.enter_context(
         PostgresContainer(IMAGE, driver=None).with_command(
-            "postgres -c fsync=off -c max_connections=200"
+            "postgres -c fsync=off -c max_connections=400"
         )
     )
     return str(container.get_connection_url())
 
 
 def _start_embedded(stack: ExitStack) -> str:
-    return stack.enter_context(postgres.start_throwaway(settings={"max_connections": "200"})).url
+    return stack.enter_context(postgres.start_throwaway(settings={"max_connections": "400"})).url
 
 
 @pytest.fixture(scope="session")

@@ -165,8 +165,12 @@ class EmbeddedServer:
         """Address of the database `postgres` through the unix socket, which only this user's
         processes reach.
         """
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        """The same for any database of this server."""
         host = quote(str(self._socket_folder), safe="")
-        return f"postgresql://postgres@/postgres?host={host}&port={PORT}"
+        return f"postgresql://postgres@/{quote(database)}?host={host}&port={PORT}"
 
     @property
     def pid(self) -> int | None:
