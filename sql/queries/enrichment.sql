@@ -54,12 +54,15 @@ select exists (select 1 from webhook_events n
        exists (select from lead_messages m
                 where m.event_id = %(event_id)s and m.status = 'sending') as message_unclear;
 
--- name: told_contacts
--- The contacts that the lead's last message was about; no row when the seller was never told anything, or so
--- long ago that retention has removed what.
-select contacts
-  from lead_messages
- where lead_id = %(lead_id)s and status = 'sent' and contacts <> '{}' order by sent_at desc limit 1;
+-- name: told
+-- What the lead's seller was told, oldest first: in the order in which it was sent, whenever that was proven.
+-- A lead that changes for ever keeps its latest hundred in view.
+select content_key, ref, contacts
+  from (select content_key, ref, contacts, sending_at, id
+          from lead_messages
+         where lead_id = %(lead_id)s and status = 'sent'
+         order by sending_at desc, id desc limit 100) latest
+ order by sending_at, id;
 
 -- name: receive_own_messages
 -- A payload that shows our refs is a receipt, free of charge.

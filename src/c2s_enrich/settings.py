@@ -82,6 +82,8 @@ class Settings:
     cpf_sources: tuple[str, ...] = option(
         "diretrix,work_api", "who is asked for a CPF, in this order",
         names("diretrix", "work_api"))
+    lookup_questions: int = option(
+        "3", "paid questions about a lead's contacts in one attempt, at most", whole(1))
     income_multiplier: float = option("1", "factor on the income shown", factor)
     retention_payload: timedelta = option(
         str(90 * DAY), "payloads and personal data of old events are removed at this age", seconds)

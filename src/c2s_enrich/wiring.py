@@ -141,7 +141,13 @@ def build_pipeline(
     return Pipeline(
         store,
         upstreams.c2s,
-        Lookup(memory, upstreams.diretrix, upstreams.work_api, settings.cpf_sources),
+        Lookup(
+            memory,
+            upstreams.diretrix,
+            upstreams.work_api,
+            settings.cpf_sources,
+            most_questions=settings.lookup_questions,
+        ),
         Enrich(memory, upstreams.work_api),
         sender,
         settings.hash_keys,

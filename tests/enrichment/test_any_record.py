@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2s_enrich.enrichment.match import OneSource
+from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import READABLE_LIMIT, compose_message
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
@@ -88,7 +88,7 @@ def judge(body: Any) -> None:
         return
 
     lead = LeadFacts("lead", name="Ana", phone=ANA.phone, email=ANA.email)
-    found = OneSource(Candidate(ANA.cpf, answer.name), "phone")
+    found = Match((FoundPerson(Candidate(ANA.cpf, answer.name), "phone"),))
     message = compose_message(
         found, {ANA.cpf: answer}, lead, read_contacts(lead), KEYS, today=TODAY
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2s_enrich.enrichment.extract import facts_of, own_refs
-from c2s_enrich.enrichment.match import OneSource
+from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import REF_ALPHABET, compose_message
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import Contacts, canonical, read_contacts
@@ -90,7 +90,7 @@ class TestOwnRefs:
     def test_of_a_message_of_ours_are_found_in_the_echo_that_c2s_sends(self) -> None:
         lead = LeadFacts("a-lead")
         message = compose_message(
-            OneSource(ANA.candidate, "phone"), {}, lead, Contacts(), KEYS, today=TODAY
+            Match((FoundPerson(ANA.candidate, "phone"),)), {}, lead, Contacts(), KEYS, today=TODAY
         )
         echo = lead_json(ANA)
         echo["data"]["messages"].append({"body": message.body, "sender_type": "SysUser"})
@@ -106,8 +106,9 @@ class TestOwnRefs:
         echo["data"]["messages"].append({"body": "ref 7F3K29QD"})
 
         prints = {
-            canonical(read_contacts(facts_of(payload, lead_id="a", hook_action="on_update_lead")))
+            canonical(read_contacts(facts), facts.name)
             for payload in (before, echo)
+            for facts in (facts_of(payload, lead_id="a", hook_action="on_update_lead"),)
         }
 
         assert len(prints) == 1

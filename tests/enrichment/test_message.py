@@ -17,34 +17,43 @@ from typing import Any
 
 import pytest
 
-from c2s_enrich.enrichment.match import DifferentPeople, Found, OneSource, SamePerson
+from c2s_enrich.enrichment.match import ContactAnswer, Match, match
 from c2s_enrich.enrichment.message import (
     OUTER_LIMIT,
     READABLE_LIMIT,
     REF_ALPHABET,
-    Message,
+    SellerMessage,
+    Told,
     compose_message,
-    format_money,
 )
+from c2s_enrich.enrichment.person_text import IN_WORDS, format_money
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import read_record
-from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, KEYS, TODAY, Person, record_json
+from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, DAVI, KEYS, TODAY, Person, record_json
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @dataclass(frozen=True)
-class Case:
-    """One message: what was found, what the records say, and the lead it is written on."""
+class Ways:
+    """Whom each phone and each e-mail of a lead leads to, in their order."""
 
-    found: Found
+    phones: tuple[tuple[Candidate, ...], ...] = ()
+    emails: tuple[tuple[Candidate, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One message: whom the contacts lead to, what the records say, and the lead it is written on."""
+
+    ways: Ways
     records: Mapping[Cpf, Profile | None]
     lead: LeadFacts
-    told_before: frozenset[str] | None = None
+    told: tuple[Told, ...] = ()
     income_multiplier: float = 1
     today: date = TODAY
     limit: int = READABLE_LIMIT
@@ -53,7 +62,15 @@ class Case:
     def contacts(self) -> Contacts:
         return read_contacts(self.lead)
 
-    def message(self) -> Message:
+    @property
+    def found(self) -> Match:
+        asked = [
+            *zip(self.contacts.national_phones, self.ways.phones, strict=False),
+            *zip(self.contacts.emails, self.ways.emails, strict=False),
+        ]
+        return match(self.lead.name, [ContactAnswer(*pair) for pair in asked if pair[1]])
+
+    def message(self) -> SellerMessage:
         return compose_message(
             self.found,
             self.records,
@@ -62,9 +79,14 @@ class Case:
             KEYS,
             today=self.today,
             income_multiplier=self.income_multiplier,
-            told_before=self.told_before,
+            told=self.told,
             limit=self.limit,
         )
+
+
+def told(*contacts: str) -> tuple[Told, ...]:
+    """One earlier message, about other content."""
+    return (Told("0" * 64, "7F3K29QD", frozenset(contacts)),)
 
 
 def record(person: Person, **sections: Any) -> dict[Cpf, Profile | None]:
@@ -82,10 +104,13 @@ def lead(person: Person = ANA, **facts: Any) -> LeadFacts:
     )
 
 
-SAME = SamePerson(ANA.candidate)
-BY_PHONE = OneSource(ANA.candidate, "phone")
-BY_EMAIL = OneSource(ANA.candidate, "email")
-TWO = DifferentPeople(by_phone=ANA.candidate, by_email=BRUNO.candidate)
+ana, bruno, homonym, carla, davi = (
+    person.candidate for person in (ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, DAVI)
+)
+SAME = Ways(((ana,),), ((ana,),))
+BY_PHONE = Ways(((ana,),))
+BY_EMAIL = Ways((), ((ana,),))
+TWO = Ways(((ana,),), ((bruno,),))
 NOTHING_ELSE: dict[str, Any] = {
     "DadosEconomicos": {}, "profissao": None, "empresas": [], "enderecos": [], "telefones": [], "emails": [],
 }  # fmt: skip
@@ -161,16 +186,62 @@ CASES: dict[str, Callable[[], Case]] = {
     "different_people_second_without_record": lambda: Case(TWO, record(ANA) | {BRUNO.cpf: None}, lead(email=BRUNO.email)),
     "different_people_first_without_record": lambda: Case(TWO, {ANA.cpf: None} | record(BRUNO), lead(email=BRUNO.email)),
     "different_people_homonyms": lambda: Case(
-        DifferentPeople(BRUNO.candidate, BRUNO_THE_HOMONYM.candidate), record(BRUNO) | record(BRUNO_THE_HOMONYM), lead(BRUNO, email=BRUNO_THE_HOMONYM.email)
+        Ways(((bruno,),), ((homonym,),)), record(BRUNO) | record(BRUNO_THE_HOMONYM), lead(BRUNO, email=BRUNO_THE_HOMONYM.email)
     ),
-    "different_people_ddd_55": lambda: Case(DifferentPeople(CARLA.candidate, ANA.candidate), record(CARLA) | record(ANA), lead(CARLA, email=ANA.email)),
-    "update_new_phone": lambda: Case(SAME, record(ANA), lead(), told_before=frozenset({"+5511987650009", ANA.email})),
+    "different_people_ddd_55": lambda: Case(Ways(((carla,),), ((ana,),)), record(CARLA) | record(ANA), lead(CARLA, email=ANA.email)),
+    "same_person_and_the_phone_is_anothers_too": lambda: Case(Ways(((bruno, ana),), ((ana,),)), record(ANA), lead()),
+    "same_person_phones_out_of_use": lambda: Case(
+        SAME, record(ANA, telefones=[{"telefone": f"1198765{n:04}", "status": "INATIVO" if n > 1 else "ATIVO"} for n in range(7)]), lead()
+    ),
+    "same_person_with_a_very_long_name": lambda: Case(
+        SAME, record(ANA, DadosBasicos={"nome": "MARIA APARECIDA DAS GRACAS FIGUEIREDO DE ALBUQUERQUE E VASCONCELOS NETA"}), lead(name="Maria Figueiredo")
+    ),
+    "same_person_without_income": lambda: Case(SAME, record(ANA, DadosEconomicos={"renda": None, "poderAquisitivo": {"poderAquisitivoDescricao": "ALTO"}}, profissao="MEDICA"), lead()),
+    "who_fits_by_phone_although_the_email_is_anothers": lambda: Case(
+        Ways(((ana, bruno),), ((ana,),)), record(ANA) | record(BRUNO), lead(name="Bruno Pereira")
+    ),
+    "two_phones_the_second_is_the_leads": lambda: Case(
+        Ways(((ana,), (bruno,))), record(BRUNO), lead(name="Bruno Pereira", phone=f"{ANA.phone} / {BRUNO.phone}", email=None)
+    ),
+    "two_phones_of_two_people_and_the_email_is_the_leads": lambda: Case(
+        Ways(((ana,), (bruno,)), ((bruno,),)), record(BRUNO), lead(name="Bruno Pereira", phone=f"{ANA.phone} / {BRUNO.phone}")
+    ),
+    "two_emails_the_second_is_the_leads": lambda: Case(
+        Ways((), ((ana,), (bruno,))), record(BRUNO), lead(name="Bruno Pereira", phone=None, email=f"{ANA.email}; {BRUNO.email}")
+    ),
+    "phone_of_four_people": lambda: Case(Ways(((ana, bruno, carla, davi),)), record(ANA), lead(name=None, email=None)),
+    "phone_of_a_couple": lambda: Case(Ways(((bruno, ana),)), record(ANA), lead(name="Ana e Marcos", email=None)),
+    "different_people_both_with_another_name": lambda: Case(TWO, record(ANA) | record(BRUNO), lead(name="Carla Rocha", email=BRUNO.email)),
+    "different_people_first_deceased": lambda: Case(
+        TWO, record(ANA, DadosBasicos={"obito": "SIM"}) | record(BRUNO), lead(email=BRUNO.email)
+    ),
+    "update_back_to_the_first_phone": lambda: returned(SAME, record(ANA), lead()),
+    "update_back_to_two_people": lambda: returned(TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email)),
+    "update_name_fits_no_longer": lambda: Case(SAME, record(ANA), lead(name="Carlos Mendes"), told=told("+55" + ANA.phone, ANA.email)),
+    "update_new_phone": lambda: Case(SAME, record(ANA), lead(), told=told("+5511987650009", ANA.email)),
     "update_new_email_and_now_two_people": lambda: Case(
-        TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email), told_before=frozenset({"+55" + ANA.phone})
+        TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email), told=told("+55" + ANA.phone)
     ),
-    "update_phone_taken_away": lambda: Case(BY_EMAIL, record(ANA), lead(phone=None), told_before=frozenset({"+55" + ANA.phone, ANA.email})),
-    "update_same_contact_new_record": lambda: Case(SAME, record(ANA), lead(), told_before=frozenset({"+55" + ANA.phone, ANA.email})),
+    "update_phone_taken_away": lambda: Case(BY_EMAIL, record(ANA), lead(phone=None), told=told("+55" + ANA.phone, ANA.email)),
+    "update_same_contact_new_record": lambda: Case(SAME, record(ANA), lead(), told=told("+55" + ANA.phone, ANA.email)),
 }  # fmt: skip
+
+
+RETURNS = {"update_back_to_the_first_phone", "update_back_to_two_people"}
+
+
+def returned(ways: Ways, records: Mapping[Cpf, Profile | None], lead: LeadFacts) -> Case:
+    """The seller was told this, then of another phone; now this holds again."""
+    case = Case(ways, records, lead)
+    first = case.message()
+    between = replace(case, lead=replace(lead, phone="11987650009"))
+    return replace(
+        case,
+        told=(
+            Told(first.content_key, first.ref, frozenset(case.contacts.keys)),
+            Told(between.message().content_key, "7F3K29QD", frozenset(between.contacts.keys)),
+        ),
+    )
 
 
 class TestTheGoldenMessages:
@@ -208,24 +279,43 @@ class TestEveryMessage:
 
     def test_has_no_section_without_lines(self, case: Case) -> None:
         for paragraph in case.message().body.split("\n\n"):
-            if paragraph[0] in "✅💰📧📱🏠🏢" and not paragraph.startswith("📞"):
+            if paragraph.startswith(tuple(IN_WORDS)):
                 assert len(paragraph.splitlines()) > 1
 
-    def test_claims_that_both_contacts_agree_only_where_they_do(self, case: Case) -> None:
-        body = case.message().body
+    def test_is_headed_by_what_the_contacts_say(self, case: Case) -> None:
+        heading = case.message().body.splitlines()[0]
+        people, kinds = case.found.people, {owner.candidate.cpf for owner in case.found.owners}
 
-        assert ("📞📧" in body) == isinstance(case.found, SamePerson)
-        assert ("⚠️" in body.replace("Pedro ⚠️", "")) == isinstance(case.found, DifferentPeople)
-        assert ("PESSOA 1" in body and "PESSOA 2" in body) == isinstance(
-            case.found, DifferentPeople
-        )
-        assert ("somente pelo" in body) == isinstance(case.found, OneSource)
+        if case.told[1:]:
+            assert heading.startswith("🔄 Voltou a valer: ")
+        elif len(people) == 2:
+            assert heading.startswith("⚠️ Pessoas diferentes")
+        elif people[0].found_by == "both":
+            assert heading.startswith("📞📧 Mesma pessoa")
+        else:
+            assert heading.startswith("⚠️" if len(kinds) > 1 else "🔎 Só pelo ")
+        assert ("🔄" in heading) == bool(case.told)
+
+    def test_begins_with_what_a_notification_shows(self, case: Case) -> None:
+        lines = case.message().body.split("\n\n")[0].splitlines()
+
+        assert len(lines) == (2 if case.told[1:] else 1 + len(case.found.people))
+        assert all(len(f"{lines[0]}\n{line}") <= 80 for line in lines[1:])
+
+    def test_begins_with_nothing_that_is_not_below(self, case: Case) -> None:
+        top, _, below = case.message().body.partition("\n\n")
+        for line in top.splitlines()[1:] if not case.told[1:] else []:
+            for fact in re.sub("^[📞📧]+ ", "", line).split(", "):
+                assert re.sub("^(renda|poder aquisitivo) ", "", fact).lower() in below.lower()
 
     def test_keeps_the_data_of_each_person_behind_their_own_cpf(self, case: Case) -> None:
         body = case.message().body
         shown = re.findall(r"^CPF: (.*)$", body, re.MULTILINE)
 
-        assert shown == [candidate.cpf.formatted for candidate, _ in case.found.people]
+        assert shown == [
+            person.candidate.cpf.formatted
+            for person in ([] if case.told[1:] else case.found.people)
+        ]
 
     def test_is_as_long_as_a_seller_reads_at_most(self, case: Case) -> None:
         assert len(case.message().body) <= READABLE_LIMIT
@@ -246,7 +336,7 @@ class TestTheContentKey:
     def test_is_the_same_for_a_retry_that_by_then_sees_other_history(self) -> None:
         case = CASES["update_new_phone"]()
 
-        assert replace(case, told_before=None).message().content_key == case.message().content_key
+        assert replace(case, told=()).message().content_key == case.message().content_key
 
     def test_is_another_for_a_new_contact_of_the_same_person(self) -> None:
         # The seller is told of the new phone although the record is the same.
@@ -299,13 +389,16 @@ class TestTheLimit:
     @pytest.mark.parametrize("limit", [200, 400, 600, 800, 1_200])
     def test_never_cuts_a_line(self, limit: int) -> None:
         case = CASES["different_people"]()
-        lines = case.message().body.splitlines()
+        whole = case.message().body.splitlines()
+        _, _, below_the_top = replace(case, limit=limit).message().body.partition("\n\n")
 
-        assert [
-            line
-            for line in replace(case, limit=limit).message().body.splitlines()
-            if line not in lines and "PESSOA" not in line
-        ] == []
+        added = [line for line in below_the_top.splitlines() if line not in whole]
+        assert all(line.startswith("Não coube: ") for line in added)
+
+    def test_says_what_did_not_fit(self) -> None:
+        body = CASES["same_person_too_long_loses_companies"]().message().body
+
+        assert "Não coube: empresas" in body
 
     def test_keeps_name_cpf_and_ref_whatever_it_is(self) -> None:
         body = replace(CASES["same_person"](), limit=1).message().body
@@ -330,7 +423,7 @@ class TestARecordOfAnotherCpf:
 
 class TestANamelessCandidate:
     def test_without_record_is_a_cpf_alone(self) -> None:
-        body = Case(OneSource(Candidate(ANA.cpf, ""), "phone"), {}, lead(email=None)).message().body
+        body = Case(Ways(((Candidate(ANA.cpf, ""),),)), {}, lead(email=None)).message().body
 
         assert "Nome:" not in body
         assert f"CPF: {ANA.cpf.formatted}" in body

@@ -302,46 +302,50 @@ class TestAnEmail:
 
 class TestTheFingerprint:
     def test_stays_when_only_the_format_changes(self) -> None:
-        one = contacts("+55 (11) 98765-0001", "Ana@Example.com")
+        one = told(contacts("+55 (11) 98765-0001", "Ana@Example.com"), "Ana Lima")
 
-        assert told(one) == told(contacts("5511987650001", " ana@example.com"))
-        assert told(one) == told(contacts("1187650001", "ana@example.com"))
+        assert one == told(contacts("5511987650001", " ana@example.com"), "ANA LIMA")
+        assert one == told(contacts("1187650001", "ana@example.com"), "Sra. Anna de Lima")
 
     def test_stays_when_only_the_order_changes(self) -> None:
-        assert told(contacts("1133650001 / 1133650002")) == told(
-            contacts("1133650002 / 1133650001")
+        assert told(contacts("1133650001 / 1133650002"), None) == told(
+            contacts("1133650002 / 1133650001"), None
         )
 
     def test_changes_with_the_phone_and_with_the_email(self) -> None:
         one, other, ana, bia = "11987650001", "11987650002", "ana@example.com", "bia@example.com"
+        pairs = [(one, ana), (other, ana), (one, bia), (one, None), (None, ana)]
 
-        assert (
-            len(
-                {
-                    told(contacts(*pair))
-                    for pair in [(one, ana), (other, ana), (one, bia), (one, None), (None, ana)]
-                }
-            )
-            == 5
-        )
+        assert len({told(contacts(*pair), None) for pair in pairs}) == 5
+
+    @pytest.mark.parametrize(
+        "nobody", [None, "Cliente WhatsApp", "teste", "Lima Imóveis", "11987650001"]
+    )
+    def test_changes_when_a_lead_gets_its_real_name(self, nobody: str | None) -> None:
+        lead = contacts("11987650001")
+
+        assert told(lead, nobody) == told(lead, "")
+        assert told(lead, nobody) != told(lead, "Ana Lima")
+        assert told(lead, "Bruno Lima") != told(lead, "Ana Lima")
 
     def test_shows_no_contact(self) -> None:
-        assert re.fullmatch("[0-9a-f]{8}:[0-9a-f]{64}", told(contacts("11987650001")))
+        assert re.fullmatch("[0-9a-f]{8}:[0-9a-f]{64}", told(contacts("11987650001"), "Ana"))
 
     def test_can_be_guessed_by_nobody_without_the_key(self) -> None:
         other = HashKeys(Secret("another-key-of-at-least-32-characters"))
+        lead = contacts("11987650001")
 
-        assert fingerprints(contacts("11987650001"), other)[0] != told(contacts("11987650001"))
+        assert fingerprints(lead, None, other)[0] != told(lead, None)
 
     def test_of_before_a_rotation_is_recognised(self) -> None:
         old, new = Secret("the-old-key"), Secret("the-new-key")
-        before = fingerprints(contacts("11987650001"), HashKeys(old))[0]
+        before = fingerprints(contacts("11987650001"), "Ana", HashKeys(old))[0]
 
-        assert before in fingerprints(contacts("11987650001"), HashKeys(new, old))
+        assert before in fingerprints(contacts("11987650001"), "Ana", HashKeys(new, old))
 
 
-def told(contacts: Contacts) -> str:
-    return fingerprints(contacts, KEYS)[0]
+def told(contacts: Contacts, lead_name: str | None) -> str:
+    return fingerprints(contacts, lead_name, KEYS)[0]
 
 
 class TestPrivacy:

@@ -15,7 +15,7 @@ from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
 
 
-class Records(Protocol):
+class RecordSource(Protocol):
     """Knows people by CPF. None: there is no record."""
 
     async def profile(self, cpf: Cpf) -> Profile | None: ...
@@ -24,7 +24,7 @@ class Records(Protocol):
 class Enrich:
     """Record by record; a person without one has None, and stays apart from the others."""
 
-    def __init__(self, memory: Memory, work_api: Records) -> None:
+    def __init__(self, memory: Memory, work_api: RecordSource) -> None:
         self._memory = memory
         self._work_api = work_api
 

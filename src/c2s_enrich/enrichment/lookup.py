@@ -1,19 +1,22 @@
-"""Who is behind a lead's contacts: the sources in their order, each one asked by phone and by
-e-mail at the same time.
+"""Who is behind a lead's contacts: each contact goes through the sources in their order by itself,
+phones and e-mails at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from c2s_enrich.enrichment.match import ContactAnswer, contradicted
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.together import together
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.queue.claim import Claim
+
+Question = Callable[[], Awaitable[tuple[Candidate, ...]]]
 
 
 class PhoneSource(Protocol):
@@ -29,64 +32,97 @@ class Source(PhoneSource, Protocol):
 
 
 @dataclass(frozen=True)
-class Suggestions:
-    """Candidates by the way they were found; empty means that nobody is known there, never that a
-    source failed.
+class LookedUp:
+    """`answers` of the contacts that lead to somebody, never what a failed source did not say.
+    `unasked` contacts would have gone beyond the limit of paid questions.
     """
 
-    by_phone: tuple[Candidate, ...] = ()
-    by_email: tuple[Candidate, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.by_phone or self.by_email)
+    answers: tuple[ContactAnswer, ...] = ()
+    unasked: int = 0
 
 
 class Lookup:
-    """Asks the sources named in CPF_SOURCES, in that order, until one of them suggests somebody."""
+    """Asks the sources named in CPF_SOURCES. The first contact of a kind that leads to somebody
+    ends it, unless the lead's name speaks against them.
+    """
 
     def __init__(
-        self, memory: Memory, diretrix: Source, work_api: PhoneSource, order: Sequence[str]
+        self,
+        memory: Memory,
+        diretrix: Source,
+        work_api: PhoneSource,
+        order: Sequence[str],
+        *,
+        most_questions: int,
     ) -> None:
         self._memory = memory
         self._diretrix = diretrix
         self._work_api = work_api
         self._order = order
+        self._most_questions = most_questions
 
-    async def __call__(self, claim: Claim, contacts: Contacts) -> Suggestions:
-        for name in self._order:
-            if name == "diretrix":
-                by_phone, by_email = await together(
-                    [
-                        self._phones(claim, name, self._diretrix, contacts),
-                        self._emails(claim, contacts),
-                    ]
-                )
-                suggestions = Suggestions(by_phone, by_email)
-            else:
-                suggestions = Suggestions(
-                    by_phone=await self._phones(claim, name, self._work_api, contacts)
-                )
-            if suggestions:
-                return suggestions
-        return Suggestions()
+    async def __call__(self, claim: Claim, contacts: Contacts, lead_name: str | None) -> LookedUp:
+        budget = _Budget(self._most_questions)
 
-    async def _phones(
-        self, claim: Claim, name: str, source: PhoneSource, contacts: Contacts
+        async def of_a_kind(kind: Sequence[Phone | Email]) -> LookedUp:
+            answers: list[ContactAnswer] = []
+            for place, contact in enumerate(kind):
+                try:
+                    candidates = await self._ask(claim, contact, budget)
+                except _Spent:
+                    return LookedUp(tuple(answers), len(kind) - place)
+                if candidates:
+                    answers.append(ContactAnswer(contact, candidates))
+                    if not contradicted(lead_name, candidates):
+                        break
+            return LookedUp(tuple(answers))
+
+        phones, emails = await together(
+            [of_a_kind(contacts.national_phones), of_a_kind(contacts.emails)]
+        )
+        return LookedUp(phones.answers + emails.answers, phones.unasked + emails.unasked)
+
+    async def _ask(
+        self, claim: Claim, contact: Phone | Email, budget: _Budget
     ) -> tuple[Candidate, ...]:
-        """The first phone that leads to somebody; one after the other, because each further one is
-        paid for.
-        """
-        for phone in contacts.national_phones:
-            ask = partial(source.by_phone, phone)
-            found = await self._memory.candidates(claim, name, "phone", phone.e164, ask)
+        """The first source that knows somebody; one after the other, because each is paid for."""
+        for source in self._order:
+            question = self._question(source, contact)
+            if question is None:
+                continue
+
+            async def paid(question: Question = question) -> tuple[Candidate, ...]:
+                budget.spend()
+                return await question()
+
+            kind, key = (
+                ("phone", contact.e164)
+                if isinstance(contact, Phone)
+                else ("email", contact.address)
+            )
+            found = await self._memory.candidates(claim, source, kind, key, paid)
             if found:
                 return found
         return ()
 
-    async def _emails(self, claim: Claim, contacts: Contacts) -> tuple[Candidate, ...]:
-        for email in contacts.emails:
-            ask = partial(self._diretrix.by_email, email)
-            found = await self._memory.candidates(claim, "diretrix", "email", email.address, ask)
-            if found:
-                return found
-        return ()
+    def _question(self, source: str, contact: Phone | Email) -> Question | None:
+        """None where the source does not know this kind of contact."""
+        if isinstance(contact, Phone):
+            knows = self._diretrix if source == "diretrix" else self._work_api
+            return partial(knows.by_phone, contact)
+        return partial(self._diretrix.by_email, contact) if source == "diretrix" else None
+
+
+class _Spent(Exception):
+    """The attempt's paid questions are used up."""
+
+
+class _Budget:
+    def __init__(self, questions: int) -> None:
+        self._left = questions
+
+    def spend(self) -> None:
+        """Counts a question that is about to be paid for; a remembered answer never comes here."""
+        if self._left == 0:
+            raise _Spent
+        self._left -= 1

@@ -1,115 +1,119 @@
-"""Who the lead is, judged from what the sources suggested for the phone and for the e-mail.
+"""Who the lead is, judged from whom its contacts lead to.
 
-Refuses to call one source two people: one answer is `OneSource`, which is neither an agreement nor
-a contradiction.
+CPFs decide who is one person. The lead's name decides who comes first: who fits it is never hidden
+by who does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.people.name import compare_names
+from c2s_enrich.people.name import NameAgreement, compare_names
 
 FoundBy = Literal["phone", "email", "both"]
 
+# A contact of more people than this is nobody's in particular; they are counted, not compared.
+_COMPARED_AT_MOST = 50
+
 
 @dataclass(frozen=True)
-class SamePerson:
-    """Phone and e-mail lead to one CPF."""
+class ContactAnswer:
+    """Whom one contact leads to, in the source's order; never empty."""
+
+    contact: Phone | Email
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class FoundPerson:
+    """Somebody to tell the seller about, with the kind of contact that leads to them."""
 
     candidate: Candidate
-
-    @property
-    def people(self) -> tuple[tuple[Candidate, FoundBy], ...]:
-        """Each person, with what led to them."""
-        return ((self.candidate, "both"),)
+    found_by: FoundBy
 
 
 @dataclass(frozen=True)
-class DifferentPeople:
-    """Phone and e-mail lead to two CPFs. Which of them is the lead is for the seller to find out."""
+class ContactOwner:
+    """Whom a contact leads to: one of the people found where it can, and how many people share it."""
 
-    by_phone: Candidate
-    by_email: Candidate
-
-    @property
-    def people(self) -> tuple[tuple[Candidate, FoundBy], ...]:
-        """Each person, with what led to them: the phone's first."""
-        return ((self.by_phone, "phone"), (self.by_email, "email"))
-
-
-@dataclass(frozen=True)
-class OneSource:
-    """Only the phone, or only the e-mail, leads to somebody."""
-
+    contact: Phone | Email
     candidate: Candidate
-    found_by: Literal["phone", "email"]
-
-    @property
-    def people(self) -> tuple[tuple[Candidate, FoundBy], ...]:
-        """The person, with what led to them."""
-        return ((self.candidate, self.found_by),)
+    sharing: int
 
 
 @dataclass(frozen=True)
-class Nobody:
-    """No source knows the contacts: a normal end, not an error."""
+class Match:
+    """At most two people, who fits the lead's name first; none is a normal end, not an error."""
+
+    people: tuple[FoundPerson, ...] = ()
+    owners: tuple[ContactOwner, ...] = ()
 
 
-Found = SamePerson | DifferentPeople | OneSource
-Match = Found | Nobody
+def match(lead_name: str | None, answers: Sequence[ContactAnswer]) -> Match:
+    """The best person of all, and with them the best of the other kind of contact where that leads
+    elsewhere.
 
-
-def match(
-    lead_name: str | None, by_phone: Sequence[Candidate], by_email: Sequence[Candidate]
-) -> Match:
-    """Decides from CPFs, never from names. Where several people remain, the lead's name chooses,
-    then the source's order.
-
-    Both sequences are answers: a source that failed must not come here as an empty one.
+    Best is who fits the lead's name, then who is known by phone and by e-mail, then who comes first
+    at the source. `answers` must be answers: a source that failed is not an empty one.
     """
-    if by_phone and by_email:
-        shared = _shared(by_phone, by_email)
-        if shared:
-            return SamePerson(_best(lead_name, shared))
-        return DifferentPeople(_best(lead_name, by_phone), _best(lead_name, by_email))
-    if by_phone:
-        return OneSource(_best(lead_name, by_phone), "phone")
-    if by_email:
-        return OneSource(_best(lead_name, by_email), "email")
-    return Nobody()
-
-
-def found_people(found: Found) -> tuple[tuple[Cpf, FoundBy], ...]:
-    """The CPFs to ask a record for, each with what led to it."""
-    return tuple((candidate.cpf, found_by) for candidate, found_by in found.people)
-
-
-def _best(lead_name: str | None, candidates: Iterable[Candidate]) -> Candidate:
-    # min() keeps the first of equals, which is the source's order.
-    return min(candidates, key=lambda candidate: compare_names(lead_name, candidate.name))
-
-
-def _shared(by_phone: Sequence[Candidate], by_email: Sequence[Candidate]) -> list[Candidate]:
-    """People in both answers, the ones that stand early in both first; the same whichever answer
-    comes first.
-    """
-    emails = {
-        candidate.cpf: (place, candidate)
-        for place, candidate in reversed(list(enumerate(by_email)))
+    known = _people(answers)
+    ranks = {
+        cpf: (not agreement.fits, found_by != "both", agreement, place)
+        for cpf, (candidate, found_by, place) in known.items()
+        for agreement in (compare_names(lead_name, candidate.name),)
     }
-    found: dict[Cpf, tuple[int, Candidate]] = {}
-    for place, candidate in enumerate(by_phone):
-        if candidate.cpf in emails and candidate.cpf not in found:
-            other_place, other = emails[candidate.cpf]
-            # The longer spelling of the name says more; both are names of one CPF.
-            named = max(candidate, other, key=lambda one: (len(one.name), one.name))
-            found[candidate.cpf] = (place + other_place, named)
-    return [
-        candidate
-        for _, candidate in sorted(found.values(), key=lambda entry: (entry[0], entry[1].cpf))
-    ]
+
+    def best(answered: Sequence[ContactAnswer]) -> Cpf:
+        return min(
+            (candidate.cpf for answer in answered for candidate in _compared(answer)),
+            key=lambda cpf: ranks[cpf],
+        )
+
+    if not answers:
+        return Match()
+    shown = [best(answers)]
+    found_by = known[shown[0]][1]
+    if others := [answer for answer in answers if _kind(answer) != found_by != "both"]:
+        shown.append(best(others))
+    owners = []
+    for answer in answers:
+        cpfs = {candidate.cpf for candidate in answer.candidates}
+        owner = next((cpf for cpf in shown if cpf in cpfs), None) or best([answer])
+        owners.append(ContactOwner(answer.contact, known[owner][0], len(cpfs)))
+    return Match(tuple(FoundPerson(*known[cpf][:2]) for cpf in shown), tuple(owners))
+
+
+def contradicted(lead_name: str | None, candidates: Sequence[Candidate]) -> bool:
+    """Whether the lead's name speaks against these people: one has another name, and none fits."""
+    agreements = {compare_names(lead_name, one.name) for one in candidates[:_COMPARED_AT_MOST]}
+    return NameAgreement.DIFFERENT in agreements and not any(one.fits for one in agreements)
+
+
+def _people(answers: Sequence[ContactAnswer]) -> dict[Cpf, tuple[Candidate, FoundBy, int]]:
+    """Everybody once: with the longest spelling of their name, what leads to them, and the sum of
+    their first places.
+    """
+    places: dict[Cpf, dict[FoundBy, int]] = {}
+    named: dict[Cpf, Candidate] = {}
+    for answer in answers:
+        for place, candidate in enumerate(_compared(answer)):
+            places.setdefault(candidate.cpf, {}).setdefault(_kind(answer), place)
+            known = named.setdefault(candidate.cpf, candidate)
+            named[candidate.cpf] = max(known, candidate, key=lambda one: (len(one.name), one.name))
+    return {
+        cpf: (named[cpf], "both" if len(found) > 1 else next(iter(found)), sum(found.values()))
+        for cpf, found in places.items()
+    }
+
+
+def _compared(answer: ContactAnswer) -> tuple[Candidate, ...]:
+    return answer.candidates[:_COMPARED_AT_MOST]
+
+
+def _kind(answer: ContactAnswer) -> FoundBy:
+    return "phone" if isinstance(answer.contact, Phone) else "email"

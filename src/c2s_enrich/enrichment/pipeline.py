@@ -19,8 +19,8 @@ import msgspec
 from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.extract import facts_of, own_refs
 from c2s_enrich.enrichment.lookup import Lookup
-from c2s_enrich.enrichment.match import Found, Nobody, found_people, match
-from c2s_enrich.enrichment.message import Message, compose_message
+from c2s_enrich.enrichment.match import Match, match
+from c2s_enrich.enrichment.message import SellerMessage, compose_message
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.skip import Skip, reason_to_skip
 from c2s_enrich.enrichment.store import EnrichmentStore
@@ -84,15 +84,17 @@ class Pipeline:
         if skip is not None:
             return Done(skip.outcome, event.fingerprints[0])
         async with journal.step("lookup"):
-            suggestions = await self._lookup(claim, event.contacts)
-        found = match(event.facts.name, suggestions.by_phone, suggestions.by_email)
-        if isinstance(found, Nobody):
+            looked_up = await self._lookup(claim, event.contacts, event.facts.name)
+        if looked_up.unasked:
+            journal.detail["unasked"] = looked_up.unasked
+        found = match(event.facts.name, looked_up.answers)
+        if not found.people:
             # Somebody was found when an earlier attempt sent something.
             await self._send.clear_up(claim, None)
             await self._store.withdraw_unsent(claim)
             return Done("not_found", event.fingerprints[0])
         async with journal.step("enrich"):
-            profiles = await self._enrich(claim, [cpf for cpf, _ in found_people(found)])
+            profiles = await self._enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
             message = await self._store_result(claim, event, found, profiles)
         async with journal.step("send"):
@@ -124,7 +126,7 @@ class Pipeline:
             journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]
         if contacts.national_phones:
             journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
-        return Extracted(facts, contacts, fingerprints(contacts, self._keys))
+        return Extracted(facts, contacts, fingerprints(contacts, facts.name, self._keys))
 
     async def _skip(self, claim: Claim, event: Extracted) -> Skip | None:
         situation = await self._store.situation(claim)
@@ -134,19 +136,20 @@ class Pipeline:
         return skip
 
     async def _store_result(
-        self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]
-    ) -> Message:
+        self, claim: Claim, event: Extracted, found: Match, profiles: dict[Cpf, Profile | None]
+    ) -> SellerMessage:
         message = await self._compose(claim, event, found, profiles)
         if await self._send.clear_up(claim, message.content_key):
             # The seller has been told something that we did not know of: what is new is something
             # else now.
             message = await self._compose(claim, event, found, profiles)
-        await self._store.store_result(claim, found_people(found), message, event.contacts.keys)
+        people = [(person.candidate.cpf, person.found_by) for person in found.people]
+        await self._store.store_result(claim, people, message, event.contacts.keys)
         return message
 
     async def _compose(
-        self, claim: Claim, event: Extracted, found: Found, profiles: dict[Cpf, Profile | None]
-    ) -> Message:
+        self, claim: Claim, event: Extracted, found: Match, profiles: dict[Cpf, Profile | None]
+    ) -> SellerMessage:
         return compose_message(
             found,
             profiles,
@@ -155,7 +158,7 @@ class Pipeline:
             self._keys,
             today=claim.claimed_at.astimezone(_SAO_PAULO).date(),
             income_multiplier=self._income_multiplier,
-            told_before=await self._store.told_contacts(claim.lead_id),
+            told=await self._store.told(claim.lead_id),
         )
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from c2s_enrich.database import Pool, statements
-from c2s_enrich.enrichment.message import Message
+from c2s_enrich.enrichment.message import SellerMessage, Told
 from c2s_enrich.enrichment.skip import Situation
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
@@ -93,10 +93,12 @@ class EnrichmentStore:
         )
         return Situation(*row) if row else Situation(False, None, False)
 
-    async def told_contacts(self, lead_id: str) -> frozenset[str] | None:
-        """The contacts of the lead's last message; None when the seller was never told anything."""
-        row = await self._one("told_contacts", lead_id=lead_id)
-        return frozenset(row[0]) if row else None
+    async def told(self, lead_id: str) -> list[Told]:
+        """What the lead's seller was told, oldest first."""
+        return [
+            Told(key, ref, frozenset(contacts))
+            for key, ref, contacts in await self._all("told", lead_id=lead_id)
+        ]
 
     async def receive_own_messages(self, lead_id: str, refs: Sequence[str]) -> int:
         """Marks the messages that a payload shows as sent; returns how many were unclear until now."""
@@ -157,7 +159,7 @@ class EnrichmentStore:
         self,
         claim: Claim,
         people: Sequence[tuple[Cpf, str]],
-        message: Message,
+        message: SellerMessage,
         contacts: Sequence[str],
     ) -> None:
         """One fenced transaction: who was found, and the message into the outbox. Raises LeaseLost

@@ -176,7 +176,7 @@ def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgeme
     merged = facts.filled_from(
         LeadFacts(facts.lead_id, name=known.name, phone=known.phone, email=known.email)
     )
-    told = known.told_fingerprint in fingerprints(read_contacts(merged), keys)
+    told = known.told_fingerprint in fingerprints(read_contacts(merged), merged.name, keys)
     return "unchanged" if told and facts.closed == known.closed else "missing"
 
 

@@ -17,6 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.people.name import usable_name
 
 # A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the
 # first ones are asked about.
@@ -121,15 +122,16 @@ def read_contacts(facts: LeadFacts) -> Contacts:
     )
 
 
-def canonical(contacts: Contacts) -> str:
-    """One text for the same contacts, however they were written and in whichever order."""
-    lines = {f"phone {phone.e164}" for phone in contacts.phones}
-    return "\n".join(sorted(lines | {f"email {email.address}" for email in contacts.emails}))
+def canonical(contacts: Contacts, lead_name: str | None) -> str:
+    """One text for the same contacts and the same name as far as it says who it is, however they
+    are written and in whichever order.
+    """
+    return "\n".join([*sorted(contacts.keys), usable_name(lead_name)])
 
 
-def fingerprints(contacts: Contacts, keys: HashKeys) -> tuple[str, ...]:
-    """Keyed hashes of the contacts: store the first, compare with each."""
-    return keys.hashes("fingerprint", canonical(contacts))
+def fingerprints(contacts: Contacts, lead_name: str | None, keys: HashKeys) -> tuple[str, ...]:
+    """Keyed hashes of the contacts and the name: store the first, compare with each."""
+    return keys.hashes("fingerprint", canonical(contacts, lead_name))
 
 
 def read_phone(text: str) -> Phone | Skipped:

@@ -245,12 +245,17 @@ def _taken_apart(words: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, .
         for start in range(len(other))
         for end in range(start + 2, min(start + 6, len(other)) + 1)
     ]
-    if len(other) > 2:
-        # "mariasilva", as people type into a form.
-        spans.append((other[0], other[-1]))
-    joined = {sound("".join(span)): span for span in reversed(spans)}
-    return tuple(
-        part
-        for word in words
-        for part in (joined.get(sound(word), (word,)) if len(word) >= 5 else (word,))
-    )
+    # "mariasilva", as people type into a form.
+    spans += [(other[0], other[-1])] if len(other) > 2 else []
+    return tuple(part for word in words for part in _parts(word, other, spans))
+
+
+def _parts(word: str, other: tuple[str, ...], spans: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    if len(word) >= 5 and word not in other:
+        for span in spans:
+            joined = "".join(span)
+            # Cheap first: spellings of one sound differ in few letters.
+            alike = abs(len(joined) - len(word)) <= 2 and len(set(joined) ^ set(word)) <= 3
+            if alike and sound(joined) == sound(word):
+                return span
+    return (word,)

@@ -1,0 +1,259 @@
+"""One person as lines of a message, in Portuguese. Every value from outside is one line,
+without control and direction marks, HTML-escaped because C2S renders HTML: no name can pose as a
+section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from html import escape
+from typing import TypeVar
+
+from c2s_enrich.enrichment.match import FoundPerson
+from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.people.contact import format_national
+from c2s_enrich.people.name import NameAgreement, compare_names
+from c2s_enrich.people.name_words import PARTICLES
+from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
+from c2s_enrich.people.text import readable
+
+T = TypeVar("T")
+
+# A section's title, and what it is called in a sentence; what a seller misses least comes first.
+COMPANIES = "🏢 EMPRESAS"
+ADDRESSES = "🏠 ENDEREÇOS"
+EMAILS = "📧 EMAILS"
+FINANCES = "💰 DADOS FINANCEIROS"
+PHONES = "📱 TELEFONES"
+PERSONAL = "✅ DADOS PESSOAIS"
+IN_WORDS = {
+    COMPANIES: "empresas",
+    ADDRESSES: "endereços",
+    EMAILS: "e-mails",
+    FINANCES: "dados financeiros",
+    PHONES: "telefones",
+    PERSONAL: "dados pessoais",
+}
+
+
+@dataclass(frozen=True)
+class PersonText:
+    """One person's lines. `differs` is whether the lead's name speaks against them."""
+
+    found: FoundPerson
+    profile: Profile | None
+    name: str | None
+    differs: bool
+    age: str | None
+    factor: Decimal
+    sections: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(
+        cls,
+        found: FoundPerson,
+        profile: Profile | None,
+        lead: LeadFacts,
+        today: date,
+        factor: Decimal,
+    ) -> PersonText:
+        name = (profile.name if profile is not None else None) or found.candidate.name
+        differs = compare_names(lead.name, name) is NameAgreement.DIFFERENT
+        age = _age(profile, today) if profile is not None else None
+        parts = _sections(profile, factor) if profile is not None else {}
+        return cls(found, profile, safe(name, longest=80), differs, age, factor, parts)
+
+    @property
+    def called(self) -> str:
+        """The name, or the CPF of a person without one."""
+        return self.name or f"CPF {self.found.candidate.cpf.formatted}"
+
+    def warnings(self, lead_name: str) -> list[str]:
+        lines = []
+        if self.differs:
+            lines.append(f"❗ O nome difere do informado no lead: {safe(lead_name, longest=60)}")
+        if self.profile is None:
+            lines.append("❗ Não há cadastro disponível para este CPF")
+        elif self.profile.deceased:
+            lines.append("❗ Consta óbito no cadastro desta pessoa")
+        if self.profile is not None and (irregular := safe(self.profile.irregular, longest=60)):
+            lines.append(f"❗ Situação cadastral do CPF: {irregular}")
+        return lines
+
+    def text(self, lead_name: str, with_age: bool, without: Set[str]) -> str:
+        cpf = self.found.candidate.cpf.formatted
+        lines = [PERSONAL, *_labelled(("Nome", self.name), ("CPF", cpf))]
+        if self.profile is not None and PERSONAL not in without:
+            if day := self.profile.birth_date:
+                age = f" ({self.age})" if self.age and with_age else ""
+                lines.append(f"Nascimento: {day:%d/%m/}{day.year:04}{age}")
+            lines += _personal(self.profile)
+        parts = ["\n".join(self.warnings(lead_name)), "\n".join(lines)]
+        for title, entries in self.sections.items():
+            if entries and title not in without:
+                parts.append("\n".join((title, *entries)))
+        return "\n\n".join(part for part in parts if part)
+
+    def summary(self, room: int, with_age: bool, without: Set[str]) -> str:
+        """As much as fits into `room`, the most telling first: name, age, occupation, income or
+        purchasing power, town.
+        """
+        line = first_words(self.called, room)
+        profile = self.profile
+        if not line or profile is None:
+            return line
+        told: list[str | None] = []
+        if profile.deceased:
+            told.append("consta óbito")
+        if PERSONAL not in without:
+            told += [self.age if with_age else None, safe(profile.occupation)]
+        if FINANCES not in without:
+            income, power = _income(profile, self.factor), safe(profile.purchasing_power)
+            told.append(f"renda {income}" if income else power and f"poder aquisitivo {power}")
+        if ADDRESSES not in without:
+            told.append(_best_town(profile))
+        for each in told:
+            if each and len(line) + 2 + len(each) <= room:
+                line += f", {each}"
+        return line
+
+
+def first_words(name: str, room: int) -> str:
+    """As many whole words as fit, none of them a particle at the end."""
+    words = name.split()
+    while words and (len(" ".join(words)) > room or (words[-1].upper() in PARTICLES and words[1:])):
+        words.pop()
+    return " ".join(words)
+
+
+def _sections(profile: Profile, factor: Decimal) -> Mapping[str, tuple[str, ...]]:
+    """The record's sections below the personal data, in the order in which they are shown."""
+    emails = [entry for entry in profile.emails if not entry.blacklisted]
+    return {
+        FINANCES: _finances(profile, factor),
+        EMAILS: _numbered(emails, _email, 3),
+        PHONES: _numbered(profile.phones, _phone, 3),
+        ADDRESSES: _numbered(
+            [entry for entry in profile.addresses if _address(entry)], _address, 2
+        ),
+        COMPANIES: _numbered(profile.companies, _company, 3),
+    }
+
+
+def _personal(profile: Profile) -> tuple[str, ...]:
+    """Personal data below name, CPF and birthday."""
+    return _labelled(
+        ("Sexo", {"M": "Masculino", "F": "Feminino"}.get(profile.sex or "")),
+        ("Mãe", safe(profile.mother)),
+        ("Estado civil", safe(profile.marital_status)),
+        ("Escolaridade", safe(profile.education)),
+        ("Profissão", safe(profile.occupation)),
+    )
+
+
+def _age(profile: Profile, today: date) -> str | None:
+    """36 anos. None for the dead, for an unknown or impossible day, and beyond 120: such a day is a
+    placeholder.
+    """
+    day = profile.birth_date
+    if day is None or day > today or profile.deceased:
+        return None
+    age = today.year - day.year - ((today.month, today.day) < (day.month, day.day))
+    return f"{age} {'ano' if age == 1 else 'anos'}" if age <= 120 else None
+
+
+def _income(profile: Profile, factor: Decimal) -> str | None:
+    """R$ 6.089,28 a month, after the multiplier; None where the record has none."""
+    return None if profile.income is None else format_money(profile.income * factor)
+
+
+def _best_town(profile: Profile) -> str:
+    """SAO PAULO/SP of the best address; empty where it is not known."""
+    return _town(profile.addresses[0]) if profile.addresses else ""
+
+
+def format_money(amount: Decimal) -> str:
+    """R$ 1.234,56, rounded half up to cents."""
+    text = f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP):,.2f}"
+    return "R$ " + text.translate(str.maketrans(",.", ".,"))
+
+
+def _labelled(*pairs: tuple[str, str | None]) -> tuple[str, ...]:
+    """Label: value, for each value that there is."""
+    return tuple(f"{label}: {value}" for label, value in pairs if value)
+
+
+def safe(text: str | None, *, longest: int = 120) -> str | None:
+    """A value from outside as one harmless line, or None. Escaped last: an entity is never cut in
+    two.
+    """
+    line = readable(text, longest=longest) if text is not None else None
+    return escape(line, quote=False) if line is not None else None
+
+
+def _numbered(entries: Sequence[T], line: Callable[[T], str], most: int) -> tuple[str, ...]:
+    lines = [f"{place}. {line(entry)}" for place, entry in enumerate(entries[:most], start=1)]
+    return (*lines, *((f"+ {len(entries) - most}",) if len(entries) > most else ()))
+
+
+def _finances(profile: Profile, factor: Decimal) -> tuple[str, ...]:
+    adjusted = " (ajustada)" if factor != 1 else ""
+    amounts = [format_money(amount * factor) for amount in profile.income_range]
+    score = profile.credit_score
+    return _labelled(
+        (f"Renda{adjusted}", _income(profile, factor)),
+        ("Poder aquisitivo", safe(profile.purchasing_power)),
+        (f"Faixa de renda{adjusted}", " a ".join(amounts)),
+        ("Score de crédito", None if score is None else str(score)),
+        ("Risco de crédito", safe(profile.credit_risk)),
+    )
+
+
+def _email(entry: EmailEntry) -> str:
+    priority = safe(entry.priority, longest=20)
+    return f"{safe(entry.address, longest=254)}" + (
+        f" (prioridade {priority.lower()})" if priority else ""
+    )
+
+
+def _phone(entry: PhoneEntry) -> str:
+    kind = safe(entry.kind, longest=30) or ("celular" if len(entry.number) == 11 else "fixo")
+    marks = " ✅ WhatsApp" * (entry.whatsapp is True) + " ❌ fora de uso" * (entry.active is False)
+    return f"{format_national(entry.number)} - {kind.lower()}{marks}"
+
+
+def _address(entry: AddressEntry) -> str:
+    """In one line: street number, complement, district - city/UF - CEP."""
+    street = _with(
+        " ",
+        safe(entry.street_type, longest=20),
+        safe(entry.street),
+        safe(entry.number, longest=20),
+    )
+    local = (street, safe(entry.complement, longest=40)) if entry.street else ()
+    return _with(
+        " - ",
+        _with(", ", *local, safe(entry.district, longest=60)),
+        _town(entry),
+        f"CEP {entry.postcode[:5]}-{entry.postcode[5:]}" if entry.postcode else "",
+    )
+
+
+def _town(entry: AddressEntry) -> str:
+    return _with("/", safe(entry.city, longest=60), safe(entry.state, longest=2))
+
+
+def _company(entry: CompanyEntry) -> str:
+    n = safe(entry.cnpj, longest=14) or ""
+    number = f"CNPJ {n[:2]}.{n[2:5]}.{n[5:8]}/{n[8:12]}-{n[12:]}"
+    left = " (desligado)" if entry.active is False else ""
+    return (
+        _with(" - ", number, safe(entry.name, longest=80), safe(entry.relation, longest=80)) + left
+    )
+
+
+def _with(separator: str, *parts: str | None) -> str:
+    return separator.join(part for part in parts if part)
