@@ -120,7 +120,10 @@ class TestALeadWithManyContacts:
 
         assert await brokerage.outcomes() == {LEAD: "not_found"}
         assert len(paid(brokerage)) == 3
-        assert await brokerage.db.value("select detail ->> 'unasked' from webhook_events") == "3"
+        assert (
+            await brokerage.db.value("select outcome_detail ->> 'unasked' from webhook_events")
+            == "3"
+        )
 
     async def test_costs_as_many_as_are_allowed(self, brokerage: Brokerage, ana: Person) -> None:
         phones = "11912340071 / 11912340072 / 11912340073"
