@@ -17,13 +17,14 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 import structlog
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
+from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.problems import Problem, problems_of
 from c2s_enrich.ops.store import Facts, OpsStore
 from c2s_enrich.options import Secret
@@ -74,6 +75,7 @@ class Health(Collector):
         self._lately = Remembered(store.lately, clock, _FRESH_LATELY_SECONDS)
         self._version = Remembered(store.newest_migration, clock, _FRESH_SECONDS)
         self._facts: Facts | None = None
+        self._problems: list[Problem] = []
 
     def routes(self) -> list[Route]:
         """The three addresses, for any listener."""
@@ -91,31 +93,26 @@ class Health(Collector):
         now, lately, at = await asyncio.gather(
             self._now.get(), self._lately.get(), self._version.get()
         )
-        self._facts = None
         own = enumerate(self._signals.problems())
         found = [Problem("own", sentence, subject=str(number)) for number, sentence in own]
         if behind := self._behind(at):
             found.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
         if now is None or lately is None:
-            if not behind:
-                found.insert(0, AWAY)
-            return None, found
+            self._facts = None
+            self._problems = found if behind else [AWAY, *found]
+            return None, self._problems
         (queue, upstreams), (hour, silence, rates) = now, lately
         self._facts = Facts(queue, upstreams, hour, silence, rates)
-        return self._facts, found + problems_of(self._facts)
+        self._problems = found + problems_of(self._facts)
+        return self._facts, self._problems
 
     async def refresh(self) -> None:
         """Called before a scrape: `collect` then has numbers of the last seconds."""
         await self.look()
 
     def collect(self) -> Iterator[Metric]:
-        """Called by Prometheus' client; nothing while the database is away."""
-        away = GaugeMetricFamily("c2s_database_up", "Whether the database answers")
-        away.add_metric([], float(self._facts is not None))
-        yield away
-        if self._facts is not None:
-            yield from _gauges(self._facts)
-            yield _problem_gauge(problems_of(self._facts))
+        """Called by Prometheus' client, right after `refresh`."""
+        return gauges(self._facts, self._problems)
 
     async def _livez(self, _: Request) -> Response:
         if stuck := self._signals.stuck():
@@ -162,80 +159,6 @@ AWAY = Problem(
     "The database does not answer: deliveries get 503 until it does.",
     "c2s-enrich doctor",
 )
-
-
-def _gauges(facts: Facts) -> Iterator[Metric]:
-    queue, quiet = facts.queue, facts.silence.silent_seconds if facts.silence else None
-    for name, what, value in (
-        ("queue_oldest_due_seconds", "Wait of the oldest due event", queue.oldest_due_seconds or 0),
-        ("leases_over", "Events whose lease ended over a minute ago", queue.leases_over),
-        ("rejected_deliveries_waiting", "Unreadable deliveries that wait", queue.rejects_waiting),
-        ("messages_unclear", "Messages without a clear answer", queue.messages_unclear),
-        ("last_webhook_seconds", "Since the last webhook", quiet),
-        ("events_failed_last_hour", "Events that failed within an hour", facts.hour.failed),
-        ("events_ended_last_hour", "Events that ended within an hour", facts.hour.ended),
-        ("claims_lost_last_hour", "Claims whose poller was lost", facts.hour.claims_lost),
-        ("database_read_only", "Whether the database takes no writes", queue.read_only),
-    ):
-        if value is not None:
-            yield GaugeMetricFamily(f"c2s_{name}", what, value=float(value))
-    for name, what, label, values in (
-        (
-            "queue_events",
-            "Events in the queue; the count ends at 10,000",
-            "status",
-            {"received": queue.waiting, "processing": queue.in_flight},
-        ),
-        (
-            "pollers",
-            "Pollers by their last beat",
-            "state",
-            {"beating": queue.pollers_beating, "silent": queue.pollers_silent},
-        ),
-        (
-            "outbox_messages",
-            "Messages that are not proven to be delivered",
-            "status",
-            {"pending": queue.messages_pending, "sending": queue.messages_sending},
-        ),
-        (
-            "upstream_paused_seconds",
-            "What is left of an upstream's pause",
-            "upstream",
-            {each.name: each.paused_seconds or 0 for each in facts.upstreams},
-        ),
-        (
-            "upstream_budget_calls",
-            "Today's calls",
-            "upstream",
-            {each.name: each.calls_today for each in facts.upstreams},
-        ),
-        (
-            "upstream_budget_limit",
-            "Calls that a day may have; 0 is no limit",
-            "upstream",
-            {each.name: each.daily_budget for each in facts.upstreams},
-        ),
-        (
-            "lookup_hit_ratio",
-            "Share of the latest 50 answers that found somebody",
-            "source",
-            {f"{each.source}.{each.kind}": each.latest_found / each.latest for each in facts.rates},
-        ),
-    ):
-        family = GaugeMetricFamily(f"c2s_{name}", what, labels=[label])
-        for value_of, number in values.items():
-            family.add_metric([value_of], float(number))
-        yield family
-
-
-def _problem_gauge(problems: Sequence[Problem]) -> Metric:
-    family = GaugeMetricFamily(
-        "c2s_problem", "What /health says is wrong, by code", labels=["code", "subject"]
-    )
-    for each in problems:
-        family.add_metric([each.code, each.subject], 1.0)
-    return family
 
 
 class Remembered(Generic[_T]):
