@@ -10,8 +10,13 @@ BIN := $(VENV)/bin
 # a changed lock is noticed, a lock that only has a newer time is not.
 STAMP := $(VENV)/ready-$(shell cat requirements-dev.lock pyproject.toml | cksum | cut -d" " -f1)
 
+RELEASE_BIN := .venv-release/bin
+RELEASE := .venv-release/ready-$(shell cat requirements-release.lock | cksum | cut -d" " -f1)
+REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+BUILDER ?= docker
+
 .DEFAULT_GOAL := help
-.PHONY: help demo drill check test bench spec lint format schema docs lock clean
+.PHONY: help demo drill check test bench spec lint format schema docs wheel image pin-base release audit lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +53,31 @@ schema: $(STAMP) ## write sql/schema.sql from the migrations
 docs: $(STAMP) ## write the tables of settings in README, docs and .env.example
 	@DOCS=write $(BIN)/pytest -q tests/architecture/test_docs.py
 
+wheel: $(STAMP) ## build dist/*.whl; two builds of one commit are the same file
+	@rm -rf dist && $(BIN)/hatchling build -t wheel
+
+image: ## build the container image; BUILDER=podman or buildah where there is no Docker
+	@$(BUILDER) build --build-arg REVISION=$(REVISION) $(if $(BASE),--build-arg BASE=$(BASE)) -t c2s-enrich:$(REVISION) .
+
+pin-base: ## write the digest behind the Dockerfile's base tag (needs a registry of images)
+	@base=$$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' Dockerfile) \
+	  && $(BUILDER) pull -q $$base >/dev/null \
+	  && digest=$$($(BUILDER) image inspect --format '{{index .RepoDigests 0}}' $$base | sed 's/.*@//') \
+	  && sed -i "s|^ARG BASE=.*|ARG BASE=$$base@$$digest|" Dockerfile && grep '^ARG BASE' Dockerfile
+
+release: wheel $(RELEASE) ## check, tag v$(VERSION) and write dist/: make release VERSION=1.2.3
+	@test -n "$(VERSION)" || { echo "say which: make release VERSION=1.2.3" >&2; exit 2; }
+	@test -z "$$(git status --porcelain)" || { echo "commit or stash first" >&2; exit 2; }
+	@grep -q '^version = "$(VERSION)"' pyproject.toml || { echo "pyproject.toml has another version" >&2; exit 2; }
+	@grep -q '^## $(VERSION)' CHANGELOG.md || { echo "CHANGELOG.md has no section $(VERSION)" >&2; exit 2; }
+	@$(RELEASE_BIN)/cyclonedx-py requirements requirements.lock --output-reproducible -o dist/c2s-enrich-$(VERSION).cdx.json
+	@git tag -a "v$(VERSION)" -m "c2s-enrich $(VERSION)"
+	@cd dist && sha256sum * | tee SHA256SUMS
+	@echo "Next: git push origin v$(VERSION), make image, fly deploy"
+
+audit: $(RELEASE) ## look the locked packages up in the advisory database (needs access to it)
+	@$(RELEASE_BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+
 lock: ## choose new versions of all packages (needs a package index)
 	@$(PYTHON) -m venv --clear .venv-lock
 	@.venv-lock/bin/pip install --quiet uv
@@ -59,7 +89,7 @@ lock: ## choose new versions of all packages (needs a package index)
 COMPILE := pip compile pyproject.toml --quiet --upgrade --python-version=3.11 --generate-hashes --no-emit-index-url
 
 clean: ## remove what was made here, the environment too; the demo's data stays
-	@rm -rf $(VENV) .venv-lock build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-lock .venv-release .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
@@ -69,4 +99,9 @@ $(STAMP):
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(RELEASE):
+	@rm -rf .venv-release && $(PYTHON) -m venv .venv-release
+	@$(RELEASE_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-release.lock
 	@touch $@
