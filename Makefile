@@ -16,7 +16,7 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 BUILDER ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill check test bench spec lint format schema docs wheel image pin-base release audit lock clean
+.PHONY: help demo drill check test test-image bench spec lint format schema docs wheel image pin-base release audit lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(STAMP) ## the inner loop: types, style, layers and all tests that need 
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
 	@$(BIN)/pytest --numprocesses=3 --dist=loadscope --durations=15 $(ARGS)
+
+test-image: $(STAMP) ## build and run the container image with Docker, podman or buildah
+	@TEST_IMAGE=1 $(BIN)/pytest -q -s tests/ship/test_image.py $(ARGS)
 
 bench: $(STAMP) ## measure everything beside the peers, or parts: make bench ARGS="drain cost"
 	@$(BIN)/python -m bench $(ARGS)
