@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="c2s-enrich" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
 ENV PATH="/app/bin:$PATH" PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    C2S_ENRICH_REVISION="${REVISION}"
+    REVISION="${REVISION}"
 COPY --from=build /app /app
 # A number, so that a platform which forbids root can see that it is not root. Nothing is written:
 # the root file system may be read-only.
