@@ -32,7 +32,8 @@ create table webhook_events (
   waiting_reason     text
     check (waiting_reason in ('paused', 'credential', 'budget', 'slot', 'throttled', 'backoff', 'read_back',
                               'database')),
-  suspect            boolean     not null default false,
+  losses             integer     not null default 0 check (losses >= 0),
+  suspect            boolean     not null generated always as (losses > 1) stored,
   reprocess          boolean     not null default false,
   fingerprint        text,
   received_at        timestamptz not null default now(),
@@ -69,8 +70,10 @@ comment on column webhook_events.waiting_reason is
 comment on column webhook_events.outcome_detail is
   'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, '
   'kind, found, remembered, at}].';
+comment on column webhook_events.losses is
+  'How often in a row a process died, or hung, while this event was in flight.';
 comment on column webhook_events.suspect is
-  'A process died while this event was in flight: it runs alone next time.';
+  'Lost twice in a row or more: it runs alone, in a process of its own, next time.';
 comment on column webhook_events.reprocess is 'A person asked for it again: none of the work is skipped.';
 comment on column webhook_events.payload_removed_at is
   'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same '
@@ -149,7 +152,7 @@ begin
     new.error_kind := null;
     new.error_message := null;
     new.processed_at := null;
-    new.suspect := false;
+    new.losses := 0;
     new.reprocess := true;
     perform pg_notify('webhook_events', '');
   else
@@ -308,10 +311,14 @@ create table pollers (
   started_at  timestamptz not null default now(),
   beat_at     timestamptz not null default now(),
   in_flight   integer     not null default 0,
-  concurrency integer     not null
+  concurrency integer     not null,
+  pulse       boolean     not null default false
 ) with (fillfactor = 50);
 comment on table pollers is
-  'Heartbeats, for people and for /health. No decision about an event rests on them: leases do that.';
+  'Heartbeats, for people and for /health.';
+comment on column pollers.pulse is
+  'It holds a direct connection, ''c2s-enrich pulse NAME'' in pg_stat_activity: when that ends its events '
+  'are given back at once. Without one their leases decide.';
 
 create table duties (
   name     text        primary key,

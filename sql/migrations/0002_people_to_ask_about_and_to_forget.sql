@@ -180,7 +180,7 @@ begin
     new.waiting_for := null;
     new.waiting_reason := null;
     new.outcome_detail := null;
-    new.suspect := false;
+    new.losses := 0;
     new.reprocess := false;
   end if;
   return new;

@@ -18,7 +18,7 @@ select count(pg_terminate_backend(pid))
 -- Every NOTIFY until they listen again is lost.
 select count(pg_terminate_backend(pid))
   from pg_stat_activity
- where datname = current_database() and application_name = 'c2s-enrich listener';
+ where datname = current_database() and starts_with(application_name, 'c2s-enrich pulse ');
 
 -- name: count_open
 select count(*) from webhook_events where status in ('received', 'processing');

@@ -69,7 +69,7 @@ select email from person_emails where cpf = any(%(cpfs)s::text[]);
 update webhook_events
    set status = 'completed', outcome = 'erased', payload_raw = '{}', payload_removed_at = clock_timestamp(),
        error_kind = null,
-       error_message = null, fingerprint = null, suspect = false, reprocess = false
+       error_message = null, fingerprint = null, losses = 0, reprocess = false
  where lead_id = any(%(lead_ids)s::text[]) and outcome is distinct from 'erased';
 
 -- name: empty_attempts

@@ -9,7 +9,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -47,8 +47,9 @@ from c2s_enrich.privacy.retention import retention_duty
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.poller import Poller, PollerConfig
 from c2s_enrich.queue.store import QueueStore
+from c2s_enrich.queue.suspects import COMMAND
 from c2s_enrich.queue.verdict import RetryPolicy
-from c2s_enrich.queue.wakeup import listen
+from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.serving.middleware import Door, answer_http_error
 from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.settings import Settings
@@ -164,14 +165,18 @@ async def build_poller(
     transports: Mapping[str, AnyTransport] | None = None,
     clock: Clock | None = None,
     watched: bool = False,
+    suspects: Sequence[str] | None = COMMAND,
+    worker: str | None = None,
 ) -> AsyncIterator[Poller]:
     """A poller, ready to run. `boundary` is called at every named point of an event's life (see
-    `queue.claim.Journal`).
+    `queue.claim.Journal`). `suspects` is the command of the process for suspects; None: this is it,
+    named `worker` by the poller that started it.
     """
     clock = clock or SystemClock()
     backoff = Backoff(settings.backoff_base, settings.backoff_cap)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings, name="poller"))
+        worker = worker or _worker_name()
+        pool = await stack.enter_async_context(open_pool(settings, name=f"pool {worker}"))
         upstreams = await stack.enter_async_context(
             open_upstreams(settings, pool, metrics, clock, transports)
         )
@@ -179,7 +184,7 @@ async def build_poller(
         poller = Poller(
             store=QueueStore(
                 pool,
-                worker=_worker_name(),
+                worker=worker,
                 lease=settings.lease,
                 deadline=settings.attempt_deadline,
                 backoff=backoff,
@@ -187,7 +192,7 @@ async def build_poller(
             ),
             handler=build_pipeline(settings, pool, upstreams, metrics, clock),
             config=PollerConfig(
-                concurrency=settings.concurrency,
+                concurrency=settings.concurrency if suspects else 1,
                 lease=settings.lease,
                 deadline=settings.attempt_deadline,
                 grace=settings.grace,
@@ -196,7 +201,8 @@ async def build_poller(
             policy=RetryPolicy(backoff, settings.age_limit),
             clock=clock,
             metrics=metrics,
-            listen=partial(listen, partial(connect_direct, settings, name="listener")),
+            suspects=suspects,
+            listener=Listener(partial(connect_direct, settings, name=f"pulse {worker}")),
             duties=(
                 retention_duty(pool, settings),
                 reconcile_duty(
@@ -338,4 +344,4 @@ def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
 def _worker_name() -> str:
     # The random part makes each start a worker of its own: a platform may give the same host name
     # and pid again.
-    return f"{socket.gethostname()[:30]}-{os.getpid()}-{secrets.token_hex(3)}"
+    return f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -18,7 +18,7 @@ from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_poller
 
 
-async def run(habit: str, subject: str) -> None:
+async def run(habit: str, subject: str, suspects: str = "") -> None:
     frozen: list[str] = []
 
     async def boundary(reached: str) -> None:
@@ -28,7 +28,10 @@ async def run(habit: str, subject: str) -> None:
 
     settings = Settings.load(os.environ, "poller")
     configure_logging(settings, "poller")
-    async with build_poller(settings, Metrics(), boundary=boundary) as poller:
+    command = None if suspects else (sys.executable, __file__, habit, subject)
+    async with build_poller(
+        settings, Metrics(), boundary=boundary, suspects=command, worker=suspects
+    ) as poller:
         work = poller.handler
 
         async def handler(claim: Claim, lease: Lease, journal: Journal) -> Done:
@@ -41,7 +44,7 @@ async def run(habit: str, subject: str) -> None:
 
         poller.handler = handler
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(poller.stop))
-        await poller.run()
+        await (poller.drain() if suspects else poller.run())
 
 
-asyncio.run(run(*sys.argv[1:3]))
+asyncio.run(run(*sys.argv[1:4]))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -20,10 +20,12 @@ from tests.conftest import Database
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.claim import Claim, Done, Ending, Handler, Journal, Lease
+from c2s_enrich.queue.claim import Claim, ClaimKey, Done, Ending, Handler, Journal, Lease
+from c2s_enrich.queue.claimer import START, Claimer
 from c2s_enrich.queue.poller import Poller, PollerConfig
-from c2s_enrich.queue.store import QueueStore, Settled, Settlement
+from c2s_enrich.queue.store import Lane, Look, Outlook, QueueStore, Settled, Settlement
 from c2s_enrich.queue.verdict import RetryPolicy
+from c2s_enrich.queue.wakeup import Listener
 
 # After every real clock's time, so that whatever a trigger or a default dates with now() is due.
 NOON = datetime(2040, 3, 2, 12, 0, tzinfo=UTC)
@@ -53,8 +55,67 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
+class Ended(NamedTuple):
+    """How a claim ends, as the settler hands it to the store."""
+
+    claim: Claim
+    ending: Ending
+    journal: Journal
+
+
 def ended(claim: Claim, ending: Ending = COMPLETED) -> Settlement:
-    return Settlement(claim, ending, Journal(SystemClock()))
+    return Ended(claim, ending, Journal(SystemClock()))
+
+
+def make_claimer(store: QueueStore, recorded: Recorded) -> Claimer:
+    return Claimer(store, SystemClock(), recorded, idle_poll=timedelta(seconds=5))
+
+
+@dataclass
+class Worker:
+    """One worker's statements, as its poller sends them. They believe that it is `now` (None: the
+    database's own time).
+    """
+
+    store: QueueStore
+    recorded: Recorded
+    claimer: Claimer
+
+    @property
+    def now(self) -> datetime | None:
+        return self.store.now
+
+    @now.setter
+    def now(self, now: datetime | None) -> None:
+        self.store.now = now
+
+    @property
+    def conflicts(self) -> int:
+        return self.recorded.conflicts
+
+    async def claim(self, slots: int, lane: Lane = "oldest") -> list[Claim]:
+        """From that lane; in the ordinary one beyond the mark."""
+        return await self.claimer.take(Look(lane, self.claimer._mark), slots)
+
+    def sweep(self) -> None:
+        """The next claim begins with the very first due event."""
+        self.claimer._mark = START
+
+    async def extend_leases(self, claims: Sequence[Claim]) -> dict[ClaimKey, bool]:
+        return await self.store.extend_leases(claims)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        return await self.store.settle(settlements)
+
+    async def reclaim(
+        self, holding: Sequence[Claim] = (), dead: Sequence[str] = ()
+    ) -> tuple[int, int]:
+        """How many, and how many of them failed."""
+        reclaimed, failed, _ = await self.store.reclaim(holding, dead)
+        return reclaimed, failed
+
+    async def beat(self) -> Outlook:
+        return await self.store.beat(0, 1, pulse=False)
 
 
 @dataclass(frozen=True)
@@ -71,11 +132,8 @@ class Queue:
         now: datetime | None = NOON,
         lease: timedelta = LEASE,
         deadline: timedelta = DEADLINE,
-    ) -> QueueStore:
-        """A worker's store whose statements believe that it is `now` (None: the database's own
-        time).
-        """
-        return QueueStore(
+    ) -> Worker:
+        store = QueueStore(
             self.pool,
             worker=name,
             lease=lease,
@@ -84,6 +142,8 @@ class Queue:
             record_facts=RECORD_FACTS,
             now=now,
         )
+        recorded = Recorded()
+        return Worker(store, recorded, make_claimer(store, recorded))
 
     async def accept(
         self, lead: str = "lead", *, due: datetime = NOON, suspect: bool = False, **columns: Any
@@ -93,7 +153,7 @@ class Queue:
             "lead_id": lead,
             "available_at": due,
             "received_at": due,
-            "suspect": suspect,
+            "losses": 2 if suspect else 0,
         } | columns
         names, values = ", ".join(columns), ", ".join(f"%({name})s" for name in columns)
         query = f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values}, clock_timestamp(), '{{}}') returning id"
@@ -113,7 +173,7 @@ class Queue:
             (leads or count, due, due, count, count),
         )
 
-    async def claim(self, worker: QueueStore) -> Claim:
+    async def claim(self, worker: Worker) -> Claim:
         """The one event that is due."""
         [claim] = await worker.claim(1)
         return claim
@@ -153,12 +213,12 @@ class Queue:
             yield connection
 
 
-async def settle(worker: QueueStore, claim: Claim, ending: Ending = COMPLETED) -> Settled:
+async def settle(worker: Worker, claim: Claim, ending: Ending = COMPLETED) -> Settled:
     [answer] = await worker.settle([ended(claim, ending)])
     return answer
 
 
-async def settle_until_answered(worker: QueueStore, settlements: Sequence[Settlement]) -> None:
+async def settle_until_answered(worker: Worker, settlements: Sequence[Settlement]) -> None:
     """As the settler does it: a row may be busy for a moment, even with another worker's claim that
     looks at it in vain.
     """
@@ -230,15 +290,19 @@ class Stage:
 
 
 SHORT = timedelta(seconds=1.5)
+# In place of the process for suspects: one that ends at once.
+NO_SUSPECTS = ("true",)
 
 
 def make_poller(
-    store: QueueStore,
+    worker: Worker,
     handler: Handler,
     *,
     metrics: Recorded | None = None,
     clock: Clock | None = None,
-    listen: Callable[[Callable[[], None], Callable[[], None]], Awaitable[None]] | None = None,
+    listener: Listener | None = None,
+    suspects: Sequence[str] | None = NO_SUSPECTS,
+    duties: tuple[Callable[[], Awaitable[None]], ...] = (),
     boundary: Callable[[str], Awaitable[None]] | None = None,
     policy: RetryPolicy | None = None,
     **config: Any,
@@ -247,13 +311,15 @@ def make_poller(
         "concurrency": 4, "lease": LEASE, "deadline": DEADLINE, "grace": timedelta(seconds=5), "idle_poll": timedelta(seconds=5),
     }  # fmt: skip
     return Poller(
-        store=store,
+        store=worker.store,
         handler=handler,
         config=PollerConfig(**numbers | config),
         policy=policy or RetryPolicy(BACKOFF, timedelta(hours=72)),
         clock=clock or SystemClock(),
         metrics=metrics or Recorded(),
-        listen=listen,
+        listener=listener,
+        suspects=suspects,
+        duties=duties,
         boundary=boundary,
     )
 

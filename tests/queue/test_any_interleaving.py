@@ -29,11 +29,11 @@ from hypothesis.stateful import (
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 from tests.conftest import ENVIRONMENT, Database
-from tests.queue.conftest import DEADLINE, EVERY_ENDING, LEASE, NOON, Queue, settle
+from tests.queue.conftest import DEADLINE, EVERY_ENDING, LEASE, NOON, Queue, Worker, settle
 
 from c2s_enrich.database import open_pool
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending
-from c2s_enrich.queue.store import Lane, QueueStore
+from c2s_enrich.queue.store import Lane
 from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Held:
     """What the model knows of one claim. `result` is None while it is live."""
 
     claim: Claim
-    store: QueueStore
+    store: Worker
     expires: datetime
     deadline: datetime
     result: str | None = None
@@ -99,7 +99,7 @@ class Interleaving(RuleBasedStateMachine):
         self.held: dict[ClaimKey, Held] = {}
         self.attempts: dict[UUID, int] = {}
         self.tokens: dict[UUID, int] = {}
-        self.stores: list[QueueStore] = []
+        self.stores: list[Worker] = []
 
     @initialize()
     def begin(self) -> None:
@@ -232,7 +232,7 @@ class Interleaving(RuleBasedStateMachine):
             self.the_table_agrees_with_the_book()
             assert set(self.world.run(self.queue.statuses())) <= {"completed", "failed"}
 
-    def claim(self, store: QueueStore, slots: int, lane: Lane, *, sweep: bool) -> list[Claim]:
+    def claim(self, store: Worker, slots: int, lane: Lane, *, sweep: bool) -> list[Claim]:
         if sweep:
             store.sweep()
         busy = {held.claim.lead_id for held in self.live()}
@@ -249,7 +249,7 @@ class Interleaving(RuleBasedStateMachine):
             self.held[claim.key] = Held(claim, store, self.now + LEASE, self.now + DEADLINE)
         return claims
 
-    def reclaim(self, store: QueueStore, *, holds: bool) -> None:
+    def reclaim(self, store: Worker, *, holds: bool) -> None:
         mine = (
             {held.claim.event_id for held in self.live() if held.store is store} if holds else set()
         )
@@ -259,7 +259,7 @@ class Interleaving(RuleBasedStateMachine):
         ]
         holding = [held.claim for held in self.live() if held.claim.event_id in mine]
 
-        reclaimed, failed = self.world.run(self.at_now(store).reclaim_expired(holding))
+        reclaimed, failed = self.world.run(self.at_now(store).reclaim(holding))
 
         assert reclaimed == len(over)
         assert failed == sum(self.attempts[held.claim.event_id] >= MOST_ATTEMPTS for held in over)
@@ -285,7 +285,7 @@ class Interleaving(RuleBasedStateMachine):
     def ended(self) -> list[Held]:
         return [held for held in self.held.values() if held.result is not None]
 
-    def at_now(self, store: QueueStore) -> QueueStore:
+    def at_now(self, store: Worker) -> Worker:
         store.now = self.now
         return store
 

@@ -153,8 +153,8 @@ class TestBehindAPooler:
         event_id = await pooled.accept()
         zombie, other = pooled.worker("zombie"), pooled.worker("other", now=at(60))
         old = await pooled.claim(zombie)
-        assert await other.reclaim_expired() == (1, 0)
-        [new] = await other.claim(1, "suspect")
+        assert await other.reclaim() == (1, 0)
+        [new] = await other.claim(1)
 
         assert await settle(zombie, old) == "lost"
         assert await settle(other, new) == "settled"
@@ -230,9 +230,7 @@ class TestBehindAPooler:
         assert metrics.transitions["completed"] == 200
 
     async def test_polling_alone_finds_what_comes(self, pooled: Queue) -> None:
-        poller = make_poller(
-            pooled.worker(now=None), complete_at_once, listen=None, idle_poll=SHORT
-        )
+        poller = make_poller(pooled.worker(now=None), complete_at_once, idle_poll=SHORT)
 
         async with running(poller):
             await pooled.db.execute(

@@ -175,7 +175,7 @@ class TestNotify:
             await worker.extend_leases(claims)
             await worker.settle([ended(claim, RETRIED) for claim in claims[:5]])
             worker.now = at(1) + LEASE
-            await worker.reclaim_expired()
+            await worker.reclaim()
 
             assert [n async for n in listener.notifies(timeout=0.3)] == []
 
@@ -209,7 +209,7 @@ class TestUnderFire:
                     return
                 await worker.extend_leases(claims)
                 await settle_until_answered(worker, [ended(claim) for claim in claims])
-                await worker.reclaim_expired()
+                await worker.reclaim()
 
         async def fire() -> None:
             async with await AsyncConnection.connect(db.url, autocommit=True) as person:

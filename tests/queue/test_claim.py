@@ -300,7 +300,7 @@ class TestTheLanes:
         await queue.accept("future", due=at(1))
         inside = await queue.accept("fresh", due=at(-59))
 
-        claims = await queue.worker().claim(10, "freshest", timedelta(seconds=60))
+        claims = await queue.worker().claim(10, "freshest")
 
         assert [claim.event_id for claim in claims] == [inside]
 
@@ -332,16 +332,19 @@ class TestTheLanes:
         assert await queue.worker().claim(5, lane) == []
 
 
-class TestOutlook:
+class TestABeat:
     async def test_tells_when_the_next_event_becomes_due(self, queue: Queue) -> None:
         worker = queue.worker()
-        assert (await worker.outlook()).next_due is None
+        assert (await worker.beat()).next_due is None
         await queue.accept("lead-1", due=at(90), suspect=True)
         await queue.accept("lead-2", due=at(60))
 
-        assert (await worker.outlook()).next_due == pytest.approx(60)
+        outlook = await worker.beat()
 
-    async def test_what_is_due_but_waits_for_its_lead_is_no_reason_to_hurry(
+        assert outlook.next_due == pytest.approx(60)
+        assert not outlook.due
+
+    async def test_tells_what_is_due_apart_from_when_the_next_becomes_due(
         self, queue: Queue
     ) -> None:
         worker = queue.worker()
@@ -352,10 +355,29 @@ class TestOutlook:
         worker.sweep()
         await settle(worker, await queue.claim(worker), RETRIED)
 
-        assert (await worker.outlook()).next_due == pytest.approx(40)
+        outlook = await worker.beat()
+
+        assert outlook.due
+        assert outlook.next_due == pytest.approx(40)
 
     async def test_tells_whether_a_suspect_is_due(self, queue: Queue) -> None:
         await queue.accept(due=at(1), suspect=True)
 
-        assert not (await queue.worker(now=NOON).outlook()).suspect_due
-        assert (await queue.worker(now=at(1)).outlook()).suspect_due
+        assert not (await queue.worker(now=NOON).beat()).suspect_due
+        assert (await queue.worker(now=at(1)).beat()).suspect_due
+
+    async def test_tells_that_a_lease_is_over(self, queue: Queue) -> None:
+        await queue.accept()
+        await queue.claim(queue.worker("ana"))
+
+        assert not (await queue.worker("bruno", now=at(29)).beat()).lease_over
+        assert (await queue.worker("bruno", now=NOON + LEASE).beat()).lease_over
+
+    async def test_tells_whether_others_have_work_in_flight(self, queue: Queue) -> None:
+        bruno = queue.worker("bruno")
+        await bruno.store.beat(3, 10, pulse=False)
+        assert not (await bruno.beat()).others_busy
+
+        await queue.worker("ana").store.beat(1, 10, pulse=False)
+
+        assert (await bruno.beat()).others_busy

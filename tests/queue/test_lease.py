@@ -105,7 +105,7 @@ class TestHeartbeat:
         worker.now = at(100)
         assert await worker.extend_leases([claim]) == {claim.key: True}
 
-        assert await queue.worker("bruno", now=at(101)).reclaim_expired() == (0, 0)
+        assert await queue.worker("bruno", now=at(101)).reclaim() == (0, 0)
         assert (await queue.row(event_id)).status == "processing"
 
 

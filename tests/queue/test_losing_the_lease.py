@@ -34,8 +34,8 @@ class TestAStalePoller:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker("ana"))
         bruno = queue.worker("bruno", now=NOON + LEASE)
-        await bruno.reclaim_expired()
-        await bruno.claim(1, "suspect")
+        await bruno.reclaim()
+        await bruno.claim(1)
         before, history = await queue.row(event_id), await queue.history(event_id)
 
         answer = await settle(queue.worker("ana", now=at(31)), stale, ending)
@@ -49,8 +49,8 @@ class TestAStalePoller:
         event_id = await queue.accept()
         stale = await queue.claim(queue.worker("ana"))
         bruno = queue.worker("bruno", now=NOON + LEASE)
-        await bruno.reclaim_expired()
-        [fresh] = await bruno.claim(1, "suspect")
+        await bruno.reclaim()
+        [fresh] = await bruno.claim(1)
         await settle(bruno, fresh, COMPLETED)
         before, history = await queue.row(event_id), await queue.history(event_id)
 

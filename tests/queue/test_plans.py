@@ -27,8 +27,11 @@ from tests.queue.conftest import (
     LEASE,
     NOON,
     Queue,
+    Recorded,
+    Worker,
     at,
     ended,
+    make_claimer,
     settle_until_answered,
 )
 
@@ -48,6 +51,7 @@ DUE, DUE_ALONE, ONE_PER_LEAD = (
 BY_LEAD = "webhook_events_lead_id_updated_at_key"
 HISTORY = "event_attempts_pkey"
 UPSTREAMS = "upstreams_pkey"
+POLLERS = "pollers_pkey"
 
 
 @dataclass
@@ -117,7 +121,7 @@ class ExplainingPool:
 class Explained:
     """A worker whose statements are explained."""
 
-    store: QueueStore
+    store: Worker
     pool: ExplainingPool
 
     @property
@@ -153,8 +157,8 @@ def backlogs(create_database: Callable[[], str]) -> Callable[[str], str]:
                 " select id, 1, 1, 'ana', now(), 'completed' from webhook_events"
             )
             connection.execute(
-                "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at, suspect)"
-                " select 'lead-' || g, now(), '{}', %s, %s + g * interval '10 us', g %% 1000 = 0 from generate_series(1, %s) g",
+                "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at, losses)"
+                " select 'lead-' || g, now(), '{}', %s, %s + g * interval '10 us', (g %% 1000 = 0)::int * 2 from generate_series(1, %s) g",
                 (NOON, NOON, BACKLOG),
             )
             if statistics == "fresh":
@@ -187,7 +191,8 @@ async def explained_worker(url: str, planning: str) -> AsyncIterator[Explained]:
             backoff=BACKOFF,
             now=at(1),
         )
-        yield Explained(store, pool)
+        recorded = Recorded()
+        yield Explained(Worker(store, recorded, make_claimer(store, recorded)), pool)
 
 
 PLANNING = pytest.mark.parametrize("planning", ["custom", "generic"])
@@ -267,19 +272,19 @@ class TestOnALargeBacklog:
         await explained.store.claim(10)
         explained.store.now = at(1) + LEASE
 
-        assert await explained.store.reclaim_expired() == (10, 0)
+        assert await explained.store.reclaim() == (10, 0)
 
         assert explained.last.indexes == {ONE_PER_LEAD, PRIMARY_KEY}
         assert explained.last.read_whole == set()
         assert explained.last.buffers < 1000
 
-    async def test_an_idle_look_reads_only_the_indexes_of_what_waits(
+    async def test_a_beat_reads_only_the_indexes_of_what_waits_and_of_what_is_in_flight(
         self, explained: Explained
     ) -> None:
-        await explained.store.outlook()
+        await explained.store.beat()
 
-        assert explained.last.indexes <= {DUE, DUE_ALONE}
-        assert explained.last.read_whole == set()
+        assert explained.last.indexes <= {DUE, DUE_ALONE, ONE_PER_LEAD, POLLERS}
+        assert explained.last.read_whole <= {"pollers"}
         assert explained.last.buffers < 50
 
 
@@ -321,13 +326,15 @@ class TestWithAnOldTransactionOpen:
         assert sweep > 2000
 
     @pytest.mark.usefixtures("analyst")
-    async def test_an_idle_look_does_not_walk_what_is_finished(
+    async def test_a_beat_walks_what_is_finished_once(
         self, explained: Explained, queue: Queue
     ) -> None:
         worker = queue.worker(now=at(1))
         while claims := await worker.claim(100):
             await settle_until_answered(worker, [ended(claim) for claim in claims])
 
-        await explained.store.outlook()
+        await explained.store.beat()
 
-        assert explained.last.buffers < 50
+        # 4,000 events in the index of what waits and in that of what is in flight.
+        assert explained.last.read_whole <= {"pollers"}
+        assert explained.last.buffers < 2.2 * 4000

@@ -5,8 +5,10 @@ handlers of three lines.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sys
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import Database
@@ -110,8 +112,7 @@ class TestRunning:
             asked.set()
             raise errors.Unavailable("c2s", "HTTP 500")
 
-        poller = make_poller(queue.worker(), complete_at_once)
-        poller.duties = (duty,)
+        poller = make_poller(queue.worker(), complete_at_once, duties=(duty,))
         async with running(poller):
             await asked.wait()
             await queue.accept()
@@ -121,15 +122,13 @@ class TestRunning:
     async def test_an_error_in_a_duty_of_the_queue_ends_the_process(self, queue: Queue) -> None:
         # A supervisor restarts it. Worse would be a process that looks healthy and has lost one of
         # its loops.
-        poller = make_poller(queue.worker(), complete_at_once)
+        stage = Stage()
+        poller = make_poller(queue.worker(), stage, lease=SHORT)
 
         async def broken(_: object) -> dict[object, bool]:
             raise ZeroDivisionError
 
         poller.store.extend_leases = broken  # type: ignore[method-assign, assignment]
-        poller.config = type(poller.config)(**{**vars(poller.config), "lease": SHORT})
-        stage = Stage()
-        poller.handler = stage
         await queue.accept()
 
         with pytest.raises(ExceptionGroup) as died:
@@ -286,12 +285,12 @@ class TestEndings:
         worker = queue.worker(now=None, lease=SHORT, deadline=timedelta(seconds=2))
         poller = make_poller(worker, handler, lease=SHORT, deadline=timedelta(seconds=2))
         async with running(poller):
-            await until(lambda: _suspect(queue))
+            await until(lambda: _lost(queue))
             row = await queue.row(event_id)
             poller.stop()
             release.set()
 
-        assert (row.error_kind, row.suspect) == ("worker_lost", True)
+        assert (row.error_kind, row.losses, row.suspect) == ("worker_lost", 1, False)
 
 
 class TestLosingALease:
@@ -395,8 +394,8 @@ class TestStopping:
         poller = make_poller(queue.worker(), Stage())
         claim = poller.store.claim
 
-        async def claim_and_stop(*args: object, **kwargs: object) -> list[Claim]:
-            claims = await claim(*args, **kwargs)  # type: ignore[arg-type]
+        async def claim_and_stop(*args: Any) -> Any:
+            claims = await claim(*args)
             asyncio.get_running_loop().call_soon(poller.stop)
             asyncio.get_running_loop().call_soon(poller.stop)
             return claims
@@ -411,7 +410,7 @@ class TestStopping:
     async def test_ends_although_a_duty_loses_its_first_cancellation(self, queue: Queue) -> None:
         lost: list[BaseException] = []
 
-        async def listen(_wake: Callable[[], None], _reconnected: Callable[[], None]) -> None:
+        async def duty() -> None:
             # What asyncio.wait_for of Python 3.11 does when the cancellation and its answer come
             # together.
             while True:
@@ -422,7 +421,7 @@ class TestStopping:
                         raise
                     lost.append(error)
 
-        async with running(make_poller(queue.worker(), Stage(), listen=listen)):
+        async with running(make_poller(queue.worker(), Stage(), duties=(duty,))):
             await queue.accept()
 
         assert len(lost) == 1
@@ -440,71 +439,104 @@ class TestStopping:
 
 
 class TestSuspects:
-    async def test_run_alone(self, queue: Queue) -> None:
+    async def test_are_left_to_a_process_of_their_own_while_everything_else_goes_on(
+        self, queue: Queue, tmp_path: Path
+    ) -> None:
+        started = tmp_path / "started"
+        command = (
+            sys.executable,
+            "-c",
+            f"import sys; open({str(started)!r}, 'a').write(sys.argv[1]); sys.stdin.read()",
+        )
+        stage = Stage()
+        suspect = await queue.accept("suspect", suspect=True)
+
+        poller = make_poller(queue.worker("ana"), stage, suspects=command)
+        async with running(poller):
+            await until(lambda: _truth(started.exists() and started.read_text() == "ana.1"))
+            await queue.accept("other")
+            poller.wake()
+            await stage.has(1)
+            assert (await queue.row(suspect)).status == "received"
+            stage.open.set()
+            await until(lambda: _all_completed(queue, 1))
+
+        assert [claim.lead_id for claim in stage.entered] == ["other"]
+
+    async def test_run_one_at_a_time_in_that_process_and_nothing_else_does(
+        self, queue: Queue
+    ) -> None:
         for n in range(3):
             await queue.accept(f"suspect-{n}", suspect=True)
-        await queue.accept_many(6)
-        together: list[frozenset[str]] = []
+        await queue.accept_many(2)
+        together: list[int] = []
         inside: set[str] = set()
 
         async def handler(claim: Claim, _lease: Lease, _journal: Journal) -> Done:
             inside.add(claim.lead_id)
-            together.append(frozenset(inside))
+            together.append(len(inside))
             await asyncio.sleep(0.01)
             inside.discard(claim.lead_id)
             return Done("enriched")
 
-        await make_poller(queue.worker(), handler, concurrency=3).drain()
+        await make_poller(queue.worker(), handler, concurrency=1, suspects=None).drain()
 
-        assert await queue.statuses() == {"completed": 9}
-        assert all(
-            len(group) == 1
-            for group in together
-            if any(lead.startswith("suspect") for lead in group)
-        )
-        assert any(len(group) == 3 for group in together)
+        assert together == [1, 1, 1]
+        assert await queue.statuses() == {"completed": 3, "received": 2}
 
-    async def test_take_turns_with_a_stream_of_others(self, queue: Queue) -> None:
-        await queue.accept("suspect", suspect=True)
-        await queue.accept_many(2000)
+    async def test_that_took_their_process_along_are_given_back_at_once(self, queue: Queue) -> None:
+        command = (sys.executable, "-c", "import os, sys; sys.stdin.readline(); os._exit(139)")
+        await queue.accept(suspect=True, max_attempts=1)
+        poller = make_poller(queue.worker("ana"), complete_at_once, suspects=command)
+
+        async with running(poller):
+            await until(lambda: _truth(poller._suspects.running))
+            # What the other process does: it claims under the name that it was given, and dies.
+            [_] = await queue.worker("ana.1").claim(1, "suspect")
+            poller._suspects._process.stdin.write(b"\n")  # type: ignore[union-attr]
+            await until(lambda: _failed(queue))
+
+        [attempt] = await queue.db.fetch("select worker, result from event_attempts")
+        assert attempt == ("ana.1", "worker_lost")
+
+    async def test_in_flight_are_given_up_when_the_poller_ends(self, queue: Queue) -> None:
+        deaf = (sys.executable, "-c", "import time; time.sleep(600)")
+        await queue.accept(suspect=True)
+        grace = timedelta(seconds=0.1)
+        poller = make_poller(queue.worker(), complete_at_once, suspects=deaf, grace=grace)
+
+        async with running(poller):
+            await until(lambda: _truth(poller._suspects.running))
+
+        assert not poller._suspects.running
+
+
+class TestSlots:
+    async def test_are_not_taken_by_what_only_waits_for_its_settlement(self, queue: Queue) -> None:
+        await queue.accept_many(9)
+        entered: list[Claim] = []
 
         async def handler(claim: Claim, _lease: Lease, _journal: Journal) -> Done:
-            await asyncio.sleep(0.01)
+            entered.append(claim)
             return Done("enriched")
 
-        poller = make_poller(queue.worker(), handler, concurrency=3, lease=SHORT)
+        poller = make_poller(queue.worker(), handler, concurrency=3)
+        settling, answered = asyncio.Event(), asyncio.Event()
+        settle = poller.store.settle
+
+        async def slow(*args: Any) -> Any:
+            settling.set()
+            await answered.wait()
+            return await settle(*args)
+
+        poller.store.settle = slow  # type: ignore[method-assign]
         async with running(poller):
-            await until(lambda: _no_suspect_left(queue), within=8)
-
-        assert (await queue.statuses())["received"] > 0
-
-    async def test_do_not_starve_when_something_in_flight_hangs_and_neither_do_the_others(
-        self, queue: Queue
-    ) -> None:
-        stage = Stage()
-
-        async def handler(claim: Claim, lease: Lease, journal: Journal) -> Done:
-            return (
-                await stage(claim, lease, journal) if claim.lead_id == "hangs" else Done("enriched")
-            )
-
-        poller = make_poller(queue.worker(), handler, lease=SHORT)
-        await queue.accept("hangs")
-        async with running(poller):
-            await stage.has(1)
-            await queue.accept("suspect", suspect=True)
-            await until(lambda: _truth(poller._suspect_due))
-            await queue.accept("other")
-            poller.wake()
-            await until(lambda: _all_completed(queue, 1))
-            assert (
-                await queue.db.value(
-                    "select lead_id from webhook_events where status = 'completed'"
-                )
-                == "other"
-            )
-            stage.open.set()
-            await until(lambda: _all_completed(queue, 3))
+            await settling.wait()
+            await until(lambda: _truth(len(entered) == 6))
+            # Twice the slots, and no more: a slow database is not flooded.
+            assert await queue.statuses() == {"processing": 6, "received": 3}
+            answered.set()
+            await until(lambda: _all_completed(queue, 9))
 
 
 class TestNamedPoints:
@@ -529,16 +561,16 @@ async def _all_completed(queue: Queue, count: int) -> bool:
     return (await queue.statuses())["completed"] == count
 
 
-async def _suspect(queue: Queue) -> bool:
-    return bool(await queue.db.value("select bool_and(suspect) from webhook_events"))
+async def _lost(queue: Queue) -> bool:
+    return bool(await queue.db.value("select bool_and(losses > 0) from webhook_events"))
 
 
 async def _received(queue: Queue) -> bool:
     return (await queue.statuses())["received"] == 1
 
 
-async def _no_suspect_left(queue: Queue) -> bool:
-    return not await queue.db.value("select count(*) from webhook_events where suspect")
+async def _failed(queue: Queue) -> bool:
+    return (await queue.statuses())["failed"] == 1
 
 
 async def _present(db: Database) -> bool:

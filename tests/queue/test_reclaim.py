@@ -7,7 +7,24 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from tests.queue.conftest import BACKOFF, DEADLINE, LEASE, NOON, Queue, at, settle
+import pytest
+from psycopg import AsyncConnection, OperationalError
+from tests.conftest import Database
+from tests.queue.conftest import (
+    BACKOFF,
+    DEADLINE,
+    EVERY_ENDING,
+    LEASE,
+    NOON,
+    RELEASED,
+    Queue,
+    Worker,
+    at,
+    settle,
+    until,
+)
+
+from c2s_enrich.queue.claim import Ending
 
 
 class TestReclaim:
@@ -16,9 +33,9 @@ class TestReclaim:
         await queue.claim(queue.worker("ana"))
         bruno = queue.worker("bruno", now=NOON + LEASE - timedelta(microseconds=1))
 
-        assert await bruno.reclaim_expired() == (0, 0)
+        assert await bruno.reclaim() == (0, 0)
         bruno.now = NOON + LEASE
-        assert await bruno.reclaim_expired() == (1, 0)
+        assert await bruno.reclaim() == (1, 0)
 
         assert (await queue.row(event_id)).status == "received"
 
@@ -26,7 +43,7 @@ class TestReclaim:
         event_id = await queue.accept()
         claim = await queue.claim(queue.worker("ana"))
 
-        await queue.worker("bruno", now=NOON + LEASE).reclaim_expired()
+        await queue.worker("bruno", now=NOON + LEASE).reclaim()
 
         row = await queue.row(event_id)
         assert row.lease_token == claim.lease_token + 1
@@ -38,7 +55,7 @@ class TestReclaim:
         event_id = await queue.accept()
         await queue.claim(queue.worker("ana"))
 
-        await queue.worker("bruno", now=NOON + LEASE).reclaim_expired()
+        await queue.worker("bruno", now=NOON + LEASE).reclaim()
 
         [attempt] = await queue.history(event_id)
         assert (attempt.worker, attempt.result, attempt.attempt) == ("ana", "worker_lost", 1)
@@ -47,7 +64,7 @@ class TestReclaim:
         assert (row.error_kind, row.attempts) == ("worker_lost", 1)
         assert "ana" in row.error_message
 
-    async def test_the_first_loss_is_due_at_once_and_later_ones_wait_longer(
+    async def test_after_one_loss_the_event_keeps_its_place_and_later_losses_wait_longer(
         self, queue: Queue
     ) -> None:
         ana, bruno = queue.worker("ana"), queue.worker("bruno")
@@ -55,13 +72,15 @@ class TestReclaim:
         now, waits = NOON, []
         for turn in range(5):
             ana.now = now
-            await ana.claim(1, "suspect" if turn else "oldest")
+            ana.sweep()
+            assert await ana.claim(1, "suspect" if turn > 1 else "oldest")
             bruno.now = now + LEASE
-            await bruno.reclaim_expired()
-            now = (await queue.row(event_id)).available_at
-            waits.append(now - bruno.now)
+            await bruno.reclaim()
+            due = (await queue.row(event_id)).available_at
+            waits.append(due - bruno.now)
+            now = max(due, bruno.now)
 
-        assert waits[0] == timedelta()
+        assert waits[0] == -LEASE
         for losses, wait in enumerate(waits[1:], start=1):
             assert BACKOFF.ceiling(losses) / 2 <= wait <= BACKOFF.ceiling(losses)
 
@@ -72,9 +91,10 @@ class TestReclaim:
         ana, bruno = queue.worker("ana"), queue.worker("bruno")
         for turn, answer in enumerate([(1, 0), (1, 1)]):
             ana.now = at(1000 * turn)
-            await ana.claim(1, "suspect" if turn else "oldest")
+            ana.sweep()
+            await ana.claim(1)
             bruno.now = at(1000 * turn + 30)
-            assert await bruno.reclaim_expired() == answer
+            assert await bruno.reclaim() == answer
 
         row = await queue.row(event_id)
         assert (row.status, row.error_kind, row.attempts, row.processed_at) == (
@@ -94,7 +114,7 @@ class TestReclaim:
         for beat in range(1, 31):
             ana.now = bruno.now = at(10 * beat)
             await ana.extend_leases([claim])
-            reclaimed, _ = await bruno.reclaim_expired()
+            reclaimed, _ = await bruno.reclaim()
             assert reclaimed == (ana.now == NOON + DEADLINE)
 
         assert (await queue.row(event_id)).status == "received"
@@ -109,7 +129,7 @@ class TestReclaim:
         claim = await queue.claim(ana)
 
         ana.now = at(60)
-        assert await ana.reclaim_expired([claim]) == (0, 0)
+        assert await ana.reclaim([claim]) == (0, 0)
         assert await settle(ana, claim) == "settled"
 
         assert not (await queue.row(event_id)).suspect
@@ -123,7 +143,7 @@ class TestReclaim:
 
         ana.now = NOON + DEADLINE
 
-        assert await ana.reclaim_expired([claim]) == (1, 0)
+        assert await ana.reclaim([claim]) == (1, 0)
 
     async def test_takes_a_claim_whose_answer_never_reached_the_asking_worker(
         self, queue: Queue
@@ -134,11 +154,9 @@ class TestReclaim:
 
         ana.now = at(60)
 
-        assert await ana.reclaim_expired([]) == (1, 0)
+        assert await ana.reclaim([]) == (1, 0)
 
-    async def test_a_hundred_at_a_time_and_by_several_at_once_each_exactly_once(
-        self, queue: Queue
-    ) -> None:
+    async def test_by_several_at_once_each_exactly_once(self, queue: Queue) -> None:
         await queue.accept_many(250)
         await queue.worker("ana", now=at(1)).claim(250)
         workers = [queue.worker(f"worker-{n}", now=at(31)) for n in range(3)]
@@ -147,7 +165,7 @@ class TestReclaim:
         async def reclaim(n: int) -> int:
             await start.wait()
             total = 0
-            while count := (await workers[n].reclaim_expired())[0]:
+            while count := (await workers[n].reclaim())[0]:
                 total += count
             return total
 
@@ -162,33 +180,112 @@ class TestReclaim:
         bruno = queue.worker("bruno", now=at(31))
 
         async with queue.someone_holds(busy.event_id):
-            assert await bruno.reclaim_expired() == (1, 0)
-        assert await bruno.reclaim_expired() == (1, 0)
+            assert await bruno.reclaim() == (1, 0)
+        assert await bruno.reclaim() == (1, 0)
+
+    async def test_leaves_alone_what_a_heartbeat_has_just_extended(self, queue: Queue) -> None:
+        # Seen as expired, but extended before the row could be locked.
+        await queue.accept()
+        ana = queue.worker("ana", now=at(0))
+        claim = await queue.claim(ana)
+        bruno = queue.worker("bruno", now=at(31))
+        async with queue.someone_holds(claim.event_id) as other:
+            await other.execute(
+                "update webhook_events set lease_expires_at = %s where id = %s",
+                (at(60), claim.event_id),
+            )
+            assert await bruno.reclaim() == (0, 0)
+            await other.commit()
+
+        assert await bruno.reclaim() == (0, 0)
+
+
+class TestADeadWorker:
+    async def test_gives_its_events_back_before_their_leases_end(self, queue: Queue) -> None:
+        await queue.accept_many(3)
+        await queue.worker("ana", now=at(1)).claim(2)
+        await queue.worker("carla", now=at(1)).claim(1)
+
+        assert await queue.worker("bruno", now=at(2)).reclaim(dead=["ana"]) == (2, 0)
+
+        assert await queue.statuses() == {"received": 2, "processing": 1}
+
+    async def test_is_one_with_a_pulse_of_which_no_session_is_left(
+        self, queue: Queue, db: Database
+    ) -> None:
+        bruno = queue.worker("bruno")
+        await queue.worker("without").beat()
+        async with await AsyncConnection.connect(
+            db.url, application_name="c2s-enrich pulse ana", autocommit=True
+        ):
+            await queue.worker("ana").store.beat(1, 1, pulse=True)
+            assert (await bruno.beat()).silent == []
+
+        assert (await bruno.beat()).silent == ["ana"]
+        await bruno.store.leave(["ana"])
+        assert (await bruno.beat()).silent == []
+
+    async def test_that_holds_a_row_locked_is_named_and_its_sessions_are_ended(
+        self, queue: Queue, db: Database
+    ) -> None:
+        # A process that was frozen in the middle of a transaction.
+        event_id = await queue.accept()
+        await queue.claim(queue.worker("ana"))
+        bruno = queue.worker("bruno", now=NOON + LEASE)
+        async with (
+            await AsyncConnection.connect(db.url, application_name="c2s-enrich pool ana") as frozen,
+            await AsyncConnection.connect(
+                db.url, application_name="c2s-enrich pool carla"
+            ) as another,
+        ):
+            await another.execute("select 1")
+            await frozen.execute("select from webhook_events where id = %s for share", (event_id,))
+            assert await bruno.store.reclaim() == (0, 0, ["ana"])
+
+            assert await bruno.store.end_sessions("ana") == 1
+
+            await until(lambda: _reclaimed(bruno))
+            await another.execute("select 1")
+            with pytest.raises(OperationalError):
+                await frozen.execute("select 1")
+
+
+async def _reclaimed(worker: Worker) -> bool:
+    return await worker.reclaim() == (1, 0)
 
 
 class TestASuspect:
-    async def test_is_every_event_that_was_in_flight_when_its_worker_died(
-        self, queue: Queue
-    ) -> None:
+    async def test_is_an_event_from_its_second_loss_in_a_row_on(self, queue: Queue) -> None:
         await queue.accept_many(3)
         ana = queue.worker("ana", now=at(1))
         dying, settled = (await ana.claim(2))[:2]
         await settle(ana, settled)
 
-        await queue.worker("bruno", now=at(31)).reclaim_expired()
+        for losses, suspect in ((1, False), (2, True)):
+            await queue.worker("bruno", now=ana.now + LEASE).reclaim()
+            row = await queue.row(dying.event_id)
+            assert (row.losses, row.suspect) == (losses, suspect)
+            ana.now = at(100)
+            ana.sweep()
+            await ana.claim(3)
 
-        assert (await queue.row(dying.event_id)).suspect
-        assert [
-            row.suspect
-            for row in await queue.db.fetch("select suspect from webhook_events where not suspect")
-        ] == [False, False]
+        assert not (await queue.row(settled.event_id)).suspect
+
+    @pytest.mark.parametrize("ending", EVERY_ENDING.values(), ids=EVERY_ENDING)
+    async def test_needs_both_losses_in_a_row(self, queue: Queue, ending: Ending) -> None:
+        event_id = await queue.accept(losses=1)
+        ana = queue.worker("ana")
+
+        await settle(ana, await queue.claim(ana), ending)
+
+        # Given back untouched, it has proven nothing.
+        assert (await queue.row(event_id)).losses == (1 if ending is RELEASED else 0)
 
     async def test_does_not_come_with_others(self, queue: Queue) -> None:
-        await queue.accept_many(3)
-        await queue.worker("ana", now=at(1)).claim(3)
-        bruno = queue.worker("bruno", now=at(31))
-        await bruno.reclaim_expired()
-        fresh = await queue.accept("fresh", due=at(1))
+        suspects = [await queue.accept(f"suspect-{n}", suspect=True) for n in range(2)]
+        fresh = await queue.accept("fresh")
+        bruno = queue.worker("bruno")
 
         assert [claim.event_id for claim in await bruno.claim(10)] == [fresh]
-        assert len(await bruno.claim(10, "suspect")) == 1
+        [claim] = await bruno.claim(10, "suspect")
+        assert claim.event_id in suspects

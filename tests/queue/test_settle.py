@@ -15,6 +15,7 @@ from tests.queue.conftest import (
     POSTPONED,
     RELEASED,
     RETRIED,
+    Ended,
     Queue,
     at,
     ended,
@@ -23,7 +24,6 @@ from tests.queue.conftest import (
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.queue.claim import Ending, Journal
-from c2s_enrich.queue.store import Settlement
 from c2s_enrich.telemetry.attempt import recorded_by, tell_attempt
 
 
@@ -287,7 +287,7 @@ class TestHistory:
                 tell_attempt("answers", source="diretrix", kind="phone", found=1, remembered=False)
         worker.now = at(4)
 
-        await worker.settle([Settlement(claim, RETRIED, journal)])
+        await worker.settle([Ended(claim, RETRIED, journal)])
 
         [attempt] = await queue.history(event_id)
         assert (attempt.worker, attempt.attempt, attempt.lease_token) == (
@@ -312,7 +312,7 @@ class TestHistory:
             async with journal.step(name):
                 pass
 
-        await worker.settle([Settlement(claim, COMPLETED, journal)])
+        await worker.settle([Ended(claim, COMPLETED, journal)])
 
         [attempt] = await queue.history(event_id)
         assert [step["step"] for step in attempt.steps] == [
@@ -330,7 +330,7 @@ class TestHistory:
             with recorded_by(journal.record):
                 tell_attempt("answers", source="diretrix", kind="phone", found=0, remembered=True)
 
-        await worker.settle([Settlement(claim, POSTPONED, journal)])
+        await worker.settle([Ended(claim, POSTPONED, journal)])
 
         row = await queue.row(event_id)
         assert (row.waiting_for, row.waiting_reason) == ("work_api", "paused")

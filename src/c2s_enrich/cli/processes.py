@@ -30,8 +30,13 @@ def web(
         run_server(build_web(settings, Metrics(), watched=True), settings)
 
 
-def poller() -> None:
+def poller(
+    suspects: Annotated[
+        str, typer.Option(hidden=True, help="Started by a poller, for suspects: its name.")
+    ] = "",
+) -> None:
     """Work on events until SIGTERM. Several pollers may run at once."""
+    from c2s_enrich.queue.suspects import COMMAND, end_with_parent
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_poller
 
@@ -41,11 +46,19 @@ def poller() -> None:
         import asyncio
         import signal
 
-        async with build_poller(settings, Metrics(), watched=True) as built:
+        command = None if suspects else COMMAND
+        async with build_poller(
+            settings, Metrics(), watched=not suspects, suspects=command, worker=suspects
+        ) as built:
             # The first signal lets it finish what it holds, the second makes it give all back.
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, built.stop)
-            await built.run()
+            if suspects:
+                watching = asyncio.create_task(end_with_parent(built.stop))
+                await built.drain()
+                watching.cancel()
+            else:
+                await built.run()
 
     with logged(settings, "poller"):
         run(work())

@@ -29,7 +29,7 @@ WaitReason = Literal[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One event, leased to one worker. `payload` is the event's JSON text; `age` counts from its
     arrival, by the database.
@@ -123,6 +123,11 @@ class Ending:
     waiting_for: str | None = None
     reason: WaitReason | None = None
     fact: Fact | None = None
+
+    @property
+    def transition(self) -> str:
+        """Its name in logs and metrics. Given back because we leave is postponed like any other."""
+        return "postponed" if self.result == "released" else self.result
 
     @classmethod
     def completed(cls, done: Done) -> Ending:

@@ -25,7 +25,7 @@ _ANSWER_SECONDS = 10.0
 _REST_SECONDS = 60.0
 
 
-class Line:
+class KeptConnection:
     """One statement at a time. Steady, it keeps its connection for as long as it works; otherwise
     it gives it back each time.
     """

@@ -1,18 +1,21 @@
-"""Settles claims: what gathered while the previous statement ran goes together, and nothing ever
+"""Settles flights: what gathered while the previous statement ran goes together, and nothing ever
 waits for more to come.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
-from c2s_enrich.queue.store import QueueStore, Settled, Settlement
+from c2s_enrich.queue.claim import Ending, Journal
+from c2s_enrich.queue.flight import Flight, Flights
+from c2s_enrich.queue.store import QueueStore
 
 _log = structlog.get_logger("c2s_enrich.queue")
 
@@ -24,55 +27,68 @@ _MOST_TOGETHER = 100
 _BUSY_AT_FIRST, _BUSY_AT_MOST = 0.02, 1.0
 
 
-@dataclass
-class _Pending:
-    settlement: Settlement
-    answer: asyncio.Future[Settled]
-    busy_wait: float = _BUSY_AT_FIRST
+class SettleMetrics(Protocol):
+    """What settling counts."""
+
+    def event(self, transition: str, count: int = 1) -> None: ...
 
 
 class Settler:
-    """One loop (`run`) that settles for all tasks of a poller. A settlement is repeated until the
-    database has answered it.
+    """One loop (`run`) that settles for a poller. A settlement is repeated until the database has
+    answered it; then the flight leaves `flights`, is told, and `landed` is called.
 
     Repeating is safe: the token was raised by the first one, so a second changes nothing and is
     told how the first ended.
     """
 
-    def __init__(self, store: QueueStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: QueueStore,
+        flights: Flights,
+        clock: Clock,
+        metrics: SettleMetrics,
+        refused: Callable[[Flight, Exception], Ending],
+        landed: Callable[[], None],
+    ) -> None:
         self._store = store
+        self._flights = flights
         self._clock = clock
-        self._waiting: deque[_Pending] = deque()
+        self._metrics = metrics
+        self._refused = refused
+        self._landed = landed
+        self._waiting: deque[Flight] = deque()
+        self._busy_waits: dict[Flight, float] = {}
         self._arrived = asyncio.Event()
 
-    async def settle(self, settlement: Settlement) -> Settled:
-        """Returns "settled", or "lost" when someone else owns the event now. Raises what the
-        database refuses for good.
-        """
-        pending = _Pending(settlement, asyncio.get_running_loop().create_future())
-        self._enqueue(pending)
-        return await pending.answer
+    def settle(self, flight: Flight) -> None:
+        """Takes over a flight whose `ending` is known."""
+        self._waiting.append(flight)
+        self._arrived.set()
+
+    def land(self, flights: Sequence[tuple[Flight, str]]) -> None:
+        """These are over, each with the transition that it made or "lease_lost"."""
+        ends: Counter[str] = Counter()
+        for flight, transition in flights:
+            del self._flights[flight.claim.key]
+            self._busy_waits.pop(flight, None)
+            flight.tell(transition)
+            ends[transition] += 1
+        for transition, count in ends.items():
+            self._metrics.event(transition, count)
+        self._landed()
 
     async def run(self) -> None:
-        """Settles for ever; to be cancelled when nothing waits any more."""
+        """Settles for ever; to be cancelled when nothing is in flight any more."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                await self._settle_batch(
-                    [
-                        self._waiting.popleft()
-                        for _ in range(min(len(self._waiting), _MOST_TOGETHER))
-                    ]
-                )
+                count = min(len(self._waiting), _MOST_TOGETHER)
+                await self._settle_batch([self._waiting.popleft() for _ in range(count)])
 
-    def _enqueue(self, pending: _Pending) -> None:
-        self._waiting.append(pending)
-        self._arrived.set()
-
-    async def _settle_batch(self, batch: list[_Pending]) -> None:
+    async def _settle_batch(self, batch: list[Flight]) -> None:
         try:
-            answers = await self._store.settle([pending.settlement for pending in batch])
+            answers = await self._store.settle(batch)
         except Exception as error:
             if is_transient(error):
                 # The database is away; the leases protect these events and nobody else can settle
@@ -82,15 +98,33 @@ class Settler:
                 await self._clock.sleep(0.5)
             elif len(batch) > 1:
                 # One of them is refused (a fact, say); alone it hurts nobody else.
-                for pending in batch:
-                    await self._settle_batch([pending])
-            elif not batch[0].answer.done():
-                batch[0].answer.set_exception(error)
+                for flight in batch:
+                    await self._settle_batch([flight])
+            else:
+                self._settle_refusal(batch[0], error)
             return
-        for pending, answer in zip(batch, answers, strict=True):
+        over = []
+        for flight, answer in zip(batch, answers, strict=True):
             if answer == "busy":
-                # Comes back by itself a little later; the others do not wait for it.
-                asyncio.get_running_loop().call_later(pending.busy_wait, self._enqueue, pending)
-                pending.busy_wait = min(pending.busy_wait * 2, _BUSY_AT_MOST)
-            elif not pending.answer.done():
-                pending.answer.set_result(answer)
+                self._come_back_later(flight)
+                continue
+            await flight.journal.at("settled")
+            over.append((flight, "lease_lost" if answer == "lost" else flight.ending.transition))
+        self.land(over)
+
+    def _settle_refusal(self, flight: Flight, error: Exception) -> None:
+        # The database refuses what the handler returned (an outcome, a fact): that is how the
+        # attempt ends. Refused once more, it is left to its lease.
+        _log.error("bug", event_id=str(flight.claim.event_id), exc_info=error)
+        if flight.ending.error_kind == "bug":
+            self.land([(flight, "lease_lost")])
+            return
+        flight.ending = self._refused(flight, error)
+        flight.journal = Journal(self._clock)
+        self.settle(flight)
+
+    def _come_back_later(self, flight: Flight) -> None:
+        # The others do not wait for it.
+        wait = self._busy_waits.get(flight, _BUSY_AT_FIRST)
+        self._busy_waits[flight] = min(wait * 2, _BUSY_AT_MOST)
+        asyncio.get_running_loop().call_later(wait, self.settle, flight)

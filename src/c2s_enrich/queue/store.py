@@ -4,51 +4,54 @@ caller here.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Literal, LiteralString
+from datetime import datetime, timedelta
+from typing import Any, Literal, LiteralString, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
-from psycopg import errors as pg
 
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Journal
-from c2s_enrich.queue.kept_connection import Line
+from c2s_enrich.queue.kept_connection import KeptConnection
 
 Lane = Literal["oldest", "freshest", "suspect"]
 Settled = Literal["settled", "busy", "lost"]
-
-# The place before every event. The mark only speeds the claim up: `sweep` goes back here.
-_START = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
-
-# Another poller can take a lead between our look and our update; each repeat sees its row and looks
-# elsewhere.
-_CLAIM_TRIES = 5
-_TAKEN_MEANWHILE = (pg.UniqueViolation, pg.LockNotAvailable, pg.DeadlockDetected)
+# A place in the order of the ordinary lane.
+Place = tuple[datetime, UUID]
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What an idle poller needs to know: seconds until the next event becomes due (None: nothing
-    waits); is a suspect due?
+class Look(NamedTuple):
+    """Where a claim looks: a lane, and in the ordinary one the place after which it begins."""
+
+    lane: Lane
+    after: Place
+
+
+class Outlook(NamedTuple):
+    """What a poller at rest must know. `next_due`: seconds until the next event becomes due, None
+    where nothing waits; `silent`: workers with a pulse of which no session is left.
     """
 
     next_due: float | None
+    due: bool
     suspect_due: bool
+    lease_over: bool
+    others_busy: bool
+    silent: list[str]
 
 
-@dataclass(frozen=True)
-class Settlement:
+class Settlement(Protocol):
     """One claim's end with its history."""
 
-    claim: Claim
-    ending: Ending
-    journal: Journal
+    @property
+    def claim(self) -> Claim: ...
+    @property
+    def ending(self) -> Ending: ...
+    @property
+    def journal(self) -> Journal: ...
 
 
 class QueueStore:
@@ -79,13 +82,10 @@ class QueueStore:
         self._deadline = deadline
         self._backoff = backoff
         self.now = now
-        self._mark = _START
-        self._breadth = 1
-        self.conflicts = 0
-        self._claiming, self._settling, self._beating = self._lines = (
-            Line(pool),
-            Line(pool),
-            Line(pool),
+        self._claiming, self._settling, self._beating = self._kept = (
+            KeptConnection(pool),
+            KeptConnection(pool),
+            KeptConnection(pool),
         )
 
     @asynccontextmanager
@@ -93,73 +93,36 @@ class QueueStore:
         """While inside, claims, settlements and heartbeats keep a connection each (three of the
         pool's).
         """
-        for line in self._lines:
-            line.steady = True
+        for kept in self._kept:
+            kept.steady = True
         try:
             yield
         finally:
-            for line in self._lines:
-                line.steady = False
-                await line.hang_up()
-
-    def sweep(self) -> None:
-        """The next claim starts from the very first due event: finds rows that were reset, or
-        committed late, behind the mark.
-        """
-        self._mark = _START
-
-    @property
-    def swept(self) -> bool:
-        """True when the next claim looks at every due event."""
-        return self._mark == _START
+            for kept in self._kept:
+                kept.steady = False
+                await kept.hang_up()
 
     async def claim(
-        self, slots: int, lane: Lane = "oldest", window: timedelta = timedelta(minutes=1)
-    ) -> list[Claim]:
-        """Up to `slots` due events, at most one of each lead, leased to this worker."""
-        for turn in range(_CLAIM_TRIES):
-            try:
-                return await self._claim_once(slots if turn < _CLAIM_TRIES - 1 else 1, lane, window)
-            except _TAKEN_MEANWHILE:
-                self.conflicts += 1
-                await asyncio.sleep(0.002 * turn)
-        return []
-
-    async def _claim_once(self, slots: int, lane: Lane, window: timedelta) -> list[Claim]:
-        fetch = slots * self._breadth
-        mark_at, mark_id = self._mark
+        self, look: Look, slots: int, window: timedelta = timedelta(minutes=1)
+    ) -> tuple[list[Claim], Place]:
+        """Up to `slots` due events, at most one of each lead, leased to this worker; and how far it
+        looked. Raises UniqueViolation or LockNotAvailable when another poller took a lead meanwhile.
+        """
         params = {
-            "lane": lane, "slots": slots, "fetch": fetch, "mark_at": mark_at, "mark_id": mark_id, "window": window,
-            "worker": self.worker, "lease": self._lease, "deadline": self._deadline, "now": self.now,
-        }  # fmt: skip
+            "lane": look.lane,
+            "slots": slots,
+            "mark_at": look.after[0],
+            "mark_id": look.after[1],
+            "window": window,
+            "worker": self.worker,
+            "lease": self._lease,
+            "deadline": self._deadline,
+            "now": self.now,
+        }
         async with self._claiming.connection() as connection:
             rows = await (await connection.execute(self._sql["claim"], params)).fetchall()
-        claims = [
-            Claim(
-                event_id=row[0],
-                lead_id=row[1],
-                updated_at=row[2],
-                hook_action=row[3],
-                payload=row[4],
-                attempts=row[5],
-                max_attempts=row[6],
-                reprocess=row[7],
-                lease_token=row[8],
-                claimed_at=row[9],
-                age=row[10],
-                available_at=row[11],
-                worker=self.worker,
-            )
-            for row in rows
-        ]
-        if lane == "oldest" and claims:
-            # Short of the slots though every look was used: one lead fills the head. Look at four
-            # times as many until it is over.
-            short = len(claims) < slots and rows[0][12] == fetch
-            self._breadth = 4 if short else 1
-            if not short:
-                self._mark = (claims[-1].available_at, claims[-1].event_id)
-        return claims
+        claims = [Claim(*row[:13]) for row in rows]
+        return claims, (rows[0][13], rows[0][14]) if rows else look.after
 
     async def extend_leases(self, claims: Sequence[Claim]) -> dict[ClaimKey, bool]:
         """One statement for all: the claims that are still ours, and whether each was extended
@@ -192,40 +155,50 @@ class QueueStore:
         }
         return [answers[s.claim.key] for s in settlements]
 
-    async def reclaim_expired(self, holding: Sequence[Claim] = ()) -> tuple[int, int]:
-        """Gives back what dead or hung workers held: (reclaimed, of which failed for good).
+    async def reclaim(
+        self, holding: Sequence[Claim] = (), dead: Sequence[str] = ()
+    ) -> tuple[int, int, list[str]]:
+        """Gives back what `dead` or hung workers held: (reclaimed, failed for good among them, the
+        workers whose rows somebody has locked).
 
         What this worker is still `holding` it ends by itself, so only a passed deadline takes it
         away.
         """
-        params = {
-            "holding": [c.event_id for c in holding], "now": self.now, "backoff_base": self._backoff.base, "backoff_cap": self._backoff.cap,
-        }  # fmt: skip
-        async with self._pool.connection() as connection:
-            [(reclaimed, failed)] = await (
-                await connection.execute(self._sql["reclaim_expired"], params)
-            ).fetchall()
-        return reclaimed, failed
+        [(reclaimed, failed, locked_by)] = await self._all(
+            "reclaim",
+            holding=[claim.event_id for claim in holding],
+            dead=list(dead),
+            now=self.now,
+            backoff_base=self._backoff.base,
+            backoff_cap=self._backoff.cap,
+        )
+        return reclaimed, failed, locked_by
 
-    async def outlook(self) -> Outlook:
-        async with self._claiming.connection() as connection:
-            [row] = await (
-                await connection.execute(self._sql["outlook"], {"now": self.now})
-            ).fetchall()
+    async def end_sessions(self, worker: str) -> int:
+        """Ends what that worker has open in the database; how many sessions there were."""
+        [(ended,)] = await self._all("end_sessions", worker=worker)
+        return int(ended)
+
+    async def beat(self, in_flight: int, concurrency: int, pulse: bool) -> Outlook:
+        """Says that this worker lives, and answers what one at rest must know."""
+        [row] = await self._all(
+            "beat",
+            name=self.worker,
+            in_flight=in_flight,
+            concurrency=concurrency,
+            pulse=pulse,
+            now=self.now,
+        )
         return Outlook(*row)
 
-    async def beat(self, in_flight: int, concurrency: int) -> None:
-        """Tells people that this worker lives."""
+    async def leave(self, names: Sequence[str]) -> None:
+        """These workers have ended."""
         async with self._pool.connection() as connection:
-            await connection.execute(
-                self._sql["poller_beats"],
-                {"name": self.worker, "in_flight": in_flight, "concurrency": concurrency},
-            )
+            await connection.execute(self._sql["pollers_leave"], {"names": list(names)})
 
-    async def leave(self) -> None:
-        """Tells people that this worker has ended."""
+    async def _all(self, statement: str, /, **params: object) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
-            await connection.execute(self._sql["poller_leaves"], {"name": self.worker})
+            return await (await connection.execute(self._sql[statement], params)).fetchall()
 
 
 def _ending(settlement: Settlement) -> dict[str, object]:

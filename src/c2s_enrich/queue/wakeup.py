@@ -1,5 +1,8 @@
 """Wake-up: LISTEN on a direct connection. A hint only: listeners die silently, so the poll behind
 it is always armed.
+
+The same connection is the poller's pulse: when the server has seen it end, others take over what
+the poller held.
 """
 
 from __future__ import annotations
@@ -15,35 +18,42 @@ _log = structlog.get_logger("c2s_enrich.queue")
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
-# Often enough to notice a half-open connection (a cut cable, a suspended Neon compute) within a
-# minute.
-_CHECK_SECONDS = 30.0
+# Keepalives notice a cut cable within a minute, and polling finds events meanwhile. This query is
+# for what keepalives do not see; at rest each one counts.
+_CHECK_SECONDS = 300.0
 _ANSWER_SECONDS = 10.0
-_RETRY_AT_FIRST, _RETRY_AT_MOST = 0.5, 30.0
+# The first retry comes before others take a lost connection for a dead poller.
+_RETRY_AT_FIRST, _RETRY_AT_MOST = 0.2, 30.0
 
 
-async def listen(
-    connect: Connect, wake: Callable[[], None], reconnected: Callable[[], None]
-) -> None:
-    """Calls `wake` for each notification and after each (re)connection, since hints sent meanwhile
-    are gone. Never returns.
+class Listener:
+    """Calls back for each notification and after each (re)connection, since hints sent meanwhile
+    are gone. `connected` says whether the connection stands.
     """
-    wait, first = _RETRY_AT_FIRST, True
-    while True:
-        try:
-            async with await connect() as connection:
-                await connection.execute("listen webhook_events")
-                if not first:
-                    reconnected()
-                wait, first = _RETRY_AT_FIRST, False
-                wake()
-                while True:
-                    async for _ in connection.notifies(timeout=_CHECK_SECONDS):
-                        wake()
-                    # A query on this very connection, in time: the only proof that it still hears.
-                    async with asyncio.timeout(_ANSWER_SECONDS):
-                        await connection.execute("select 1")
-        except (psycopg.Error, OSError, TimeoutError) as error:
-            _log.warning("listener_reconnects", error=type(error).__name__, wait_seconds=wait)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _RETRY_AT_MOST)
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self.connected = False
+
+    async def run(self, wake: Callable[[], None], reconnected: Callable[[], None]) -> None:
+        """Never returns."""
+        wait, first = _RETRY_AT_FIRST, True
+        while True:
+            try:
+                async with await self._connect() as connection:
+                    await connection.execute("listen webhook_events")
+                    if not first:
+                        reconnected()
+                    wait, first, self.connected = _RETRY_AT_FIRST, False, True
+                    wake()
+                    while True:
+                        async for _ in connection.notifies(timeout=_CHECK_SECONDS):
+                            wake()
+                        # A query on this very connection, in time: the only proof that it hears.
+                        async with asyncio.timeout(_ANSWER_SECONDS):
+                            await connection.execute("select 1")
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                self.connected = False
+                _log.warning("listener_reconnects", error=type(error).__name__, wait_seconds=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _RETRY_AT_MOST)

@@ -174,7 +174,7 @@ class Matrix:
                 await late.popleft()()
 
     async def _wait_until_due(self, process: Process) -> None:
-        await process.poller.store.reclaim_expired()
+        await process.poller.store.reclaim()
         _, wait = await self._stands()
         if wait:
             await self._pass(wait)

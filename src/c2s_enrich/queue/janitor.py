@@ -1,0 +1,119 @@
+"""The janitor: says that this poller lives, and gives back what dead or hung ones held."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from c2s_enrich.clock import Clock
+from c2s_enrich.database import is_transient
+from c2s_enrich.queue.flight import Flights
+from c2s_enrich.queue.settler import SettleMetrics
+from c2s_enrich.queue.store import Outlook, QueueStore
+from c2s_enrich.queue.suspects import SuspectProcess
+
+_log = structlog.get_logger("c2s_enrich.queue")
+
+# While anybody has work in flight, a death is noticed within two looks.
+_BUSY_SECONDS = 1.0
+# People and /health see a poller beat at least this often.
+_IDLE_SECONDS = 10.0
+# Rare, because each look costs statements also at rest; retention and reconciliation may wait so long.
+_HOUSEKEEPING_SECONDS = 300.0
+# A worker whose session has ended may be connecting again, as all do after a fail-over.
+_CONFIRM_SECONDS = 1.0
+
+
+class Janitor:
+    """`reclaimed` is called when events have been given back. `pulse` tells whether the server can
+    see this worker's life: its direct connection stands.
+    """
+
+    def __init__(
+        self,
+        store: QueueStore,
+        flights: Flights,
+        suspects: SuspectProcess,
+        clock: Clock,
+        metrics: SettleMetrics,
+        *,
+        concurrency: int,
+        lease_seconds: float,
+        pulse: Callable[[], bool],
+        reclaimed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._flights = flights
+        self._suspects = suspects
+        self._clock = clock
+        self._metrics = metrics
+        self._concurrency = concurrency
+        self._lease_seconds = lease_seconds
+        self._pulse = pulse
+        self._reclaimed = reclaimed
+        self._looked_at = float("-inf")
+        self._others_busy = False
+        self._silent_since: dict[str, float] = {}
+        self._locked_since: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Looks round for ever: every second while there is work in flight anywhere."""
+        while True:
+            busy = self._flights or self._others_busy or self._suspects.running
+            every = _BUSY_SECONDS if busy else _IDLE_SECONDS
+            if self._clock.boottime() - self._looked_at >= every:
+                try:
+                    await self.look()
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    _log.warning("janitor_waits", error=type(error).__name__)
+            await self._clock.sleep(min(_BUSY_SECONDS, self._lease_seconds / 3))
+
+    async def look(self) -> Outlook:
+        """Beats, and does what the answer asks for."""
+        outlook = await self._store.beat(len(self._flights), self._concurrency, self._pulse())
+        self._looked_at = self._clock.boottime()
+        self._others_busy = outlook.others_busy or bool(outlook.silent)
+        dead = self._lasting(self._silent_since, outlook.silent, _CONFIRM_SECONDS)
+        dead += self._suspects.take_ended()
+        if dead or outlook.lease_over:
+            await self._reclaim(dead)
+        if outlook.suspect_due:
+            await self._suspects.start()
+        return outlook
+
+    async def _reclaim(self, dead: list[str]) -> None:
+        holding = [flight.claim for flight in self._flights.values()]
+        reclaimed, failed, locked_by = await self._store.reclaim(holding, dead)
+        if reclaimed:
+            self._metrics.event("reclaimed", reclaimed)
+            self._metrics.event("failed", failed)
+            _log.warning("reclaimed", events=reclaimed, failed=failed, dead=dead)
+            self._reclaimed()
+        elif dead and not locked_by:
+            await self._store.leave(dead)
+        for worker in self._lasting(self._locked_since, locked_by, self._lease_seconds / 3):
+            sessions = await self._store.end_sessions(worker)
+            _log.warning("sessions_ended", worker=worker, sessions=sessions)
+
+    def _lasting(self, since: dict[str, float], seen: list[str], seconds: float) -> list[str]:
+        """Those that have been seen in each look for so long; `since` is brought up to date."""
+        now = self._clock.boottime()
+        kept = {name: since.get(name, now) for name in seen}
+        since.clear()
+        since.update(kept)
+        return [name for name, began in kept.items() if now - began >= seconds]
+
+    async def housekeeping(self, duties: tuple[Callable[[], Awaitable[None]], ...]) -> None:
+        """The further duties, such as removing what is old. Apart from the looks: they may take
+        long, and may fail.
+        """
+        while True:
+            for duty in duties:
+                try:
+                    await duty()
+                except Exception:
+                    _log.exception("housekeeping_failed")
+            await self._clock.sleep(_HOUSEKEEPING_SECONDS)

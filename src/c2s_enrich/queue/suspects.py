@@ -1,0 +1,80 @@
+"""Suspects run in a process of their own, one at a time: whatever takes that process down takes
+nobody along, and everything else goes on meanwhile.
+
+The process is this program once more, with the same environment. It ends when no suspect is due,
+and when its standard input does: that is this process's life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+_log = structlog.get_logger("c2s_enrich.queue")
+
+COMMAND = (sys.executable, "-m", "c2s_enrich", "poller", "--suspects")
+
+
+class SuspectProcess:
+    """At most one at a time, each a worker of its own. `command` is None in the process that works
+    on suspects itself.
+    """
+
+    def __init__(self, worker: str, command: Sequence[str] | None) -> None:
+        self._worker = worker
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._started = 0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Starts it unless it is running."""
+        if self._command is not None and self._process is None:
+            self._started += 1
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, self._name, stdin=asyncio.subprocess.PIPE
+            )
+            _log.info("suspect_process_started", pid=self._process.pid)
+
+    def take_ended(self) -> list[str]:
+        """The name of the worker whose process has ended since the last call."""
+        if self._process is None or self._process.returncode is None:
+            return []
+        if self._process.returncode:
+            _log.warning("suspect_process_died", status=self._process.returncode)
+        self._process = None
+        return [self._name]
+
+    @property
+    def _name(self) -> str:
+        return f"{self._worker}.{self._started}"
+
+    async def stop(self, patience: float) -> None:
+        """It gives back or finishes what it holds within `patience` seconds, else it is killed."""
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+async def end_with_parent(stop: Callable[[], None]) -> None:
+    """Calls `stop` when standard input ends: nothing is ever written there, it is the parent's
+    life.
+    """
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    stop()
