@@ -89,12 +89,12 @@ update webhook_events e set status = 'received' from chosen c where e.id = c.id;
 
 -- name: pass_time
 -- So much time goes by for one event, its message and the upstreams: what was to come is nearer, what has
--- been is longer ago.
+-- been is longer ago. A suspect is none here: each attempt has its process to itself anyway.
 with event as (
   update webhook_events
      set available_at = available_at - %(time)s::interval, claimed_at = claimed_at - %(time)s::interval,
          lease_expires_at = lease_expires_at - %(time)s::interval,
-         deadline_at = deadline_at - %(time)s::interval
+         deadline_at = deadline_at - %(time)s::interval, losses = least(losses, 1)
    where id = %(event_id)s
 ), message as (
   update lead_messages set sending_at = sending_at - %(time)s::interval where event_id = %(event_id)s

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -139,39 +139,48 @@ class Poller:
 
     async def run(self) -> None:
         """Works until `stop`. Returns when everything in flight is settled or given back."""
-        with self.watchdog.watching():
-            async with self.store.steady(), asyncio.TaskGroup() as group:
-                duties = self._start_duties(group)
-                duties.append(group.create_task(self._janitor.run()))
-                duties.append(group.create_task(self._janitor.housekeeping(self._duties)))
-                if self._listener is not None:
-                    listening = self._listener.run(self.wake, self._metrics.listener_reconnected)
-                    duties.append(group.create_task(listening))
-                await self._claim_until_stopped(group)
-                await self._finish()
-                await self._suspects.stop(self.config.grace.total_seconds() + _RELEASE_SECONDS)
-                await _end(duties)
-            with suppress(Exception):
-                async with asyncio.timeout(_RELEASE_SECONDS):
-                    await self.store.leave([self.store.worker])
+        duties = [self._janitor.run(), self._janitor.housekeeping(self._duties)]
+        if self._listener is not None:
+            duties.append(self._listener.run(self.wake, self._metrics.listener_reconnected))
+        async with self._at_work(duties) as group:
+            await self._claim_until_stopped(group)
+        with suppress(Exception):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self.store.leave([self.store.worker])
 
     async def drain(self) -> None:
         """Works until nothing is due and nothing is in flight, or `stop`. For suspects, one-off
         runs and tests.
         """
-        with self.watchdog.watching():
-            async with self.store.steady(), asyncio.TaskGroup() as group:
-                duties = self._start_duties(group)
-                while not self._stopping.is_set():
-                    self.watchdog.alive()
-                    self._wake.clear()
-                    if await self.run_once(group):
-                        continue
-                    if not self.in_flight:
-                        break
-                    await self._wait(_FULL_SECONDS)
-                await self._finish()
-                await _end(duties)
+        async with self._at_work([]) as group:
+            while not self._stopping.is_set():
+                self.watchdog.alive()
+                self._wake.clear()
+                if await self.run_once(group):
+                    continue
+                if not self.in_flight:
+                    break
+                await self._wait(_FULL_SECONDS)
+
+    @asynccontextmanager
+    async def _at_work(
+        self, duties: list[Coroutine[Any, Any, None]]
+    ) -> AsyncIterator[asyncio.TaskGroup]:
+        """The duties go on while inside; then what is in flight ends. An error ends all at once,
+        and the leases of what was in flight end by themselves.
+        """
+        flights = self.in_flight
+        duties += [self._settler.run(), flights.keep_leases(), flights.count_down()]
+        try:
+            with self.watchdog.watching():
+                async with self.store.steady(), asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(duty) for duty in duties]
+                    yield group
+                    await self._finish()
+                    await self._suspects.stop(self.config.grace.total_seconds() + _RELEASE_SECONDS)
+                    await _end(tasks)
+        finally:
+            flights.clear()
 
     async def run_once(self, group: asyncio.TaskGroup) -> int:
         """One pass: claims up to the free slots and starts a task for each event. Returns how many
@@ -185,13 +194,6 @@ class Poller:
         if claims:
             self._metrics.event("claimed", len(claims))
         return len(claims)
-
-    def _start_duties(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        flights = self.in_flight
-        return [
-            group.create_task(duty())
-            for duty in (self._settler.run, flights.keep_leases, flights.count_down)
-        ]
 
     def _free_slots(self) -> int:
         """What only waits for its settlement takes no slot, up to as many as there are slots."""

@@ -79,6 +79,7 @@ class Settler:
 
     async def run(self) -> None:
         """Settles for ever; to be cancelled when nothing is in flight any more."""
+        self._waiting.clear()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
