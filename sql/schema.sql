@@ -14,6 +14,24 @@ SET client_min_messages = warning;
 SET row_security = off;
 
 --
+-- Name: error_group(text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.error_group(kind text, step text, message text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select left(md5(concat_ws(' ', kind, step, regexp_replace(message,
+    '[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|(?<=ref )[A-Z0-9]{6,}|(?<=poller )\S+|(?<!HTTP )\m\d[\d.,:]*',
+    '#', 'g'))), 8) where kind is not null
+$$;
+
+--
+-- Name: FUNCTION error_group(kind text, step text, message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.error_group(kind text, step text, message text) IS 'The group of an error: kind, step and text without its ids and numbers.';
+
+--
 -- Name: grant_roles(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -26,6 +44,10 @@ declare
   ours  text := (select string_agg(quote_ident(relname), ', ') from pg_class
                   where relnamespace = home::regnamespace and relkind in ('r', 'v')
                     and relowner = (select relowner from pg_class where oid = 'webhook_events'::regclass));
+  -- For analysts and dashboards: neither a payload nor a CPF, masked or not.
+  views text := (select string_agg(quote_ident(relname), ', ') from pg_class
+                  where relnamespace = home::regnamespace and relkind = 'v' and relname like 'v\_%'
+                    and relname not in ('v_people', 'v_leads'));
   held  text;
   may   text;
   on_it text;
@@ -35,7 +57,8 @@ begin
   execute format('revoke create on schema %I from public', home);
   revoke execute on function stored_deliveries, keep_lead_erased, keep_reject_erased, grant_roles from public;
 
-  for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops') loop
+  for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
+  loop
     execute format('revoke all on %s from %I', ours, held);
     execute format('grant usage on schema %I to %I', home, held);
     for may, on_it in
@@ -66,7 +89,9 @@ begin
           ('ops', 'select', ours),
           -- Reprocessing is a change of status; its trigger writes the history. Pausing and resuming are rows
           -- of upstreams.
-          ('ops', 'update (status)', 'webhook_events'),
+          ('ops', 'update (status, error_kind, error_message)', 'webhook_events'),
+          ('ops', 'insert, update', 'operator_actions'),
+          ('reader', 'select', views),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
           ('ops', 'update (replayed_at)', 'rejected_deliveries')
@@ -136,6 +161,346 @@ CREATE FUNCTION public.masked_cpf(cpf text) RETURNS text
     AS $$
   select '***.' || substr(cpf, 4, 3) || '.' || substr(cpf, 7, 3) || '-**'
 $$;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: webhook_events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    lead_id text NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    hook_action text,
+    payload_raw jsonb NOT NULL,
+    status text DEFAULT 'received'::text NOT NULL,
+    outcome text,
+    outcome_detail jsonb,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 8 NOT NULL,
+    available_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_by text,
+    claimed_at timestamp with time zone,
+    lease_token bigint DEFAULT 0 NOT NULL,
+    lease_expires_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    error_kind text,
+    error_message text,
+    waiting_for text,
+    waiting_reason text,
+    losses integer DEFAULT 0 NOT NULL,
+    suspect boolean GENERATED ALWAYS AS ((losses > 1)) STORED NOT NULL,
+    reprocess boolean DEFAULT false NOT NULL,
+    fingerprint text,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    processed_at timestamp with time zone,
+    payload_removed_at timestamp with time zone,
+    CONSTRAINT leased_if_and_only_if_processing CHECK ((((status = 'processing'::text) = (lease_expires_at IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_by IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_at IS NOT NULL)) AND ((status = 'processing'::text) = (deadline_at IS NOT NULL)))),
+    CONSTRAINT outcome_only_when_completed CHECK (((outcome IS NULL) OR (status = 'completed'::text))),
+    CONSTRAINT processed_at_only_when_settled CHECK (((processed_at IS NULL) OR (status = ANY (ARRAY['completed'::text, 'failed'::text])))),
+    CONSTRAINT webhook_events_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT webhook_events_available_at_check CHECK (isfinite(available_at)),
+    CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text, 'given_up'::text]))),
+    CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
+    CONSTRAINT webhook_events_losses_check CHECK ((losses >= 0)),
+    CONSTRAINT webhook_events_max_attempts_check CHECK ((max_attempts > 0)),
+    CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'erased'::text]))),
+    CONSTRAINT webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text]))),
+    CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT webhook_events_waiting_reason_check CHECK ((waiting_reason = ANY (ARRAY['paused'::text, 'credential'::text, 'budget'::text, 'slot'::text, 'throttled'::text, 'backoff'::text, 'read_back'::text, 'database'::text])))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
+
+--
+-- Name: TABLE webhook_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_events IS 'One accepted webhook: received → processing → completed | failed. Set status to received to reprocess.';
+
+--
+-- Name: COLUMN webhook_events.outcome_detail; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.outcome_detail IS 'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, found, remembered, at}].';
+
+--
+-- Name: COLUMN webhook_events.available_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.available_at IS 'When a received event is due; in the future while it waits for a retry or an upstream.';
+
+--
+-- Name: COLUMN webhook_events.lease_token; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.lease_token IS 'Fencing token: raised by every claim, settlement and change by hand; a poller must present it.';
+
+--
+-- Name: COLUMN webhook_events.deadline_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.deadline_at IS 'End of this attempt, never renewed: frees an event whose task hangs while its process beats.';
+
+--
+-- Name: COLUMN webhook_events.waiting_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.waiting_for IS 'The upstream whose pause or rate limit this event waits for; its recovery makes the event due at once.';
+
+--
+-- Name: COLUMN webhook_events.waiting_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.waiting_reason IS 'Why a received event waits, as a code; null when it is next in line.';
+
+--
+-- Name: COLUMN webhook_events.losses; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.losses IS 'How often in a row a process died, or hung, while this event was in flight.';
+
+--
+-- Name: COLUMN webhook_events.suspect; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.suspect IS 'Lost twice in a row or more: it runs alone, in a process of its own, next time.';
+
+--
+-- Name: COLUMN webhook_events.reprocess; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it again: none of the work is skipped.';
+
+--
+-- Name: COLUMN webhook_events.payload_removed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.payload_removed_at IS 'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same delivery.';
+
+--
+-- Name: v_events; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_events AS
+ SELECT id AS event_id,
+    lead_id,
+    updated_at,
+    hook_action,
+    status,
+    outcome,
+    attempts,
+    max_attempts,
+    received_at,
+    available_at,
+    processed_at,
+    waiting_for,
+    waiting_reason,
+    error_kind,
+    "substring"(error_message, '^(c2s|diretrix|work_api): '::text) AS error_upstream,
+        CASE
+            WHEN (error_kind IS NOT NULL) THEN (outcome_detail ->> 'step'::text)
+            ELSE NULL::text
+        END AS error_step,
+    error_message,
+    public.error_group(error_kind, (outcome_detail ->> 'step'::text), error_message) AS error_group,
+    outcome_detail,
+    claimed_by,
+    claimed_at,
+    lease_expires_at,
+    suspect,
+    fingerprint
+   FROM public.webhook_events e;
+
+--
+-- Name: VIEW v_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_events IS 'Every event without its payload.';
+
+--
+-- Name: COLUMN v_events.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.event_id IS 'Id of the event: webhook_events.id.';
+
+--
+-- Name: COLUMN v_events.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_events.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.updated_at IS 'The payload''s updated_at: with the lead it is the delivery''s key.';
+
+--
+-- Name: COLUMN v_events.hook_action; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.hook_action IS 'C2S''s name of what happened, for example on_create_lead.';
+
+--
+-- Name: COLUMN v_events.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.status IS 'received, processing, completed or failed; of a message: pending, sending or sent.';
+
+--
+-- Name: COLUMN v_events.outcome; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.outcome IS 'How a completed event ended.';
+
+--
+-- Name: COLUMN v_events.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.attempts IS 'Attempts that were spent.';
+
+--
+-- Name: COLUMN v_events.max_attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.max_attempts IS 'Attempts after which the event fails.';
+
+--
+-- Name: COLUMN v_events.received_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.received_at IS 'When the webhook arrived.';
+
+--
+-- Name: COLUMN v_events.available_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.available_at IS 'When a received event is due.';
+
+--
+-- Name: COLUMN v_events.processed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.processed_at IS 'When the event was completed or failed.';
+
+--
+-- Name: COLUMN v_events.waiting_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.waiting_for IS 'The upstream that a received event waits for.';
+
+--
+-- Name: COLUMN v_events.waiting_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.waiting_reason IS 'Why a received event waits, as a code.';
+
+--
+-- Name: COLUMN v_events.error_kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.error_kind IS 'Kind of the error, as a code.';
+
+--
+-- Name: COLUMN v_events.error_upstream; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.error_upstream IS 'The upstream that the error names.';
+
+--
+-- Name: COLUMN v_events.error_step; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.error_step IS 'The step in which the attempt ended.';
+
+--
+-- Name: COLUMN v_events.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.error_message IS 'The error as a sentence, without contacts and secrets.';
+
+--
+-- Name: COLUMN v_events.error_group; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.error_group IS 'Fingerprint of the error without its ids and numbers: the filter --error.';
+
+--
+-- Name: COLUMN v_events.outcome_detail; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.outcome_detail IS 'What the outcome or the error rests on; see webhook_events.';
+
+--
+-- Name: COLUMN v_events.claimed_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.claimed_by IS 'The poller that works on it.';
+
+--
+-- Name: COLUMN v_events.claimed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.claimed_at IS 'When the poller took it.';
+
+--
+-- Name: COLUMN v_events.lease_expires_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.lease_expires_at IS 'When the lease ends unless the poller renews it.';
+
+--
+-- Name: COLUMN v_events.suspect; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.suspect IS 'A poller died while working on it: it runs alone next time.';
+
+--
+-- Name: COLUMN v_events.fingerprint; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_events.fingerprint IS 'Hash of the contacts that the event was about.';
+
+--
+-- Name: matching_events(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.matching_events(filter jsonb) RETURNS SETOF public.v_events
+    LANGUAGE sql STABLE
+    AS $$
+  select * from v_events e
+   where (filter -> 'event' is null
+          or e.event_id = any(array(select jsonb_array_elements_text(filter -> 'event')::uuid)))
+     and (filter ->> 'lead' is null or e.lead_id = filter ->> 'lead')
+     and (filter ->> 'status' is null or e.status = filter ->> 'status')
+     and (filter ->> 'outcome' is null or e.outcome = filter ->> 'outcome')
+     and (filter ->> 'kind' is null or e.error_kind = filter ->> 'kind')
+     and (filter ->> 'upstream' is null
+          or (e.error_kind is not null and e.error_upstream = filter ->> 'upstream'))
+     and (filter ->> 'waiting' is null or (e.status = 'received' and e.waiting_for = filter ->> 'waiting'))
+     and (filter ->> 'reason' is null or (e.status = 'received' and e.waiting_reason = filter ->> 'reason'))
+     and (filter ->> 'error' is null or (e.error_kind is not null and e.error_group = filter ->> 'error'))
+     and (filter ->> 'text' is null or strpos(lower(e.error_message), lower(filter ->> 'text')) > 0)
+     and (filter ->> 'hook' is null or e.hook_action = filter ->> 'hook')
+     and (filter ->> 'updated' is null or e.updated_at = (filter ->> 'updated')::timestamptz)
+     and (filter ->> 'since' is null
+          or e.received_at >= case when filter ->> 'since' like '-%'
+                                   then now() + (filter ->> 'since')::interval
+                                   else (filter ->> 'since')::timestamptz end)
+     and (filter ->> 'until' is null
+          or e.received_at < case when filter ->> 'until' like '-%'
+                                  then now() + (filter ->> 'until')::interval
+                                  else (filter ->> 'until')::timestamptz end)
+$$;
+
+--
+-- Name: FUNCTION matching_events(filter jsonb); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.matching_events(filter jsonb) IS 'Events by words: select * from matching_events(''{"status": "failed", "since": "-2 hours"}'').';
 
 --
 -- Name: stored_deliveries(uuid[], text[], timestamp with time zone[], jsonb[]); Type: FUNCTION; Schema: public; Owner: -
@@ -212,10 +577,6 @@ begin
   perform pg_notify('webhook_events', '');
   return null;
 end $$;
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: alerts; Type: TABLE; Schema: public; Owner: -
@@ -358,120 +719,6 @@ COMMENT ON COLUMN public.event_attempts.steps IS '[{step, at_ms, ms}] in the ord
 --
 
 COMMENT ON COLUMN public.event_attempts.calls IS '[{upstream, kind, result, paid, at_ms, ms}] in the order in which they ended.';
-
---
--- Name: webhook_events; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.webhook_events (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    lead_id text NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    hook_action text,
-    payload_raw jsonb NOT NULL,
-    status text DEFAULT 'received'::text NOT NULL,
-    outcome text,
-    outcome_detail jsonb,
-    attempts integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 8 NOT NULL,
-    available_at timestamp with time zone DEFAULT now() NOT NULL,
-    claimed_by text,
-    claimed_at timestamp with time zone,
-    lease_token bigint DEFAULT 0 NOT NULL,
-    lease_expires_at timestamp with time zone,
-    deadline_at timestamp with time zone,
-    error_kind text,
-    error_message text,
-    waiting_for text,
-    waiting_reason text,
-    losses integer DEFAULT 0 NOT NULL,
-    suspect boolean GENERATED ALWAYS AS ((losses > 1)) STORED NOT NULL,
-    reprocess boolean DEFAULT false NOT NULL,
-    fingerprint text,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    processed_at timestamp with time zone,
-    payload_removed_at timestamp with time zone,
-    CONSTRAINT leased_if_and_only_if_processing CHECK ((((status = 'processing'::text) = (lease_expires_at IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_by IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_at IS NOT NULL)) AND ((status = 'processing'::text) = (deadline_at IS NOT NULL)))),
-    CONSTRAINT outcome_only_when_completed CHECK (((outcome IS NULL) OR (status = 'completed'::text))),
-    CONSTRAINT processed_at_only_when_settled CHECK (((processed_at IS NULL) OR (status = ANY (ARRAY['completed'::text, 'failed'::text])))),
-    CONSTRAINT webhook_events_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT webhook_events_available_at_check CHECK (isfinite(available_at)),
-    CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text, 'given_up'::text]))),
-    CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
-    CONSTRAINT webhook_events_losses_check CHECK ((losses >= 0)),
-    CONSTRAINT webhook_events_max_attempts_check CHECK ((max_attempts > 0)),
-    CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'erased'::text]))),
-    CONSTRAINT webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text]))),
-    CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone))),
-    CONSTRAINT webhook_events_waiting_reason_check CHECK ((waiting_reason = ANY (ARRAY['paused'::text, 'credential'::text, 'budget'::text, 'slot'::text, 'throttled'::text, 'backoff'::text, 'read_back'::text, 'database'::text])))
-)
-WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
-
---
--- Name: TABLE webhook_events; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.webhook_events IS 'One accepted webhook: received → processing → completed | failed. Set status to received to reprocess.';
-
---
--- Name: COLUMN webhook_events.outcome_detail; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.outcome_detail IS 'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, found, remembered, at}].';
-
---
--- Name: COLUMN webhook_events.available_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.available_at IS 'When a received event is due; in the future while it waits for a retry or an upstream.';
-
---
--- Name: COLUMN webhook_events.lease_token; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.lease_token IS 'Fencing token: raised by every claim, settlement and change by hand; a poller must present it.';
-
---
--- Name: COLUMN webhook_events.deadline_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.deadline_at IS 'End of this attempt, never renewed: frees an event whose task hangs while its process beats.';
-
---
--- Name: COLUMN webhook_events.waiting_for; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.waiting_for IS 'The upstream whose pause or rate limit this event waits for; its recovery makes the event due at once.';
-
---
--- Name: COLUMN webhook_events.waiting_reason; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.waiting_reason IS 'Why a received event waits, as a code; null when it is next in line.';
-
---
--- Name: COLUMN webhook_events.losses; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.losses IS 'How often in a row a process died, or hung, while this event was in flight.';
-
---
--- Name: COLUMN webhook_events.suspect; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.suspect IS 'Lost twice in a row or more: it runs alone, in a process of its own, next time.';
-
---
--- Name: COLUMN webhook_events.reprocess; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it again: none of the work is skipped.';
-
---
--- Name: COLUMN webhook_events.payload_removed_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_events.payload_removed_at IS 'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same delivery.';
 
 --
 -- Name: health_last_hour; Type: VIEW; Schema: public; Owner: -
@@ -821,6 +1068,33 @@ COMMENT ON COLUMN public.leads.seller_id IS 'The seller to whom C2S gave the lea
 COMMENT ON COLUMN public.leads.last_seen_at IS 'When an event last told of this lead; retention counts from here.';
 
 --
+-- Name: operator_actions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.operator_actions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    via text NOT NULL,
+    verb text NOT NULL,
+    filter jsonb DEFAULT '{}'::jsonb NOT NULL,
+    reason text,
+    state text DEFAULT 'planned'::text NOT NULL,
+    planned integer DEFAULT 0 NOT NULL,
+    done integer DEFAULT 0 NOT NULL,
+    skipped integer DEFAULT 0 NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT operator_actions_state_check CHECK ((state = ANY (ARRAY['planned'::text, 'running'::text, 'done'::text, 'stopped'::text]))),
+    CONSTRAINT operator_actions_via_check CHECK ((via = ANY (ARRAY['cli'::text, 'api'::text, 'console'::text])))
+);
+
+--
+-- Name: TABLE operator_actions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.operator_actions IS 'What people did: who, from where, to which events, planned and done.';
+
+--
 -- Name: people; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -991,30 +1265,590 @@ CREATE TABLE public.schema_migrations (
 );
 
 --
+-- Name: v_explain; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_explain AS
+ SELECT e.event_id,
+    e.lead_id,
+        CASE
+            WHEN (e.status = 'processing'::text) THEN
+            CASE
+                WHEN (e.lease_expires_at < (now() - '00:01:00'::interval)) THEN 'stuck'::text
+                ELSE 'running'::text
+            END
+            WHEN ((e.status = 'received'::text) AND (e.available_at <= now())) THEN
+            CASE
+                WHEN (p.beating = 0) THEN 'no_poller'::text
+                WHEN (b.busy_event IS NOT NULL) THEN 'lead_busy'::text
+                WHEN e.suspect THEN 'suspect_turn'::text
+                ELSE 'queued'::text
+            END
+            WHEN (e.status = 'received'::text) THEN
+            CASE
+                WHEN (((u.paused_until IS NOT NULL) AND (u.pause_reason ~~ 'credential refused%'::text)) OR (e.waiting_reason = 'credential'::text)) THEN 'credential_refused'::text
+                WHEN (e.waiting_reason = 'paused'::text) THEN 'upstream_paused'::text
+                WHEN (e.waiting_reason = 'budget'::text) THEN 'budget_spent'::text
+                WHEN (e.waiting_reason = 'slot'::text) THEN 'rate_limited'::text
+                WHEN (e.waiting_reason = 'throttled'::text) THEN 'throttled'::text
+                WHEN (e.waiting_reason = 'read_back'::text) THEN 'reading_back'::text
+                WHEN (e.waiting_reason = 'database'::text) THEN 'database_was_away'::text
+                WHEN (e.error_kind IS NOT NULL) THEN 'backing_off'::text
+                ELSE 'scheduled'::text
+            END
+            WHEN (e.status = 'failed'::text) THEN
+            CASE
+                WHEN (o.open_status = 'sending'::text) THEN 'delivery_unclear'::text
+                WHEN (e.error_message ~~ '%gave up at the age limit'::text) THEN 'too_old'::text
+                WHEN (e.error_kind = 'upstream_refused'::text) THEN 'refused'::text
+                WHEN (e.error_kind = 'upstream_unreadable'::text) THEN 'unreadable'::text
+                WHEN (e.error_kind = 'upstream_unavailable'::text) THEN 'too_old'::text
+                ELSE COALESCE(e.error_kind, 'given_up'::text)
+            END
+            WHEN ((e.outcome_detail ->> 'cause'::text) IS NOT NULL) THEN (e.outcome_detail ->> 'cause'::text)
+            WHEN (e.outcome = ANY (ARRAY['enriched'::text, 'partial'::text])) THEN
+            CASE
+                WHEN (t.told_at IS NULL) THEN 'not_told'::text
+                WHEN (t.told_at >= e.received_at) THEN 'told'::text
+                ELSE 'told_before'::text
+            END
+            WHEN (e.outcome = 'unchanged'::text) THEN
+            CASE
+                WHEN (((e.outcome_detail ->> 'echo'::text) = t.told_ref) AND (e.received_at < (t.told_at + '01:00:00'::interval))) THEN 'echo'::text
+                ELSE 'no_news'::text
+            END
+            WHEN (e.outcome = 'not_found'::text) THEN 'nobody_known'::text
+            WHEN (e.outcome = 'ignored'::text) THEN 'closed'::text
+            ELSE COALESCE(e.outcome, 'completed_by_hand'::text)
+        END AS cause,
+    e.status,
+    e.outcome,
+    e.hook_action,
+    e.received_at,
+    e.updated_at,
+    e.available_at,
+    e.processed_at,
+    e.attempts,
+    e.max_attempts,
+    e.waiting_for,
+    e.waiting_reason,
+    e.error_kind,
+    e.error_message,
+    e.error_step,
+    e.error_group,
+    COALESCE(e.waiting_for, e.error_upstream) AS upstream,
+    e.claimed_by,
+    e.claimed_at,
+    e.lease_expires_at,
+    u.paused_since,
+    u.paused_until,
+    u.pause_reason,
+    u.failures,
+    u.daily_budget,
+    u.calls_today,
+    u.min_interval_seconds,
+    p.beating AS pollers_beating,
+    p.last_beat_at,
+    b.busy_event,
+    b.busy_since,
+    n.newer_event,
+    n.newer_at,
+    n.newer_end,
+    t.told_ref,
+    t.told_at,
+    t.told_proof,
+    o.open_ref,
+    o.open_message,
+    o.open_status,
+    e.outcome_detail
+   FROM ((((((public.v_events e
+     LEFT JOIN LATERAL ( SELECT upstreams.paused_since,
+            upstreams.paused_until,
+            upstreams.reason AS pause_reason,
+            upstreams.failures,
+            upstreams.daily_budget,
+            upstreams.calls_today,
+            (EXTRACT(epoch FROM upstreams.min_interval))::double precision AS min_interval_seconds
+           FROM public.upstreams
+          WHERE (upstreams.name = COALESCE(e.waiting_for, e.error_upstream))) u ON (true))
+     CROSS JOIN LATERAL ( SELECT max(pollers.beat_at) AS last_beat_at,
+            count(*) FILTER (WHERE (pollers.beat_at > (now() - '00:01:00'::interval))) AS beating
+           FROM public.pollers) p)
+     LEFT JOIN LATERAL ( SELECT webhook_events.id AS busy_event,
+            webhook_events.claimed_at AS busy_since
+           FROM public.webhook_events
+          WHERE ((webhook_events.lead_id = e.lead_id) AND (webhook_events.status = 'processing'::text) AND (webhook_events.id <> e.event_id))) b ON (true))
+     LEFT JOIN LATERAL ( SELECT webhook_events.id AS newer_event,
+            webhook_events.received_at AS newer_at,
+            COALESCE(webhook_events.outcome, webhook_events.status) AS newer_end
+           FROM public.webhook_events
+          WHERE ((webhook_events.lead_id = e.lead_id) AND (webhook_events.updated_at > e.updated_at))
+          ORDER BY webhook_events.updated_at DESC
+         LIMIT 1) n ON (true))
+     LEFT JOIN LATERAL ( SELECT lead_messages.ref AS told_ref,
+            lead_messages.sent_at AS told_at,
+            lead_messages.proof AS told_proof
+           FROM public.lead_messages
+          WHERE ((lead_messages.lead_id = e.lead_id) AND (lead_messages.status = 'sent'::text))
+          ORDER BY lead_messages.sent_at DESC
+         LIMIT 1) t ON (true))
+     LEFT JOIN LATERAL ( SELECT lead_messages.id AS open_message,
+            lead_messages.ref AS open_ref,
+            lead_messages.status AS open_status
+           FROM public.lead_messages
+          WHERE ((lead_messages.lead_id = e.lead_id) AND (lead_messages.status <> 'sent'::text))
+          ORDER BY (lead_messages.status = 'sending'::text) DESC, lead_messages.created_at DESC
+         LIMIT 1) o ON (true));
+
+--
+-- Name: VIEW v_explain; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_explain IS 'Why an event stands where it stands: the cause as a stable code, and its facts. Ask for one lead or event.';
+
+--
+-- Name: COLUMN v_explain.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.event_id IS 'Id of the event: webhook_events.id.';
+
+--
+-- Name: COLUMN v_explain.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_explain.cause; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.cause IS 'The stable code of why it stands there.';
+
+--
+-- Name: COLUMN v_explain.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.status IS 'received, processing, completed or failed; of a message: pending, sending or sent.';
+
+--
+-- Name: COLUMN v_explain.outcome; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.outcome IS 'How a completed event ended.';
+
+--
+-- Name: COLUMN v_explain.hook_action; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.hook_action IS 'C2S''s name of what happened, for example on_create_lead.';
+
+--
+-- Name: COLUMN v_explain.received_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.received_at IS 'When the webhook arrived.';
+
+--
+-- Name: COLUMN v_explain.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.updated_at IS 'The payload''s updated_at: with the lead it is the delivery''s key.';
+
+--
+-- Name: COLUMN v_explain.available_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.available_at IS 'When a received event is due.';
+
+--
+-- Name: COLUMN v_explain.processed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.processed_at IS 'When the event was completed or failed.';
+
+--
+-- Name: COLUMN v_explain.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.attempts IS 'Attempts that were spent.';
+
+--
+-- Name: COLUMN v_explain.max_attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.max_attempts IS 'Attempts after which the event fails.';
+
+--
+-- Name: COLUMN v_explain.waiting_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.waiting_for IS 'The upstream that a received event waits for.';
+
+--
+-- Name: COLUMN v_explain.waiting_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.waiting_reason IS 'Why a received event waits, as a code.';
+
+--
+-- Name: COLUMN v_explain.error_kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.error_kind IS 'Kind of the error, as a code.';
+
+--
+-- Name: COLUMN v_explain.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.error_message IS 'The error as a sentence, without contacts and secrets.';
+
+--
+-- Name: COLUMN v_explain.error_step; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.error_step IS 'The step in which the attempt ended.';
+
+--
+-- Name: COLUMN v_explain.error_group; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.error_group IS 'Fingerprint of the error without its ids and numbers: the filter --error.';
+
+--
+-- Name: COLUMN v_explain.upstream; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.upstream IS 'The upstream that it waits for or that its error names.';
+
+--
+-- Name: COLUMN v_explain.claimed_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.claimed_by IS 'The poller that works on it.';
+
+--
+-- Name: COLUMN v_explain.claimed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.claimed_at IS 'When the poller took it.';
+
+--
+-- Name: COLUMN v_explain.lease_expires_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.lease_expires_at IS 'When the lease ends unless the poller renews it.';
+
+--
+-- Name: COLUMN v_explain.paused_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.paused_since IS 'When that upstream''s pause began.';
+
+--
+-- Name: COLUMN v_explain.paused_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.paused_until IS 'When that upstream is tried again.';
+
+--
+-- Name: COLUMN v_explain.pause_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.pause_reason IS 'Why it is paused.';
+
+--
+-- Name: COLUMN v_explain.failures; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.failures IS 'Its failures in a row.';
+
+--
+-- Name: COLUMN v_explain.daily_budget; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.daily_budget IS 'Paid calls allowed a day; 0 for no limit.';
+
+--
+-- Name: COLUMN v_explain.calls_today; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.calls_today IS 'Calls counted today.';
+
+--
+-- Name: COLUMN v_explain.min_interval_seconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.min_interval_seconds IS 'Seconds between two calls to it.';
+
+--
+-- Name: COLUMN v_explain.pollers_beating; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.pollers_beating IS 'Pollers that gave a sign of life within the last minute.';
+
+--
+-- Name: COLUMN v_explain.last_beat_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.last_beat_at IS 'The last sign of life of any poller.';
+
+--
+-- Name: COLUMN v_explain.busy_event; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.busy_event IS 'Another event of the lead that is worked on.';
+
+--
+-- Name: COLUMN v_explain.busy_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.busy_since IS 'Since when.';
+
+--
+-- Name: COLUMN v_explain.newer_event; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.newer_event IS 'The lead''s newest event, where it is newer than this one.';
+
+--
+-- Name: COLUMN v_explain.newer_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.newer_at IS 'When that one arrived.';
+
+--
+-- Name: COLUMN v_explain.newer_end; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.newer_end IS 'How that one ended or stands.';
+
+--
+-- Name: COLUMN v_explain.told_ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.told_ref IS 'Ref of the lead''s last sent message.';
+
+--
+-- Name: COLUMN v_explain.told_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.told_at IS 'When the seller was last told.';
+
+--
+-- Name: COLUMN v_explain.told_proof; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.told_proof IS 'What proves it.';
+
+--
+-- Name: COLUMN v_explain.open_ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.open_ref IS 'Its ref.';
+
+--
+-- Name: COLUMN v_explain.open_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.open_message IS 'Id of a message of the lead that is not proven to be delivered.';
+
+--
+-- Name: COLUMN v_explain.open_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.open_status IS 'pending: not sent yet. sending: delivery not clear.';
+
+--
+-- Name: COLUMN v_explain.outcome_detail; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.outcome_detail IS 'What the outcome or the error rests on; see webhook_events.';
+
+--
 -- Name: v_failures; Type: VIEW; Schema: public; Owner: -
 --
 
 CREATE VIEW public.v_failures AS
- SELECT f.error_kind,
+ SELECT f.error_group,
+    f.error_kind,
+    f.error_upstream,
+    f.error_step,
     f.events,
+    f.leads,
+    f.first_at,
     f.newest_at,
     e.error_message AS newest_message,
-    e.id AS newest_event,
+    e.event_id AS newest_event,
     e.lead_id AS newest_lead
-   FROM (( SELECT webhook_events.error_kind,
+   FROM (( SELECT newest.error_group,
+            newest.error_kind,
+            newest.error_upstream,
+            newest.error_step,
             count(*) AS events,
-            max(webhook_events.processed_at) AS newest_at,
-            (array_agg(webhook_events.id ORDER BY webhook_events.processed_at DESC))[1] AS newest
-           FROM public.webhook_events
-          WHERE (webhook_events.status = 'failed'::text)
-          GROUP BY webhook_events.error_kind) f
-     JOIN public.webhook_events e ON ((e.id = f.newest)));
+            count(DISTINCT newest.lead_id) AS leads,
+            min(newest.received_at) AS first_at,
+            max(newest.received_at) AS newest_at,
+            (array_agg(newest.event_id ORDER BY newest.received_at DESC))[1] AS newest
+           FROM ( SELECT v_events.event_id,
+                    v_events.lead_id,
+                    v_events.updated_at,
+                    v_events.hook_action,
+                    v_events.status,
+                    v_events.outcome,
+                    v_events.attempts,
+                    v_events.max_attempts,
+                    v_events.received_at,
+                    v_events.available_at,
+                    v_events.processed_at,
+                    v_events.waiting_for,
+                    v_events.waiting_reason,
+                    v_events.error_kind,
+                    v_events.error_upstream,
+                    v_events.error_step,
+                    v_events.error_message,
+                    v_events.error_group,
+                    v_events.outcome_detail,
+                    v_events.claimed_by,
+                    v_events.claimed_at,
+                    v_events.lease_expires_at,
+                    v_events.suspect,
+                    v_events.fingerprint
+                   FROM public.v_events
+                  WHERE (v_events.status = 'failed'::text)
+                  ORDER BY v_events.received_at DESC
+                 LIMIT 10000) newest
+          GROUP BY newest.error_group, newest.error_kind, newest.error_upstream, newest.error_step) f
+     JOIN public.v_events e ON ((e.event_id = f.newest)));
 
 --
 -- Name: VIEW v_failures; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.v_failures IS 'Failed events by kind, each with its newest case.';
+COMMENT ON VIEW public.v_failures IS 'The newest 10,000 failed events in groups of one error each, with its newest case.';
+
+--
+-- Name: COLUMN v_failures.error_group; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.error_group IS 'Fingerprint of the error without its ids and numbers: the filter --error.';
+
+--
+-- Name: COLUMN v_failures.error_kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.error_kind IS 'Kind of the error, as a code.';
+
+--
+-- Name: COLUMN v_failures.error_upstream; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.error_upstream IS 'The upstream that the error names.';
+
+--
+-- Name: COLUMN v_failures.error_step; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.error_step IS 'The step in which the attempt ended.';
+
+--
+-- Name: COLUMN v_failures.events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.events IS 'How many events.';
+
+--
+-- Name: COLUMN v_failures.leads; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.leads IS 'How many leads.';
+
+--
+-- Name: COLUMN v_failures.first_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.first_at IS 'When the first event of the group arrived.';
+
+--
+-- Name: COLUMN v_failures.newest_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.newest_at IS 'When the newest event of the group arrived.';
+
+--
+-- Name: COLUMN v_failures.newest_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.newest_message IS 'The newest event''s error as a sentence.';
+
+--
+-- Name: COLUMN v_failures.newest_event; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.newest_event IS 'Id of the newest event of the group.';
+
+--
+-- Name: COLUMN v_failures.newest_lead; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.newest_lead IS 'C2S''s id of the newest event''s lead.';
+
+--
+-- Name: v_found_share; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_found_share AS
+ SELECT (e.outcome_detail ->> 'ddd'::text) AS ddd,
+    (answer.value ->> 'source'::text) AS source,
+    (answer.value ->> 'kind'::text) AS kind,
+    count(*) AS answers,
+    count(*) FILTER (WHERE (((answer.value ->> 'found'::text))::integer > 0)) AS found,
+    round(((100.0 * (count(*) FILTER (WHERE (((answer.value ->> 'found'::text))::integer > 0)))::numeric) / (count(*))::numeric), 1) AS found_percent
+   FROM (public.webhook_events e
+     CROSS JOIN LATERAL jsonb_array_elements((e.outcome_detail -> 'answers'::text)) answer(value))
+  WHERE (e.received_at > (now() - '30 days'::interval))
+  GROUP BY (e.outcome_detail ->> 'ddd'::text), (answer.value ->> 'source'::text), (answer.value ->> 'kind'::text);
+
+--
+-- Name: VIEW v_found_share; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_found_share IS 'How often a source knew somebody in the last 30 days, by DDD.';
+
+--
+-- Name: COLUMN v_found_share.ddd; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.ddd IS 'Area code of the lead''s first phone; null without one.';
+
+--
+-- Name: COLUMN v_found_share.source; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.source IS 'Who was asked.';
+
+--
+-- Name: COLUMN v_found_share.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.kind IS 'By what: phone, email or record.';
+
+--
+-- Name: COLUMN v_found_share.answers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.answers IS 'How many answers, remembered ones included.';
+
+--
+-- Name: COLUMN v_found_share.found; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.found IS 'Answers that named somebody.';
+
+--
+-- Name: COLUMN v_found_share.found_percent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.found_percent IS 'Those in percent of all.';
 
 --
 -- Name: v_hit_rate; Type: VIEW; Schema: public; Owner: -
@@ -1069,6 +1903,48 @@ CREATE VIEW public.v_hit_rate AS
 COMMENT ON VIEW public.v_hit_rate IS 'How many of the latest 50 answers of each source found somebody, against the (up to 500) answers before them. fell: far too few to be chance.';
 
 --
+-- Name: COLUMN v_hit_rate.source; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.source IS 'Who was asked.';
+
+--
+-- Name: COLUMN v_hit_rate.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.kind IS 'By what: phone, email or record.';
+
+--
+-- Name: COLUMN v_hit_rate.latest; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.latest IS 'Answers among the latest 50.';
+
+--
+-- Name: COLUMN v_hit_rate.latest_found; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.latest_found IS 'Those that found somebody.';
+
+--
+-- Name: COLUMN v_hit_rate.earlier; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.earlier IS 'Answers before them, at most 500.';
+
+--
+-- Name: COLUMN v_hit_rate.earlier_found; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.earlier_found IS 'Those that found somebody.';
+
+--
+-- Name: COLUMN v_hit_rate.fell; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_hit_rate.fell IS 'Far fewer than before: not chance.';
+
+--
 -- Name: v_in_flight; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -1089,6 +1965,116 @@ CREATE VIEW public.v_in_flight AS
 --
 
 COMMENT ON VIEW public.v_in_flight IS 'What is worked on now. stuck: its lease ended a minute ago and nobody took it back, so no poller runs.';
+
+--
+-- Name: COLUMN v_in_flight.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.event_id IS 'Id of the event: webhook_events.id.';
+
+--
+-- Name: COLUMN v_in_flight.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_in_flight.claimed_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.claimed_by IS 'The poller that works on it.';
+
+--
+-- Name: COLUMN v_in_flight.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.attempts IS 'Attempts that were spent.';
+
+--
+-- Name: COLUMN v_in_flight.claimed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.claimed_at IS 'When the poller took it.';
+
+--
+-- Name: COLUMN v_in_flight.lease_left; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.lease_left IS 'Time until the lease ends.';
+
+--
+-- Name: COLUMN v_in_flight.deadline_left; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.deadline_left IS 'Time until the attempt is ended, however alive its poller is.';
+
+--
+-- Name: COLUMN v_in_flight.stuck; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_in_flight.stuck IS 'The lease ended over a minute ago: no poller runs.';
+
+--
+-- Name: v_invalid_phones; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_invalid_phones AS
+ SELECT l.lead_id,
+    l.name,
+    l.phone,
+    e.skipped,
+    l.seller_name,
+    l.last_seen_at
+   FROM (public.leads l
+     JOIN LATERAL ( SELECT ( SELECT string_agg(word.value, ', '::text) AS string_agg
+                   FROM jsonb_array_elements_text((webhook_events.outcome_detail -> 'skipped'::text)) word(value)
+                  WHERE (word.value ~~ 'phone %'::text)) AS skipped
+           FROM public.webhook_events
+          WHERE ((webhook_events.lead_id = l.lead_id) AND (webhook_events.outcome_detail IS NOT NULL))
+          ORDER BY webhook_events.updated_at DESC
+         LIMIT 1) e ON ((e.skipped IS NOT NULL)));
+
+--
+-- Name: VIEW v_invalid_phones; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_invalid_phones IS 'Leads with a phone that cannot be looked up, and why.';
+
+--
+-- Name: COLUMN v_invalid_phones.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_invalid_phones.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_invalid_phones.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_invalid_phones.name IS 'Of a poller: host, process and a random part. Of a lead: the customer''s name.';
+
+--
+-- Name: COLUMN v_invalid_phones.phone; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_invalid_phones.phone IS 'The phone texts as C2S has them.';
+
+--
+-- Name: COLUMN v_invalid_phones.skipped; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_invalid_phones.skipped IS 'Why they are not looked up.';
+
+--
+-- Name: COLUMN v_invalid_phones.seller_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_invalid_phones.seller_name IS 'The seller to whom C2S gave the lead.';
+
+--
+-- Name: COLUMN v_invalid_phones.last_seen_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_invalid_phones.last_seen_at IS 'When an event last told of it.';
 
 --
 -- Name: v_lead_history; Type: VIEW; Schema: public; Owner: -
@@ -1122,6 +2108,36 @@ UNION ALL
 --
 
 COMMENT ON VIEW public.v_lead_history IS 'All that happened to a lead. Ask it with where lead_id = … order by at.';
+
+--
+-- Name: COLUMN v_lead_history.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_lead_history.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_lead_history.at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_lead_history.at IS 'When it happened.';
+
+--
+-- Name: COLUMN v_lead_history.what; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_lead_history.what IS 'What happened.';
+
+--
+-- Name: COLUMN v_lead_history.detail; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_lead_history.detail IS 'How it ended, or what it was about.';
+
+--
+-- Name: COLUMN v_lead_history.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_lead_history.event_id IS 'Id of the event: webhook_events.id.';
 
 --
 -- Name: v_leads; Type: VIEW; Schema: public; Owner: -
@@ -1167,11 +2183,150 @@ CREATE VIEW public.v_leads AS
 COMMENT ON VIEW public.v_leads IS 'One row per lead: how its newest event stands, who was found, when the seller was last told.';
 
 --
+-- Name: COLUMN v_leads.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_leads.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.name IS 'Of a poller: host, process and a random part. Of a lead: the customer''s name.';
+
+--
+-- Name: COLUMN v_leads.closed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.closed IS 'Archived or done in C2S.';
+
+--
+-- Name: COLUMN v_leads.first_seen_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.first_seen_at IS 'When it was first seen.';
+
+--
+-- Name: COLUMN v_leads.last_seen_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.last_seen_at IS 'When an event last told of it.';
+
+--
+-- Name: COLUMN v_leads.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.status IS 'received, processing, completed or failed; of a message: pending, sending or sent.';
+
+--
+-- Name: COLUMN v_leads.outcome; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.outcome IS 'How a completed event ended.';
+
+--
+-- Name: COLUMN v_leads.error_kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.error_kind IS 'Kind of the error, as a code.';
+
+--
+-- Name: COLUMN v_leads.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.error_message IS 'The error as a sentence, without contacts and secrets.';
+
+--
+-- Name: COLUMN v_leads.people; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.people IS 'Who was found for the lead.';
+
+--
+-- Name: COLUMN v_leads.cpfs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.cpfs IS 'The CPFs of these people, masked.';
+
+--
+-- Name: COLUMN v_leads.last_told_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.last_told_at IS 'When the seller was last told.';
+
+--
+-- Name: COLUMN v_leads.messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads.messages IS 'Messages that were sent.';
+
+--
+-- Name: v_leads_by_seller; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_leads_by_seller AS
+ SELECT COALESCE(l.seller_name, l.seller_id, '(no seller)'::text) AS seller,
+    count(*) AS leads,
+    count(m.sent_at) AS told,
+    round(((100.0 * (count(m.sent_at))::numeric) / (count(*))::numeric), 1) AS told_percent,
+    round(((percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY ((EXTRACT(epoch FROM (m.sent_at - e.received_at)))::double precision)) / (60)::double precision))::numeric, 1) AS median_minutes
+   FROM ((public.leads l
+     JOIN LATERAL ( SELECT webhook_events.received_at
+           FROM public.webhook_events
+          WHERE (webhook_events.lead_id = l.lead_id)
+          ORDER BY webhook_events.updated_at
+         LIMIT 1) e ON (true))
+     LEFT JOIN LATERAL ( SELECT lead_messages.sent_at
+           FROM public.lead_messages
+          WHERE ((lead_messages.lead_id = l.lead_id) AND (lead_messages.status = 'sent'::text))
+          ORDER BY lead_messages.sent_at
+         LIMIT 1) m ON (true))
+  WHERE (l.first_seen_at > (now() - '30 days'::interval))
+  GROUP BY COALESCE(l.seller_name, l.seller_id, '(no seller)'::text);
+
+--
+-- Name: VIEW v_leads_by_seller; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_leads_by_seller IS 'The last 30 days'' leads by seller: how many arrived, how many were told about, minutes to the first message.';
+
+--
+-- Name: COLUMN v_leads_by_seller.seller; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads_by_seller.seller IS 'The seller''s name, else the id, else (no seller).';
+
+--
+-- Name: COLUMN v_leads_by_seller.leads; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads_by_seller.leads IS 'How many leads.';
+
+--
+-- Name: COLUMN v_leads_by_seller.told; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads_by_seller.told IS 'Leads whose seller was told something.';
+
+--
+-- Name: COLUMN v_leads_by_seller.told_percent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads_by_seller.told_percent IS 'Those in percent of all.';
+
+--
+-- Name: COLUMN v_leads_by_seller.median_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_leads_by_seller.median_minutes IS 'Median minutes from the first webhook to the first message.';
+
+--
 -- Name: v_messages_open; Type: VIEW; Schema: public; Owner: -
 --
 
 CREATE VIEW public.v_messages_open AS
- SELECT m.lead_id,
+ SELECT m.id AS message_id,
+    m.lead_id,
     m.ref,
     m.status,
     m.sends,
@@ -1189,6 +2344,137 @@ CREATE VIEW public.v_messages_open AS
 --
 
 COMMENT ON VIEW public.v_messages_open IS 'Messages that are not proven to be on their lead. sending with a failed event: a person must look.';
+
+--
+-- Name: COLUMN v_messages_open.message_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.message_id IS 'Id of the message: lead_messages.id.';
+
+--
+-- Name: COLUMN v_messages_open.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_messages_open.ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.ref IS 'The message''s last line and its external_id at C2S.';
+
+--
+-- Name: COLUMN v_messages_open.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.status IS 'received, processing, completed or failed; of a message: pending, sending or sent.';
+
+--
+-- Name: COLUMN v_messages_open.sends; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.sends IS 'How often the message was given to the network.';
+
+--
+-- Name: COLUMN v_messages_open.looks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.looks IS 'Looks after the settle time that did not find it.';
+
+--
+-- Name: COLUMN v_messages_open.for_how_long; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.for_how_long IS 'Since it was sent, or written.';
+
+--
+-- Name: COLUMN v_messages_open.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.event_id IS 'Id of the event: webhook_events.id.';
+
+--
+-- Name: COLUMN v_messages_open.event_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.event_status IS 'The status of the event that wrote the message.';
+
+--
+-- Name: COLUMN v_messages_open.error_kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_open.error_kind IS 'Kind of the error, as a code.';
+
+--
+-- Name: v_messages_sent; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_messages_sent AS
+ SELECT m.sent_at,
+    m.lead_id,
+    l.seller_name,
+    m.ref,
+    m.proof,
+    m.sends,
+    m.id AS message_id,
+    m.event_id
+   FROM (public.lead_messages m
+     LEFT JOIN public.leads l ON ((l.lead_id = m.lead_id)))
+  WHERE (m.status = 'sent'::text);
+
+--
+-- Name: VIEW v_messages_sent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_messages_sent IS 'The log of sent messages: when, to whom, proven how.';
+
+--
+-- Name: COLUMN v_messages_sent.sent_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.sent_at IS 'When the delivery was proven.';
+
+--
+-- Name: COLUMN v_messages_sent.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.lead_id IS 'C2S''s id of the lead.';
+
+--
+-- Name: COLUMN v_messages_sent.seller_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.seller_name IS 'The seller to whom C2S gave the lead.';
+
+--
+-- Name: COLUMN v_messages_sent.ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.ref IS 'The message''s last line and its external_id at C2S.';
+
+--
+-- Name: COLUMN v_messages_sent.proof; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.proof IS 'What proves the delivery: answer, read_back, webhook or person.';
+
+--
+-- Name: COLUMN v_messages_sent.sends; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.sends IS 'How often the message was given to the network.';
+
+--
+-- Name: COLUMN v_messages_sent.message_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.message_id IS 'Id of the message: lead_messages.id.';
+
+--
+-- Name: COLUMN v_messages_sent.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_messages_sent.event_id IS 'Id of the event: webhook_events.id.';
 
 --
 -- Name: v_people; Type: VIEW; Schema: public; Owner: -
@@ -1237,24 +2523,299 @@ CREATE VIEW public.v_people AS
 COMMENT ON VIEW public.v_people IS 'One row per person, with the best contacts and how many leads led to them. The CPF is masked.';
 
 --
+-- Name: COLUMN v_people.cpf; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.cpf IS 'The CPF, masked.';
+
+--
+-- Name: COLUMN v_people.full_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.full_name IS 'The name in the record.';
+
+--
+-- Name: COLUMN v_people.birth_date; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.birth_date IS 'The date of birth in the record.';
+
+--
+-- Name: COLUMN v_people.age; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.age IS 'Years since then.';
+
+--
+-- Name: COLUMN v_people.sex; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.sex IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.mother; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.mother IS 'The mother''s name.';
+
+--
+-- Name: COLUMN v_people.marital_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.marital_status IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.education; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.education IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.occupation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.occupation IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.deceased; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.deceased IS 'The record says so.';
+
+--
+-- Name: COLUMN v_people.irregular; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.irregular IS 'The CPF''s standing at the tax office where it is not regular.';
+
+--
+-- Name: COLUMN v_people.income; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.income IS 'R$ a month as the record has it.';
+
+--
+-- Name: COLUMN v_people.income_from; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.income_from IS 'Lower end of the income range, R$ a month.';
+
+--
+-- Name: COLUMN v_people.income_to; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.income_to IS 'Upper end of the income range, R$ a month.';
+
+--
+-- Name: COLUMN v_people.purchasing_power; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.purchasing_power IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.credit_score; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.credit_score IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.credit_risk; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.credit_risk IS 'As the record has it.';
+
+--
+-- Name: COLUMN v_people.has_record; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.has_record IS 'The Work API has a record.';
+
+--
+-- Name: COLUMN v_people.profile_fetched_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.profile_fetched_at IS 'When the record was asked for.';
+
+--
+-- Name: COLUMN v_people.fresh; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.fresh IS 'It is used without asking again.';
+
+--
+-- Name: COLUMN v_people.leads; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.leads IS 'How many leads.';
+
+--
+-- Name: COLUMN v_people.best_phone; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.best_phone IS 'The best phone of the newest record.';
+
+--
+-- Name: COLUMN v_people.best_email; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_people.best_email IS 'The best e-mail address of the newest record.';
+
+--
+-- Name: v_pollers; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_pollers AS
+ SELECT name,
+    started_at,
+    beat_at,
+    (now() - beat_at) AS silent_for,
+    in_flight,
+    concurrency,
+    (beat_at > (now() - '00:01:00'::interval)) AS beating
+   FROM public.pollers;
+
+--
+-- Name: VIEW v_pollers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_pollers IS 'Pollers by their last sign of life; one that is silent for an hour is forgotten.';
+
+--
+-- Name: COLUMN v_pollers.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.name IS 'Of a poller: host, process and a random part. Of a lead: the customer''s name.';
+
+--
+-- Name: COLUMN v_pollers.started_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.started_at IS 'When it started.';
+
+--
+-- Name: COLUMN v_pollers.beat_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.beat_at IS 'Its last sign of life.';
+
+--
+-- Name: COLUMN v_pollers.silent_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.silent_for IS 'Time since its last sign of life.';
+
+--
+-- Name: COLUMN v_pollers.in_flight; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.in_flight IS 'Events it works on.';
+
+--
+-- Name: COLUMN v_pollers.concurrency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.concurrency IS 'Events it works on at most.';
+
+--
+-- Name: COLUMN v_pollers.beating; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.beating IS 'It gave a sign of life within the last minute.';
+
+--
 -- Name: v_queue; Type: VIEW; Schema: public; Owner: -
 --
 
 CREATE VIEW public.v_queue AS
  SELECT status,
     waiting_for,
+    waiting_reason,
     count(*) AS events,
-    count(*) FILTER (WHERE ((status = 'received'::text) AND (available_at <= now()))) AS due,
-    (now() - min(available_at) FILTER (WHERE ((status = 'received'::text) AND (available_at <= now())))) AS oldest_due_for,
-    min(available_at) FILTER (WHERE ((status = 'received'::text) AND (available_at > now()))) AS next_due_at
-   FROM public.webhook_events
-  GROUP BY status, waiting_for;
+    count(*) FILTER (WHERE ((available_at <= now()) AND (status = 'received'::text))) AS due,
+    (now() - min(available_at) FILTER (WHERE ((available_at <= now()) AND (status = 'received'::text)))) AS oldest_due_for,
+    min(available_at) FILTER (WHERE ((available_at > now()) AND (status = 'received'::text))) AS next_due_at
+   FROM (( SELECT webhook_events.status,
+            webhook_events.waiting_for,
+            webhook_events.waiting_reason,
+            webhook_events.available_at
+           FROM public.webhook_events
+          WHERE ((webhook_events.status = 'received'::text) AND (NOT webhook_events.suspect))
+          ORDER BY webhook_events.available_at
+         LIMIT 10000)
+        UNION ALL
+        ( SELECT webhook_events.status,
+            webhook_events.waiting_for,
+            webhook_events.waiting_reason,
+            webhook_events.available_at
+           FROM public.webhook_events
+          WHERE ((webhook_events.status = 'received'::text) AND webhook_events.suspect)
+          ORDER BY webhook_events.available_at
+         LIMIT 10000)
+        UNION ALL
+         SELECT webhook_events.status,
+            webhook_events.waiting_for,
+            webhook_events.waiting_reason,
+            webhook_events.available_at
+           FROM public.webhook_events
+          WHERE (webhook_events.status = 'processing'::text)
+        UNION ALL
+        ( SELECT webhook_events.status,
+            NULL::text,
+            NULL::text,
+            webhook_events.available_at
+           FROM public.webhook_events
+          WHERE (webhook_events.status = 'failed'::text)
+          ORDER BY webhook_events.received_at DESC
+         LIMIT 10000)) e
+  GROUP BY status, waiting_for, waiting_reason;
 
 --
 -- Name: VIEW v_queue; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.v_queue IS 'How many events stand where, what they wait for, how late the oldest due one is.';
+COMMENT ON VIEW public.v_queue IS 'What waits, for whom and why, what is worked on and what failed; of each kind at most 10,000 are counted.';
+
+--
+-- Name: COLUMN v_queue.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.status IS 'received, processing, completed or failed; of a message: pending, sending or sent.';
+
+--
+-- Name: COLUMN v_queue.waiting_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.waiting_for IS 'The upstream that a received event waits for.';
+
+--
+-- Name: COLUMN v_queue.waiting_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.waiting_reason IS 'Why a received event waits, as a code.';
+
+--
+-- Name: COLUMN v_queue.events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.events IS 'How many events.';
+
+--
+-- Name: COLUMN v_queue.due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.due IS 'How many of them are due.';
+
+--
+-- Name: COLUMN v_queue.oldest_due_for; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.oldest_due_for IS 'How long the oldest due one has been due.';
+
+--
+-- Name: COLUMN v_queue.next_due_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_queue.next_due_at IS 'When the next one becomes due.';
 
 --
 -- Name: v_spend; Type: VIEW; Schema: public; Owner: -
@@ -1286,6 +2847,36 @@ CREATE VIEW public.v_spend AS
 COMMENT ON VIEW public.v_spend IS 'Paid answers by the day on which they were asked for. Counts what is remembered: an answer that was asked for again counts on the later day only. Today''s calls, tries included, are upstreams.calls_today.';
 
 --
+-- Name: COLUMN v_spend.day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_spend.day IS 'The day in America/Sao_Paulo.';
+
+--
+-- Name: COLUMN v_spend.source; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_spend.source IS 'Who was asked.';
+
+--
+-- Name: COLUMN v_spend.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_spend.kind IS 'By what: phone, email or record.';
+
+--
+-- Name: COLUMN v_spend.answers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_spend.answers IS 'How many answers, remembered ones included.';
+
+--
+-- Name: COLUMN v_spend.found; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_spend.found IS 'Answers that named somebody.';
+
+--
 -- Name: v_throughput; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -1304,6 +2895,36 @@ CREATE VIEW public.v_throughput AS
 --
 
 COMMENT ON VIEW public.v_throughput IS 'The last day in steps of five minutes: how much was settled, and how long after it was received.';
+
+--
+-- Name: COLUMN v_throughput.five_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_throughput.five_minutes IS 'Beginning of the five minutes.';
+
+--
+-- Name: COLUMN v_throughput.completed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_throughput.completed IS 'Events completed in them.';
+
+--
+-- Name: COLUMN v_throughput.failed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_throughput.failed IS 'Events failed in them.';
+
+--
+-- Name: COLUMN v_throughput.median_seconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_throughput.median_seconds IS 'Median from the webhook to the end.';
+
+--
+-- Name: COLUMN v_throughput.p95_seconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_throughput.p95_seconds IS '95th percentile from the webhook to the end.';
 
 --
 -- Name: alerts alerts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1381,6 +3002,13 @@ ALTER TABLE ONLY public.lead_people
 
 ALTER TABLE ONLY public.leads
     ADD CONSTRAINT leads_pkey PRIMARY KEY (lead_id);
+
+--
+-- Name: operator_actions operator_actions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.operator_actions
+    ADD CONSTRAINT operator_actions_pkey PRIMARY KEY (id);
 
 --
 -- Name: people people_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1478,6 +3106,12 @@ CREATE INDEX event_attempts_by_age ON public.event_attempts USING btree (finishe
 CREATE INDEX lead_messages_by_event ON public.lead_messages USING btree (event_id);
 
 --
+-- Name: lead_messages_by_ref; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX lead_messages_by_ref ON public.lead_messages USING btree (ref);
+
+--
 -- Name: lead_messages_open; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1500,6 +3134,12 @@ CREATE INDEX lead_people_by_person ON public.lead_people USING btree (cpf);
 --
 
 CREATE INDEX leads_by_age ON public.leads USING btree (last_seen_at);
+
+--
+-- Name: operator_actions_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX operator_actions_by_age ON public.operator_actions USING btree (at);
 
 --
 -- Name: people_by_age; Type: INDEX; Schema: public; Owner: -
@@ -1544,6 +3184,12 @@ CREATE INDEX rejected_deliveries_with_bytes ON public.rejected_deliveries USING 
 CREATE INDEX webhook_events_by_age ON public.webhook_events USING btree (received_at);
 
 --
+-- Name: webhook_events_by_error; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_events_by_error ON public.webhook_events USING btree (public.error_group(error_kind, (outcome_detail ->> 'step'::text), error_message), received_at) WHERE (error_kind IS NOT NULL);
+
+--
 -- Name: webhook_events_due; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1556,6 +3202,12 @@ CREATE INDEX webhook_events_due ON public.webhook_events USING btree (available_
 CREATE INDEX webhook_events_due_alone ON public.webhook_events USING btree (available_at, id) WHERE ((status = 'received'::text) AND suspect);
 
 --
+-- Name: webhook_events_failed; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_events_failed ON public.webhook_events USING btree (received_at) WHERE (status = 'failed'::text);
+
+--
 -- Name: webhook_events_one_per_lead; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1566,6 +3218,18 @@ CREATE UNIQUE INDEX webhook_events_one_per_lead ON public.webhook_events USING b
 --
 
 CREATE INDEX webhook_events_settled ON public.webhook_events USING btree (processed_at) WHERE (status = ANY (ARRAY['completed'::text, 'failed'::text]));
+
+--
+-- Name: webhook_events_waiting; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_events_waiting ON public.webhook_events USING btree (waiting_for, available_at) WHERE ((status = 'received'::text) AND (waiting_for IS NOT NULL));
+
+--
+-- Name: webhook_events_with_error; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_events_with_error ON public.webhook_events USING btree (error_kind, received_at) WHERE (error_kind IS NOT NULL);
 
 --
 -- Name: webhook_events_with_payload; Type: INDEX; Schema: public; Owner: -
@@ -1638,6 +3302,7 @@ ALTER TABLE ONLY public.person_phones
 GRANT USAGE ON SCHEMA public TO c2s_web;
 GRANT USAGE ON SCHEMA public TO c2s_poller;
 GRANT USAGE ON SCHEMA public TO c2s_ops;
+GRANT USAGE ON SCHEMA public TO c2s_reader;
 
 --
 -- Name: FUNCTION grant_roles(); Type: ACL; Schema: public; Owner: -
@@ -1656,6 +3321,80 @@ REVOKE ALL ON FUNCTION public.keep_lead_erased() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.keep_reject_erased() FROM PUBLIC;
+
+--
+-- Name: TABLE webhook_events; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_events TO c2s_poller;
+GRANT SELECT ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id),INSERT(id) ON TABLE public.webhook_events TO c2s_web;
+GRANT SELECT(id),INSERT(id) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.lead_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(lead_id),INSERT(lead_id) ON TABLE public.webhook_events TO c2s_web;
+GRANT SELECT(lead_id),INSERT(lead_id) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.updated_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2s_web;
+GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.hook_action; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.payload_raw; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(status) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.max_attempts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.error_kind; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(error_kind) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.error_message; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(error_message) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: TABLE v_events; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_events TO c2s_ops;
+GRANT SELECT ON TABLE public.v_events TO c2s_reader;
 
 --
 -- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]); Type: ACL; Schema: public; Owner: -
@@ -1717,67 +3456,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.event_attempts TO c2s_poller;
 GRANT SELECT,INSERT ON TABLE public.event_attempts TO c2s_ops;
 
 --
--- Name: TABLE webhook_events; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_events TO c2s_poller;
-GRANT SELECT ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT(id),INSERT(id) ON TABLE public.webhook_events TO c2s_web;
-GRANT SELECT(id),INSERT(id) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.lead_id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT(lead_id),INSERT(lead_id) ON TABLE public.webhook_events TO c2s_web;
-GRANT SELECT(lead_id),INSERT(lead_id) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.updated_at; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2s_web;
-GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.hook_action; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_web;
-GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.payload_raw; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_web;
-GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.status; Type: ACL; Schema: public; Owner: -
---
-
-GRANT UPDATE(status) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.max_attempts; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_web;
-GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_ops;
-
---
 -- Name: TABLE health_last_hour; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.health_last_hour TO c2s_web;
 GRANT SELECT ON TABLE public.health_last_hour TO c2s_poller;
 GRANT SELECT ON TABLE public.health_last_hour TO c2s_ops;
+GRANT SELECT ON TABLE public.health_last_hour TO c2s_reader;
 
 --
 -- Name: TABLE lead_messages; Type: ACL; Schema: public; Owner: -
@@ -1857,6 +3542,7 @@ GRANT UPDATE(replayed_at) ON TABLE public.rejected_deliveries TO c2s_ops;
 GRANT SELECT ON TABLE public.health_queue TO c2s_web;
 GRANT SELECT ON TABLE public.health_queue TO c2s_poller;
 GRANT SELECT ON TABLE public.health_queue TO c2s_ops;
+GRANT SELECT ON TABLE public.health_queue TO c2s_reader;
 
 --
 -- Name: TABLE health_silence; Type: ACL; Schema: public; Owner: -
@@ -1865,6 +3551,7 @@ GRANT SELECT ON TABLE public.health_queue TO c2s_ops;
 GRANT SELECT ON TABLE public.health_silence TO c2s_web;
 GRANT SELECT ON TABLE public.health_silence TO c2s_poller;
 GRANT SELECT ON TABLE public.health_silence TO c2s_ops;
+GRANT SELECT ON TABLE public.health_silence TO c2s_reader;
 
 --
 -- Name: TABLE upstreams; Type: ACL; Schema: public; Owner: -
@@ -1880,6 +3567,7 @@ GRANT SELECT,UPDATE ON TABLE public.upstreams TO c2s_ops;
 GRANT SELECT ON TABLE public.health_upstreams TO c2s_web;
 GRANT SELECT ON TABLE public.health_upstreams TO c2s_poller;
 GRANT SELECT ON TABLE public.health_upstreams TO c2s_ops;
+GRANT SELECT ON TABLE public.health_upstreams TO c2s_reader;
 
 --
 -- Name: TABLE lead_people; Type: ACL; Schema: public; Owner: -
@@ -1894,6 +3582,12 @@ GRANT SELECT ON TABLE public.lead_people TO c2s_ops;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.leads TO c2s_poller;
 GRANT SELECT ON TABLE public.leads TO c2s_ops;
+
+--
+-- Name: TABLE operator_actions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_actions TO c2s_ops;
 
 --
 -- Name: TABLE people; Type: ACL; Schema: public; Owner: -
@@ -1937,12 +3631,28 @@ GRANT SELECT ON TABLE public.person_phones TO c2s_ops;
 GRANT SELECT ON TABLE public.schema_migrations TO c2s_web;
 GRANT SELECT ON TABLE public.schema_migrations TO c2s_poller;
 GRANT SELECT ON TABLE public.schema_migrations TO c2s_ops;
+GRANT SELECT ON TABLE public.schema_migrations TO c2s_reader;
+
+--
+-- Name: TABLE v_explain; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_explain TO c2s_ops;
+GRANT SELECT ON TABLE public.v_explain TO c2s_reader;
 
 --
 -- Name: TABLE v_failures; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_failures TO c2s_ops;
+GRANT SELECT ON TABLE public.v_failures TO c2s_reader;
+
+--
+-- Name: TABLE v_found_share; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_found_share TO c2s_ops;
+GRANT SELECT ON TABLE public.v_found_share TO c2s_reader;
 
 --
 -- Name: TABLE v_hit_rate; Type: ACL; Schema: public; Owner: -
@@ -1951,18 +3661,28 @@ GRANT SELECT ON TABLE public.v_failures TO c2s_ops;
 GRANT SELECT ON TABLE public.v_hit_rate TO c2s_web;
 GRANT SELECT ON TABLE public.v_hit_rate TO c2s_poller;
 GRANT SELECT ON TABLE public.v_hit_rate TO c2s_ops;
+GRANT SELECT ON TABLE public.v_hit_rate TO c2s_reader;
 
 --
 -- Name: TABLE v_in_flight; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_in_flight TO c2s_ops;
+GRANT SELECT ON TABLE public.v_in_flight TO c2s_reader;
+
+--
+-- Name: TABLE v_invalid_phones; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_invalid_phones TO c2s_ops;
+GRANT SELECT ON TABLE public.v_invalid_phones TO c2s_reader;
 
 --
 -- Name: TABLE v_lead_history; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_lead_history TO c2s_ops;
+GRANT SELECT ON TABLE public.v_lead_history TO c2s_reader;
 
 --
 -- Name: TABLE v_leads; Type: ACL; Schema: public; Owner: -
@@ -1971,10 +3691,25 @@ GRANT SELECT ON TABLE public.v_lead_history TO c2s_ops;
 GRANT SELECT ON TABLE public.v_leads TO c2s_ops;
 
 --
+-- Name: TABLE v_leads_by_seller; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_leads_by_seller TO c2s_ops;
+GRANT SELECT ON TABLE public.v_leads_by_seller TO c2s_reader;
+
+--
 -- Name: TABLE v_messages_open; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_messages_open TO c2s_ops;
+GRANT SELECT ON TABLE public.v_messages_open TO c2s_reader;
+
+--
+-- Name: TABLE v_messages_sent; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_messages_sent TO c2s_ops;
+GRANT SELECT ON TABLE public.v_messages_sent TO c2s_reader;
 
 --
 -- Name: TABLE v_people; Type: ACL; Schema: public; Owner: -
@@ -1983,19 +3718,29 @@ GRANT SELECT ON TABLE public.v_messages_open TO c2s_ops;
 GRANT SELECT ON TABLE public.v_people TO c2s_ops;
 
 --
+-- Name: TABLE v_pollers; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_pollers TO c2s_ops;
+GRANT SELECT ON TABLE public.v_pollers TO c2s_reader;
+
+--
 -- Name: TABLE v_queue; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_queue TO c2s_ops;
+GRANT SELECT ON TABLE public.v_queue TO c2s_reader;
 
 --
 -- Name: TABLE v_spend; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_spend TO c2s_ops;
+GRANT SELECT ON TABLE public.v_spend TO c2s_reader;
 
 --
 -- Name: TABLE v_throughput; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.v_throughput TO c2s_ops;
+GRANT SELECT ON TABLE public.v_throughput TO c2s_reader;
