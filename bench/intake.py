@@ -38,7 +38,7 @@ from starlette.routing import Route
 
 from bench.machine import HERE, database, free_port
 from c2s_enrich.database import open_pool
-from c2s_enrich.intake.payload import Limits, read_delivery
+from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
 from c2s_enrich.serving.server import run_server
 from c2s_enrich.settings import Settings
 
@@ -96,7 +96,7 @@ CONNECTIONS = (32, 256)
 def serve(kind: str) -> None:
     """One of the two simpler servers, in the process that was started for it."""
     settings = Settings.load(os.environ, "web")
-    limits = Limits()
+    limits = DeliveryLimits()
 
     async def parse(request: Request) -> Response:
         delivery = read_delivery(await request.body(), None, limits)

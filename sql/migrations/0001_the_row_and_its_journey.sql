@@ -39,6 +39,8 @@ create table webhook_events (
   received_at        timestamptz not null default now(),
   processed_at       timestamptz,
   payload_removed_at timestamptz,
+  request_id         text,
+  ordered_at         timestamptz not null generated always as (least(updated_at, received_at)) stored,
   unique (lead_id, updated_at),
   constraint leased_if_and_only_if_processing check (
     (status = 'processing') = (lease_expires_at is not null)
@@ -75,6 +77,11 @@ comment on column webhook_events.losses is
 comment on column webhook_events.suspect is
   'Lost twice in a row or more: it runs alone, in a process of its own, next time.';
 comment on column webhook_events.reprocess is 'A person asked for it again: none of the work is skipped.';
+comment on column webhook_events.request_id is
+  'The X-Request-Id of the delivery that brought it: finds its line in the log of web.';
+comment on column webhook_events.ordered_at is
+  'When it happened, by a clock that we trust: updated_at, but never later than its arrival. Decides what is '
+  'newer; updated_at is the key.';
 comment on column webhook_events.payload_removed_at is
   'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same '
   'delivery.';
@@ -179,39 +186,161 @@ end $$;
 create trigger inserted after insert on webhook_events
   for each statement execute function webhook_events_inserted();
 
--- What intake needs to know of events that are already there, and no more: it shows a payload only to who
--- already has it. A key whose payload is gone, or that we fetched ourselves, has nothing to compare with: the
--- same key is the same delivery.
-create function stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamptz[], payloads jsonb[])
-returns table (id uuid, verdict text)
+-- What we use of a payload, as texts: contact, name, and that the lead was closed. It looks wherever the
+-- reader of C2S's envelope may look, so it may find more than the reader takes and never less.
+create function used_of(payload jsonb, hook_action text) returns text[]
+language sql immutable parallel safe set search_path from current as $$
+  with recursive place (value, depth) as (
+    select payload, 0
+    union all
+    select case jsonb_typeof(part) when 'array' then part -> 0 else part end, place.depth + 1
+      from place
+      cross join unnest(array['data', 'lead', 'attributes', 'customer']) as key
+      cross join lateral (select place.value -> key as part) inner_one
+     where place.depth < 8 and jsonb_typeof(place.value) = 'object' and part is not null
+  )
+  select coalesce(array_agg(found.what order by found.what), '{}')
+    from (select key || '=' || btrim(value ->> key) as what
+            from place cross join unnest(array['name', 'phone', 'phone2', 'phone_global', 'email']) as key
+           where jsonb_typeof(value -> key) in ('string', 'number') and btrim(value ->> key) <> ''
+          union
+          select 'closed'
+            from place
+           where hook_action in ('on_close_lead', 'lead.closed')
+              or lower(btrim(value #>> '{archive_details,archived}')) in ('true', '1', 'yes', 'sim')
+              or lower(btrim(value #>> '{done_details,done}')) in ('true', '1', 'yes', 'sim')) found
+$$;
+comment on function used_of is
+  'What the service uses of a payload; two bodies that agree in it are one event.';
+
+-- How events relate to the stored ones of their key. C2S's times have whole seconds, so two changes can share
+-- one: the second body becomes an event of its own, a microsecond later (next_at), unless it brings nothing
+-- new that we use. At most 50 bodies share a key. It tells of a payload only whether the caller has it
+-- already. A key whose payload is gone has nothing to compare with: the same key is the same delivery then.
+create function stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamptz[],
+                                  hook_actions text[], payloads jsonb[])
+returns table (id uuid, verdict text, next_at timestamptz)
 language sql volatile security definer set search_path from current as $$
-  select given.id,
-         case when event.id = given.id then 'stored'
-              when event.payload_raw = given.payload or event.payload_removed_at is not null
-                   or event.hook_action = 'reconcile' then 'duplicate'
-              else 'same_key_other_body' end
-    from unnest(ids, lead_ids, updated_ats, payloads) as given (id, lead_id, updated_at, payload)
-    join webhook_events event on event.lead_id = given.lead_id and event.updated_at = given.updated_at
+  with related as materialized (
+    select given.*, coalesce(bool_or(event.id = given.id), false) as is_it, count(*) as bodies,
+           max(event.updated_at) as latest,
+           bool_or(event.payload_removed_at is not null or event.payload_raw = given.payload) as is_equal
+      from unnest(ids, lead_ids, updated_ats, hook_actions, payloads) with ordinality
+             as given (id, lead_id, updated_at, hook_action, payload, place)
+      join webhook_events event
+        on event.lead_id = given.lead_id and event.updated_at >= given.updated_at
+       and event.updated_at < given.updated_at + interval '50 microseconds'
+     group by given.id, given.lead_id, given.updated_at, given.hook_action, given.payload, given.place
+  ), other as materialized (
+    select r.*, used_of(r.payload, r.hook_action) as used from related r where not r.is_it and not r.is_equal
+  ), brings as materialized (
+    select o.*, min(o.place) over (partition by o.lead_id, o.updated_at, o.used) as first_place
+      from other o
+     where not exists (
+       select from webhook_events event
+        where event.lead_id = o.lead_id and event.updated_at >= o.updated_at
+          and event.updated_at < o.updated_at + interval '50 microseconds'
+          and o.used <@ used_of(event.payload_raw, event.hook_action))
+  ), numbered as (
+    -- Those that bring the same get the same time: one of them is stored and the next comparison calls the
+    -- others duplicates.
+    select b.place, dense_rank() over (partition by b.lead_id, b.updated_at order by b.first_place) as later
+      from brings b
+  )
+  select r.id,
+         case when r.is_it then 'stored'
+              when n.later is null then 'duplicate'
+              when r.bodies + n.later > 50 then 'same_key_other_body'
+              else 'new_body' end,
+         r.latest + n.later * interval '1 microsecond'
+    from related r left join numbered n on n.place = r.place
 $$;
 comment on function stored_deliveries is
-  'How each given event relates to the stored one of the same key: it is that one, has an equal payload, '
-  'or another.';
+  'How each given event relates to the stored ones of the same key: it is one of them, brings nothing new, '
+  'or is a new body, to be stored at next_at.';
 
 create table rejected_deliveries (
-  id          uuid        primary key default gen_random_uuid(),
-  raw         bytea       not null,
-  reason      text        not null,
-  detail      text,
-  lead_id     text,
-  headers     jsonb       not null default '{}',
-  received_at timestamptz not null default now(),
-  replayed_at timestamptz
+  id               uuid        primary key default gen_random_uuid(),
+  raw              bytea       not null,
+  reason           text        not null,
+  detail           text,
+  lead_id          text,
+  headers          jsonb       not null default '{}',
+  received_at      timestamptz not null default now(),
+  replayed_at      timestamptz,
+  times            integer     not null default 1,
+  last_received_at timestamptz not null default now(),
+  dismissed_at     timestamptz,
+  digest           bytea       not null generated always as (sha256(raw)) stored
 );
 comment on table rejected_deliveries is
   'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
+comment on column rejected_deliveries.times is
+  'How often the same bytes came; received_at is the first time.';
+comment on column rejected_deliveries.dismissed_at is
+  'When a person decided that nothing is to be done about it.';
 create index rejected_deliveries_by_age on rejected_deliveries (received_at);
-create index rejected_deliveries_waiting on rejected_deliveries (received_at) where replayed_at is null;
+create index rejected_deliveries_waiting on rejected_deliveries (received_at)
+  where replayed_at is null and dismissed_at is null;
 create index rejected_deliveries_with_bytes on rejected_deliveries (received_at) where raw <> ''::bytea;
+-- The same bytes are kept once. What was emptied by age or by an erasure is all alike and stays apart.
+create unique index rejected_deliveries_once on rejected_deliveries (digest, reason)
+  where raw <> ''::bytea or reason = 'empty_body';
+
+create function rejected_room() returns bigint language sql immutable parallel safe
+  as 'select 268435456::bigint';
+comment on function rejected_room is 'Bytes that rejected deliveries may hold.';
+
+create view health_rejects as
+select coalesce(sum(octet_length(raw) + 4000), 0)::bigint as bytes, rejected_room() as room
+  from rejected_deliveries;
+comment on view health_rejects is
+  'The bytes that rejected deliveries hold, each with 4,000 for its row, and those that they may hold.';
+
+-- Keeps rejected deliveries for web, which may not read them. False: there is no room, nothing was kept.
+create function keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[],
+                              headers jsonb[])
+returns boolean language plpgsql security definer set search_path from current as $$
+begin
+  if (select bytes >= room from health_rejects) then
+    return false;
+  end if;
+  insert into rejected_deliveries (id, raw, reason, detail, lead_id, headers, times)
+  select g.id, g.raw, g.reason, g.detail, g.lead_id, g.headers, g.times
+    from (select *, count(*) over same as times, row_number() over (same order by u.id) as place
+            from unnest(ids, raws, reasons, details, lead_ids, headers)
+                   as u (id, raw, reason, detail, lead_id, headers)
+          window same as (partition by u.raw, u.reason)) g
+   where g.place = 1 and not exists (select from rejected_deliveries known where known.id = g.id)
+   order by g.raw, g.reason
+  on conflict (digest, reason) where raw <> ''::bytea or reason = 'empty_body'
+  do update set times = rejected_deliveries.times + excluded.times, last_received_at = now();
+  return true;
+end $$;
+comment on function keep_rejected is 'Keeps rejected deliveries, the same bytes once; false: no room.';
+
+create table intake_minutes (
+  minute     timestamptz primary key,
+  delivered  integer     not null default 0,
+  duplicates integer     not null default 0,
+  refused    integer     not null default 0,
+  rejected   integer     not null default 0
+);
+comment on table intake_minutes is
+  'What all web processes took in, by the minute: new events, duplicates, refused deliveries (401), rejected '
+  'elements. A minute without any has no row. Kept for ten weeks.';
+
+create function count_intake(delivered integer, duplicates integer, refused integer, rejected integer)
+returns void language sql security definer set search_path from current as $$
+  delete from intake_minutes where minute < now() - interval '70 days';
+  insert into intake_minutes as known (minute, delivered, duplicates, refused, rejected)
+  values (date_trunc('minute', now()), delivered, duplicates, refused, rejected)
+  on conflict (minute) do update
+     set delivered = known.delivered + excluded.delivered,
+         duplicates = known.duplicates + excluded.duplicates,
+         refused = known.refused + excluded.refused, rejected = known.rejected + excluded.rejected;
+$$;
+comment on function count_intake is 'Adds to the current minute of intake_minutes.';
 
 create table leads (
   lead_id          text        primary key,
@@ -363,7 +492,8 @@ select
   (select count(*)::integer from lead_messages where status = 'sending') as messages_sending,
   (select count(*)::integer from lead_messages
     where status = 'sending' and sending_at < now() - interval '10 minutes') as messages_unclear,
-  (select count(*)::integer from (select from rejected_deliveries where replayed_at is null limit 10000) r)
+  (select count(*)::integer
+     from (select from rejected_deliveries where replayed_at is null and dismissed_at is null limit 10000) r)
     as rejects_waiting,
   current_setting('transaction_read_only') = 'on' as read_only;
 comment on view health_queue is

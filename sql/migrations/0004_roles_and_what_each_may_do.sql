@@ -46,7 +46,8 @@ begin
   -- Who may create in this schema could put a table or a function of their own in front of ours. (Before
   -- Postgres 15 everybody could, and a dump from there brings it along.)
   execute format('revoke create on schema %I from public', home);
-  revoke execute on function stored_deliveries, keep_lead_erased, keep_reject_erased, grant_roles from public;
+  revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
+    keep_reject_erased, grant_roles from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -56,13 +57,13 @@ begin
       select g.may, g.on_it
         from (values
           ('all', 'select', 'schema_migrations, health_queue, health_upstreams, health_last_hour, '
-            'health_silence, v_hit_rate'),
+            'health_silence, health_rejects, v_hit_rate, intake_minutes'),
 
-          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts)',
+          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts, request_id)',
             'webhook_events'),
           ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
-          ('web ops', 'insert (id, raw, reason, detail, lead_id, headers)', 'rejected_deliveries'),
-          ('web ops', 'execute', 'function stored_deliveries'),
+          ('web ops', 'execute', 'function stored_deliveries, keep_rejected'),
+          ('web', 'execute', 'function count_intake'),
           -- Whoever finds a problem says so, once for all processes.
           ('web', 'select, insert, update, delete', 'alerts, duties'),
 
@@ -85,7 +86,7 @@ begin
           ('reader', 'select', views),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
-          ('ops', 'update (replayed_at)', 'rejected_deliveries')
+          ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries')
         ) as g (who, may, on_it)
        where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
     loop

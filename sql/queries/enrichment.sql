@@ -10,13 +10,13 @@
 -- was erased; the share lock puts the two in order, so that nothing of an erased lead is written after its
 -- erasure.
 with event as materialized (
-  select 1 from webhook_events e
+  select e.ordered_at from webhook_events e
    where e.id = %(event_id)s and e.lease_token = %(lease_token)s
      and not exists (select from erased_leads x where x.lead_id = e.lead_id)
      for share of e
 )
 insert into leads as known (lead_id, name, phone, email, closed, seller_id, seller_name, facts_updated_at)
-select %(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(seller_id)s, %(seller_name)s, %(updated_at)s
+select %(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(seller_id)s, %(seller_name)s, ordered_at
   from event
 on conflict (lead_id) do update
    set name = case when excluded.facts_updated_at >= known.facts_updated_at
@@ -41,16 +41,19 @@ on conflict (lead_id) do update
 returning name, phone, email;
 
 -- name: situation
--- What decides whether there is anything to do: is there a newer event of the lead, what contact was last
--- told, and is a message of this very event still unclear (then it must be cleared up before the event may be
--- skipped).
-select exists (select 1 from webhook_events n
-                where n.lead_id = %(lead_id)s and n.updated_at > %(updated_at)s
+-- What decides whether there is anything to do: is there a newer event of the lead (ordered_at decides;
+-- updated_at, which is never below it, only lets the index find it), what contact was last told, and is a
+-- message of this very event still unclear (then it must be cleared up before the event may be skipped).
+select exists (select 1 from webhook_events n join webhook_events e on e.id = %(event_id)s
+                where n.lead_id = %(lead_id)s and n.updated_at > e.ordered_at
+                  and (n.ordered_at, n.updated_at) > (e.ordered_at, e.updated_at)
                   and n.status <> 'failed') as newer_exists,
-       (select p.fingerprint from webhook_events p
-         where p.lead_id = %(lead_id)s and p.id <> %(event_id)s and p.status = 'completed'
-           and p.outcome in ('enriched', 'partial')
-         order by p.updated_at desc limit 1) as told_fingerprint,
+       (select p.fingerprint
+          from (select fingerprint, ordered_at, updated_at from webhook_events
+                 where lead_id = %(lead_id)s and id <> %(event_id)s and status = 'completed'
+                   and outcome in ('enriched', 'partial')
+                 order by updated_at desc limit 20) p
+         order by p.ordered_at desc, p.updated_at desc limit 1) as told_fingerprint,
        exists (select from lead_messages m
                 where m.event_id = %(event_id)s and m.status = 'sending') as message_unclear;
 

@@ -11,8 +11,10 @@ select oldest_due_seconds, waiting, in_flight, leases_over, pollers_beating, pol
 select name, paused_seconds, reason, calls_today, daily_budget from health_upstreams order by name;
 
 -- name: health_last_hour
--- One row.
-select ended, failed, failed_kinds, claims_lost from health_last_hour;
+-- One row. rejects_share is the part of their room that rejected deliveries fill.
+select h.ended, h.failed, h.failed_kinds, h.claims_lost,
+       r.bytes::double precision / r.room as rejects_share
+  from health_last_hour h, health_rejects r;
 
 -- name: health_silence
 -- No row before the first webhook.

@@ -52,7 +52,7 @@
 -- Postgres looks for a deadlock (after 1 s), of which an operator's UPDATE could be the victim.
 -- now() says what is due; clock_timestamp() dates the lease, which must not begin before a wait for locks.
 with oldest as materialized (
-  select e.id, e.lead_id, e.updated_at, e.available_at
+  select e.id, e.lead_id, e.ordered_at, e.updated_at, e.available_at
     from webhook_events e
    where %(lane)s::text = 'oldest' and e.status = 'received' and not e.suspect
      and e.available_at <= coalesce(%(now)s::timestamptz, now())
@@ -63,7 +63,7 @@ with oldest as materialized (
    limit (select %(slots)s::integer)
      for update of e skip locked
 ), freshest as materialized (
-  select e.id, e.lead_id, e.updated_at, e.available_at
+  select e.id, e.lead_id, e.ordered_at, e.updated_at, e.available_at
     from webhook_events e
    where %(lane)s::text = 'freshest' and e.status = 'received' and not e.suspect
      and e.available_at <= coalesce(%(now)s::timestamptz, now())
@@ -74,7 +74,7 @@ with oldest as materialized (
    limit (select %(slots)s::integer)
      for update of e skip locked
 ), suspect as materialized (
-  select e.id, e.lead_id, e.updated_at, e.available_at
+  select e.id, e.lead_id, e.ordered_at, e.updated_at, e.available_at
     from webhook_events e
    where %(lane)s::text = 'suspect' and e.status = 'received' and e.suspect
      and e.available_at <= coalesce(%(now)s::timestamptz, now())
@@ -89,7 +89,7 @@ with oldest as materialized (
   select available_at, id from due order by available_at desc, id desc limit 1
 ), one_per_lead as materialized (
   select id, lead_id, available_at
-    from (select *, row_number() over (partition by lead_id order by updated_at, id) as place from due) ranked
+    from (select *, row_number() over (partition by lead_id order by ordered_at, updated_at, id) as place from due) ranked
    where place = 1
 ), patience as materialized (
   select set_config('lock_timeout', '250ms', true)

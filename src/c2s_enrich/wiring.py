@@ -30,12 +30,14 @@ from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender, WhenUnclear
 from c2s_enrich.enrichment.store import EnrichmentStore, record_facts
-from c2s_enrich.intake.metrics import Tally
+from c2s_enrich.intake.fast.app import WebApp
+from c2s_enrich.intake.metrics import IntakeMetrics
+from c2s_enrich.intake.minutes import Minutes
 from c2s_enrich.intake.openapi import OpenApi
-from c2s_enrich.intake.payload import Limits as DeliveryLimits
-from c2s_enrich.intake.payload import read_delivery, sentence
+from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.webhook import WebApp, Webhook
+from c2s_enrich.intake.store import IntakeStore
+from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.alerts import Alerts
@@ -50,7 +52,8 @@ from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.suspects import COMMAND
 from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener
-from c2s_enrich.serving.middleware import Door, answer_http_error
+from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
@@ -291,24 +294,31 @@ def build_web(
     was accepted is written first.
     """
     clock = clock or SystemClock()
-    tally, refusals = Tally(), Refusals(clock)
-    metrics.registry.register(tally)
+    intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
+    metrics.registry.register(intake)
     pool = make_pool(settings, name="web")
-    writer = Writer(pool, settings)
+    store = IntakeStore(settings.max_attempts)
+    writer = Writer(pool, store, settings)
+    minutes = Minutes(pool, store, intake, refusals, clock)
 
     def problems() -> list[str]:
-        return [problem] if (problem := refusals.sentence()) else []
+        return refusals.sentences() + faults.sentences()
 
-    health = build_health(settings, pool, metrics, clock, Signals(problems, tally.summary))
+    health = build_health(settings, pool, metrics, clock, Signals(problems, intake.summary))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with pool, writer, watch(settings, pool, metrics, health, "web", watched):
+        watching = watch(settings, pool, metrics, health, "web", watched)
+        async with pool, writer, minutes.running(), watching:
             yield
 
     known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())
     return WebApp(
-        Door(Webhook(settings, writer, tally, refusals, random.SystemRandom()), known),
+        RequestMiddleware(
+            Webhook(settings, writer, intake, refusals, faults, random.SystemRandom()),
+            faults,
+            known,
+        ),
         routes=[
             *health.routes(),
             Route(
@@ -316,7 +326,7 @@ def build_web(
                 OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),
             ),
         ],
-        middleware=[Middleware(Door, known=known)],
+        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
         exception_handlers={HTTPException: answer_http_error},
         lifespan=lifespan,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import pytest
 from starlette.applications import Starlette
 from tests.conftest import ENVIRONMENT, Database
 
+from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_web
@@ -54,10 +56,31 @@ class Web:
         return await self.client.post(path, content=content, headers=named)
 
 
+class MinuteClock(SystemClock):
+    """A clock whose minute is over when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._over = asyncio.Event()
+        self._begun = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self._begun.set()
+        await self._over.wait()
+        self._over.clear()
+
+    async def a_minute(self) -> None:
+        """Returns when all that is done once a minute was done."""
+        await self._begun.wait()
+        self._begun.clear()
+        self._over.set()
+        await self._begun.wait()
+
+
 @asynccontextmanager
-async def open_web(settings: Settings) -> AsyncIterator[Web]:
+async def open_web(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Web]:
     metrics = Metrics()
-    app = build_web(settings, metrics)
+    app = build_web(settings, metrics, clock=clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://web") as client:
@@ -72,7 +95,7 @@ async def web(db: Database) -> AsyncIterator[Web]:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the database holds: every event and every rejected delivery."""
+    """What the database holds: events, and rejected deliveries by how often they came."""
 
     events: int
     rejected: int
@@ -80,6 +103,7 @@ class Kept:
 
 async def kept(db: Database) -> Kept:
     [row] = await db.fetch(
-        "select (select count(*) from webhook_events) as events, (select count(*) from rejected_deliveries) as rejected"
+        "select (select count(*) from webhook_events) as events,"
+        " (select coalesce(sum(times), 0)::integer from rejected_deliveries) as rejected"
     )
     return Kept(row.events, row.rejected)

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from tests.cast import ANA, lead_json
 from tests.conftest import ENVIRONMENT, Database
-from tests.intake.conftest import PATH, TOKEN, Kept, Web, an_event, kept, open_web
+from tests.intake.conftest import PATH, TOKEN, Kept, MinuteClock, Web, an_event, kept, open_web
 
 MIB = 1024 * 1024
 
@@ -82,22 +83,6 @@ class TestADelivery:
         assert (again.status_code, other_writing.status_code) == (200, 200)
         assert await kept(db) == Kept(1, 0)
 
-    async def test_with_the_same_key_and_another_body_leaves_the_first_and_is_kept(
-        self, web: Web, db: Database
-    ) -> None:
-        first = an_event("lead-1", price=1)
-        second = json.dumps(first | {"price": 2}).encode()
-        await web.deliver(first)
-
-        answer = await web.deliver(second)
-
-        assert (answer.status_code, counts(answer)) == (200, (1, 0, 1, 0))
-        assert [error["reason"] for error in answer.json()["errors"]] == ["same_key_other_body"]
-        assert await db.value("select payload_raw from webhook_events") == first
-        assert await db.fetch("select raw, reason, lead_id from rejected_deliveries") == [
-            (second, "same_key_other_body", "lead-1")
-        ]
-
     async def test_holds_the_same_event_twice_and_it_is_stored_once(
         self, web: Web, db: Database
     ) -> None:
@@ -106,10 +91,8 @@ class TestADelivery:
         answer = await web.deliver([event, event, event | {"x": 1}])
 
         assert counts(answer) == (3, 1, 2, 0)
-        assert [(error["index"], error["reason"]) for error in answer.json()["errors"]] == [
-            (2, "same_key_other_body")
-        ]
-        assert await kept(db) == Kept(1, 1)
+        assert "errors" not in answer.json()
+        assert await kept(db) == Kept(1, 0)
 
     async def test_of_good_and_bad_tells_them_apart_by_index(self, web: Web, db: Database) -> None:
         with_nul = an_event(4, x="\0")
@@ -195,11 +178,37 @@ class TestARejectedDelivery:
         assert is_problem(answer, 400, reason)
         assert counts(answer) == (1, 0, 0, 1)
         [row] = await db.fetch("select raw, reason, headers from rejected_deliveries")
-        assert (row.raw, row.reason, row.headers) == (
-            body,
-            reason,
-            {"hook_action": "on_create_lead"},
+        request_id = answer.headers["x-request-id"]
+        origin = {"hook_action": "on_create_lead", "request_id": request_id}
+        assert (row.raw, row.reason, row.headers) == (body, reason, origin)
+
+    async def test_that_comes_again_is_counted_and_kept_once(self, web: Web, db: Database) -> None:
+        for _ in range(3):
+            await web.deliver(b"{")
+        await web.deliver([7, 7, 8])
+        await web.deliver(b"")
+        await web.deliver(b"")
+
+        rows = await db.fetch("select raw, times from rejected_deliveries order by raw")
+        assert [tuple(row) for row in rows] == [(b"", 2), (b"7", 2), (b"8", 1), (b"{", 3)]
+
+    async def test_without_room_is_503_and_its_neighbours_are_stored(
+        self, web: Web, db: Database
+    ) -> None:
+        await db.execute(
+            "insert into rejected_deliveries (raw, reason)"
+            " select convert_to(n || repeat('x', 50000000), 'UTF8'), 'not_json'"
+            " from generate_series(1, 6) n"
         )
+
+        refused = await web.deliver(b"{")
+        mixed = await web.deliver([an_event(), 7])
+        good = await web.deliver(an_event())
+        health = (await web.client.get("/health")).json()
+
+        assert (refused.status_code, mixed.status_code, good.status_code) == (503, 503, 200)
+        assert (refused.json()["fault"], await kept(db)) == ("service", Kept(2, 6))
+        assert any("Rejected deliveries fill" in problem for problem in health["problems"])
 
     async def test_holds_nothing_of_the_token_that_it_came_with(
         self, web: Web, db: Database
@@ -214,7 +223,10 @@ class TestARejectedDelivery:
         kept_words = await db.value("select rejected_deliveries::text from rejected_deliveries")
         # The query named an action that looks like one; nothing else of the request is there.
         assert kept_words.count(TOKEN) <= 1
-        assert await db.value("select headers - 'hook_action' from rejected_deliveries") == {}
+        assert (
+            await db.value("select headers - 'hook_action' - 'request_id' from rejected_deliveries")
+            == {}
+        )
 
     async def test_of_too_many_events_is_413_and_kept(self, db: Database) -> None:
         async with open_web(db.settings("web", BATCH_LIMIT=3)) as web:
@@ -279,24 +291,69 @@ class TestTheToken:
 
         assert (health["intake"]["token_previous"], health["intake"]["token_current"]) == (1, 1)
 
-    async def test_refused_in_a_run_that_looks_like_c2s_shows_in_health(self, web: Web) -> None:
-        for _ in range(3):
-            await web.deliver(an_event(attributes={}, customer={}), token="wrong")
-        during = (await web.client.get("/health")).json()
-        await web.deliver(an_event())
-        after = (await web.client.get("/health")).json()
+    async def test_refused_for_leads_that_we_know_shows_in_health(self, db: Database) -> None:
+        clock = MinuteClock()
+        async with open_web(db.settings("web"), clock) as web:
+            await web.deliver(an_event("a-lead"))
+            await web.deliver(an_event("a-lead"), token="wrong")
+            await clock.a_minute()
+            during = (await web.client.get("/health")).json()
+            await web.deliver(an_event())
+            after = (await web.client.get("/health")).json()
 
-        assert any("look like C2S were refused" in problem for problem in during["problems"])
-        assert not any("look like C2S" in problem for problem in after["problems"])
+        assert any("leads that we know were refused" in problem for problem in during["problems"])
+        assert not any("refused" in problem for problem in after["problems"])
 
-    async def test_refused_from_a_scanner_does_not(self, web: Web) -> None:
-        for _ in range(5):
-            await web.deliver(b"<?xml?>", token="wrong")
+    async def test_refused_for_anybody_who_sends_what_looks_like_c2s_plants_no_alarm(
+        self, db: Database
+    ) -> None:
+        clock = MinuteClock()
+        async with open_web(db.settings("web"), clock) as web:
+            await web.deliver(an_event("a-lead"))
+            for number in range(5):
+                await web.deliver(lead_json(ANA) | {"id": f"guess-{number}"}, token="wrong")
+                await web.deliver(b"<?xml?>", token="wrong")
+            await clock.a_minute()
+            health = (await web.client.get("/health")).json()
 
-        assert not any(
-            "look like C2S" in problem
-            for problem in (await web.client.get("/health")).json()["problems"]
+        assert not any("refused" in problem for problem in health["problems"])
+
+
+class TestEachMinute:
+    async def test_is_one_row_of_what_came(self, db: Database) -> None:
+        clock = MinuteClock()
+        event = an_event()
+        async with open_web(db.settings("web"), clock) as web:
+            await web.deliver([event, an_event(), 7])
+            await web.deliver(event)
+            await web.deliver(event, token="wrong")
+            await clock.a_minute()
+            await web.deliver(event)
+            await clock.a_minute()
+
+        [row] = await db.fetch(
+            "select sum(delivered) as delivered, sum(duplicates) as duplicates,"
+            " sum(refused) as refused, sum(rejected) as rejected, count(*) <= 2 as few"
+            " from intake_minutes"
         )
+        assert tuple(row) == (2, 2, 1, 1, True)
+
+    async def test_goes_with_the_next_one_where_the_database_was_away(self, db: Database) -> None:
+        clock = MinuteClock()
+        async with open_web(db.settings("web"), clock) as web:
+            await web.deliver(an_event())
+            await db.execute("alter table intake_minutes rename to hidden")
+            await clock.a_minute()
+            await db.execute("alter table hidden rename to intake_minutes")
+            await clock.a_minute()
+
+            assert await db.value("select sum(delivered) from intake_minutes") == 1
+
+    async def test_that_ends_with_the_process_is_written(self, db: Database) -> None:
+        async with open_web(db.settings("web")) as web:
+            await web.deliver(an_event())
+
+        assert await db.value("select sum(delivered) from intake_minutes") == 1
 
 
 class TestMethods:

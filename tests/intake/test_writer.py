@@ -20,15 +20,17 @@ from tests.intake.conftest import Kept, an_event, kept, open_web
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake import writer as store_module
-from c2s_enrich.intake.payload import Limits, read_delivery
-from c2s_enrich.intake.writer import Receipt, Writer
+from c2s_enrich.intake.job import DeliveryReceipt
+from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
+from c2s_enrich.intake.store import IntakeStore
+from c2s_enrich.intake.writer import Writer
 
 
 def delivery(*events: Any) -> Any:
-    return read_delivery(json.dumps(list(events)).encode(), None, Limits())
+    return read_delivery(json.dumps(list(events)).encode(), None, DeliveryLimits())
 
 
-async def store(writer: Writer, *events: Any) -> Receipt:
+async def store(writer: Writer, *events: Any) -> DeliveryReceipt:
     return await writer.store(delivery(*events), {})
 
 
@@ -37,7 +39,10 @@ async def writer_on(
     db: Database, *, lanes: int = 2, **settings: Any
 ) -> AsyncIterator[tuple[Writer, Pool]]:
     loaded = db.settings("web", **settings)
-    async with open_pool(loaded, name="test") as pool, Writer(pool, loaded, lanes=lanes) as writer:
+    async with (
+        open_pool(loaded, name="test") as pool,
+        Writer(pool, IntakeStore(loaded.max_attempts), loaded, lanes=lanes) as writer,
+    ):
         yield writer, pool
 
 
@@ -64,18 +69,18 @@ async def writers_that_wait(db: Database, number: int) -> None:
 def counting_inserts(writer: Writer) -> Iterator[list[int]]:
     """Rows of each INSERT that the writer sent, in order. The statements themselves run as ever."""
     sizes: list[int] = []
-    lane_type = type(writer._lanes[0])
-    original = lane_type._insert_new
+    store_type = type(writer._lanes[0]._store)
+    original = store_type.insert_events
 
     async def counted(self: Any, connection: Any, rows: Any) -> None:
         sizes.append(len(rows))
         await original(self, connection, rows)
 
-    lane_type._insert_new = counted  # type: ignore[method-assign]
+    store_type.insert_events = counted  # type: ignore[method-assign]
     try:
         yield sizes
     finally:
-        lane_type._insert_new = original  # type: ignore[method-assign]
+        store_type.insert_events = original  # type: ignore[method-assign]
 
 
 class TestManyDeliveriesAtOnce:
@@ -139,7 +144,9 @@ class TestManyDeliveriesAtOnce:
                 first = asyncio.create_task(store(writer, an_event("first")))
                 await writers_that_wait(db, 1)
                 good = [asyncio.create_task(store(writer, an_event(n))) for n in range(30)]
-                refused = asyncio.create_task(writer.store(read_delivery(bad, None, Limits()), {}))
+                refused = asyncio.create_task(
+                    writer.store(read_delivery(bad, None, DeliveryLimits()), {})
+                )
                 await asyncio.sleep(0)
             receipts = await asyncio.gather(first, *good)
 
@@ -239,8 +246,8 @@ class TestADatabaseThatIsAway:
 class TestACommitWhoseAnswerIsLost:
     async def test_is_written_again_and_is_no_duplicate(self, db: Database) -> None:
         async with writer_on(db, lanes=1) as (writer, _):
-            lane_type = type(writer._lanes[0])
-            original = lane_type._insert_new
+            store_type = type(writer._lanes[0]._store)
+            original = store_type.insert_events
             lost = []
 
             async def losing_the_answer(self: Any, connection: Any, rows: Any) -> None:
@@ -253,11 +260,11 @@ class TestACommitWhoseAnswerIsLost:
                     await connection.close()
                     raise psycopg.OperationalError("the line broke before the answer")
 
-            lane_type._insert_new = losing_the_answer  # type: ignore[method-assign]
+            store_type.insert_events = losing_the_answer  # type: ignore[method-assign]
             try:
                 receipt = await store(writer, an_event("a"), an_event("b"))
             finally:
-                lane_type._insert_new = original  # type: ignore[method-assign]
+                store_type.insert_events = original  # type: ignore[method-assign]
 
         assert lost == [2]
         assert (receipt.processed, receipt.duplicates, receipt.problems) == (2, 0, ())
@@ -265,22 +272,23 @@ class TestACommitWhoseAnswerIsLost:
 
     async def test_of_rejected_ones_keeps_them_once(self, db: Database) -> None:
         async with writer_on(db, lanes=1) as (writer, _):
-            lane_type = type(writer._lanes[0])
-            original = lane_type._keep
+            store_type = type(writer._lanes[0]._store)
+            original = store_type.keep_rejected
             lost = []
 
-            async def losing_the_answer(self: Any, connection: Any, rejects: Any) -> None:
-                await original(self, connection, rejects)
+            async def losing_the_answer(self: Any, connection: Any, rejects: Any) -> bool:
+                done = await original(self, connection, rejects)
                 if not lost:
                     lost.append(len(rejects))
                     await connection.close()
                     raise psycopg.OperationalError("the line broke before the answer")
+                return done
 
-            lane_type._keep = losing_the_answer  # type: ignore[method-assign]
+            store_type.keep_rejected = losing_the_answer  # type: ignore[method-assign]
             try:
                 receipt = await store(writer, an_event("a"), 7)
             finally:
-                lane_type._keep = original  # type: ignore[method-assign]
+                store_type.keep_rejected = original  # type: ignore[method-assign]
 
         assert (lost, receipt.processed, receipt.rejected) == ([1], 1, 1)
         assert await kept(db) == Kept(1, 1)

@@ -14,8 +14,6 @@ from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
 from c2s_enrich.database import Pool
-from c2s_enrich.intake.payload import Limits, read_delivery
-from c2s_enrich.intake.writer import Writer
 from c2s_enrich.ops.rejects import RejectsDesk, body_text
 from c2s_enrich.sandbox.simulators.population import Person, populate
 from c2s_enrich.wiring import build_rejects
@@ -175,15 +173,14 @@ class TestReplaying:
 
 class TestReplayingAnotherBodyOfTheSameKey:
     @pytest.fixture
-    async def reject_id(self, db: Database, pool: Pool) -> UUID:
-        """Intake has kept the second of two bodies."""
-        async with Writer(pool, db.settings("web")) as writer:
-            for raw in (body(name="first"), body(name="second")):
-                await writer.store(read_delivery(raw, None, Limits()), {})
-        row_id: UUID = await db.value(
-            "select id from rejected_deliveries where reason = 'same_key_other_body'"
+    async def reject_id(self, db: Database) -> UUID:
+        """The second of two bodies, kept because it could not be read when it came."""
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, hook_action, payload_raw)"
+            " select %s, (%s::jsonb ->> 'updated_at')::timestamptz, 'on_update_lead', %s::jsonb",
+            (LEAD, body(name="first").decode(), body(name="first").decode()),
         )
-        return row_id
+        return await kept(db, body(name="second"), "id_missing", LEAD)
 
     async def test_keeps_both_and_makes_the_second_the_newest(
         self, db: Database, desk: RejectsDesk, reject_id: UUID
@@ -201,7 +198,7 @@ class TestReplayingAnotherBodyOfTheSameKey:
     async def test_that_is_kept_twice_is_stored_once(
         self, db: Database, desk: RejectsDesk, reject_id: UUID
     ) -> None:
-        twin = await kept(db, body(name="second"), "same_key_other_body", LEAD)
+        twin = await kept(db, body(name="second") + b" ", "id_missing", LEAD)
 
         await desk.replay(reject_id)
         done = await desk.replay(twin)
@@ -213,7 +210,7 @@ class TestReplayingAnotherBodyOfTheSameKey:
     async def test_a_third_body_finds_the_next_free_place(
         self, db: Database, desk: RejectsDesk, reject_id: UUID
     ) -> None:
-        third = await kept(db, body(name="third"), "same_key_other_body", LEAD)
+        third = await kept(db, body(name="third"), "id_missing", LEAD)
 
         await desk.replay(reject_id)
         await desk.replay(third)

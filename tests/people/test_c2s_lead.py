@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2s_enrich.people.c2s_lead import LeadFacts, parse_time
+from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.people.c2s_time import parse_time
 from cast import ANA, DAVI_PAYLOAD, lead_json
 
 JSON = st.recursive(

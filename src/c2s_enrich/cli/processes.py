@@ -21,13 +21,14 @@ def web(
     ] = False,
 ) -> None:
     """Receive webhooks until SIGTERM: store them and do nothing else."""
+    from c2s_enrich.intake.fast.one_write import one_write
     from c2s_enrich.serving.server import run_server
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_web
 
     settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
     with logged(settings, "web"):
-        run_server(build_web(settings, Metrics(), watched=True), settings)
+        run_server(build_web(settings, Metrics(), watched=True), settings, one_write)
 
 
 def poller(

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from c2s_enrich.enrichment.message import REF_ALPHABET, REF_LENGTH
-from c2s_enrich.people.c2s_lead import LeadFacts
-
-CLOSING_ACTION = "on_close_lead"
+from c2s_enrich.people.c2s_lead import LeadFacts, is_closing
 
 
 def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadFacts:
@@ -17,7 +15,7 @@ def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadF
     can be read says just that.
     """
     facts = LeadFacts.from_json(payload) or LeadFacts(lead_id)
-    return replace(facts, lead_id=lead_id, closed=facts.closed or hook_action == CLOSING_ACTION)
+    return replace(facts, lead_id=lead_id, closed=facts.closed or is_closing(hook_action))
 
 
 def own_refs(texts: Iterable[str]) -> tuple[str, ...]:

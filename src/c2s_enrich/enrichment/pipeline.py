@@ -26,7 +26,7 @@ from c2s_enrich.enrichment.skip import Skip, reason_to_skip
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.errors import MissingCustomer
 from c2s_enrich.hashing import HashKeys
-from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.people.c2s_lead import LeadFacts, decode_json
 from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
@@ -165,7 +165,7 @@ class Pipeline:
 def _told_by(claim: Claim) -> LeadFacts:
     """What the payload says of the lead. A row that was inserted by hand may hold anything."""
     try:
-        payload: object = msgspec.json.decode(claim.payload)
+        payload = decode_json(claim.payload)
     except (msgspec.DecodeError, RecursionError):
         payload = None
     return facts_of(payload, lead_id=claim.lead_id, hook_action=claim.hook_action)

@@ -79,7 +79,7 @@ class EnrichmentStore:
         """
         row = await self._one(
             "merge_lead",
-            event_id=claim.event_id, lease_token=claim.lease_token, updated_at=claim.updated_at,
+            event_id=claim.event_id, lease_token=claim.lease_token,
             lead_id=facts.lead_id, name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
             seller_id=facts.seller_id, seller_name=facts.seller_name,
         )  # fmt: skip
@@ -88,9 +88,7 @@ class EnrichmentStore:
         return replace(facts, name=row[0], phone=row[1], email=row[2])
 
     async def situation(self, claim: Claim) -> Situation:
-        row = await self._one(
-            "situation", event_id=claim.event_id, lead_id=claim.lead_id, updated_at=claim.updated_at
-        )
+        row = await self._one("situation", event_id=claim.event_id, lead_id=claim.lead_id)
         return Situation(*row) if row else Situation(False, None, False)
 
     async def told(self, lead_id: str) -> list[Told]:

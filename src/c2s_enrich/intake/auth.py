@@ -10,12 +10,12 @@ from typing import Literal
 
 from c2s_enrich.settings import Settings
 
-Verdict = Literal["current", "previous", "open", "missing", "wrong"]
+TokenVerdict = Literal["current", "previous", "open", "missing", "wrong"]
 """`current` and `previous` name the secret that matched, `open` means that none is configured; the
 other two are refusals.
 """
 
-ACCEPTED: frozenset[Verdict] = frozenset(("current", "previous", "open"))
+ACCEPTED: frozenset[TokenVerdict] = frozenset(("current", "previous", "open"))
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -29,7 +29,10 @@ class Gate:
         """Empty means not configured. Both empty lets everybody in: `Settings` allows that on the
         loopback address only.
         """
-        named: tuple[tuple[Verdict, bytes], ...] = (("current", current), ("previous", previous))
+        named: tuple[tuple[TokenVerdict, bytes], ...] = (
+            ("current", current),
+            ("previous", previous),
+        )
         self._secrets = tuple((name, secret) for name, secret in named if secret)
 
     @classmethod
@@ -40,7 +43,7 @@ class Gate:
             settings.webhook_secret_previous.reveal().encode(),
         )
 
-    def judge(self, headers: Headers, path_token: str) -> Verdict:
+    def judge(self, headers: Headers, path_token: str) -> TokenVerdict:
         """One right token among those shown is enough: a stale header must not shut out a right
         address.
 
@@ -49,7 +52,7 @@ class Gate:
         if not self._secrets:
             return "open"
         shown = list(_shown(headers, path_token))
-        verdict: Verdict = "wrong" if shown else "missing"
+        verdict: TokenVerdict = "wrong" if shown else "missing"
         for token in shown:
             # Every secret is compared, found or not: the time taken says nothing about which one is
             # near.

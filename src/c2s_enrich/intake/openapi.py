@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from c2s_enrich.intake.payload import SENTENCES, Limits
+from c2s_enrich.intake.payload import SENTENCES, DeliveryLimits
 from c2s_enrich.intake.webhook import PATH
-from c2s_enrich.serving.answers import Answer, problem
+from c2s_enrich.serving.problem import Answer, problem
 
 _Json = dict[str, Any]
 
@@ -21,12 +21,12 @@ _COUNTS: _Json = {
     "duplicates": {
         "type": "integer",
         "minimum": 0,
-        "description": "Events whose id and updated_at were stored before.",
+        "description": "Events that bring nothing new.",
     },
     "rejected": {
         "type": "integer",
         "minimum": 0,
-        "description": "Elements that are no readable event; kept for a person.",
+        "description": "Elements that are not readable events; kept for a person.",
     },
 }
 _ERRORS: _Json = {
@@ -50,7 +50,7 @@ _HEALTH_STATUS: _Json = {"type": "string", "enum": ["healthy", "degraded", "unhe
 class OpenApi:
     """GET /openapi.json, rendered once."""
 
-    def __init__(self, body_limit: int, limits: Limits) -> None:
+    def __init__(self, body_limit: int, limits: DeliveryLimits) -> None:
         self._answer = Answer(200, msgspec.json.encode(document(body_limit, limits)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,7 @@ class OpenApi:
             ).send(send)
 
 
-def document(body_limit: int, limits: Limits) -> _Json:
+def document(body_limit: int, limits: DeliveryLimits) -> _Json:
     """OpenAPI 3.1."""
     deliver: _Json = {
         "summary": "Deliver one event or an array of events",
@@ -72,13 +72,13 @@ def document(body_limit: int, limits: Limits) -> _Json:
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Delivery"}}},
         },
         "responses": {
-            "200": _json("Stored, now or before", {"$ref": "#/components/schemas/Receipt"}),
+            "200": _json("Stored, now or before", {"$ref": "#/components/schemas/DeliveryReceipt"}),
             "400": _problem("No event in it could be read; it was kept"),
             "401": _problem("The token is missing or wrong"),
             "408": _problem("The body came too slowly"),
             "413": _problem("Too many bytes or events"),
             "415": _problem("The body is compressed"),
-            "503": _problem("Not stored in time: deliver again")
+            "503": _problem("Nothing is wrong with the delivery: send it again")
             | {"headers": {"Retry-After": _header("integer", "Seconds")}},
         },
     }
@@ -163,7 +163,7 @@ def document(body_limit: int, limits: Limits) -> _Json:
                         {"type": "array", "minItems": 1, "maxItems": limits.events, "items": event},
                     ]
                 },
-                "Receipt": {
+                "DeliveryReceipt": {
                     "type": "object",
                     "required": ["status", *_COUNTS],
                     "properties": {"status": {"const": "received"}, **_COUNTS, "errors": _ERRORS},
@@ -171,13 +171,14 @@ def document(body_limit: int, limits: Limits) -> _Json:
                 },
                 "Problem": {
                     "type": "object",
-                    "required": ["type", "title", "status", "reason", "detail"],
+                    "required": ["type", "title", "status", "reason", "detail", "fault"],
                     "properties": {
                         "type": {"type": "string"},
                         "title": {"type": "string"},
                         "status": {"type": "integer"},
                         "reason": {"type": "string"},
                         "detail": {"type": "string"},
+                        "fault": {"type": "string", "enum": ["sender", "service"]},
                         **_COUNTS,
                         "errors": _ERRORS,
                     },

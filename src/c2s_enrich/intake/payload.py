@@ -1,8 +1,7 @@
 """Bytes → events. Pure: no I/O, and no exception gets out, whatever the bytes are.
 
-Each event keeps the very bytes that arrived; nothing is parsed and written again on the way to the
-database. Only the few fields that make the event's key are read here. What the lead is about is for
-the poller to find out.
+Each event keeps the bytes that arrived; nothing is written anew on the way to the database. Only
+what makes the event's key is read here, by the reader that the pipeline uses too.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ from itertools import accumulate
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from c2s_enrich.people.c2s_lead import parse_time
+from c2s_enrich.intake.batch import BLANK, STRING, take_apart
+from c2s_enrich.people.c2s_lead import FoundLead, decode_json, find_lead
+from c2s_enrich.people.c2s_time import parse_time
 
 Reason = Literal[
     "empty_body",
@@ -105,7 +106,7 @@ class Delivery(Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Limits:
+class DeliveryLimits:
     """What one delivery may hold. Lengths in characters, as they arrive.
 
     depth: leads nest 5 deep; senders with 200 levels of unknown fields were thought of, and a
@@ -119,27 +120,26 @@ class Limits:
     action_length: int = 100
 
 
-def read_delivery(body: bytes, fallback_action: str | None, limits: Limits) -> Delivery:
+def read_delivery(body: bytes, fallback_action: str | None, limits: DeliveryLimits) -> Delivery:
     """Reads every envelope that C2S or its integrators were seen to use, an array of any of them,
     and {"data": [...]}.
 
     `fallback_action` is the hook_action that a header or the query named; a payload that names its
     own knows better.
     """
-    if not body.strip():
+    text = body.removeprefix(_BYTE_ORDER_MARK)
+    if not text.strip(BLANK):
         return _whole("empty_body", body)
     try:
-        body.decode("utf-8")
+        text.decode("utf-8")
     except UnicodeDecodeError:
         return _whole("not_utf8", body)
-    batch = _batch(body)
+    batch = take_apart(text)
     if batch is None:
-        part = _event(0, body, fallback_action, limits)
-        return (
-            Delivery((part,))
-            if isinstance(part, Event)
-            else _whole(part.reason, body, part.lead_id)
-        )
+        part = _event(0, text, fallback_action, limits)
+        if isinstance(part, Event):
+            return Delivery((part,))
+        return _whole(part.reason, body, part.lead_id)
     if not batch.elements:
         return _whole("empty_array", body)
     if len(batch.elements) > limits.events:
@@ -152,199 +152,62 @@ def read_delivery(body: bytes, fallback_action: str | None, limits: Limits) -> D
     )
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# C2S dates a new lead's first change within the same second or two.
+_JUST_CREATED = timedelta(seconds=2)
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+_STEPS = bytes.maketrans(b"{[}]", b"\x02\x02\x00\x00")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
+
+
 def _whole(reason: Reason, body: bytes, lead_id: str | None = None) -> Delivery:
     return Delivery(rejections=(Rejection(None, reason, body, lead_id),))
 
 
-# -- taking a batch apart ------------------------------------------------------------------------------------------------------
-
-
-class _Batch(Struct):
-    """The elements of an array, each as it arrived, and the hook_action of the envelope around it."""
-
-    elements: list[bytes]
-    hook_action: str | None = None
-
-
-def _batch(body: bytes) -> _Batch | None:
-    """None: the body is no array and no envelope around one, or it is no JSON at all; both are
-    judged as one event.
-    """
-    try:
-        return _take_apart(body)
-    except msgspec.ValidationError:
-        return None
-    except (msgspec.DecodeError, RecursionError):
-        return _batch_with_unreadable_elements(body)
-
-
-def _take_apart(body: bytes) -> _Batch | None:
-    if body.lstrip(_BLANK).startswith(b"["):
-        return _Batch([bytes(element) for element in _ARRAY.decode(body)])
-    envelope = _LEAD.decode(body)
-    if not _starts(envelope.data, b"["):
-        return None
-    return _Batch([bytes(element) for element in _ARRAY.decode(envelope.data)], _action(envelope))
-
-
-def _batch_with_unreadable_elements(body: bytes) -> _Batch | None:
-    """Cuts an array at its commas without reading what is between, so that one bad element does not
-    take the others with it.
-
-    What is around the elements must still be JSON. None where it is not, or where brackets or
-    quotes do not match.
-    """
-    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_MARKS:
-        return None
-    elements: list[bytes] = []
-    array_depth = 1 if body.lstrip(_BLANK).startswith(b"[") else 2
-    depth, opened_at, begins = 0, -1, 0
-    for token in _TOKEN.finditer(body):
-        mark = token[0][:1]
-        if mark in b"[{":
-            depth += 1
-            if (
-                opened_at < 0
-                and depth == array_depth
-                and mark == b"["
-                and (depth == 1 or _follows_data_key(body, token.start()))
-            ):
-                opened_at, begins = token.start(), token.end()
-        elif mark in b",]}" and opened_at >= 0 and depth == array_depth:
-            elements.append(body[begins : token.start()].strip(_BLANK))
-            begins = token.end()
-            if mark != b",":
-                return _batch_around(body[:opened_at] + b"[]" + body[begins:], elements)
-        if mark in b"]}":
-            depth -= 1
-    return None
-
-
-def _follows_data_key(body: bytes, position: int) -> bool:
-    # A key is looked for in the last few bytes only: searching from the start at every bracket
-    # would be quadratic.
-    return _DATA_KEY.search(body, max(0, position - 64), position) is not None
-
-
-def _batch_around(frame: bytes, elements: list[bytes]) -> _Batch | None:
-    try:
-        around = _take_apart(frame)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return None if around is None else _Batch(elements, around.hook_action)
-
-
-# -- one event -----------------------------------------------------------------------------------------------------------------
-
-
-class _Lead(Struct):
-    """The fields that matter here, undecoded: any of them may have any type. Of a key given twice
-    the last counts, as in jsonb.
-    """
-
-    data: Raw = Raw()
-    lead: Raw = Raw()
-    attributes: Raw = Raw()
-    id: Raw = Raw()
-    lead_id: Raw = Raw()
-    updated_at: Raw = Raw()
-    created_at: Raw = Raw()
-    hook_action: Raw = Raw()
-    archive_details: Raw = Raw()
-    done_details: Raw = Raw()
-
-
-class _Ending(Struct):
-    archived: Raw = Raw()
-    done: Raw = Raw()
-
-
-_BLANK = b" \t\r\n"
-_ARRAY = msgspec.json.Decoder(list[Raw])
-_LEAD = msgspec.json.Decoder(_Lead)
-_ENDING = msgspec.json.Decoder(_Ending)
-_TEXT = msgspec.json.Decoder(str)
-_ANYTHING = msgspec.json.Decoder()
-_UNREAD = msgspec.json.Decoder(Raw)
-
-# Envelopes were seen one deep. Deeper ones are followed as far as the poller follows them.
-_DEEPEST_ENVELOPE = 4
-# Beyond this a time is no time.
-_LONGEST_TIME = 64
-# A thousand leads have some 80,000 commas and brackets. Walking over many more of them would take
-# Python most of a second.
-_MOST_MARKS = 150_000
-# C2S dates a new lead's first change within the same second or two.
-_JUST_CREATED = timedelta(seconds=2)
-
-_WHOLE_NUMBER = re.compile(rb"(0|-?[1-9][0-9]{0,29})(?:\.0+)?")
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
-    re.DOTALL,
-)
-# A string that never ends is taken to the end of the body, and nothing is given back (`*+`):
-# looking for its end again from each of its escaped quotes is quadratic, hours for a body of 1 MiB.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_STEPS = bytes.maketrans(b"{[}]", b"\x02\x02\x00\x00")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
-_TOKEN = re.compile(_STRING.pattern + rb"|[\[\]{},]", re.DOTALL)
-_DATA_KEY = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\Z')
-
-
 def _event(
-    index: int, raw: bytes, fallback_action: str | None, limits: Limits
+    index: int, raw: bytes, fallback_action: str | None, limits: DeliveryLimits
 ) -> Event | Rejection:
     try:
-        outer = _LEAD.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        reason = _flaw(raw)
-        return Rejection(
-            index,
-            reason,
-            raw,
-            _id_in_spite(_mended(raw), limits) if reason == "lone_surrogate" else None,
-        )
+        data = decode_json(raw)
+    except RecursionError:
+        return Rejection(index, "too_deep", raw)
+    except msgspec.DecodeError:
+        if not any(escape["half"] for escape in _ESCAPE.finditer(raw)):
+            return Rejection(index, "not_json", raw)
+        return Rejection(index, "lone_surrogate", raw, _lead_id_in_spite(_mended(raw), limits))
+    found = find_lead(data) if isinstance(data, dict) else None
+    if found is None:
+        return Rejection(index, "not_an_object", raw)
     if _is_deeper(raw, limits.depth):
-        return Rejection(index, "too_deep", raw, _id_in_spite(raw, limits))
+        return Rejection(index, "too_deep", raw, _lead_id_in_spite(raw, limits))
     if b"\\u0000" in raw and _NUL.search(raw):
-        return Rejection(index, "nul_character", raw, _id_in_spite(raw, limits))
-    lead, action = _innermost(outer)
-    return _read_lead(index, raw, lead, action or fallback_action, limits)
-
-
-def _innermost(outer: _Lead) -> tuple[_Lead, str | None]:
-    """The lead is the innermost object; the hook's name may stand on any of the envelopes around
-    it.
-    """
-    lead, action = outer, _action(outer)
-    for _ in range(_DEEPEST_ENVELOPE):
-        inner = lead.data if _starts(lead.data, b"{") else lead.lead
-        if not _starts(inner, b"{"):
-            break
-        lead = _LEAD.decode(inner)
-        action = action or _action(lead)
-    return lead, action
+        return Rejection(index, "nul_character", raw, _lead_id_in_spite(raw, limits))
+    return _read_lead(index, raw, found, fallback_action, limits)
 
 
 def _read_lead(
-    index: int, raw: bytes, lead: _Lead, action: str | None, limits: Limits
+    index: int, raw: bytes, found: FoundLead, fallback_action: str | None, limits: DeliveryLimits
 ) -> Event | Rejection:
-    attributes = _attributes(lead)
-    ids = _ids(lead, attributes)
-    lead_id = next(filter(None, map(_id, ids)), None)
+    lead_id = found.lead_id
     if lead_id is None:
-        return Rejection(index, "id_unreadable" if ids else "id_missing", raw)
+        return Rejection(
+            index, "id_unreadable" if any(True for _ in found.ids) else "id_missing", raw
+        )
     if len(lead_id) > limits.id_length:
         return Rejection(index, "id_too_long", raw)
-    moment = _first_given(attributes.updated_at, lead.updated_at)
-    if moment is None:
+    moment = found.first("updated_at")
+    if moment is None or moment == "":
         return Rejection(index, "updated_at_missing", raw, lead_id)
-    updated_at = _time(moment)
+    updated_at = parse_time(moment)
     if updated_at is None:
         return Rejection(index, "updated_at_unreadable", raw, lead_id)
-    if action is None:
-        action = _derived_action(lead, attributes, updated_at)
+    action = found.hook_action or fallback_action or _derived_action(found, updated_at)
     if len(action) > limits.action_length:
         return Rejection(index, "hook_action_too_long", raw, lead_id)
     if "\0" in action:
@@ -353,32 +216,18 @@ def _read_lead(
     return Event(index, lead_id, updated_at, action, raw)
 
 
-def _attributes(lead: _Lead) -> _Lead:
-    return _LEAD.decode(lead.attributes) if _starts(lead.attributes, b"{") else _Lead()
-
-
-def _ids(lead: _Lead, attributes: _Lead) -> list[Raw]:
-    return [
-        part
-        for part in (lead.id, lead.lead_id, attributes.id, attributes.lead_id)
-        if _is_given(part)
-    ]
-
-
-def _id_in_spite(raw: bytes, limits: Limits) -> str | None:
+def _lead_id_in_spite(raw: bytes, limits: DeliveryLimits) -> str | None:
     """Whose event it would be. Without it nobody could tell that what is kept here belongs to a
     lead that was erased.
     """
     try:
-        lead, _ = _innermost(_LEAD.decode(raw))
-        found = next(filter(None, map(_id, _ids(lead, _attributes(lead)))), None)
+        found = find_lead(decode_json(raw))
     except (msgspec.DecodeError, RecursionError):
         return None
-    return (
-        found
-        if found is not None and len(found) <= limits.id_length and "\0" not in found
-        else None
-    )
+    if found is None or any("\0" in part for part in found.ids if isinstance(part, str)):
+        return None
+    lead_id = found.lead_id
+    return lead_id if lead_id is not None and len(lead_id) <= limits.id_length else None
 
 
 def _mended(raw: bytes) -> bytes:
@@ -387,76 +236,16 @@ def _mended(raw: bytes) -> bytes:
     return _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
 
 
-def _derived_action(lead: _Lead, attributes: _Lead, updated_at: datetime) -> str:
+def _derived_action(found: FoundLead, updated_at: datetime) -> str:
     """What C2S would have called it. Whether the lead was seen before is not asked: hooks come in
     any order, its own dates do not.
     """
-    archived = _ending(_first_given(attributes.archive_details, lead.archive_details)).archived
-    done = _ending(_first_given(attributes.done_details, lead.done_details)).done
-    if bytes(archived) == b"true" or bytes(done) == b"true":
+    if found.is_closed():
         return "on_close_lead"
-    created = _first_given(attributes.created_at, lead.created_at)
-    created_at = None if created is None else _time(created)
+    created_at = parse_time(found.first("created_at"))
     if created_at is not None and updated_at - created_at <= _JUST_CREATED:
         return "on_create_lead"
     return "on_update_lead"
-
-
-# -- one field: Raw → value, None for what is not there or has another type ----------------------------------------------------
-
-
-def _starts(raw: Raw, mark: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) == mark
-
-
-def _is_given(raw: Raw) -> bool:
-    return len(memoryview(raw)) > 0 and bytes(raw) not in (b"null", b'""')
-
-
-def _first_given(*parts: Raw) -> Raw | None:
-    return next((part for part in parts if _is_given(part)), None)
-
-
-def _id(raw: Raw) -> str | None:
-    if _starts(raw, b'"'):
-        return _TEXT.decode(raw).strip() or None
-    number = _WHOLE_NUMBER.fullmatch(raw)
-    return number[1].decode() if number else None
-
-
-def _time(raw: Raw) -> datetime | None:
-    if len(memoryview(raw)) > _LONGEST_TIME or _starts(raw, b"{") or _starts(raw, b"["):
-        return None
-    try:
-        return parse_time(_ANYTHING.decode(raw))
-    except msgspec.DecodeError:
-        # A number that is JSON and too large for a float: 1e400.
-        return None
-
-
-def _action(lead: _Lead) -> str | None:
-    return (
-        _TEXT.decode(lead.hook_action).strip() or None if _starts(lead.hook_action, b'"') else None
-    )
-
-
-def _ending(raw: Raw | None) -> _Ending:
-    return _ENDING.decode(raw) if raw is not None and _starts(raw, b"{") else _Ending()
-
-
-def _flaw(raw: bytes) -> Reason:
-    """Why `raw` could not be read as an object."""
-    try:
-        _UNREAD.decode(raw)
-    except RecursionError:
-        return "too_deep"
-    except msgspec.DecodeError:
-        return (
-            "lone_surrogate"
-            if any(escape["half"] for escape in _ESCAPE.finditer(raw))
-            else "not_json"
-        )
-    return "not_an_object"
 
 
 def _is_deeper(raw: bytes, limit: int) -> bool:
@@ -464,5 +253,5 @@ def _is_deeper(raw: bytes, limit: int) -> bool:
     # microsecond.
     if raw.count(b"{") + raw.count(b"[") <= limit:
         return False
-    steps = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
+    steps = STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
     return max(accumulate(step - 1 for step in steps), default=0) > limit

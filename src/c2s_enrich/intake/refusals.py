@@ -1,65 +1,66 @@
-"""Notices when C2S itself is being turned away: a run of refused deliveries that look like C2S, and
-nothing accepted since.
+"""Notices when C2S itself is being turned away: refused deliveries about leads that we know.
 
 C2S shows nobody a failed hook. A rotated secret that did not reach the subscription would otherwise
-be a silent, growing gap.
+be a silent, growing gap. Anybody can send a body that looks like C2S's; only C2S knows the ids of
+our leads. They are compared once a minute, so that strangers cause no work in the database.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from collections.abc import Iterable
 
 from c2s_enrich.clock import Clock
 
-# One stray request is a scanner or a person with curl.
-_RUN = 3
-# C2S delivers many times an hour while people work; a run that ended this long ago has been dealt
-# with or was not C2S.
-_FRESH = timedelta(hours=1)
-# Only the beginning of a refused body is looked at; it is dropped at once.
-PEEK = 4096
-
-_SIGNS = (
-    b'"hook_action"',
-    b'"attributes"',
-    b'"customer"',
-    b'"lead"',
-    b'"internal_id"',
-    b'"updated_at"',
-)
-
-
-def looks_like_c2s(body: bytes, user_agent: bytes) -> bool:
-    """A lead-shaped beginning (two field names of a lead), or a sender that names itself."""
-    agent = user_agent.lower()
-    if b"contact2sale" in agent or b"c2s" in agent:
-        return True
-    return sum(sign in body[:PEEK] for sign in _SIGNS) >= 2
+# Seconds; C2S delivers many times an hour while people work. A run that ended this long ago has
+# been dealt with.
+_FRESH = 3600.0
+# Ids of refused deliveries that wait for the comparison. More of them say nothing new.
+_MOST_IDS = 100
+# A lead's own id is among the first ids of its body.
+_IDS_OF_ONE = 5
+_ID = re.compile(rb'"(?:lead_)?id"\s{0,5}:\s{0,5}"?([A-Za-z0-9-]{1,64})')
 
 
 class Refusals:
-    """The current run, in this process's memory: two numbers, however many requests come."""
+    """The current run, in this process's memory."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._count = 0
+        self._waiting: dict[str, None] = {}
+        self._known = 0
         self._last = 0.0
 
-    def refused(self) -> None:
-        """A delivery that looks like C2S was answered 401."""
-        self._count += 1
-        self._last = self._clock.boottime()
+    def refused(self, beginning: bytes) -> None:
+        """A delivery was answered 401; `beginning` is the first part of its body."""
+        if len(self._waiting) < _MOST_IDS:
+            found = [match[1].decode() for match in _ID.finditer(beginning)]
+            self._waiting.update(dict.fromkeys(found[:_IDS_OF_ONE]))
 
     def accepted(self) -> None:
         """A delivery showed a right secret: whoever was refused, it is not all of C2S."""
-        self._count = 0
+        if self._waiting or self._known:
+            self._waiting.clear()
+            self._known = 0
 
-    def sentence(self) -> str | None:
+    def take_ids(self) -> list[str]:
+        """The ids that nobody has compared yet, once."""
+        taken, self._waiting = list(self._waiting), {}
+        return taken
+
+    def about_known_leads(self, ids: Iterable[str]) -> None:
+        """These of the refused ids are leads that we know."""
+        known = len(list(ids))
+        if known:
+            self._known += known
+            self._last = self._clock.boottime()
+
+    def sentences(self) -> list[str]:
         """What /health should say, if anything."""
         ago = self._clock.boottime() - self._last
-        if self._count < _RUN or ago > _FRESH.total_seconds():
-            return None
-        return (
-            f"{self._count} deliveries that look like C2S were refused in a row, the last {ago:.0f} s ago:"
-            " compare the webhook secret with the one in C2S's subscription"
-        )
+        if not self._known or ago > _FRESH:
+            return []
+        return [
+            f"Deliveries about {self._known} leads that we know were refused, the last {ago:.0f} s"
+            " ago: compare the webhook secret with the one in C2S's subscription."
+        ]

@@ -2,43 +2,27 @@
 one COMMIT for all of it.
 
 It adds no wait of its own: an idle lane writes at once what is handed in. It answers only after
-COMMIT, and it never holds more than a bounded weight. Each statement of `sql/queries/intake.sql`
-has its one caller here.
+COMMIT, and it never holds more than a bounded weight.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal
-from uuid import UUID
 
-import msgspec
 import psycopg
 import structlog
-from msgspec import Struct
-from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 
-from c2s_enrich.database import Pool, is_transient, statements
+from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.errors import NotStored
-from c2s_enrich.intake.fast.arrays import (
-    jsonb_array,
-    take_arrays,
-    text_array,
-    timestamptz_array,
-    uuid_array,
-)
+from c2s_enrich.intake.fast.arrays import take_arrays
 from c2s_enrich.intake.fast.time_limit import TimeLimit
-from c2s_enrich.intake.payload import Delivery, Event, Reason, sentence
+from c2s_enrich.intake.job import DeliveryReceipt, Job, Row
+from c2s_enrich.intake.payload import Delivery
+from c2s_enrich.intake.store import Connection, IntakeStore
 from c2s_enrich.settings import Settings
-
-Verdict = Literal["stored", "duplicate", "same_key_other_body", "not_storable"]
-Connection = AsyncConnection[tuple[Any, ...]]
 
 # One statement's share. More rows make no faster rows, and a statement must stay far below the
 # store timeout.
@@ -47,8 +31,6 @@ _BATCH_WEIGHT = 4 * 1024 * 1024
 # All that may wait or be on its way, in bytes. Above it a delivery is refused at once rather than
 # late.
 _QUEUE_WEIGHT = 64 * 1024 * 1024
-# What an event weighs beside its payload: the objects around it.
-_OVERHEAD = 1024
 # Pauses between tries while the database is away. Short: the deliveries wait meanwhile, and a
 # fail-over takes about a second.
 _NAPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -56,49 +38,24 @@ _NAPS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _log = structlog.get_logger(__name__)
 
 
-class Problem(Struct, frozen=True):
-    """Why one event of a delivery is not stored as such. `index` is None where the whole body is
-    meant.
-    """
-
-    index: int | None
-    reason: Reason
-
-
-class Receipt(Struct, frozen=True):
-    """What became of one delivery, all of it committed. received = processed + duplicates +
-    rejected.
-
-    An event whose key was there with another body counts as a duplicate, and is among the problems
-    as well.
-    """
-
-    received: int
-    processed: int
-    duplicates: int
-    rejected: int
-    problems: tuple[Problem, ...] = ()
-
-
-_ONE_STORED = Receipt(received=1, processed=1, duplicates=0, rejected=0)
-
-
 class Writer:
     """Takes deliveries from many requests at once. An async context manager: leaving it writes what
     was accepted, then stops.
     """
 
-    def __init__(self, pool: Pool, settings: Settings, *, lanes: int = 2) -> None:
-        """`lanes` are connections that write side by side, so that one can gather while the other
-        waits for its COMMIT.
+    def __init__(
+        self, pool: Pool, store: IntakeStore, settings: Settings, *, lanes: int = 2
+    ) -> None:
+        """`lanes` are connections that write at the same time, so that one can gather while the
+        other waits for its COMMIT.
         """
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[Job] = deque()
         self._weight = 0
         self._timeout = settings.store_timeout.total_seconds()
         self._limit = TimeLimit(self._timeout)
         self._closing = False
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._lanes = [_Lane(self, pool, settings) for _ in range(lanes)]
+        self._lanes = [_WriteLane(self, pool, store, self._timeout) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Writer:
@@ -119,17 +76,17 @@ class Writer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def store(self, delivery: Delivery, origin: Mapping[str, str]) -> Receipt:
+    async def store(self, delivery: Delivery, origin: Mapping[str, str]) -> DeliveryReceipt:
         """Returns after COMMIT. Raises NotStored when there is no room or no answer from the
         database in time.
 
         After NotStored the delivery may still have been committed; sent again it is a duplicate.
-        `origin` is what a later replay needs beside the bytes; it is kept with rejected deliveries
+        `origin` is what a later replay needs besides the bytes; it is kept with rejected deliveries
         and must hold nothing secret.
         """
         if self._weight > _QUEUE_WEIGHT or self._closing:
             raise NotStored("too much is waiting to be stored")
-        job = _Job(delivery, origin, asyncio.get_running_loop().create_future())
+        job = Job(delivery, origin, asyncio.get_running_loop().create_future())
         self._weight += job.weight
         self._queue.append(job)
         if self._idle:
@@ -138,16 +95,16 @@ class Writer:
             with self._limit():
                 await job.committed
         except TimeoutError:
-            raise NotStored("the database did not answer in time") from None
+            raise NotStored(job.trouble) from None
         finally:
             self._weight -= job.weight
         return job.receipt()
 
-    async def next_batch(self) -> list[_Job]:
+    async def next_batch(self) -> list[Job]:
         """What waits, up to a statement's share; an empty list when the writer closes. Deliveries
         that were given up are dropped.
         """
-        batch: list[_Job] = []
+        batch: list[Job] = []
         while not batch:
             rows = weight = 0
             while self._queue and rows < _BATCH_ROWS and weight < _BATCH_WEIGHT:
@@ -169,113 +126,14 @@ class Writer:
             idle.set_result(None)
 
 
-class _Row:
-    """One event on its way. Its id is chosen here, once: that is how a repeated INSERT recognises
-    its own earlier success.
-    """
-
-    __slots__ = ("event", "row_id", "verdict")
-
-    def __init__(self, event: Event, row_id: UUID) -> None:
-        self.event = event
-        self.row_id = row_id
-        self.verdict: Verdict | None = None
-
-
-class _Job:
-    """One delivery on its way."""
-
-    __slots__ = ("committed", "delivery", "origin", "reject_ids", "rows", "weight")
-
-    def __init__(
-        self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None]
-    ) -> None:
-        self.delivery = delivery
-        self.origin = origin
-        self.committed = committed
-        ids = _new_ids(delivery.received)
-        self.rows = [
-            _Row(event, row_id) for event, row_id in zip(delivery.events, ids, strict=False)
-        ]
-        self.reject_ids = ids[len(self.rows) :]
-        self.weight = (
-            sum(len(event.payload) for event in delivery.events)
-            + sum(len(rejection.raw) for rejection in delivery.rejections)
-            + _OVERHEAD * delivery.received
-        )
-
-    def rejects(self) -> Iterable[_Reject]:
-        """What is to be kept in rejected_deliveries."""
-        for rejection, row_id in zip(self.delivery.rejections, self.reject_ids, strict=True):
-            yield _Reject(
-                row_id,
-                rejection.raw,
-                rejection.reason,
-                rejection.index,
-                rejection.lead_id,
-                self.origin,
-            )
-        for row in self.rows:
-            if row.verdict in ("same_key_other_body", "not_storable"):
-                yield _Reject(
-                    row.row_id,
-                    row.event.payload,
-                    row.verdict,
-                    row.event.index,
-                    row.event.lead_id,
-                    self.origin,
-                )
-
-    def receipt(self) -> Receipt:
-        if (
-            len(self.rows) == 1
-            and self.rows[0].verdict == "stored"
-            and not self.delivery.rejections
-        ):
-            # Nearly every delivery.
-            return _ONE_STORED
-        counts = Counter(row.verdict for row in self.rows)
-        problems = [
-            Problem(rejection.index, rejection.reason) for rejection in self.delivery.rejections
-        ]
-        problems += [
-            Problem(row.event.index, row.verdict)
-            for row in self.rows
-            if row.verdict in ("same_key_other_body", "not_storable")
-        ]
-        return Receipt(
-            received=self.delivery.received,
-            processed=counts["stored"],
-            duplicates=counts["duplicate"] + counts["same_key_other_body"],
-            rejected=len(self.delivery.rejections) + counts["not_storable"],
-            problems=tuple(sorted(problems, key=lambda problem: problem.index or 0)),
-        )
-
-
-class _Reject(Struct, frozen=True):
-    """A row of rejected_deliveries."""
-
-    row_id: UUID
-    raw: bytes
-    reason: Reason
-    index: int | None
-    lead_id: str | None
-    origin: Mapping[str, str]
-
-    @property
-    def detail(self) -> str:
-        return sentence(self.reason, self.index)
-
-
-class _Lane:
+class _WriteLane:
     """One connection and the loop that writes through it."""
 
-    def __init__(self, writer: Writer, pool: Pool, settings: Settings) -> None:
+    def __init__(self, writer: Writer, pool: Pool, store: IntakeStore, timeout: float) -> None:
         self._writer = writer
         self._pool = pool
-        self._timeout = settings.store_timeout.total_seconds()
-        self._max_attempts = settings.max_attempts
-        self._sql = statements("intake")
+        self._store = store
+        self._timeout = timeout
         self._connection: Connection | None = None
 
     async def run(self) -> None:
@@ -286,7 +144,7 @@ class _Lane:
         finally:
             await self._give_back_connection()
 
-    async def _write_until_committed(self, batch: list[_Job]) -> None:
+    async def _write_until_committed(self, batch: list[Job]) -> None:
         """Tries again while anybody still waits: after a lost connection nobody knows whether
         COMMIT happened, the ids will tell.
         """
@@ -306,83 +164,58 @@ class _Lane:
                 )
                 await self._give_back_connection(broken=True)
                 if not (is_transient(error) or isinstance(error, TimeoutError)):
-                    _settle(batch, "the database refused the statement")
+                    _settle(batch, f"the database refused the statement ({_name(error)})")
                     return
+                for job in batch:
+                    job.trouble = f"the database did not answer in time ({_name(error)})"
                 await asyncio.sleep(_NAPS[min(tries, len(_NAPS) - 1)])
                 tries += 1
             else:
                 _settle(batch)
 
-    async def _write(self, connection: Connection, batch: list[_Job]) -> None:
+    async def _write(self, connection: Connection, batch: list[Job]) -> None:
         rows = [row for job in batch for row in job.rows if row.verdict is None]
         rows.sort(key=lambda row: (row.event.lead_id, row.event.updated_at))
         await self._insert(connection, rows)
-        rejects = [reject for job in batch for reject in job.rejects()]
-        if rejects:
-            await self._keep(connection, rejects)
+        odd = [job for job in batch if not job.is_all_told()]
+        rejects = [reject for job in odd for reject in job.rejects()]
+        if rejects and not await self._store.keep_rejected(connection, rejects):
+            # Their events are stored; what cannot be kept must not be answered as if it were.
+            _settle(odd, "rejected deliveries fill their room: replay or dismiss them")
 
-    async def _insert(self, connection: Connection, rows: list[_Row]) -> None:
-        """Gives every row its verdict. JSON that the database refuses is cornered by halving, so
-        that it fails alone.
+    async def _insert(self, connection: Connection, rows: list[Row]) -> None:
+        """Gives every row its verdict. A value that the database does not take is the sender's
+        fault; an INSERT that fails with values that it takes is ours, and raises.
         """
         while rows:
             try:
-                await self._insert_new(connection, rows)
+                await self._store.insert_events(connection, rows)
             except psycopg.Error as error:
-                if not _is_about_a_value(error):
+                if not _may_be_about_a_value(error):
                     raise
-                if len(rows) == 1:
-                    rows[0].verdict = "not_storable"
-                    return
-                middle = len(rows) // 2
-                await self._insert(connection, rows[:middle])
-                await self._insert(connection, rows[middle:])
-                return
+                refused = await self._refused(connection, rows)
+                if not refused:
+                    raise
+                for row in refused:
+                    row.verdict = "not_storable"
+                rows = [row for row in rows if row.verdict is None]
+                continue
             rows = [row for row in rows if row.verdict is None]
             if rows:
-                await self._compare(connection, rows)
-                # No verdict even now: the row in the way was deleted in between. Once more, then.
+                await self._store.compare_with_stored(connection, rows)
                 rows = [row for row in rows if row.verdict is None]
 
-    async def _insert_new(self, connection: Connection, rows: Sequence[_Row]) -> None:
-        cursor = await connection.execute(
-            self._sql["insert_events"],
-            {
-                **_keys_and_payloads(rows),
-                "hook_actions": text_array(row.event.hook_action for row in rows),
-                "max_attempts": self._max_attempts,
-            },
-            binary=True,
-        )
-        if cursor.rowcount == len(rows):
-            for row in rows:
-                row.verdict = "stored"
-            return
-        inserted = {row_id for (row_id,) in await cursor.fetchall()}
-        for row in rows:
-            if row.row_id in inserted:
-                row.verdict = "stored"
-
-    async def _compare(self, connection: Connection, rows: Sequence[_Row]) -> None:
-        cursor = await connection.execute(
-            self._sql["compare_with_stored"], _keys_and_payloads(rows)
-        )
-        verdicts: dict[UUID, Verdict] = dict(await cursor.fetchall())
-        for row in rows:
-            row.verdict = verdicts.get(row.row_id)
-
-    async def _keep(self, connection: Connection, rejects: Sequence[_Reject]) -> None:
-        await connection.execute(
-            self._sql["keep_rejected"],
-            {
-                "ids": [reject.row_id for reject in rejects],
-                "raws": [reject.raw for reject in rejects],
-                "reasons": [reject.reason for reject in rejects],
-                "details": [reject.detail for reject in rejects],
-                "lead_ids": [reject.lead_id for reject in rejects],
-                "headers": [Jsonb(reject.origin, msgspec.json.encode) for reject in rejects],
-            },
-        )
+    async def _refused(self, connection: Connection, rows: Sequence[Row]) -> list[Row]:
+        """The rows whose values the database does not take, cornered by halving."""
+        if await self._store.takes_values(connection, rows):
+            return []
+        if len(rows) == 1:
+            return list(rows)
+        middle = len(rows) // 2
+        return [
+            *await self._refused(connection, rows[:middle]),
+            *await self._refused(connection, rows[middle:]),
+        ]
 
     async def _connected(self) -> Connection:
         if self._connection is None:
@@ -398,16 +231,13 @@ class _Lane:
             await self._pool.putconn(connection)
 
 
-def _keys_and_payloads(rows: Sequence[_Row]) -> dict[str, Any]:
-    return {
-        "ids": uuid_array(row.row_id for row in rows),
-        "lead_ids": text_array(row.event.lead_id for row in rows),
-        "updated_ats": timestamptz_array(row.event.updated_at for row in rows),
-        "payloads": jsonb_array(row.event.payload for row in rows),
-    }
+def _name(error: Exception) -> str:
+    """The error's kind as Postgres numbers it; its text may quote a payload."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__} {sqlstate}" if sqlstate else type(error).__name__
 
 
-def _settle(batch: Iterable[_Job], problem: str | None = None) -> None:
+def _settle(batch: Iterable[Job], problem: str | None = None) -> None:
     for job in batch:
         if job.committed.done():
             continue
@@ -417,29 +247,10 @@ def _settle(batch: Iterable[_Job], problem: str | None = None) -> None:
             job.committed.set_exception(NotStored(problem))
 
 
-def _is_about_a_value(error: psycopg.Error) -> bool:
-    """Data exceptions (22), broken constraints (23) and exceeded limits (54), and what psycopg
-    itself cannot put into a parameter.
+def _may_be_about_a_value(error: psycopg.Error) -> bool:
+    """Data exceptions (22), exceeded limits (54: also a full NOTIFY queue), and what psycopg itself
+    cannot put into a parameter.
     """
     if error.sqlstate is None:
         return isinstance(error, psycopg.DataError)
-    return error.sqlstate[:2] in ("22", "23", "54")
-
-
-def _new_ids(count: int) -> list[UUID]:
-    """UUIDs of version 7: they grow with time, so that the primary key's index is written at its
-    end and the claim keeps arrival order.
-
-    The wall clock in them is for that alone; no code reads a time out of an id.
-    """
-    milliseconds = time.time_ns() // 1_000_000 << 80
-    noise = os.urandom(10 * count)
-    return [
-        UUID(int=milliseconds | int.from_bytes(noise[i : i + 10], "big") & _NOISE | _VERSION_7)
-        for i in range(0, 10 * count, 10)
-    ]
-
-
-# 12 and 62 of the last 80 bits are noise; the others say "version 7" and "variant of RFC 9562".
-_NOISE = 0x0FFF << 64 | (1 << 62) - 1
-_VERSION_7 = 0x7 << 76 | 0b10 << 62
+    return error.sqlstate[:2] in ("22", "54")

@@ -19,6 +19,7 @@ _UNATTENDED_SECONDS = 15.0
 _MISSED = 6.0
 # Until two earlier weeks are there to compare with.
 _BUSINESS_HOURS = 4.0
+_ROOM_SHARE = 0.8
 _BUDGET_SHARE = 0.8
 # One failed event is for whoever looks; this many are worth a call. One lost claim is a restart.
 _FAILED_SHARE, _ENOUGH_EVENTS, _CLAIMS_LOST = 0.05, 20, 3
@@ -138,6 +139,13 @@ def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
             f"Pollers that died or hung lost {_count(hour.claims_lost, 'claim')} in the last hour.",
             "c2s-enrich pollers",
             urgent=hour.claims_lost >= _CLAIMS_LOST,
+        )
+    if hour.rejects_share >= _ROOM_SHARE:
+        yield Problem(
+            "rejects_fill_their_room",
+            f"Rejected deliveries fill {hour.rejects_share:.0%} of their room. When it is full, "
+            "deliveries that cannot be read get 503.",
+            "c2s-enrich rejects list",
         )
 
 

@@ -7,7 +7,7 @@ why. Nothing is changed or deleted: neither the bytes nor the event that may hol
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -21,9 +21,6 @@ from psycopg.types.json import Jsonb
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.redaction import MASK, redact
 
-# Bodies that share one key: two were seen. More than this is no accident of C2S's clock, and each
-# try costs two statements.
-_STEPS = 50
 # Of a masked body so much is shown: enough to see what is wrong with it, little enough for the
 # masking to be quick.
 _MASKED_LENGTH = 20_000
@@ -53,7 +50,7 @@ Reader = Callable[[bytes, str | None], Reading]
 
 @dataclass(frozen=True)
 class Reject:
-    """A rejected delivery as a list shows it; `size` in bytes."""
+    """A rejected delivery as a list shows it; `size` in bytes, `times` counts equal ones."""
 
     id: UUID
     received_at: datetime
@@ -62,6 +59,9 @@ class Reject:
     lead_id: str | None
     size: int
     replayed_at: datetime | None
+    times: int
+    last_received_at: datetime
+    dismissed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,7 @@ class RejectsDesk:
     ) -> Literal["stored", "known"] | str:
         """`stored`, `known`, or a sentence that says why not.
 
-        A key that another body holds is no reason to drop either: the second body becomes an event
-        of its own, as few microseconds later as are free. It is then the lead's newest event, is
-        worked off after the first, and a repeated replay recognises it.
+        Where another body holds its key it becomes an event of its own, as intake does it.
         """
         values = {
             "lead_id": event.lead_id,
@@ -165,19 +163,18 @@ class RejectsDesk:
             # A savepoint: JSON that the database refuses must not take the other events of the
             # delivery with it.
             async with connection.transaction():
-                for step in range(_STEPS):
-                    if await (
-                        await connection.execute(
-                            self._sql["insert_replayed"], values | {"step": step}
-                        )
-                    ).fetchone():
+                at = event.updated_at
+                while True:
+                    tried = values | {"updated_at": at}
+                    if await self._one(connection, "insert_replayed", tried):
                         return "stored"
-                    row = await (
-                        await connection.execute(
-                            self._sql["compare_replayed"], values | {"step": step}
-                        )
-                    ).fetchone()
-                    if row is not None and row[0] != "same_key_other_body":
+                    verdict, at = await self._one(connection, "compare_replayed", values) or (
+                        "new_body",
+                        event.updated_at,
+                    )
+                    if verdict == "same_key_other_body":
+                        return "Too many other bodies hold its id and updated_at."
+                    if verdict != "new_body":
                         return "known"
         except (
             psycopg.DataError,
@@ -186,7 +183,19 @@ class RejectsDesk:
             psycopg.errors.StatementTooComplex,
         ):
             return "The database does not take this JSON."
-        return f"{_STEPS} other bodies hold its id and updated_at."
+
+    async def _one(
+        self, connection: AsyncConnection[Any], name: str, values: dict[str, Any]
+    ) -> tuple[Any, ...] | None:
+        return await (await connection.execute(self._sql[name], values)).fetchone()
+
+    async def dismiss(self, reject_ids: Sequence[UUID]) -> list[UUID]:
+        """Marks them: nothing is to be done. Returns those that were waiting until now."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                self._sql["dismiss_rejects"], {"ids": list(reject_ids)}
+            )
+            return [reject_id for (reject_id,) in await cursor.fetchall()]
 
 
 def body_text(raw: bytes, *, reveal: bool) -> str:

@@ -45,12 +45,15 @@ class UpstreamHealth:
 
 @dataclass(frozen=True)
 class LastHour:
-    """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug"."""
+    """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug".
+    `rejects_share` is the part of their room that rejected deliveries fill.
+    """
 
     ended: int = 0
     failed: int = 0
     failed_kinds: str | None = None
     claims_lost: int = 0
+    rejects_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from c2s_enrich.redaction import redact
-from c2s_enrich.serving.answers import CLOSE, problem
+from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.problem import CLOSE, problem
 
 Notes = dict[str, Any]
 """What an endpoint adds to its request's log line: words and numbers, nothing that a sender wrote.
@@ -42,18 +43,19 @@ _SECURITY = (
 
 
 def notes_of(scope: Scope) -> Notes:
-    """The request's notes; the door puts them into the log line."""
+    """The request's notes; the middleware puts them into the log line."""
     notes: Notes = scope.setdefault(_NOTES, {})
     return notes
 
 
-class Door:
+class RequestMiddleware:
     """ASGI middleware. `known` are secrets, which a request id must not carry into the log."""
 
-    def __init__(self, app: ASGIApp, known: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, faults: OwnFaults, known: tuple[str, ...] = ()) -> None:
         self._app = app
+        self._faults = faults
         self._known = frozenset(known)
-        # Bound once: a logger fresh from `get_logger` is put together anew for each line.
+        # Bound once: `get_logger` builds its logger at the first line, each time.
         self._log = structlog.get_logger("c2s_enrich.web").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +64,7 @@ class Door:
             return
         started = time.perf_counter()
         notes = notes_of(scope)
-        request_id = self._request_id(scope)
+        notes["request_id"] = request_id = self._request_id(scope)
         added = ((b"x-request-id", request_id.encode()), *_SECURITY)
         status = 0
 
@@ -83,15 +85,13 @@ class Door:
                 error=type(error).__name__,
                 where=_place(error),
             )
+            self._faults.add("bug", f"an error in the program ({type(error).__name__})")
             if not status:
-                await problem(
-                    500, "bug", "Something broke here. The request was not stored.", CLOSE
-                ).send(send_with_headers)
+                await _BUG.send(send_with_headers)
         if "route" not in notes:
             notes["route"] = getattr(scope.get("route"), "path", None)
         self._log.info(
             "request",
-            request_id=request_id,
             method=scope["method"] if scope["method"] in _METHODS else "other",
             status=status or None,
             ms=round((time.perf_counter() - started) * 1000, 1),
@@ -122,6 +122,13 @@ async def answer_http_error(_: Request, error: Exception) -> Response:
     return Response(answer.body, status, headers, media_type=answer.content_type.decode())
 
 
+_BUG = problem(
+    503,
+    "bug",
+    "Something broke here. Nothing of the request was stored.",
+    (b"retry-after", b"10"),
+    CLOSE,
+)
 _REASONS = {404: "not_found", 405: "method_not_allowed"}
 
 

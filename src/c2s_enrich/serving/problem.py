@@ -1,5 +1,5 @@
-"""What intake says: one value per answer, sent in one place. Failures are problem+json (RFC 9457)
-and never quote the request.
+"""Answers as values, sent in one place. Failures are problem+json (RFC 9457) and never quote the
+request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PROBLEM = b"application/problem+json"
 
 
 class Answer(Struct, frozen=True):
-    """Status, body and headers beside Content-Type and Content-Length. `reason` is one word for the
+    """Status, body and headers besides Content-Type and Content-Length. `reason` is one word for the
     log.
     """
 
@@ -41,7 +41,7 @@ def problem(
     status: int, reason: str, detail: str, *headers: tuple[bytes, bytes], **more: Any
 ) -> Answer:
     """A failure. `reason` is a word for programs, `detail` a sentence for people; `more` are
-    further members of the document.
+    further members of the document. `fault` is whose: the sender's below 500, ours from there on.
     """
     document = {
         "type": "about:blank",
@@ -49,6 +49,7 @@ def problem(
         "status": status,
         "reason": reason,
         "detail": detail,
+        "fault": "sender" if status < 500 else "service",
         **more,
     }
     return Answer(status, msgspec.json.encode(document), PROBLEM, headers, reason)

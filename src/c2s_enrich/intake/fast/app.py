@@ -1,0 +1,41 @@
+"""The webhook in front of Starlette's router and middleware. Gain: see `docs/performance.md`.
+
+To remove it: mount the webhook as a route of an ordinary Starlette app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from c2s_enrich.intake.webhook import PATH
+
+
+class WebApp(Starlette):
+    """Starlette for every address but the webhook's. `webhook` is a whole ASGI app."""
+
+    def __init__(
+        self,
+        webhook: ASGIApp,
+        routes: Sequence[BaseRoute],
+        middleware: Sequence[Middleware],
+        **more: Any,
+    ) -> None:
+        super().__init__(routes=routes, middleware=middleware, **more)
+        self._webhook = webhook
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        if (
+            path.startswith(PATH)
+            and scope["type"] == "http"
+            and path[len(PATH) : len(PATH) + 1] in ("", "/")
+        ):
+            await self._webhook(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)

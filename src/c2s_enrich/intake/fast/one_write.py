@@ -1,0 +1,45 @@
+"""One packet for each answer. Gain: one system call and one packet instead of two (1.85 reads an
+answer at the other end without it).
+
+uvicorn writes the head and the body of an answer apart. To remove it: do not pass it to
+`run_server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+
+class OneWrite:
+    """A transport that writes once a turn of the loop. Everything but `write` and what ends it is
+    the transport's own.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def one_write(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> asyncio.Transport:
+    """For `run_server`."""
+    return cast(asyncio.Transport, OneWrite(transport, loop))

@@ -1,0 +1,160 @@
+"""One delivery on its way into the database, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from c2s_enrich.intake.payload import Delivery, Event, Reason, sentence
+
+EventVerdict = Literal["stored", "duplicate", "same_key_other_body", "not_storable"]
+
+# What an event weighs besides its payload: the objects around it.
+_OVERHEAD = 1024
+
+
+class EventProblem(Struct, frozen=True):
+    """Why one event of a delivery is not stored as such. `index` is None where the whole body is
+    meant.
+    """
+
+    index: int | None
+    reason: Reason
+
+
+class DeliveryReceipt(Struct, frozen=True):
+    """What became of one delivery, all of it committed. received = processed + duplicates +
+    rejected.
+
+    An event whose key holds too many other bodies counts as a duplicate and is a problem as well.
+    """
+
+    received: int
+    processed: int
+    duplicates: int
+    rejected: int
+    problems: tuple[EventProblem, ...] = ()
+
+
+_ONE_STORED = DeliveryReceipt(received=1, processed=1, duplicates=0, rejected=0)
+
+
+class Row:
+    """One event on its way. Its id is chosen here, once: that is how a repeated INSERT recognises
+    its own earlier success. `updated_at` moves where another body has the event's own time.
+    """
+
+    __slots__ = ("event", "request_id", "row_id", "updated_at", "verdict")
+
+    def __init__(self, event: Event, row_id: UUID, request_id: str) -> None:
+        self.event = event
+        self.row_id = row_id
+        self.request_id = request_id
+        self.updated_at = event.updated_at
+        self.verdict: EventVerdict | None = None
+
+
+class KeptReject(Struct, frozen=True):
+    """A row of rejected_deliveries."""
+
+    row_id: UUID
+    raw: bytes
+    reason: Reason
+    index: int | None
+    lead_id: str | None
+    origin: Mapping[str, str]
+
+    @property
+    def detail(self) -> str:
+        return sentence(self.reason, self.index)
+
+
+class Job:
+    """One delivery on its way. `committed` ends when all of it is in the database, or cannot be."""
+
+    __slots__ = ("committed", "delivery", "origin", "reject_ids", "rows", "trouble", "weight")
+
+    def __init__(
+        self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None]
+    ) -> None:
+        self.delivery = delivery
+        self.origin = origin
+        self.committed = committed
+        # What to tell where it is not committed in time.
+        self.trouble = "the database did not answer in time"
+        ids = _new_ids(delivery.received)
+        request_id = origin.get("request_id", "")
+        self.rows = [
+            Row(event, row_id, request_id)
+            for event, row_id in zip(delivery.events, ids, strict=False)
+        ]
+        self.reject_ids = ids[len(self.rows) :]
+        self.weight = (
+            sum(len(event.payload) for event in delivery.events)
+            + sum(len(rejection.raw) for rejection in delivery.rejections)
+            + _OVERHEAD * delivery.received
+        )
+
+    def is_all_told(self) -> bool:
+        """Whether nothing of it is to be kept as rejected."""
+        return not self.reject_ids and all(
+            row.verdict in ("stored", "duplicate") for row in self.rows
+        )
+
+    def rejects(self) -> Iterable[KeptReject]:
+        """What is to be kept in rejected_deliveries."""
+        origin = self.origin
+        for part, row_id in zip(self.delivery.rejections, self.reject_ids, strict=True):
+            yield KeptReject(row_id, part.raw, part.reason, part.index, part.lead_id, origin)
+        for row in self.rows:
+            if row.verdict in ("same_key_other_body", "not_storable"):
+                event = row.event
+                yield KeptReject(
+                    row.row_id, event.payload, row.verdict, event.index, event.lead_id, origin
+                )
+
+    def receipt(self) -> DeliveryReceipt:
+        """The counts. Every row has its verdict."""
+        if len(self.rows) == 1 and self.rows[0].verdict == "stored" and not self.reject_ids:
+            # Nearly every delivery.
+            return _ONE_STORED
+        counts = Counter(row.verdict for row in self.rows)
+        problems = [EventProblem(part.index, part.reason) for part in self.delivery.rejections]
+        problems += [
+            EventProblem(row.event.index, row.verdict)
+            for row in self.rows
+            if row.verdict in ("same_key_other_body", "not_storable")
+        ]
+        return DeliveryReceipt(
+            received=self.delivery.received,
+            processed=counts["stored"],
+            duplicates=counts["duplicate"] + counts["same_key_other_body"],
+            rejected=len(self.delivery.rejections) + counts["not_storable"],
+            problems=tuple(sorted(problems, key=lambda problem: problem.index or 0)),
+        )
+
+
+def _new_ids(count: int) -> list[UUID]:
+    """UUIDs of version 7: they grow with time, so that the primary key's index is written at its
+    end and the claim keeps arrival order.
+
+    The wall clock in them is for that alone; no code reads a time out of an id.
+    """
+    milliseconds = time.time_ns() // 1_000_000 << 80
+    noise = os.urandom(10 * count)
+    return [
+        UUID(int=milliseconds | int.from_bytes(noise[i : i + 10], "big") & _NOISE | _VERSION_7)
+        for i in range(0, 10 * count, 10)
+    ]
+
+
+# 12 and 62 of the last 80 bits are noise; the others say "version 7" and "variant of RFC 9562".
+_NOISE = 0x0FFF << 64 | (1 << 62) - 1
+_VERSION_7 = 0x7 << 76 | 0b10 << 62

@@ -1,0 +1,78 @@
+"""What web does once a minute: it writes what it counted, and compares the leads of refused deliveries
+with those that we know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import psycopg
+import structlog
+
+from c2s_enrich.clock import Clock
+from c2s_enrich.database import Pool
+from c2s_enrich.intake.metrics import IntakeMetrics
+from c2s_enrich.intake.refusals import Refusals
+from c2s_enrich.intake.store import IntakeStore
+
+_MINUTE = timedelta(minutes=1)
+# A process that ends waits no longer for its last minute.
+_LAST_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Minutes:
+    """The duty of one process."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        store: IntakeStore,
+        metrics: IntakeMetrics,
+        refusals: Refusals,
+        clock: Clock,
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._metrics = metrics
+        self._written: Counter[str] = Counter()
+        self._refusals = refusals
+        self._clock = clock
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Does it every minute until the block ends, and once more then."""
+        task = asyncio.create_task(self._run(), name="intake minutes")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self.turn()
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(_MINUTE.total_seconds())
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Once. What could not be written goes with the next minute's."""
+        try:
+            async with self._pool.connection(timeout=_LAST_SECONDS) as connection:
+                now = self._metrics.minute()
+                if new := now - self._written:
+                    await self._store.count_intake(connection, **{key: new[key] for key in now})
+                    self._written = now
+                if ids := self._refusals.take_ids():
+                    known = await self._store.known_leads(connection, ids)
+                    self._refusals.about_known_leads(known)
+        except (psycopg.Error, OSError) as error:
+            _log.warning("minute_not_counted", error=type(error).__name__)

@@ -1,0 +1,126 @@
+"""Intake's statements: each one of `sql/queries/intake.sql` has its one caller here.
+
+They run on a connection that the caller holds, each in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from c2s_enrich.database import statements
+from c2s_enrich.intake.fast.arrays import jsonb_array, text_array, timestamptz_array, uuid_array
+from c2s_enrich.intake.job import EventVerdict, KeptReject, Row
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+class IntakeStore:
+    """Writes rows and gives them their verdicts."""
+
+    def __init__(self, max_attempts: int) -> None:
+        """`max_attempts` is what every new event may use up before it fails."""
+        self._max_attempts = max_attempts
+        self._sql = statements("intake")
+
+    async def insert_events(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Marks what is new as stored. A row without a verdict met another one of its key."""
+        cursor = await connection.execute(
+            self._sql["insert_events"],
+            {
+                **_values(rows),
+                "max_attempts": self._max_attempts,
+                "request_ids": text_array(row.request_id for row in rows),
+                "updated_ats": timestamptz_array(row.updated_at for row in rows),
+            },
+            binary=True,
+        )
+        if cursor.rowcount == len(rows):
+            for row in rows:
+                row.verdict = "stored"
+            return
+        inserted = {row_id for (row_id,) in await cursor.fetchall()}
+        for row in rows:
+            if row.row_id in inserted:
+                row.verdict = "stored"
+
+    async def compare_with_stored(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """For rows that met another one of their key. One without a verdict even now is to be
+        inserted again: its body is a new one, with a time of its own, or the other row is gone.
+        """
+        cursor = await connection.execute(self._sql["compare_with_stored"], _values(rows))
+        found = {row_id: (verdict, at) for row_id, verdict, at in await cursor.fetchall()}
+        for row in rows:
+            verdict, at = found.get(row.row_id, ("new_body", row.event.updated_at))
+            if verdict == "new_body":
+                row.updated_at = at
+            else:
+                row.verdict = cast(EventVerdict, verdict)
+
+    async def takes_values(self, connection: Connection, rows: Sequence[Row]) -> bool:
+        """Whether the database takes these rows' values at all, wherever they were to go."""
+        try:
+            await connection.execute(self._sql["read_values"], _values(rows), binary=True)
+        except (
+            psycopg.DataError,
+            psycopg.errors.ProgramLimitExceeded,
+            psycopg.errors.StatementTooComplex,
+        ):
+            return False
+        return True
+
+    async def known_leads(self, connection: Connection, lead_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that events were stored for."""
+        cursor = await connection.execute(self._sql["known_leads"], {"lead_ids": list(lead_ids)})
+        return [lead_id for (lead_id,) in await cursor.fetchall()]
+
+    async def keep_rejected(self, connection: Connection, rejects: Sequence[KeptReject]) -> bool:
+        """Keeps what could not be stored as an event. False: there is no room for more."""
+        cursor = await connection.execute(
+            self._sql["keep_rejected"],
+            {
+                "ids": [reject.row_id for reject in rejects],
+                "raws": [reject.raw for reject in rejects],
+                "reasons": [reject.reason for reject in rejects],
+                "details": [reject.detail for reject in rejects],
+                "lead_ids": [reject.lead_id for reject in rejects],
+                "headers": [Jsonb(reject.origin, msgspec.json.encode) for reject in rejects],
+            },
+        )
+        [(kept,)] = await cursor.fetchall()
+        return bool(kept)
+
+    async def count_intake(
+        self,
+        connection: Connection,
+        *,
+        delivered: int,
+        duplicates: int,
+        refused: int,
+        rejected: int,
+    ) -> None:
+        """Adds to the current minute."""
+        await connection.execute(
+            self._sql["count_intake"],
+            {
+                "delivered": delivered,
+                "duplicates": duplicates,
+                "refused": refused,
+                "rejected": rejected,
+            },
+        )
+
+
+def _values(rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "ids": uuid_array(row.row_id for row in rows),
+        "lead_ids": text_array(row.event.lead_id for row in rows),
+        "updated_ats": timestamptz_array(row.event.updated_at for row in rows),
+        "hook_actions": text_array(row.event.hook_action for row in rows),
+        "payloads": jsonb_array(row.event.payload for row in rows),
+    }

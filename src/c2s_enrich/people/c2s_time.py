@@ -1,0 +1,93 @@
+"""Times as C2S and its integrators write them, read into UTC."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+
+_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?)?"
+_ZONE = r"(?:\s*(?P<zone>Z|UTC|GMT|BRT|[+-]\d\d(?::?\d\d)?)(?:\s(?P<offset>[+-]\d\d:\d\d))?)?"
+_FORMS = tuple(
+    re.compile(date + _CLOCK + _ZONE, re.ASCII | re.IGNORECASE)
+    for date in (
+        # "2025-11-20T10:00:00.000-03:00", "2025-11-20 13:00:00 UTC", "2025-11-20 10:00"
+        r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ]",
+        # "Thu, 20 Nov 2025 13:00:00 GMT", and Rails' "Thu, 20 Nov 2025 10:00:00.000 -03 -03:00"
+        r"(?:[a-z]{3},? )?(?P<day>\d{1,2}) (?P<month>[a-z]{3}) (?P<year>\d{4}) ",
+        # "20/11/2025 10:00"
+        r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) ",
+    )
+)
+_EPOCH = re.compile(r"\d{10}(\d{3})?(\.\d{1,9})?", re.ASCII)
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_NAMED_ZONES = {"z": UTC, "utc": UTC, "gmt": UTC, "brt": SAO_PAULO}
+_LONGEST = 64
+# C2S exists since 2012, and a wrong century would order a lead's events for good.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+
+
+def parse_time(value: object) -> datetime | None:
+    """Reads a time into UTC. None where it cannot be read or is not between 2000 and 2099.
+
+    Text: ISO 8601, Ruby's and HTTP's spellings, Brazil's day/month/year. Without an offset it is
+    São Paulo's wall clock, as C2S means it. Numbers, also as text: epoch seconds (10 digits) or
+    milliseconds (13 digits). A date without a time is refused: it orders nothing.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _from_epoch(value)
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    text = value.strip()
+    if _EPOCH.fullmatch(text):
+        return _from_epoch(float(text))
+    found = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
+    try:
+        return None if found is None else _in_range(_wall_clock(found).astimezone(UTC))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _wall_clock(found: re.Match[str]) -> datetime:
+    month = found["month"].lower()
+    return datetime(
+        int(found["year"]),
+        _MONTHS.index(month) + 1 if month.isalpha() else int(month),
+        int(found["day"]),
+        int(found["hour"]),
+        int(found["minute"]),
+        int(found["second"] or 0),
+        int((found["fraction"] or "0")[:6].ljust(6, "0")),
+        tzinfo=_zone(found["offset"] or found["zone"]),
+    )
+
+
+def _zone(name: str | None) -> tzinfo:
+    if name is None:
+        return SAO_PAULO
+    if name.lower() in _NAMED_ZONES:
+        return _NAMED_ZONES[name.lower()]
+    digits = name[1:].replace(":", "").ljust(4, "0")
+    if int(digits[2:]) > 59:
+        raise ValueError("an offset has at most 59 minutes")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-offset if name[0] == "-" else offset)
+
+
+def _from_epoch(number: float) -> datetime | None:
+    if not isinstance(number, int) and not math.isfinite(number):
+        return None
+    if 1_000_000_000 <= number < 10_000_000_000:
+        return _in_range(datetime.fromtimestamp(number, UTC))
+    if 1_000_000_000_000 <= number < 10_000_000_000_000:
+        return _in_range(datetime.fromtimestamp(number / 1000, UTC))
+    return None
+
+
+def _in_range(moment: datetime) -> datetime | None:
+    return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None

@@ -1,0 +1,238 @@
+"""uvicorn's HTTP protocol with what it lacks: bounds for whatever a peer may send, leave unsent or
+leave unread, and problem+json for a broken request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from c2s_enrich.serving.problem import CLOSE, PROBLEM, problem
+
+Wrap = Callable[[asyncio.Transport, asyncio.AbstractEventLoop], asyncio.Transport]
+
+# A request's head in bytes, and the same again for what may follow its body (trailers). httptools
+# has no limit of its own; C2S sends some 500.
+_HEAD_LIMIT = 32 * 1024
+# Requests of one connection that wait for the answer before theirs. C2S sends none.
+_PIPELINE = 16
+# What is left of a body whose request was answered before it ended is dropped for this long; then
+# the connection is closed.
+_LEFTOVER_SECONDS = 2.0
+# A peer that does not read its answers holds their memory no longer than this.
+_WRITE_SECONDS = 10.0
+
+
+def as_it_is(transport: asyncio.Transport, _: asyncio.AbstractEventLoop) -> asyncio.Transport:
+    """The transport with nothing around it."""
+    return transport
+
+
+def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[asyncio.Protocol]:
+    """The protocol of one server. At most `connections` are open: for a new one beyond them the
+    longest idle one is closed, so that many silent peers never keep a delivery out.
+    """
+    idle: dict[asyncio.Protocol, None] = {}
+
+    class Protocol(HttpToolsProtocol):
+        # A head too slow, or a rest of a body.
+        _timer: asyncio.TimerHandle | None = None
+        _write_timer: asyncio.TimerHandle | None = None
+        _in_head = False
+        _in_message = False
+        # Bytes of the head, or of what came since a body's last content.
+        _head_size = 0
+        _progress = False
+        _broken = False
+        _flaw = (400, "not_http", "This is not an HTTP request.")
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            # The transport tells of every byte that the peer does not take.
+            transport.set_write_buffer_limits(high=0)
+            super().connection_made(wrap(transport, self.loop))
+            idle[self] = None
+            if len(self.connections) > connections:
+                longest = cast(Protocol, next(iter(idle)))
+                idle.pop(longest)
+                longest.transport.abort()
+            self._start_timer()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            idle.pop(self, None)
+            self._stop_timer()
+            self._stop_write_timer()
+            super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._write_timer is None:
+                self._write_timer = self.loop.call_later(_WRITE_SECONDS, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop_write_timer()
+
+        def data_received(self, data: bytes) -> None:
+            if self._broken:
+                return
+            self._progress = False
+            self._feed(data)
+            if self._broken or not self._in_message or self._progress:
+                return
+            if self._in_head and self._timer is None:
+                self._start_timer()
+            # Not the read in which the head began: the end of the body before it may have come
+            # along.
+            elif self._head_size > _HEAD_LIMIT:
+                detail = f"The head of a request has at most {_HEAD_LIMIT} bytes."
+                self._refuse(431, "head_too_large", detail)
+            self._head_size += len(data)
+
+        def _feed(self, data: bytes) -> None:
+            self._unset_keepalive_if_required()
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._go_on_without_upgrade(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                self._refuse(*self._flaw)
+
+        def _go_on_without_upgrade(self, body: bytes) -> None:
+            """The parser leaves the body of a request that offers an upgrade to the new protocol.
+            Ours is to decline the offer and to read the body: a second parser begins after a head
+            that says how the body is framed.
+            """
+            framing = [
+                b"%s: %s\r\n" % each
+                for each in self.headers
+                if each[0] in (b"content-length", b"transfer-encoding")
+            ]
+            self.parser = httptools.HttpRequestParser(_BodyOnly(self))
+            self._feed(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n" + body)
+
+        def on_message_begin(self) -> None:
+            self._in_head, self._in_message, self._head_size = True, True, 0
+            super().on_message_begin()
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            # After the head they are trailers, which nobody asked for.
+            if self._in_head:
+                super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            if len(self.pipeline) >= _PIPELINE:
+                detail = f"At most {_PIPELINE} requests of a connection may wait."
+                self._flaw = (429, "too_many_pipelined", detail)
+                raise httptools.HttpParserError(detail)
+            idle.pop(self, None)
+            self._in_head, self._head_size, self._progress = False, 0, True
+            self._stop_timer()
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._head_size, self._progress = 0, True
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+                return
+            self._in_message = False
+            self._stop_timer()
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.transport.is_closing():
+                return
+            if not self.cycle.response_complete:
+                return
+            if not self._in_message:
+                idle[self] = None
+            elif not self._in_head:
+                # Answered early (401, 404). Whoever goes on sending, a byte a second or without
+                # end, holds no connection for that.
+                self._stop_timer()
+                self._timer = self.loop.call_later(_LEFTOVER_SECONDS, self.transport.close)
+
+        def _start_timer(self) -> None:
+            self._timer = self.loop.call_later(head_seconds, self._head_too_slow)
+
+        def _stop_timer(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+        def _stop_write_timer(self) -> None:
+            if self._write_timer is not None:
+                self._write_timer.cancel()
+                self._write_timer = None
+
+        def _head_too_slow(self) -> None:
+            self._timer = None
+            if self._in_head:
+                detail = f"The head of a request has {head_seconds:g} seconds to arrive."
+                self._refuse(408, "head_too_slow", detail)
+            else:
+                # Nothing was said at all: an answer could be taken for that of a request which is
+                # just leaving the other end.
+                self.transport.close()
+
+        def _refuse(self, status: int, reason: str, detail: str) -> None:
+            self._broken = True
+            self._stop_timer()
+            if self.transport.is_closing():
+                return
+            if self.cycle is not None and not self.cycle.response_complete:
+                # What is broken came after a good request: that one still gets its answer, as the
+                # last on this connection.
+                self.cycle.keep_alive = False
+                its_own_body = self._in_message and not self._in_head and not self.pipeline
+                if not its_own_body or self.cycle.response_started:
+                    return
+            answer = problem(status, reason, detail)
+            head = (
+                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+                f"content-type: {PROBLEM.decode()}\r\ncontent-length: {len(answer.body)}\r\n"
+                f"{b': '.join(CLOSE).decode()}\r\n\r\n"
+            )
+            self.transport.write(head.encode() + answer.body)
+            self.transport.close()
+
+    return Protocol
+
+
+class _BodyOnly:
+    """A parser's callbacks without those of a head; the next request has its head again."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._in_first_head = True
+
+    def on_headers_complete(self) -> None:
+        if self._in_first_head:
+            self._in_first_head = False
+        else:
+            self._protocol.on_headers_complete()
+
+    def on_message_begin(self) -> None:
+        if not self._in_first_head:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._in_first_head:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_first_head:
+            self._protocol.on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._protocol.on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._protocol.on_message_complete()
