@@ -14,6 +14,29 @@ SET client_min_messages = warning;
 SET row_security = off;
 
 --
+-- Name: count_intake(integer, integer, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  delete from intake_minutes where minute < now() - interval '70 days';
+  insert into intake_minutes as known (minute, delivered, duplicates, refused, rejected)
+  values (date_trunc('minute', now()), delivered, duplicates, refused, rejected)
+  on conflict (minute) do update
+     set delivered = known.delivered + excluded.delivered,
+         duplicates = known.duplicates + excluded.duplicates,
+         refused = known.refused + excluded.refused, rejected = known.rejected + excluded.rejected;
+$$;
+
+--
+-- Name: FUNCTION count_intake(delivered integer, duplicates integer, refused integer, rejected integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) IS 'Adds to the current minute of intake_minutes.';
+
+--
 -- Name: error_group(text, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -55,7 +78,8 @@ begin
   -- Who may create in this schema could put a table or a function of their own in front of ours. (Before
   -- Postgres 15 everybody could, and a dump from there brings it along.)
   execute format('revoke create on schema %I from public', home);
-  revoke execute on function stored_deliveries, keep_lead_erased, keep_reject_erased, grant_roles from public;
+  revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
+    keep_reject_erased, grant_roles from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -65,13 +89,13 @@ begin
       select g.may, g.on_it
         from (values
           ('all', 'select', 'schema_migrations, health_queue, health_upstreams, health_last_hour, '
-            'health_silence, v_hit_rate'),
+            'health_silence, health_rejects, v_hit_rate, intake_minutes'),
 
-          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts)',
+          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts, request_id)',
             'webhook_events'),
           ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
-          ('web ops', 'insert (id, raw, reason, detail, lead_id, headers)', 'rejected_deliveries'),
-          ('web ops', 'execute', 'function stored_deliveries'),
+          ('web ops', 'execute', 'function stored_deliveries, keep_rejected'),
+          ('web', 'execute', 'function count_intake'),
           -- Whoever finds a problem says so, once for all processes.
           ('web', 'select, insert, update, delete', 'alerts, duties'),
 
@@ -94,7 +118,7 @@ begin
           ('reader', 'select', views),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
-          ('ops', 'update (replayed_at)', 'rejected_deliveries')
+          ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries')
         ) as g (who, may, on_it)
        where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
     loop
@@ -153,6 +177,37 @@ begin
 end $$;
 
 --
+-- Name: keep_rejected(uuid[], bytea[], text[], text[], text[], jsonb[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  if (select bytes >= room from health_rejects) then
+    return false;
+  end if;
+  insert into rejected_deliveries (id, raw, reason, detail, lead_id, headers, times)
+  select g.id, g.raw, g.reason, g.detail, g.lead_id, g.headers, g.times
+    from (select *, count(*) over same as times, row_number() over (same order by u.id) as place
+            from unnest(ids, raws, reasons, details, lead_ids, headers)
+                   as u (id, raw, reason, detail, lead_id, headers)
+          window same as (partition by u.raw, u.reason)) g
+   where g.place = 1 and not exists (select from rejected_deliveries known where known.id = g.id)
+   order by g.raw, g.reason
+  on conflict (digest, reason) where raw <> ''::bytea or reason = 'empty_body'
+  do update set times = rejected_deliveries.times + excluded.times, last_received_at = now();
+  return true;
+end $$;
+
+--
+-- Name: FUNCTION keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]) IS 'Keeps rejected deliveries, the same bytes once; false: no room.';
+
+--
 -- Name: masked_cpf(text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -198,6 +253,8 @@ CREATE TABLE public.webhook_events (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     processed_at timestamp with time zone,
     payload_removed_at timestamp with time zone,
+    request_id text,
+    ordered_at timestamp with time zone GENERATED ALWAYS AS (LEAST(updated_at, received_at)) STORED NOT NULL,
     CONSTRAINT leased_if_and_only_if_processing CHECK ((((status = 'processing'::text) = (lease_expires_at IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_by IS NOT NULL)) AND ((status = 'processing'::text) = (claimed_at IS NOT NULL)) AND ((status = 'processing'::text) = (deadline_at IS NOT NULL)))),
     CONSTRAINT outcome_only_when_completed CHECK (((outcome IS NULL) OR (status = 'completed'::text))),
     CONSTRAINT processed_at_only_when_settled CHECK (((processed_at IS NULL) OR (status = ANY (ARRAY['completed'::text, 'failed'::text])))),
@@ -279,6 +336,18 @@ COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it agai
 --
 
 COMMENT ON COLUMN public.webhook_events.payload_removed_at IS 'The payload was removed, by age or by an erasure. The row stays: its key still recognises the same delivery.';
+
+--
+-- Name: COLUMN webhook_events.request_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.request_id IS 'The X-Request-Id of the delivery that brought it: finds its line in the log of web.';
+
+--
+-- Name: COLUMN webhook_events.ordered_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.ordered_at IS 'When it happened, by a clock that we trust: updated_at, but never later than its arrival. Decides what is newer; updated_at is the key.';
 
 --
 -- Name: v_events; Type: VIEW; Schema: public; Owner: -
@@ -503,27 +572,102 @@ $$;
 COMMENT ON FUNCTION public.matching_events(filter jsonb) IS 'Events by words: select * from matching_events(''{"status": "failed", "since": "-2 hours"}'').';
 
 --
--- Name: stored_deliveries(uuid[], text[], timestamp with time zone[], jsonb[]); Type: FUNCTION; Schema: public; Owner: -
+-- Name: rejected_room(); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) RETURNS TABLE(id uuid, verdict text)
+CREATE FUNCTION public.rejected_room() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$select 268435456::bigint$$;
+
+--
+-- Name: FUNCTION rejected_room(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.rejected_room() IS 'Bytes that rejected deliveries may hold.';
+
+--
+-- Name: stored_deliveries(uuid[], text[], timestamp with time zone[], text[], jsonb[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]) RETURNS TABLE(id uuid, verdict text, next_at timestamp with time zone)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-  select given.id,
-         case when event.id = given.id then 'stored'
-              when event.payload_raw = given.payload or event.payload_removed_at is not null
-                   or event.hook_action = 'reconcile' then 'duplicate'
-              else 'same_key_other_body' end
-    from unnest(ids, lead_ids, updated_ats, payloads) as given (id, lead_id, updated_at, payload)
-    join webhook_events event on event.lead_id = given.lead_id and event.updated_at = given.updated_at
+  with related as materialized (
+    select given.*, coalesce(bool_or(event.id = given.id), false) as is_it, count(*) as bodies,
+           max(event.updated_at) as latest,
+           bool_or(event.payload_removed_at is not null or event.payload_raw = given.payload) as is_equal
+      from unnest(ids, lead_ids, updated_ats, hook_actions, payloads) with ordinality
+             as given (id, lead_id, updated_at, hook_action, payload, place)
+      join webhook_events event
+        on event.lead_id = given.lead_id and event.updated_at >= given.updated_at
+       and event.updated_at < given.updated_at + interval '50 microseconds'
+     group by given.id, given.lead_id, given.updated_at, given.hook_action, given.payload, given.place
+  ), other as materialized (
+    select r.*, used_of(r.payload, r.hook_action) as used from related r where not r.is_it and not r.is_equal
+  ), brings as materialized (
+    select o.*, min(o.place) over (partition by o.lead_id, o.updated_at, o.used) as first_place
+      from other o
+     where not exists (
+       select from webhook_events event
+        where event.lead_id = o.lead_id and event.updated_at >= o.updated_at
+          and event.updated_at < o.updated_at + interval '50 microseconds'
+          and o.used <@ used_of(event.payload_raw, event.hook_action))
+  ), numbered as (
+    -- Those that bring the same get the same time: one of them is stored and the next comparison calls the
+    -- others duplicates.
+    select b.place, dense_rank() over (partition by b.lead_id, b.updated_at order by b.first_place) as later
+      from brings b
+  )
+  select r.id,
+         case when r.is_it then 'stored'
+              when n.later is null then 'duplicate'
+              when r.bodies + n.later > 50 then 'same_key_other_body'
+              else 'new_body' end,
+         r.latest + n.later * interval '1 microsecond'
+    from related r left join numbered n on n.place = r.place
 $$;
 
 --
--- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) IS 'How each given event relates to the stored one of the same key: it is that one, has an equal payload, or another.';
+COMMENT ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]) IS 'How each given event relates to the stored ones of the same key: it is one of them, brings nothing new, or is a new body, to be stored at next_at.';
+
+--
+-- Name: used_of(jsonb, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.used_of(payload jsonb, hook_action text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  with recursive place (value, depth) as (
+    select payload, 0
+    union all
+    select case jsonb_typeof(part) when 'array' then part -> 0 else part end, place.depth + 1
+      from place
+      cross join unnest(array['data', 'lead', 'attributes', 'customer']) as key
+      cross join lateral (select place.value -> key as part) inner_one
+     where place.depth < 8 and jsonb_typeof(place.value) = 'object' and part is not null
+  )
+  select coalesce(array_agg(found.what order by found.what), '{}')
+    from (select key || '=' || btrim(value ->> key) as what
+            from place cross join unnest(array['name', 'phone', 'phone2', 'phone_global', 'email']) as key
+           where jsonb_typeof(value -> key) in ('string', 'number') and btrim(value ->> key) <> ''
+          union
+          select 'closed'
+            from place
+           where hook_action in ('on_close_lead', 'lead.closed')
+              or lower(btrim(value #>> '{archive_details,archived}')) in ('true', '1', 'yes', 'sim')
+              or lower(btrim(value #>> '{done_details,done}')) in ('true', '1', 'yes', 'sim')) found
+$$;
+
+--
+-- Name: FUNCTION used_of(payload jsonb, hook_action text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.used_of(payload jsonb, hook_action text) IS 'What the service uses of a payload; two bodies that agree in it are one event.';
 
 --
 -- Name: webhook_events_changed_by_hand(); Type: FUNCTION; Schema: public; Owner: -
@@ -851,7 +995,11 @@ CREATE TABLE public.rejected_deliveries (
     lead_id text,
     headers jsonb DEFAULT '{}'::jsonb NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    replayed_at timestamp with time zone
+    replayed_at timestamp with time zone,
+    times integer DEFAULT 1 NOT NULL,
+    last_received_at timestamp with time zone DEFAULT now() NOT NULL,
+    dismissed_at timestamp with time zone,
+    digest bytea GENERATED ALWAYS AS (sha256(raw)) STORED NOT NULL
 );
 
 --
@@ -859,6 +1007,18 @@ CREATE TABLE public.rejected_deliveries (
 --
 
 COMMENT ON TABLE public.rejected_deliveries IS 'Authentic deliveries that are not readable events, whole, for a person to look at or to replay.';
+
+--
+-- Name: COLUMN rejected_deliveries.times; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.rejected_deliveries.times IS 'How often the same bytes came; received_at is the first time.';
+
+--
+-- Name: COLUMN rejected_deliveries.dismissed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.rejected_deliveries.dismissed_at IS 'When a person decided that nothing is to be done about it.';
 
 --
 -- Name: health_queue; Type: VIEW; Schema: public; Owner: -
@@ -903,7 +1063,7 @@ CREATE VIEW public.health_queue AS
     ( SELECT (count(*))::integer AS count
            FROM ( SELECT
                    FROM public.rejected_deliveries
-                  WHERE (rejected_deliveries.replayed_at IS NULL)
+                  WHERE ((rejected_deliveries.replayed_at IS NULL) AND (rejected_deliveries.dismissed_at IS NULL))
                  LIMIT 10000) r) AS rejects_waiting,
     (current_setting('transaction_read_only'::text) = 'on'::text) AS read_only;
 
@@ -912,6 +1072,21 @@ CREATE VIEW public.health_queue AS
 --
 
 COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is due. waiting and rejects_waiting end at 10,000.';
+
+--
+-- Name: health_rejects; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.health_rejects AS
+ SELECT COALESCE(sum((octet_length(raw) + 4000)), (0)::bigint) AS bytes,
+    public.rejected_room() AS room
+   FROM public.rejected_deliveries;
+
+--
+-- Name: VIEW health_rejects; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.health_rejects IS 'The bytes that rejected deliveries hold, each with 4,000 for its row, and those that they may hold.';
 
 --
 -- Name: health_silence; Type: VIEW; Schema: public; Owner: -
@@ -1018,6 +1193,24 @@ CREATE VIEW public.health_upstreams AS
 --
 
 COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is none.';
+
+--
+-- Name: intake_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.intake_minutes (
+    minute timestamp with time zone NOT NULL,
+    delivered integer DEFAULT 0 NOT NULL,
+    duplicates integer DEFAULT 0 NOT NULL,
+    refused integer DEFAULT 0 NOT NULL,
+    rejected integer DEFAULT 0 NOT NULL
+);
+
+--
+-- Name: TABLE intake_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.intake_minutes IS 'What all web processes took in, by the minute: new events, duplicates, refused deliveries (401), rejected elements. A minute without any has no row. Kept for ten weeks.';
 
 --
 -- Name: lead_people; Type: TABLE; Schema: public; Owner: -
@@ -2976,6 +3169,13 @@ ALTER TABLE ONLY public.event_attempts
     ADD CONSTRAINT event_attempts_pkey PRIMARY KEY (event_id, lease_token);
 
 --
+-- Name: intake_minutes intake_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.intake_minutes
+    ADD CONSTRAINT intake_minutes_pkey PRIMARY KEY (minute);
+
+--
 -- Name: lead_messages lead_messages_lead_id_content_key_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3166,10 +3366,16 @@ CREATE INDEX person_phones_by_phone ON public.person_phones USING btree (phone);
 CREATE INDEX rejected_deliveries_by_age ON public.rejected_deliveries USING btree (received_at);
 
 --
+-- Name: rejected_deliveries_once; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX rejected_deliveries_once ON public.rejected_deliveries USING btree (digest, reason) WHERE ((raw <> '\x'::bytea) OR (reason = 'empty_body'::text));
+
+--
 -- Name: rejected_deliveries_waiting; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX rejected_deliveries_waiting ON public.rejected_deliveries USING btree (received_at) WHERE (replayed_at IS NULL);
+CREATE INDEX rejected_deliveries_waiting ON public.rejected_deliveries USING btree (received_at) WHERE ((replayed_at IS NULL) AND (dismissed_at IS NULL));
 
 --
 -- Name: rejected_deliveries_with_bytes; Type: INDEX; Schema: public; Owner: -
@@ -3305,6 +3511,13 @@ GRANT USAGE ON SCHEMA public TO c2s_ops;
 GRANT USAGE ON SCHEMA public TO c2s_reader;
 
 --
+-- Name: FUNCTION count_intake(delivered integer, duplicates integer, refused integer, rejected integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) TO c2s_web;
+
+--
 -- Name: FUNCTION grant_roles(); Type: ACL; Schema: public; Owner: -
 --
 
@@ -3321,6 +3534,14 @@ REVOKE ALL ON FUNCTION public.keep_lead_erased() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.keep_reject_erased() FROM PUBLIC;
+
+--
+-- Name: FUNCTION keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]) TO c2s_web;
+GRANT ALL ON FUNCTION public.keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]) TO c2s_ops;
 
 --
 -- Name: TABLE webhook_events; Type: ACL; Schema: public; Owner: -
@@ -3390,6 +3611,13 @@ GRANT UPDATE(error_kind) ON TABLE public.webhook_events TO c2s_ops;
 GRANT UPDATE(error_message) ON TABLE public.webhook_events TO c2s_ops;
 
 --
+-- Name: COLUMN webhook_events.request_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(request_id) ON TABLE public.webhook_events TO c2s_web;
+GRANT INSERT(request_id) ON TABLE public.webhook_events TO c2s_ops;
+
+--
 -- Name: TABLE v_events; Type: ACL; Schema: public; Owner: -
 --
 
@@ -3397,12 +3625,12 @@ GRANT SELECT ON TABLE public.v_events TO c2s_ops;
 GRANT SELECT ON TABLE public.v_events TO c2s_reader;
 
 --
--- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) TO c2s_web;
-GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], payloads jsonb[]) TO c2s_ops;
+REVOKE ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]) TO c2s_web;
+GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]) TO c2s_ops;
 
 --
 -- Name: TABLE alerts; Type: ACL; Schema: public; Owner: -
@@ -3486,54 +3714,28 @@ GRANT SELECT,DELETE ON TABLE public.rejected_deliveries TO c2s_poller;
 GRANT SELECT ON TABLE public.rejected_deliveries TO c2s_ops;
 
 --
--- Name: COLUMN rejected_deliveries.id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(id) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
 -- Name: COLUMN rejected_deliveries.raw; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_web;
 GRANT UPDATE(raw) ON TABLE public.rejected_deliveries TO c2s_poller;
-GRANT INSERT(raw) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.reason; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(reason) ON TABLE public.rejected_deliveries TO c2s_ops;
 
 --
 -- Name: COLUMN rejected_deliveries.detail; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_web;
 GRANT UPDATE(detail) ON TABLE public.rejected_deliveries TO c2s_poller;
-GRANT INSERT(detail) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.lead_id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(lead_id) ON TABLE public.rejected_deliveries TO c2s_ops;
-
---
--- Name: COLUMN rejected_deliveries.headers; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_web;
-GRANT INSERT(headers) ON TABLE public.rejected_deliveries TO c2s_ops;
 
 --
 -- Name: COLUMN rejected_deliveries.replayed_at; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT UPDATE(replayed_at) ON TABLE public.rejected_deliveries TO c2s_ops;
+
+--
+-- Name: COLUMN rejected_deliveries.dismissed_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(dismissed_at) ON TABLE public.rejected_deliveries TO c2s_ops;
 
 --
 -- Name: TABLE health_queue; Type: ACL; Schema: public; Owner: -
@@ -3543,6 +3745,15 @@ GRANT SELECT ON TABLE public.health_queue TO c2s_web;
 GRANT SELECT ON TABLE public.health_queue TO c2s_poller;
 GRANT SELECT ON TABLE public.health_queue TO c2s_ops;
 GRANT SELECT ON TABLE public.health_queue TO c2s_reader;
+
+--
+-- Name: TABLE health_rejects; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.health_rejects TO c2s_web;
+GRANT SELECT ON TABLE public.health_rejects TO c2s_poller;
+GRANT SELECT ON TABLE public.health_rejects TO c2s_ops;
+GRANT SELECT ON TABLE public.health_rejects TO c2s_reader;
 
 --
 -- Name: TABLE health_silence; Type: ACL; Schema: public; Owner: -
@@ -3568,6 +3779,15 @@ GRANT SELECT ON TABLE public.health_upstreams TO c2s_web;
 GRANT SELECT ON TABLE public.health_upstreams TO c2s_poller;
 GRANT SELECT ON TABLE public.health_upstreams TO c2s_ops;
 GRANT SELECT ON TABLE public.health_upstreams TO c2s_reader;
+
+--
+-- Name: TABLE intake_minutes; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.intake_minutes TO c2s_web;
+GRANT SELECT ON TABLE public.intake_minutes TO c2s_poller;
+GRANT SELECT ON TABLE public.intake_minutes TO c2s_ops;
+GRANT SELECT ON TABLE public.intake_minutes TO c2s_reader;
 
 --
 -- Name: TABLE lead_people; Type: ACL; Schema: public; Owner: -

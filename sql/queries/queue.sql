@@ -89,7 +89,8 @@ with oldest as materialized (
   select available_at, id from due order by available_at desc, id desc limit 1
 ), one_per_lead as materialized (
   select id, lead_id, available_at
-    from (select *, row_number() over (partition by lead_id order by ordered_at, updated_at, id) as place from due) ranked
+    from (select *, row_number() over (partition by lead_id order by ordered_at, updated_at, id) as place
+            from due) ranked
    where place = 1
 ), patience as materialized (
   select set_config('lock_timeout', '250ms', true)

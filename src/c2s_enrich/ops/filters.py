@@ -96,7 +96,7 @@ def _moment(text: str, zone: tzinfo) -> str:
 
 
 def _exact(text: str, _: tzinfo) -> str:
-    from c2s_enrich.people.c2s_lead import parse_time
+    from c2s_enrich.people.c2s_time import parse_time
 
     moment = parse_time(text)
     if moment is None:
