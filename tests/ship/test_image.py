@@ -148,7 +148,9 @@ class TestTheImage:
 
         assert REVISION in done.stdout, done.stderr
 
-    def test_starts_web_as_nobody_in_particular(self, built: Builder, db: Database) -> None:
+    def test_starts_web_as_nobody_in_particular(
+        self, built: Builder, db: Database, tmp_path: Path
+    ) -> None:
         env = {
             "DATABASE_URL": db.url,
             "WEBHOOK_SECRET": "a-webhook-secret",
@@ -158,14 +160,16 @@ class TestTheImage:
         }
         command = built.start("c2s-web", env, "c2s-enrich", "web")
         began = time.monotonic()
-        web = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        log = tmp_path / "web.log"
+        with log.open("w") as sink:
+            web = subprocess.Popen(command, stdout=sink, stderr=sink)
         try:
             while True:
                 try:
                     urllib.request.urlopen("http://127.0.0.1:18099/livez", timeout=1).close()
                     break
                 except OSError:
-                    assert web.poll() is None, web.stdout.read() if web.stdout else ""
+                    assert web.poll() is None, log.read_text()
                     assert time.monotonic() - began < 60
                     time.sleep(0.05)
             print(f"web answered after {time.monotonic() - began:.1f} s, its container included")
