@@ -229,6 +229,11 @@ class Settings:
                 "DATABASE_POOL_SIZE must be at least 5 for a poller: "
                 "the queue keeps three connections to itself",
             )
+        if process == "web":
+            check(
+                self.database_pool_size >= 2,
+                "DATABASE_POOL_SIZE must be at least 2 for web: one connection stores, one tells /readyz",
+            )
         # Right before a heartbeat two thirds of the lease are left.
         check(
             self.lease * 2 / 3 > self.c2s_timeout,

@@ -47,8 +47,9 @@ class Writer:
         self, pool: Pool, store: IntakeStore, settings: Settings, *, lanes: int = 2
     ) -> None:
         """`lanes` are connections that write at the same time, so that one can gather while the
-        other waits for its COMMIT.
+        other waits for its COMMIT. They leave at least one of the pool's for /readyz.
         """
+        lanes = max(1, min(lanes, settings.database_pool_size - 1))
         self._queue: deque[Job] = deque()
         self._weight = 0
         self._timeout = settings.store_timeout.total_seconds()
