@@ -1145,6 +1145,7 @@ CREATE TABLE public.upstreams (
     next_slot_at timestamp with time zone DEFAULT now() NOT NULL,
     min_interval interval DEFAULT '00:00:00'::interval NOT NULL,
     daily_budget integer DEFAULT 0 NOT NULL,
+    usual_budget integer DEFAULT 0 NOT NULL,
     budget_day date DEFAULT CURRENT_DATE NOT NULL,
     calls_today integer DEFAULT 0 NOT NULL,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,

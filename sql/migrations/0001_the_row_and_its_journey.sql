@@ -405,6 +405,8 @@ create table upstreams (
   next_slot_at  timestamptz not null default now(),
   min_interval  interval    not null default '0',
   daily_budget  integer     not null default 0,
+  -- What the settings say. An operator may give today another budget; the first call of a new day ends that.
+  usual_budget  integer     not null default 0,
   budget_day    date        not null default current_date,
   calls_today   integer     not null default 0,
   changed_at    timestamptz not null default now()

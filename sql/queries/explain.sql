@@ -21,7 +21,8 @@ select (select lead_id from asked) as lead_id,
        (select to_jsonb(r) from (select id as reject_id, received_at as rejected_at,
                                         reason as reject_reason, detail
                                    from rejected_deliveries
-                                  where lead_id = (select lead_id from asked) and replayed_at is null
+                                  where lead_id = (select lead_id from asked)
+                                    and replayed_at is null and dismissed_at is null
                                   order by received_at desc limit 1) r) as reject,
        (select max(received_at) from webhook_events) as last_webhook_at,
        (select count(*) from (

@@ -8,13 +8,13 @@
 
 -- name: configure
 -- Writes the settings' rate limit and budget of one upstream, and nothing where they stand there already.
-insert into upstreams (name, min_interval, daily_budget)
-values (%(name)s, %(min_interval)s, %(daily_budget)s)
+insert into upstreams (name, min_interval, daily_budget, usual_budget)
+values (%(name)s, %(min_interval)s, %(daily_budget)s, %(daily_budget)s)
 on conflict (name) do update
    set min_interval = excluded.min_interval, daily_budget = excluded.daily_budget,
-       changed_at = clock_timestamp()
- where (upstreams.min_interval, upstreams.daily_budget)
-       is distinct from (excluded.min_interval, excluded.daily_budget);
+       usual_budget = excluded.usual_budget, changed_at = clock_timestamp()
+ where (upstreams.min_interval, upstreams.usual_budget)
+       is distinct from (excluded.min_interval, excluded.usual_budget);
 
 -- name: admit
 -- Decides whether one call may go out, and in the same statement reserves what it needs: the probe, a slot, a
@@ -25,7 +25,8 @@ with held as materialized (
   select name, paused_until, reason, probing_until, failures, next_slot_at, min_interval, daily_budget,
          budget_day, calls_today
     from upstreams
-   where name = %(name)s and (paused_until is not null or min_interval > interval '0' or daily_budget > 0)
+   where name = %(name)s
+     and (paused_until is not null or min_interval > interval '0' or greatest(daily_budget, usual_budget) > 0)
      for update
 ), timed as materialized (
   select *, coalesce(%(now)s::timestamptz, clock_timestamp()) as t from held
@@ -52,6 +53,7 @@ with held as materialized (
          probing_until = case when d.decision = 'probe' then d.slot + %(probe_lease)s::interval
                               else d.probing_until end,
          budget_day = d.today,
+         daily_budget = case when u.budget_day = d.today then u.daily_budget else u.usual_budget end,
          calls_today = d.spent + 1
     from decided d
    where u.name = d.name and d.decision in ('go', 'probe')
@@ -174,11 +176,23 @@ update upstreams
  where name = %(name)s
 returning name;
 
+-- name: budget
+-- By hand, for today only.
+update upstreams u
+   set daily_budget = %(calls)s, changed_at = d.t, budget_day = d.today,
+       calls_today = case when u.budget_day = d.today then u.calls_today else 0 end
+  from (select t, (t at time zone 'America/Sao_Paulo')::date as today
+          from (select coalesce(%(now)s::timestamptz, clock_timestamp()) as t) clock) d
+ where u.name = %(name)s
+returning u.name;
+
 -- name: all
 -- Every upstream, for /health, the console and the command line.
-select name, paused_until, greatest(paused_until - clock_timestamp(), interval '0'), reason,
-       coalesce(probing_until > clock_timestamp(), false),
-       failures, min_interval, daily_budget,
+select name, paused_until, paused_since,
+       case when paused_until is not null
+            then greatest(extract(epoch from paused_until - clock_timestamp()), 0)::float8 end,
+       reason, coalesce(probing_until > clock_timestamp(), false),
+       failures, extract(epoch from min_interval)::float8, daily_budget,
        case when budget_day = (clock_timestamp() at time zone 'America/Sao_Paulo')::date then calls_today
             else 0 end
   from upstreams order by name;

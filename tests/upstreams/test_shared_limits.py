@@ -93,7 +93,7 @@ class TestAQuietUpstream:
 
         assert await db.fetch("select xmin, * from upstreams order by name") == once
         states = {state.name: state for state in await poller.all()}
-        assert states["c2s"].min_interval == timedelta(seconds=6)
+        assert states["c2s"].every_seconds == 6
         assert states["work_api"].daily_budget == 500
 
 

@@ -27,6 +27,7 @@ T = TypeVar("T")
 NOT_DONE, WRONG_CALL, NOT_FOUND, GOES_ON, INTERRUPTED = 1, 2, 3, 75, 130
 _CONNECT_SECONDS = 4.0
 
+Because = Annotated[str, typer.Option("--because", help="for the audit")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -119,6 +120,13 @@ def operator() -> str:
         return os.environ.get("OPERATOR", "").strip() or getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
+
+
+async def audit(pool: Pool, verb: str, words: dict[str, Any], why: str | None = None) -> None:
+    """A row of `operator_actions` for what was just done to one thing."""
+    from c2s_enrich.ops.plans import Planner
+
+    await Planner(pool, actor=operator(), via="cli").record(verb, words, why)
 
 
 def confirm(answer: str, yes: bool) -> None:

@@ -1,39 +1,98 @@
-"""Leads as C2S has them: `reconcile`."""
+"""Leads: `leads show`, and `reconcile`, which asks C2S for those that no webhook told us of."""
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from c2s_enrich.cli.frame import fail, load_settings, run, visible, when
+from c2s_enrich.cli.frame import (
+    NOT_FOUND,
+    AsJson,
+    fail,
+    group,
+    load_settings,
+    note,
+    print_json,
+    print_table,
+    run,
+    visible,
+    when,
+    with_pool,
+)
 
 if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
     from c2s_enrich.ops.reconcile import Report
+    from c2s_enrich.settings import Settings
 
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+app = group("What is known of a lead, and all that happened to it.")
+
+
+@app.command("show")
+def show_lead(
+    what: Annotated[str, typer.Argument(help="lead, event, ref of a message, or C2S address")],
+    as_json: AsJson = False,
+) -> None:
+    """All that happened to a lead, oldest first. Why it stands where it stands: `explain`.
+
+    c2s-enrich leads show a27acb6706163126e6369bba649160ae
+    """
+
+    async def look(pool: Pool, _: Settings) -> tuple[str | None, list[Any]]:
+        from c2s_enrich.ops.explain import Explainer
+
+        desk = Explainer(pool)
+        lead_id = (await desk.situation(what)).lead_id
+        return lead_id, await desk.history(lead_id) if lead_id else []
+
+    lead_id, past = with_pool(look)
+    if not past:
+        fail(f"nothing is known of {visible(what)}: try `c2s-enrich explain`", NOT_FOUND)
+    if as_json:
+        history = [
+            dict(zip(("at", "what", "detail", "event_id"), row, strict=True)) for row in past
+        ]
+        return print_json({"lead_id": lead_id, "history": history})
+    return print_table(
+        past,
+        {
+            "at": lambda row: row[0],
+            "event": lambda row: row[3],
+            "what": lambda row: row[1],
+            "detail": lambda row: row[2],
+        },
+        as_json=False,
+        empty="",
+        spare=("event",),
+    )
 
 
 def reconcile(
     since: Annotated[str, typer.Option(help="how far to look back: 90m, 24h, 7d")] = "24h",
+    lead: Annotated[str | None, typer.Option(help="only this lead, whenever it changed")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask C2S which leads changed and queue those that no webhook told us about. Takes 6 s for each
     50 leads.
     """
     from c2s_enrich.clock import SystemClock
     from c2s_enrich.database import open_pool
+    from c2s_enrich.ops.filters import read_length
+    from c2s_enrich.ops.reconcile import OneLead
     from c2s_enrich.ops.reconcile import reconcile as reconcile_with
     from c2s_enrich.telemetry.logs import configure_logging
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import open_upstreams
 
-    given = re.fullmatch(r"(\d{1,4})([mhd])", since)
-    if given is None:
-        fail("--since is a number with m, h or d, for example 24h")
-    back = int(given[1]) * _UNITS[given[2]]
+    try:
+        back = read_length(since)
+    except ValueError as error:
+        fail(f"--since {since} {error}")
+    if back <= timedelta():
+        fail("--since is 0")
     settings = load_settings("poller")
     configure_logging(settings, "reconcile")
 
@@ -42,22 +101,20 @@ def reconcile(
             open_pool(settings, name="command") as pool,
             open_upstreams(settings, pool, Metrics(), SystemClock()) as to,
         ):
+            listed = to.c2s if lead is None else OneLead(to.c2s.lead_json, lead)
             return await reconcile_with(
-                pool,
-                to.c2s,
-                settings.hash_keys,
-                back,
-                dry_run,
-                max_attempts=settings.max_attempts,
+                pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
             )
 
     report = run(asked())
+    if as_json:
+        return print_json(report)
     for missing in report.missing:
         at = when(missing.updated_at)
         typer.echo(f"missing: lead {visible(missing.lead_id)}, changed at {at}")
-    typer.echo(
-        f"{report.looked_at} leads changed since {when(report.since)}: {report.known} known, "
-        f"{report.unchanged} with nothing new, {report.erased} erased, "
-        f"{report.unreadable} unreadable, {len(report.missing)} missing; "
+    changed = "leads" if lead else f"leads changed since {when(report.since)}"
+    return note(
+        f"{report.looked_at} {changed}: {report.known} known, {report.unchanged} with nothing new, "
+        f"{report.erased} erased, {report.unreadable} unreadable, {len(report.missing)} missing; "
         f"{report.inserted} put into the queue"
     )

@@ -12,6 +12,7 @@ from c2s_enrich.cli import (
     privacy,
     processes,
     rejects,
+    runbook,
     sandbox,
     upstreams,
 )
@@ -24,8 +25,11 @@ for command in (
     processes.web,
     processes.poller,
     processes.migrate,
+    runbook.status,
     explain.explain,
     events.errors,
+    runbook.pollers,
+    runbook.runbook,
     leads.reconcile,
     privacy.erase,
     doctor.doctor,
@@ -33,6 +37,7 @@ for command in (
     app.command()(command)
 for name, nouns in (
     ("events", events.app),
+    ("leads", leads.app),
     ("messages", messages.app),
     ("upstreams", upstreams.app),
     ("rejects", rejects.app),

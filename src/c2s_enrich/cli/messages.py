@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
+import typer
+
 from c2s_enrich.cli.events import at_the_desk
-from c2s_enrich.cli.frame import AsJson, fail, group, note, print_table
+from c2s_enrich.cli.frame import AsJson, audit, fail, group, note, print_table, with_pool
+from c2s_enrich.cli.runbook import show
+
+if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
+    from c2s_enrich.settings import Settings
 
 app = group("Messages without proof of delivery, and how to settle them.")
 
@@ -31,6 +39,16 @@ def list_messages(as_json: AsJson = False) -> None:
     )
 
 
+@app.command("sent")
+def list_sent(
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The log of sent messages, newest first."""
+    show("messages_sent", "No message was sent yet.", as_json=as_json, as_csv=as_csv, limit=limit)
+
+
 @app.command("delivered")
 def message_was_delivered(message_id: UUID) -> None:
     """A person has seen the message on the lead."""
@@ -44,6 +62,15 @@ def message_was_not_delivered(message_id: UUID) -> None:
 
 
 def _judge(message_id: UUID, *, delivered: bool) -> None:
-    if not at_the_desk(lambda desk: desk.judge(message_id, delivered=delivered)):
+    async def judge(pool: Pool, _: Settings) -> bool:
+        from c2s_enrich.ops.events import EventsDesk
+
+        done = await EventsDesk(pool).judge(message_id, delivered=delivered)
+        if done:
+            verb = "delivered" if delivered else "not_delivered"
+            await audit(pool, verb, {"message": str(message_id)})
+        return done
+
+    if not with_pool(judge):
         fail(f"no open message {message_id} (already settled, or unknown)")
     note("Recorded as delivered." if delivered else "The message will be sent again.")

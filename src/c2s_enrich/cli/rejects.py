@@ -1,4 +1,4 @@
-"""`rejects`: deliveries that could not be parsed. List, show, replay."""
+"""`rejects`: deliveries that could not be parsed. List, show, replay, dismiss."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import typer
 
 from c2s_enrich.cli.frame import (
     NOT_DONE,
+    NOT_FOUND,
     AsJson,
+    Because,
+    audit,
     fail,
     group,
+    note,
     print_table,
     visible,
     when,
@@ -21,7 +25,7 @@ from c2s_enrich.cli.frame import (
 
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool
-    from c2s_enrich.ops.rejects import RejectsDesk
+    from c2s_enrich.ops.rejects import Reject, RejectsDesk
     from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
@@ -34,8 +38,8 @@ Reason = Annotated[str | None, typer.Option(help="why they were rejected, for ex
 @app.command("list")
 def list_rejects(
     reason: Reason = None,
-    everything: Annotated[bool, typer.Option("--all", help="Replayed ones, too.")] = False,
-    limit: int = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Settled ones, too.")] = False,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
     as_json: AsJson = False,
 ) -> None:
     """The newest rejected deliveries, without what is in them."""
@@ -51,9 +55,7 @@ def list_rejects(
             "reason": lambda line: line.reason,
             "lead": lambda line: line_text(line.lead_id) or "-",
             "bytes": lambda line: line.size,
-            "state": lambda line: (
-                f"replayed {when(line.replayed_at)}" if line.replayed_at else "waits"
-            ),
+            "state": _state,
         },
         as_json=as_json,
         empty="No rejected delivery waits.",
@@ -76,8 +78,7 @@ def show_reject(
     lead = line_text(reject.lead_id) or "-"
     typer.echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
     typer.echo(f"  received {when(reject.received_at)}  {reject.size} bytes")
-    if reject.replayed_at is not None:
-        typer.echo(f"  replayed {when(reject.replayed_at)}")
+    typer.echo(f"  {_state(reject)}")
     for name, value in reject.headers.items():
         typer.echo(f"  {line_text(name)}: {line_text(str(value))}")
     typer.echo(body_text(reject.raw, reveal=reveal))
@@ -125,6 +126,33 @@ def replay_rejects(
 
     if not with_pool(replay):
         raise typer.Exit(NOT_DONE)
+
+
+@app.command("dismiss")
+def dismiss_rejects(reject_ids: list[UUID], because: Because) -> None:
+    """They wait no longer: nothing in them is needed. Their bytes stay until retention.
+
+    c2s-enrich rejects dismiss ID --because "a test of C2S"
+    """
+
+    async def dismiss(pool: Pool, settings: Settings) -> int:
+        from c2s_enrich.wiring import build_rejects
+
+        done = len(await build_rejects(settings, pool).dismiss(reject_ids))
+        if done:
+            await audit(pool, "dismiss", {"rejects": [str(each) for each in reject_ids]}, because)
+        return done
+
+    done = with_pool(dismiss)
+    note(f"{done} of {len(reject_ids)} dismissed.")
+    if not done:
+        raise typer.Exit(NOT_FOUND)
+
+
+def _state(line: Reject) -> str:
+    if line.replayed_at:
+        return f"replayed {when(line.replayed_at)}"
+    return f"dismissed {when(line.dismissed_at)}" if line.dismissed_at else "waits"
 
 
 def _at_the_desk(ask: Callable[[RejectsDesk], Awaitable[T]]) -> T:

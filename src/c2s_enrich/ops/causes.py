@@ -25,7 +25,7 @@ ACTIONS: dict[str, tuple[str, int, int]] = {
     "resume": ("c2s-enrich upstreams resume {upstream_name}", 0, 0),
     "others": ("c2s-enrich events list --waiting {upstream_name}", 0, 0),
     "alike": ("c2s-enrich events list --error {error_group}", 0, 0),
-    "budget": ("c2s-enrich upstreams budget {upstream_name} CALLS --today", 0, 0),
+    "budget": ("c2s-enrich upstreams budget {upstream_name} CALLS", 0, 0),
     "doctor": ("c2s-enrich doctor --online", 0, 0),
     "again": ("c2s-enrich events reprocess {event_id}", 3, 1),
     "fresh": ("c2s-enrich events reprocess {event_id} --fresh", 3, 1),

@@ -6,6 +6,7 @@ for each language.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -80,7 +81,7 @@ def explain(
     status, actions = CAUSES[cause]
     said = _Words(facts, situation.now, language, zone)
     template = sentences(language)[cause]
-    summary, *because = said.lines(template["says"])
+    summary, *because = template["says"]
     next_at = _moment(facts.get("lease_expires_at" if cause == "running" else "available_at"))
     if status != 75 or next_at is None or next_at < situation.now:
         next_at = None
@@ -89,8 +90,8 @@ def explain(
         status=status,
         lead_id=situation.lead_id,
         event_id=facts.get("event_id"),
-        summary=summary,
-        because=tuple(because),
+        summary=said.summary(summary),
+        because=tuple(said.lines(because)),
         next_at=next_at,
         next=next(iter(said.lines([template.get("next", "")])), None),
         same_cause=max(situation.same_cause - 1, 0),
@@ -146,6 +147,10 @@ class _Words:
         command, paid_calls, sends = ACTIONS[key]
         filled = self.lines([command])
         return Action(filled[0], self._words[key], paid_calls, sends) if filled else None
+
+    def summary(self, template: str) -> str:
+        """Always a sentence: what is not known is a question mark."""
+        return template.format_map(defaultdict(lambda: "?", self._filled))
 
     def lines(self, templates: Sequence[str]) -> list[str]:
         found = []

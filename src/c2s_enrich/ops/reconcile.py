@@ -44,6 +44,17 @@ class LeadList(Protocol):
     def leads_updated_since(self, since: datetime) -> AsyncIterator[Mapping[str, object]]: ...
 
 
+class OneLead:
+    """A list with one lead in it, whenever it changed."""
+
+    def __init__(self, read: Callable[[str], Awaitable[Mapping[str, object]]], lead_id: str):
+        self._read = read
+        self._lead_id = lead_id
+
+    async def leads_updated_since(self, _: datetime) -> AsyncIterator[Mapping[str, object]]:
+        yield await self._read(self._lead_id)
+
+
 @dataclass(frozen=True)
 class Missing:
     """A change of a lead that no webhook told us of."""

@@ -74,6 +74,15 @@ class C2s:
             raise LeadNotFound
         return facts
 
+    async def lead_json(self, lead_id: str) -> Mapping[str, object]:
+        """The lead as C2S's own JSON object. Raises LeadNotFound, UpstreamError."""
+        lead = await self._leads.call(
+            "lead", "GET", f"/leads/{_segment(lead_id)}", read=_read_whole, unwrap=self._unwrap
+        )
+        if lead is None:
+            raise LeadNotFound
+        return lead
+
     async def messages(self, lead_id: str) -> tuple[str, ...]:
         """The texts and external ids of all messages on a lead. Raises LeadNotFound, UpstreamError.
 
@@ -269,6 +278,14 @@ def _read_lead(response: Response) -> LeadFacts | None:
     if facts is None:
         raise response.unreadable("no lead in it")
     return facts
+
+
+def _read_whole(response: Response) -> Mapping[str, object] | None:
+    if _read_lead(response) is None:
+        return None
+    answer = response.json()
+    inner = answer.get("data") if isinstance(answer, dict) else None
+    return inner if isinstance(inner, dict) else {"lead": answer}
 
 
 def _read_messages(response: Response) -> tuple[str, ...] | None:

@@ -61,17 +61,18 @@ class Admission:
 
 @dataclass(frozen=True)
 class UpstreamState:
-    """One upstream as operators see it. `pause_left` is None without a pause and zero when only the
-    probe is missing.
+    """One upstream as operators see it. `pause_left_seconds` is None without a pause and 0 when
+    only the probe is missing.
     """
 
     name: str
     paused_until: datetime | None
-    pause_left: timedelta | None
+    paused_since: datetime | None
+    pause_left_seconds: float | None
     reason: str | None
     probing: bool
     failures: int
-    min_interval: timedelta
+    every_seconds: float
     daily_budget: int
     calls_today: int
 
@@ -231,6 +232,15 @@ class Limits:
         upstream exists.
         """
         found = bool(await self._run("resume", name=name))
+        if found:
+            await self._wake_events(name)
+        return found
+
+    async def budget(self, name: str, calls: int) -> bool:
+        """By hand: another budget for today, 0 for none; the events that waited are due. False
+        where no such upstream exists.
+        """
+        found = bool(await self._run("budget", name=name, calls=calls))
         if found:
             await self._wake_events(name)
         return found

@@ -1,0 +1,122 @@
+"""`status`, `pollers` and `runbook`: what the service looks like now, and the questions of
+`sql/runbook/`.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from c2s_enrich.cli.frame import (
+    NOT_DONE,
+    AsJson,
+    fail,
+    guarded,
+    print_json,
+    print_table,
+    with_pool,
+)
+
+if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
+    from c2s_enrich.settings import Settings
+
+_WATCH_SECONDS = 2.0
+
+
+def runbook(
+    name: Annotated[str | None, typer.Argument(help="none: list the questions")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one of the questions of sql/runbook, read-only.
+
+    c2s-enrich runbook leads_by_seller --csv
+    """
+    from c2s_enrich.ops.filters import nearest
+    from c2s_enrich.ops.runbook import questions
+
+    known = questions()
+    if name is None:
+        rows = [{"name": each, "question": text} for each, text in known.items()]
+        return _print(rows, as_json, as_csv, "")
+    if name not in known:
+        fail(f"there is no question `{name}`{nearest(name, known)}")
+    return show(name, f"No rows: {known[name]}", as_json=as_json, as_csv=as_csv)
+
+
+def pollers(as_json: AsJson = False) -> None:
+    """Pollers by their last sign of life."""
+    show("pollers", "No poller runs: start one with `c2s-enrich poller`.", as_json=as_json)
+
+
+def show(
+    name: str, empty: str, *, as_json: bool, as_csv: bool = False, limit: int | None = None
+) -> None:
+    """The rows of one question, at most `limit`."""
+    from c2s_enrich.ops.runbook import answer
+
+    _print(with_pool(lambda pool, _: answer(pool, name))[:limit], as_json, as_csv, empty)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 2 s, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a person should know, and what waits. Exit status 1: something is wrong."""
+    import time
+
+    while True:
+        said = with_pool(_look)
+        if watch and sys.stdout.isatty():
+            typer.echo("\033[H\033[2J", nl=False)
+        if as_json:
+            print_json(said)
+        else:
+            for problem in said["problems"]:
+                typer.echo(f"! {problem.sentence}  {problem.command}".rstrip())
+            if not said["problems"]:
+                typer.echo("All is well.")
+            _print(said["queue"], False, False, "Nothing waits and nothing failed.")
+        if not watch:
+            raise typer.Exit(NOT_DONE if said["problems"] else 0)
+        guarded(lambda: time.sleep(_WATCH_SECONDS))
+
+
+async def _look(pool: Pool, _: Settings) -> dict[str, Any]:
+    from c2s_enrich.ops.problems import problems_of
+    from c2s_enrich.ops.runbook import answer
+    from c2s_enrich.ops.store import Facts, OpsStore
+
+    store = OpsStore(pool)
+    (waiting, upstreams), (hour, silence, rates) = await store.now(), await store.lately()
+    facts = Facts(waiting, upstreams, hour, silence, rates)
+    return {"problems": problems_of(facts), "queue": await answer(pool, "queue")}
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool, as_csv: bool, empty: str) -> None:
+    if as_csv:
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(rows[0] if rows else [])
+        return writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    columns = {name: lambda row, name=name: _plain(row[name]) for name in (rows or [{}])[0]}
+    return print_table(rows, columns, as_json=as_json, empty=empty)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        from c2s_enrich.ops.explain import length
+
+        return length(value)
+    return value
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet takes a text that begins with one of these for a formula."""
+    text = _plain(value)
+    return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" else text

@@ -1,0 +1,459 @@
+"""The problems that an operator meets: for each of them `explain` names the cause, /health says
+what concerns the whole service, and the command that is proposed mends it.
+"""
+
+import asyncio
+import json
+import shlex
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from tests.brokerage import Brokerage
+from tests.conftest import Database
+from typer.testing import CliRunner, Result
+
+from c2s_enrich.cli.main import app
+from c2s_enrich.database import Pool
+from c2s_enrich.ops.causes import ACTIONS, CAUSES, sentences
+from c2s_enrich.ops.explain import (
+    Explainer,
+    Explanation,
+    NotUnderstood,
+    Situation,
+    explain,
+    read_what,
+)
+from c2s_enrich.ops.problems import problems_of
+from c2s_enrich.ops.store import Facts, OpsStore
+from c2s_enrich.sandbox.simulators.faults import Fault
+
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+LEAD = "a27acb6706163126e6369bba649160ae"
+Type = Callable[[str], Any]
+
+
+@pytest.fixture
+def type_(db: Database, monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Types a command as `explain` proposes it."""
+    monkeypatch.setenv("DATABASE_URL", db.url)
+
+    async def typed(command: str) -> Result:
+        _, *arguments = shlex.split(command)
+        more = ["--yes"] if arguments[:2] == ["events", "reprocess"] else []
+        return await asyncio.to_thread(CliRunner().invoke, app, [*arguments, *more])
+
+    return typed
+
+
+async def why(pool: Pool, what: object) -> Explanation:
+    return explain(await Explainer(pool).situation(str(what)), "en", SAO_PAULO)
+
+
+async def health(pool: Pool) -> set[str]:
+    store = OpsStore(pool)
+    (queue, upstreams), (hour, silence, rates) = await store.now(), await store.lately()
+    return {each.code for each in problems_of(Facts(queue, upstreams, hour, silence, rates))}
+
+
+async def an_event(db: Database, lead: str = LEAD, **columns: Any) -> UUID:
+    values = {"payload_raw": "{}", "lead_id": lead, "updated_at": datetime.now(UTC)} | columns
+    names = ", ".join(values)
+    marks = ", ".join("%s" for _ in values)
+    return UUID(
+        str(
+            await db.value(
+                f"insert into webhook_events ({names}) values ({marks}) returning id",
+                list(values.values()),
+            )
+        )
+    )
+
+
+def proposed(said: Explanation, word: str) -> str:
+    [command] = [each.command for each in said.actions if word in each.command]
+    return command
+
+
+class TestALeadThatC2sDoesNotKnow:
+    async def test_is_named_and_mended(self, brokerage: Brokerage, pool: Pool, type_: Type) -> None:
+        event_id = await an_event(brokerage.db)
+        await brokerage.work()
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("lead_not_found", 1)
+        assert "events_failed" in await health(pool)
+        person = brokerage.people[0]
+        brokerage.world.add_lead(
+            LEAD, name=person.name, phone=f"55{person.phone}", email=person.email
+        )
+        assert (await type_(proposed(said, "reprocess"))).exit_code == 0
+        await brokerage.work()
+        assert (await why(pool, event_id)).cause == "told"
+
+
+class TestAContactThatNobodyKnows:
+    async def test_is_told_with_who_was_asked(
+        self, brokerage: Brokerage, pool: Pool, type_: Type
+    ) -> None:
+        await brokerage.accept(LEAD, brokerage.people[0], phone="5511912340077", email=None)
+        await brokerage.work()
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("nobody_known", 0)
+        assert "Diretrix by phone: nobody known (asked" in said.because[0]
+        assert [each.paid_calls for each in said.actions] == [3]
+        assert (await type_(proposed(said, "--fresh"))).exit_code == 0
+        assert await brokerage.db.value("select status from webhook_events") == "received"
+
+    async def test_is_told_whether_it_was_remembered_and_what_was_not_looked_up(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        await brokerage.accept("other", brokerage.people[0], phone="5511912340077", email=None)
+        await brokerage.accept(LEAD, brokerage.people[0], phone="5511912340077", email="teste@x")
+        await brokerage.work(CONCURRENCY=1)
+
+        said = await why(pool, LEAD)
+
+        assert "remembered since" in said.because[0]
+        assert said.because[1] == "Not looked up: email malformed."
+
+
+class TestAnUpstreamThatIsPaused:
+    async def test_is_named_with_since_when_and_how_many_wait(
+        self, brokerage: Brokerage, pool: Pool, type_: Type
+    ) -> None:
+        brokerage.world.dial.set("diretrix", Fault("error500"))
+        leads = [f"lead-{number}" for number in range(4)]
+        for number, lead in enumerate(leads):
+            await brokerage.accept(lead, brokerage.people[number])
+        await brokerage.work(BREAKER_FAILURES=1, CONCURRENCY=1)
+
+        said = await why(pool, leads[-1])
+
+        assert (said.cause, said.status) == ("upstream_paused", 75)
+        assert said.because[0].startswith("Diretrix is paused since ")
+        assert "HTTP 500" in said.because[0]
+        assert said.same_cause == 3
+        assert said.next_at is not None
+        assert "upstream_paused" in await health(pool)
+        brokerage.world.dial.clear()
+        assert (await type_(proposed(said, "resume"))).exit_code == 0
+        await brokerage.work()
+        assert (await why(pool, leads[-1])).cause == "told"
+
+
+class TestABudgetThatIsSpent:
+    async def test_is_named_and_raised_for_today(
+        self, brokerage: Brokerage, pool: Pool, type_: Type
+    ) -> None:
+        for number in range(2):
+            await brokerage.accept(f"lead-{number}", brokerage.people[number])
+        budget = {"WORK_API_DAILY_BUDGET": 1, "CONCURRENCY": 1}
+        await brokerage.work(**budget)
+
+        said = await why(pool, "lead-1")
+
+        assert (said.cause, said.status) == ("budget_spent", 75)
+        assert said.summary == "Today's budget of 1 calls to Work API is spent."
+        assert "budget_spent" in await health(pool)
+        raised = proposed(said, "budget").replace("CALLS", "100")
+        assert (await type_(raised)).exit_code == 0
+        await brokerage.work(**budget)
+        assert (await why(pool, "lead-1")).cause == "told"
+
+    async def test_is_the_settings_again_on_the_next_day(
+        self, brokerage: Brokerage, type_: Type
+    ) -> None:
+        await brokerage.work(WORK_API_DAILY_BUDGET=7)
+        await type_("c2s-enrich upstreams budget work_api 100")
+        await brokerage.db.execute("update upstreams set budget_day = budget_day - 1")
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work(WORK_API_DAILY_BUDGET=7)
+
+        budget = await brokerage.db.value(
+            "select daily_budget from upstreams where name = 'work_api'"
+        )
+        assert budget == 7
+
+
+class TestACredentialThatIsRefused:
+    async def test_is_told_apart_from_a_pause(self, brokerage: Brokerage, pool: Pool) -> None:
+        brokerage.world.dial.set("work_api", Fault("unauthorised"))
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("credential_refused", 1)
+        assert said.summary == "Work API refuses our credential."
+        assert [each.command for each in said.actions] == [
+            "c2s-enrich doctor --online",
+            "c2s-enrich upstreams resume work_api",
+        ]
+        assert "credential_refused" in await health(pool)
+
+
+class TestAnEventWhosePollerDied:
+    async def test_waits_to_run_alone(self, db: Database, pool: Pool) -> None:
+        await db.execute("insert into pollers (name, concurrency) values ('alive', 10)")
+        await an_event(db, losses=2, error_kind="worker_lost", attempts=1)
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("suspect_turn", 75)
+
+    async def test_was_taken_by_nobody_because_none_runs(self, db: Database, pool: Pool) -> None:
+        past = "now() - interval '2 minutes'"
+        await an_event(db)
+        await db.execute(
+            f"update webhook_events set status = 'processing', claimed_by = 'dead', claimed_at = {past},"
+            f" lease_expires_at = {past}, deadline_at = {past}"
+        )
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("stuck", 1)
+        assert "lease_over" in await health(pool)
+
+    async def test_was_lost_again_and_again(self, db: Database, pool: Pool, type_: Type) -> None:
+        await an_event(
+            db, status="failed", processed_at=datetime.now(UTC), attempts=2, max_attempts=2,
+            error_kind="worker_lost", error_message="the poller host-1-ab lost this event",
+        )  # fmt: skip
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("worker_lost", 1)
+        assert "events_failed" in await health(pool)
+        assert (await type_(proposed(said, "reprocess"))).exit_code == 0
+        assert await db.value("select status from webhook_events") == "received"
+
+
+class TestADeliveryThatCouldNotBeRead:
+    async def test_is_shown_and_put_aside(self, db: Database, pool: Pool, type_: Type) -> None:
+        await db.execute(
+            "insert into rejected_deliveries (raw, reason, detail, lead_id) values ('{', 'bad_updated_at',"
+            " 'updated_at is not a valid timestamp', %s)",
+            (LEAD,),
+        )
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("rejected", 1)
+        assert "updated_at is not a valid timestamp" in said.because[0]
+        assert "rejects_waiting" in await health(pool)
+        assert (await type_(proposed(said, "show"))).exit_code == 0
+        assert (await type_(proposed(said, "dismiss") + " --because test")).exit_code == 0
+        assert (await why(pool, LEAD)).cause == "never_arrived"
+        assert "rejects_waiting" not in await health(pool)
+
+
+class TestWhatWasDelivered:
+    async def test_is_told_with_its_proof(self, brokerage: Brokerage, pool: Pool) -> None:
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("told", 0)
+        assert "proven by answer" in said.because[0]
+        [ref] = await brokerage.db.fetch("select ref from lead_messages")
+        assert (await why(pool, ref.ref)).lead_id == LEAD
+
+    async def test_comes_back_as_an_echo(self, brokerage: Brokerage, pool: Pool) -> None:
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+        payload = {"hook_action": "on_update_lead", "data": brokerage.world.leads[LEAD].to_json()}
+        await an_event(brokerage.db, payload_raw=json.dumps(payload))
+        await brokerage.work()
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("echo", 0)
+
+    async def test_is_not_told_again_by_an_update_without_news(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+        lead = brokerage.world.leads[LEAD].to_json()
+        lead["attributes"]["messages"] = lead["messages"] = []
+        payload = {"hook_action": "on_update_lead", "data": lead}
+        await an_event(brokerage.db, payload_raw=json.dumps(payload))
+        await brokerage.work()
+
+        assert (await why(pool, LEAD)).cause == "no_news"
+
+    async def test_was_replaced_by_a_newer_event(self, brokerage: Brokerage, pool: Pool) -> None:
+        older = await brokerage.accept(LEAD, brokerage.people[0])
+        newer = await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work(CONCURRENCY=1)
+
+        said = await why(pool, older)
+
+        assert (said.cause, said.status) == ("superseded", 0)
+        assert said.actions[0].command == f"c2s-enrich explain {newer}"
+
+    async def test_is_unclear_although_the_event_says_something_else(
+        self, db: Database, pool: Pool, type_: Type
+    ) -> None:
+        event_id = await an_event(
+            db, status="failed", processed_at=datetime.now(UTC), error_kind="lead_not_found",
+            error_message="Lead not found",
+        )  # fmt: skip
+        await db.execute(
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sends,"
+            " sending_at) values (%s, %s, 'key', 'text', 'W87DSMVY', 'sending', 1,"
+            " now() - interval '11 minutes')",
+            (event_id, LEAD),
+        )
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("delivery_unclear", 1)
+        assert "W87DSMVY" in said.summary
+        assert "delivery_unclear" in await health(pool)
+        assert (await type_(proposed(said, "messages delivered"))).exit_code == 0
+        assert await db.value("select status from lead_messages") == "sent"
+
+
+class TestSilence:
+    async def test_of_all_pollers_is_named(self, db: Database, pool: Pool, type_: Type) -> None:
+        await an_event(db)
+        await db.execute("update webhook_events set available_at = now() - interval '1 minute'")
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("no_poller", 1)
+        assert "no_poller" in await health(pool)
+        assert (await type_(proposed(said, "pollers"))).exit_code == 0
+
+    async def test_of_c2s_about_one_lead_proposes_to_ask_it(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        await brokerage.accept("another", brokerage.people[0])
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("never_arrived", 3)
+        assert said.because[0].startswith("The last one of any lead came ")
+        assert proposed(said, "reconcile") == f"c2s-enrich reconcile --lead {LEAD}"
+
+
+class TestAnEventThatWaitsItsTurn:
+    async def test_says_how_many_are_ahead(self, db: Database, pool: Pool) -> None:
+        await db.execute("insert into pollers (name, concurrency) values ('alive', 10)")
+        for number in range(3):
+            await an_event(db, f"before-{number}")
+        await an_event(db)
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("queued", 75)
+        assert "3 are ahead" in said.summary
+
+    async def test_says_that_its_lead_is_busy(self, db: Database, pool: Pool) -> None:
+        await db.execute("insert into pollers (name, concurrency) values ('alive', 10)")
+        busy = await an_event(db)
+        soon = "now() + interval '1 minute'"
+        await db.execute(
+            "update webhook_events set status = 'processing', claimed_by = 'alive', claimed_at = now(),"
+            f" lease_expires_at = {soon}, deadline_at = {soon}"
+        )
+        await an_event(db)
+
+        said = await why(pool, LEAD)
+
+        assert (said.cause, said.status) == ("lead_busy", 75)
+        assert str(busy) in said.because[0]
+        assert (await why(pool, busy)).cause == "running"
+
+
+class TestEveryCause:
+    def test_has_sentences_in_both_languages_and_knows_its_actions(self) -> None:
+        english, portuguese = sentences("en"), sentences("pt")
+
+        assert set(english) == set(portuguese) == {*CAUSES, "words"}
+        assert set(english["words"]) == set(portuguese["words"])
+        for status, actions in CAUSES.values():
+            assert set(actions) <= set(ACTIONS) <= set(english["words"])
+            assert status in (0, 1, 3, 75)
+
+    @pytest.mark.parametrize("cause", CAUSES)
+    @pytest.mark.parametrize("language", ["en", "pt"])
+    def test_names_the_same_facts_in_both(self, cause: str, language: str) -> None:
+        def facts(name: Any) -> list[str]:
+            lines = sentences(name)[cause]
+            return sorted(
+                part.split("}")[0]
+                for line in [*lines["says"], lines.get("next", "")]
+                for part in line.split("{")[1:]
+            )
+
+        assert facts(language) == facts("en")
+        assert sentences(language)[cause]["says"][0]
+
+    async def test_of_the_view_is_known_here(self, db: Database) -> None:
+        import re
+
+        view = await db.value("select pg_get_viewdef('v_explain')")
+        named = set(re.findall(r"(?:then|else|THEN|ELSE) '(\w+)'::text", view))
+        kinds = {"lead_not_found", "missing_customer", "worker_lost", "bug"}
+
+        assert named | kinds <= set(CAUSES)
+
+    @pytest.mark.parametrize("cause", CAUSES)
+    def test_is_explained_although_no_fact_is_known(self, cause: str) -> None:
+        event = None if cause in ("never_arrived", "rejected", "erased") else {"cause": cause}
+        rejected = {"reject_id": 1} if cause == "rejected" else None
+        erased = datetime.now(UTC) if cause == "erased" else None
+
+        said = explain(Situation(LEAD, event, datetime.now(UTC), erased, rejected))
+
+        assert said.cause == cause
+        assert said.summary
+
+
+class TestWhatIsAskedFor:
+    @pytest.mark.parametrize(
+        ("text", "kind"),
+        [
+            (LEAD, "lead"),
+            ("0d9f048d-b17a-4801-8f6b-9a8f36d59ed8", "event"),
+            ("W87DSMVY", "ref"),
+            (f"https://app.contact2sale.com/leads/{LEAD}", "lead"),
+            (f"  https://web.example/company/7/lead/{LEAD}?tab=1 ", "lead"),
+        ],
+    )
+    def test_is_told_by_its_shape(self, text: str, kind: str) -> None:
+        assert read_what(text)[kind] is not None
+
+    @pytest.mark.parametrize("text", ["", "two words", "x" * 300, "a\0b"])
+    def test_is_refused_where_it_can_be_nothing(self, text: str) -> None:
+        with pytest.raises(NotUnderstood):
+            read_what(text)
+
+
+class TestTheCommand:
+    async def test_prints_sentences_and_ends_with_the_causes_status(
+        self, brokerage: Brokerage, type_: Type
+    ) -> None:
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+
+        english = await type_(f"c2s-enrich explain {LEAD} --history")
+        portuguese = await type_(f"c2s-enrich explain {LEAD} --lang pt")
+        nothing = await type_("c2s-enrich explain unheard-of --json")
+
+        assert english.exit_code == portuguese.exit_code == 0
+        assert "The seller was told " in english.output
+        assert "attempt 1 completed" in english.output
+        assert "O vendedor foi avisado " in portuguese.output
+        assert nothing.exit_code == 3
+        assert json.loads(nothing.stdout)["cause"] == "never_arrived"
