@@ -1459,6 +1459,22 @@ CREATE TABLE public.schema_migrations (
 );
 
 --
+-- Name: subscriptions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.subscriptions (
+    action text NOT NULL,
+    address text NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: TABLE subscriptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.subscriptions IS 'What C2S was last asked to deliver, and where; C2S cannot be asked. The token in the address is masked.';
+
+--
 -- Name: v_explain; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -3268,6 +3284,13 @@ ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
 --
+-- Name: subscriptions subscriptions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.subscriptions
+    ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (action);
+
+--
 -- Name: upstreams upstreams_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3853,6 +3876,12 @@ GRANT SELECT ON TABLE public.schema_migrations TO c2s_web;
 GRANT SELECT ON TABLE public.schema_migrations TO c2s_poller;
 GRANT SELECT ON TABLE public.schema_migrations TO c2s_ops;
 GRANT SELECT ON TABLE public.schema_migrations TO c2s_reader;
+
+--
+-- Name: TABLE subscriptions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.subscriptions TO c2s_ops;
 
 --
 -- Name: TABLE v_explain; Type: ACL; Schema: public; Owner: -

@@ -458,6 +458,14 @@ create table duties (
 comment on table duties is
   'When a duty that one poller does for all was last begun. Who moves the time on has the turn.';
 
+create table subscriptions (
+  action   text        primary key,
+  address  text        not null,
+  asked_at timestamptz not null default now()
+);
+comment on table subscriptions is
+  'What C2S was last asked to deliver, and where; C2S cannot be asked. The token in the address is masked.';
+
 create table alerts (
   key          text        primary key,
   scope        text        not null,

@@ -23,3 +23,19 @@ select silent_seconds, weeks, usual, business_hours from health_silence;
 -- name: newest_migration
 -- Null before the first one.
 select max(version) from schema_migrations;
+
+-- name: server
+-- What doctor wants to know of the other end.
+select current_setting('server_version_num')::integer / 10000 as major,
+       (select pg_encoding_to_char(encoding) from pg_database where datname = current_database()) as encoding,
+       current_setting('transaction_read_only') = 'on' as read_only,
+       coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)
+         or inet_server_addr() is null or inet_server_addr() << '127.0.0.0/8' as encrypted,
+       clock_timestamp() as now;
+
+-- name: subscribed
+insert into subscriptions (action, address) values (%(action)s, %(address)s)
+on conflict (action) do update set address = excluded.address, asked_at = now();
+
+-- name: subscriptions
+select action, address, asked_at from subscriptions order by action;

@@ -57,8 +57,6 @@ class Settings:
     webhook_secret: Secret = option("", "token that C2S must present", secret)
     webhook_secret_previous: Secret = option("", "token before a rotation, still accepted", secret)
     hash_key: Secret = option("", "key of refs and other keyed hashes; not for web; back it up", secret)
-    hash_key_previous: Secret = option("", "key before a rotation, still recognised", secret)
-    c2s_token: Secret = option("", "C2S API token", credential)
     diretrix_user: Secret = option("", "Diretrix user", credential)
     diretrix_pass: Secret = option("", "Diretrix password", credential)
     work_api_token: Secret = option("", "Work API token", credential)
@@ -75,7 +73,6 @@ class Settings:
     c2s_gateway_url: str = option("", "send through this gateway instead of C2S directly", url)
     work_api_daily_budget: int = option(
         "0", "paid calls a day (America/Sao_Paulo); 0 = no limit", whole(0))
-    diretrix_daily_budget: int = option("0", "calls a day; 0 = no limit", whole(0))
     delivery_unclear: str = option(
         "resend", "resend or hold, when reading back does not find the message",
         choice("resend", "hold"))
@@ -87,18 +84,21 @@ class Settings:
     income_multiplier: float = option("1", "factor on the income shown", factor)
     retention_payload: timedelta = option(
         str(90 * DAY), "payloads and personal data of old events are removed at this age", seconds)
-    retention_metadata: timedelta = option(
-        str(730 * DAY), "settled events are removed at this age", seconds)
     reconcile_every: timedelta = option(
         "0", "seconds between reconciliations by the janitor; 0 = never", seconds_or_none)
     concurrency: int = option("10", "events one poller works on at once", whole(1, 1000))
     idle_poll: timedelta = option("5", "longest pause between polls while idle", seconds)
     operator_timezone: str = option("America/Sao_Paulo", "zone of the times in commands", zone)
     log_format: str = option("json", "json or text", choice("json", "text"))
-    log_level: str = option(
-        "info", "debug, info, warning or error", choice("debug", "info", "warning", "error"))
 
     # What hardly anybody touches.
+    hash_key_previous: Secret = tuning("", "key before a rotation, still recognised", secret)
+    c2s_token: Secret = tuning("", "C2S API token", credential)
+    retention_metadata: timedelta = tuning(
+        str(730 * DAY), "settled events are removed at this age", seconds)
+    log_level: str = tuning(
+        "info", "debug, info, warning or error", choice("debug", "info", "warning", "error"))
+    diretrix_daily_budget: int = tuning("0", "calls a day; 0 = no limit", whole(0))
     metrics_host: str = tuning(
         "127.0.0.1", "address of METRICS_PORT; * = all, where a private network protects it", text)
     lead_link: str = tuning("", "address of a lead in C2S, with {lead_id}, for alerts", text)

@@ -3,30 +3,100 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import load_settings, run
+from c2s_enrich.cli.frame import NOT_DONE, AsJson, log_to_stderr, note, print_json, run, visible
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
-def doctor() -> None:
-    """Check the settings of every process, the database and its schema."""
-    from c2s_enrich.errors import SettingsError
-    from c2s_enrich.migrations import pending
+    from c2s_enrich.database import Pool
+    from c2s_enrich.ops.doctor import Check
     from c2s_enrich.settings import Settings
 
-    healthy = True
-    for process in ("web", "poller"):
-        try:
-            Settings.load(os.environ, process)
-        except SettingsError as error:
-            healthy = False
-            for problem in error.problems:
-                typer.echo(f"{process}: {problem}")
-        else:
-            typer.echo(f"{process}: its settings are complete")
-    settings = load_settings("migrate")
-    waiting = run(pending(settings.direct_url.reveal()))
-    state = f"{len(waiting)} migrations to apply" if waiting else "its schema is up to date"
-    typer.echo(f"database: answers, {state}")
-    raise typer.Exit(0 if healthy and not waiting else 1)
+# Nobody's: the exchange 0000 is not given out.
+_NOBODYS_PHONE = "+5511900000000"
+
+
+def doctor(
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask C2S who our token belongs to.")
+    ] = False,
+    paid: Annotated[
+        bool, typer.Option("--paid", help="Ask Diretrix and Work API too: one paid call each.")
+    ] = False,
+    production: Annotated[
+        bool, typer.Option("--production", help="Check what a production needs as well.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, database, schema and service. Exit status 1 where something is wrong.
+
+    \b
+    c2s-enrich doctor
+    c2s-enrich doctor --production --online
+    """
+    if paid:
+        note("--paid makes one call to Diretrix and one to the Work API; both may be charged.")
+    checks = run(_all(online or paid, paid, production))
+    if as_json:
+        print_json(checks)
+    else:
+        for check in checks:
+            sign = {True: "ok  ", False: "BAD ", None: "    "}[check.good]
+            typer.echo(f"{sign}{check.area}: {visible(check.sentence)}")
+    raise typer.Exit(NOT_DONE if any(check.good is False for check in checks) else 0)
+
+
+async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
+    from c2s_enrich.database import open_pool
+    from c2s_enrich.ops import doctor as ops
+    from c2s_enrich.ops.store import OpsStore
+    from c2s_enrich.settings import Settings
+
+    settings, _ = Settings.read(os.environ)
+    log_to_stderr(settings)
+    checks = list(ops.check_settings(os.environ))
+    if production:
+        checks += ops.check_production(settings, os.environ)
+    if not settings.database_url:
+        return checks
+    found = [check async for check in ops.check_database(settings)]
+    checks += [check for check in found if production or check.area != "production"]
+    if all(check.good for check in found if check.area == "database"):
+        async with open_pool(settings, name="doctor") as pool:
+            checks += [check async for check in ops.check_service(OpsStore(pool))]
+            if online:
+                checks += await _online(settings, pool, paid)
+    return checks
+
+
+async def _online(settings: Settings, pool: Pool, paid: bool) -> list[Check]:
+    from c2s_enrich.clock import SystemClock
+    from c2s_enrich.ops.doctor import check_calls
+    from c2s_enrich.people.contact import Phone
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring import open_upstreams
+
+    async with open_upstreams(settings, pool, Metrics(), SystemClock()) as upstreams:
+
+        async def me() -> str:
+            return f"our token belongs to {await upstreams.c2s.me()}"
+
+        async def diretrix() -> str:
+            return _answered(await upstreams.diretrix.by_phone(phone))
+
+        async def work_api() -> str:
+            return _answered(await upstreams.work_api.by_phone(phone))
+
+        phone = Phone(_NOBODYS_PHONE, _NOBODYS_PHONE.removeprefix("+55"))
+        calls: dict[str, Callable[[], Awaitable[str]]] = {"c2s": me}
+        if paid:
+            calls |= {"diretrix": diretrix, "work_api": work_api}
+        return [check async for check in check_calls(calls)]
+
+
+def _answered(candidates: tuple[object, ...]) -> str:
+    return f"it answers ({len(candidates)} found under a number that nobody has)"

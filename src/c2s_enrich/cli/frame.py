@@ -21,6 +21,7 @@ import typer
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool
     from c2s_enrich.settings import Process, Settings
+    from c2s_enrich.wiring import Upstreams
 
 T = TypeVar("T")
 
@@ -35,7 +36,11 @@ def group(text: str) -> typer.Typer:
     """A group of commands about one noun; `text` is its line in `--help`."""
     # Without rich: its import takes longer than most commands, and help stays plain text.
     return typer.Typer(
-        help=text, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+        help=text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
     )
 
 
@@ -160,6 +165,7 @@ def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
     five seconds.
     """
     settings = load_settings("migrate")
+    log_to_stderr(settings)
 
     async def asked() -> T:
         from c2s_enrich.database import open_pool
@@ -171,6 +177,33 @@ def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
     return run(asked())
 
 
+def with_upstreams(settings: Settings, ask: Callable[[Upstreams, Pool], Awaitable[T]]) -> T:
+    """What `ask` answers with the upstreams and the database at hand."""
+    log_to_stderr(settings)
+
+    async def asked() -> T:
+        from c2s_enrich.clock import SystemClock
+        from c2s_enrich.database import open_pool
+        from c2s_enrich.telemetry.metrics import Metrics
+        from c2s_enrich.wiring import open_upstreams
+
+        await _reach(settings)
+        async with (
+            open_pool(settings, name="command") as pool,
+            open_upstreams(settings, pool, Metrics(), SystemClock()) as upstreams,
+        ):
+            return await ask(upstreams, pool)
+
+    return run(asked())
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """What the rooms below log is for the person at the terminal; stdout is for data alone."""
+    from c2s_enrich.telemetry.logs import configure_logging
+
+    configure_logging(settings, "command")
+
+
 async def _reach(settings: Settings) -> None:
     # The pool would try again for half a minute and hide the reason.
     import asyncio
@@ -178,7 +211,6 @@ async def _reach(settings: Settings) -> None:
     import psycopg
 
     from c2s_enrich.errors import EnrichError
-    from c2s_enrich.redaction import redact_error
 
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -187,7 +219,7 @@ async def _reach(settings: Settings) -> None:
     except TimeoutError:
         raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
     except psycopg.Error as error:
-        raise EnrichError(f"the database cannot be reached: {redact_error(error)}") from None
+        raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -202,11 +234,19 @@ def guarded(work: Callable[[], T]) -> T:
     import psycopg
 
     from c2s_enrich.errors import EnrichError
-    from c2s_enrich.redaction import redact_error
 
     try:
         return work()
-    except (EnrichError, psycopg.Error) as error:
-        fail(redact_error(error), NOT_DONE)
+    except (EnrichError, psycopg.Error, OSError) as error:
+        fail(in_words(error), NOT_DONE)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def in_words(error: BaseException) -> str:
+    """The error in one line, without the environment's secrets, as in the logs of a process."""
+    from c2s_enrich.redaction import redact, redact_error
+    from c2s_enrich.settings import Settings
+    from c2s_enrich.telemetry.logs import secrets_of
+
+    return redact(redact_error(error), secrets_of(Settings.read(os.environ)[0]))

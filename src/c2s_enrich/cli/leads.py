@@ -16,16 +16,17 @@ from c2s_enrich.cli.frame import (
     note,
     print_json,
     print_table,
-    run,
     visible,
     when,
     with_pool,
+    with_upstreams,
 )
 
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool
     from c2s_enrich.ops.reconcile import Report
     from c2s_enrich.settings import Settings
+    from c2s_enrich.wiring import Upstreams
 
 app = group("What is known of a lead, and all that happened to it.")
 
@@ -78,14 +79,9 @@ def reconcile(
     """Ask C2S which leads changed and queue those that no webhook told us about. Takes 6 s for each
     50 leads.
     """
-    from c2s_enrich.clock import SystemClock
-    from c2s_enrich.database import open_pool
     from c2s_enrich.ops.filters import read_length
     from c2s_enrich.ops.reconcile import OneLead
     from c2s_enrich.ops.reconcile import reconcile as reconcile_with
-    from c2s_enrich.telemetry.logs import configure_logging
-    from c2s_enrich.telemetry.metrics import Metrics
-    from c2s_enrich.wiring import open_upstreams
 
     try:
         back = read_length(since)
@@ -94,21 +90,15 @@ def reconcile(
     if back <= timedelta():
         fail("--since is 0")
     settings = load_settings("poller")
-    configure_logging(settings, "reconcile")
 
-    async def asked() -> Report:
-        async with (
-            open_pool(settings, name="command") as pool,
-            open_upstreams(settings, pool, Metrics(), SystemClock()) as to,
-        ):
-            listed = to.c2s if lead is None else OneLead(to.c2s.lead_json, lead)
-            return await reconcile_with(
-                pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
-            )
+    async def asked(upstreams: Upstreams, pool: Pool) -> Report:
+        c2s = upstreams.c2s
+        listed = c2s if lead is None else OneLead(c2s.lead_json, lead)
+        return await reconcile_with(
+            pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
+        )
 
-    report = run(asked())
-    if as_json:
-        return print_json(report)
+    report = with_upstreams(settings, asked)
     for missing in report.missing:
         at = when(missing.updated_at)
         typer.echo(f"missing: lead {visible(missing.lead_id)}, changed at {at}")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from typing import Annotated
+
+import typer
+
 from c2s_enrich.cli import (
+    config,
     doctor,
     events,
     explain,
@@ -14,10 +20,28 @@ from c2s_enrich.cli import (
     rejects,
     runbook,
     sandbox,
+    subscriptions,
     upstreams,
 )
 
 app = frame.group("A Contact2Sale webhook in, one message on the lead, everything in Postgres.")
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=config.version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A Contact2Sale webhook in, one message on the lead, everything in Postgres.
+
+    Exit status: 0 done, 1 it did not work out or a person has to act, 2 the call or the settings
+    are wrong, 3 not found, 75 it goes on by itself.
+    """
+
 
 for command in (
     sandbox.demo,
@@ -33,6 +57,10 @@ for command in (
     leads.reconcile,
     privacy.erase,
     doctor.doctor,
+    subscriptions.subscribe,
+    subscriptions.unsubscribe,
+    subscriptions.subscriptions,
+    config.completion,
 ):
     app.command()(command)
 for name, nouns in (
@@ -41,10 +69,15 @@ for name, nouns in (
     ("messages", messages.app),
     ("upstreams", upstreams.app),
     ("rejects", rejects.app),
+    ("config", config.app),
 ):
     app.add_typer(nouns, name=name)
 
 
 def main() -> None:
     """The console script's entry."""
+    if config.COMPLETE in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
     app(prog_name="c2s-enrich")

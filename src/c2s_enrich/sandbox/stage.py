@@ -105,6 +105,7 @@ class Stage:
                 "DATABASE_URL": self.database_url,
                 "HOST": "127.0.0.1",
                 "PORT": str(self.web_port),
+                "METRICS_PORT": "0",
                 "WEBHOOK_SECRET": WEBHOOK_TOKEN,
                 "HASH_KEY": "the-hash-key-of-a-stage-and-no-secret",
                 "C2S_BASE_URL": f"{self.simulators_url}/c2s",

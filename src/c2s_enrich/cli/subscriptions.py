@@ -1,0 +1,118 @@
+"""The webhook subscription at C2S: one address for each token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from c2s_enrich.cli.frame import (
+    AsJson,
+    confirm,
+    fail,
+    load_settings,
+    note,
+    print_table,
+    with_pool,
+    with_upstreams,
+)
+
+if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
+    from c2s_enrich.settings import Settings
+    from c2s_enrich.wiring import Upstreams
+
+ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One action as this database last asked C2S for it."""
+
+    action: str
+    address: str
+    asked_at: datetime
+
+
+def subscribe(
+    host: Annotated[str, typer.Argument(help="where web is reached: https://enrich.example.com")],
+    yes: Yes = False,
+) -> None:
+    """Make C2S deliver its webhooks to this web process. Ends every other subscription!
+
+    C2S allows one webhook address per token; a second one silently replaces the first.
+
+    \b
+    c2s-enrich subscribe https://enrich.example.com
+    """
+    if not host.startswith("https://") and not host.startswith("http://127.0.0.1"):
+        fail("the address begins with https://: the webhook token is part of it")
+    settings = load_settings("poller")
+    if not settings.webhook_secret:
+        fail("WEBHOOK_SECRET is not set: C2S cannot send headers, so it is part of the address")
+    path = f"{host.rstrip('/')}/api/v1/webhooks/c2s/"
+    note(f"C2S will deliver to {path}*** and to nowhere else.")
+    note("C2S allows ONE address per token: any other subscription of this token ends silently.")
+    confirm("subscribe", yes)
+
+    async def ask(upstreams: Upstreams, pool: Pool) -> None:
+        for action in ACTIONS:
+            await upstreams.c2s.subscribe(action, path + settings.webhook_secret.reveal())
+            await _remember(pool, action, f"{path}***")
+
+    with_upstreams(settings, ask)
+    note("Subscribed. The next webhook proves it: c2s-enrich events list")
+
+
+def unsubscribe(yes: Yes = False) -> None:
+    """Make C2S deliver no webhooks any more."""
+    settings = load_settings("poller")
+    note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
+    confirm("unsubscribe", yes)
+
+    async def ask(upstreams: Upstreams, pool: Pool) -> None:
+        for action in ACTIONS:
+            await upstreams.c2s.unsubscribe(action)
+            await _remember(pool, action, "")
+
+    with_upstreams(settings, ask)
+    note("Unsubscribed.")
+
+
+def subscriptions(as_json: AsJson = False) -> None:
+    """What C2S was last asked to deliver, as far as this database knows.
+
+    C2S cannot be asked for the address in force: whoever has the token may have replaced it.
+    """
+
+    async def ask(pool: Pool, _: Settings) -> list[Line]:
+        from c2s_enrich.database import statements
+
+        async with pool.connection() as connection:
+            rows = await connection.execute(statements("ops")["subscriptions"])
+            return [Line(*row) for row in await rows.fetchall()]
+
+    columns = {
+        "action": lambda line: line.action,
+        "asked": lambda line: line.asked_at,
+        "address": lambda line: line.address or "none",
+    }
+    print_table(
+        with_pool(ask),
+        columns,
+        as_json=as_json,
+        empty="Nothing was subscribed from here yet: c2s-enrich subscribe https://…",
+    )
+    note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
+
+
+async def _remember(pool: Pool, action: str, address: str) -> None:
+    from c2s_enrich.database import statements
+
+    async with pool.connection() as connection:
+        await connection.execute(
+            statements("ops")["subscribed"], {"action": action, "address": address}
+        )

@@ -1,0 +1,187 @@
+"""doctor: one sentence for each thing that is wrong, and none where all is well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import make_conninfo
+from tests.conftest import ENVIRONMENT, Database
+from typer.testing import CliRunner
+
+from c2s_enrich.cli.main import app
+from c2s_enrich.migrations import all_migrations
+from c2s_enrich.sandbox.stage import Stage
+
+Doctor = Callable[..., Any]
+
+
+@pytest.fixture
+def doctor(db: Database, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Runs it with a complete environment; UPPER_CASE changes that."""
+
+    async def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
+        for name, value in (ENVIRONMENT | {"DATABASE_URL": db.url} | environment).items():
+            monkeypatch.setenv(name, value)
+        ended = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--json", *arguments])
+        checks = json.loads(ended.stdout)
+        return ended.exit_code, [each["sentence"] for each in checks if each["good"] is False]
+
+    return run
+
+
+@pytest.fixture
+async def simulated(db: Database, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    """The environment of processes that call simulated upstreams."""
+    async with Stage(tmp_path, db.url, size=5) as stage:
+        await stage.start_simulators()
+        names = ("C2S", "DIRETRIX", "WORK_API")
+        yield {k: v for k, v in stage.environment.items() if k.startswith(names)}
+
+
+@pytest.fixture
+async def well(db: Database) -> None:
+    await db.execute("insert into pollers (name, concurrency) values ('p', 10)")
+
+
+@pytest.mark.usefixtures("well")
+class TestDoctor:
+    async def test_is_content_where_all_is_well(self, doctor: Doctor) -> None:
+        assert await doctor() == (0, [])
+
+    async def test_names_a_missing_setting_and_a_misspelt_one(self, doctor: Doctor) -> None:
+        status, wrong = await doctor(C2S_TOKEN="", C2S_TOKENS="x")
+
+        assert status == 1
+        assert "poller: C2S_TOKEN is not set" in wrong
+        assert "C2S_TOKENS is not a setting: did you mean C2S_TOKEN?" in wrong
+
+    async def test_names_a_database_that_is_away_without_its_password(self, doctor: Doctor) -> None:
+        status, wrong = await doctor(DATABASE_URL="postgresql://ana:hunter22@127.0.0.1:1/x")
+
+        [sentence] = wrong
+        assert status == 1
+        assert sentence.startswith("DATABASE_URL: cannot be asked: ")
+        assert "hunter22" not in sentence
+
+    async def test_names_a_schema_that_is_missing(
+        self, doctor: Doctor, create_database: Callable[[], str]
+    ) -> None:
+        status, wrong = await doctor(DATABASE_URL=create_database())
+
+        assert (status, wrong) == (
+            1,
+            [f"{len(all_migrations())} migrations to apply: c2s-enrich migrate"],
+        )
+
+    async def test_names_a_schema_that_is_newer(self, doctor: Doctor, db: Database) -> None:
+        await db.execute(
+            "insert into schema_migrations (version, name, checksum) values (9999, 'x', 'x')"
+        )
+        try:
+            status, wrong = await doctor()
+        finally:
+            await db.execute("delete from schema_migrations where version = 9999")
+
+        assert status == 1
+        assert wrong == ["the database is at migration 9999: a newer program made it so"]
+
+    async def test_names_a_database_that_takes_no_writes(
+        self, doctor: Doctor, db: Database
+    ) -> None:
+        url = make_conninfo(db.url, options="-c default_transaction_read_only=on")
+
+        status, wrong = await doctor(DATABASE_URL=url)
+
+        assert status == 1
+        assert "DATABASE_URL: it takes no writes" in wrong
+
+    async def test_says_what_health_says_with_the_command_that_helps(
+        self, doctor: Doctor, db: Database
+    ) -> None:
+        await db.execute("insert into rejected_deliveries (raw, reason) values ('x', 'not_json')")
+
+        status, wrong = await doctor()
+
+        assert (status, wrong) == (
+            1,
+            ["1 delivery could not be read and wait. → c2s-enrich rejects list"],
+        )
+
+    async def test_for_production_wants_decisions_written_down(self, doctor: Doctor) -> None:
+        status, wrong = await doctor("--production")
+
+        assert status == 1
+        assert any("WORK_API_DAILY_BUDGET is written down" in sentence for sentence in wrong)
+        assert any("https://" in sentence for sentence in wrong)
+        assert any("ALERT_WEBHOOK_URL" in sentence for sentence in wrong)
+
+    async def test_for_production_is_content_with_a_correct_set_up(self, doctor: Doctor) -> None:
+        assert await doctor(
+            "--production",
+            WORK_API_DAILY_BUDGET="500",
+            WEBHOOK_SECRET="a-webhook-secret-of-some-length",
+            ALERT_WEBHOOK_URL="https://hooks.example/x",
+            C2S_BASE_URL="https://c2s.example",
+            DIRETRIX_BASE_URL="https://diretrix.example",
+            WORK_API_BASE_URL="https://work.example",
+        ) == (0, [])
+
+
+class TestWithoutAPoller:
+    async def test_doctor_says_so(self, doctor: Doctor) -> None:
+        assert await doctor() == (1, ["No poller is running → c2s-enrich poller"])
+
+
+@pytest.mark.usefixtures("well")
+class TestOnline:
+    async def test_tells_whose_token_it_is_and_asks_the_paid_sources_only_when_told(
+        self, doctor: Doctor, simulated: dict[str, str]
+    ) -> None:
+        assert await doctor("--online", **simulated) == (0, [])
+        assert await doctor("--paid", **simulated) == (0, [])
+
+    async def test_names_a_refused_credential(
+        self, doctor: Doctor, simulated: dict[str, str]
+    ) -> None:
+        status, wrong = await doctor("--online", **simulated | {"C2S_TOKEN": "wrong-token"})
+
+        assert status == 1
+        assert any(sentence.startswith("c2s: ") for sentence in wrong)
+
+
+@pytest.mark.usefixtures("well")
+class TestTheSubscription:
+    async def test_is_made_for_all_actions_after_a_loud_word_and_is_remembered_without_its_token(
+        self, simulated: dict[str, str], db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in (ENVIRONMENT | {"DATABASE_URL": db.url} | simulated).items():
+            monkeypatch.setenv(name, value)
+
+        def invoke(*arguments: str) -> Any:
+            return CliRunner().invoke(app, list(arguments))
+
+        refused = await asyncio.to_thread(invoke, "subscribe", "https://web.example")
+        done = await asyncio.to_thread(invoke, "subscribe", "https://web.example/", "--yes")
+        listed = await asyncio.to_thread(invoke, "subscriptions", "--json")
+        ended = await asyncio.to_thread(invoke, "unsubscribe", "--yes")
+
+        assert refused.exit_code == 2
+        assert done.exit_code == 0
+        assert "any other subscription of this token ends silently" in done.stderr
+        assert [line["address"] for line in json.loads(listed.stdout)] == [
+            "https://web.example/api/v1/webhooks/c2s/***"
+        ] * 3
+        assert ENVIRONMENT["WEBHOOK_SECRET"] not in done.output + listed.output
+        assert ended.exit_code == 0
+        assert await db.value("select count(*) from subscriptions where address <> ''") == 0
+
+    async def test_needs_an_address_that_nobody_reads_on_the_way(self) -> None:
+        refused = CliRunner().invoke(app, ["subscribe", "http://web.example"])
+
+        assert refused.exit_code == 2
+        assert "https://" in refused.stderr
