@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import random
 import secrets
+import sys
+import threading
 import warnings
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -21,6 +24,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+import structlog
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
@@ -287,6 +291,19 @@ class Database:
     ) -> int:
         """Runs a statement and returns the number of rows that it touched."""
         return (await self.connection.execute(query.encode(), params)).rowcount
+
+
+@pytest.fixture(autouse=True)
+def no_logs_left_behind() -> Iterator[None]:
+    """A command that ran inside a test has sent this process's logs to a stream that is gone."""
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
+    before = list(root.handlers)
+    yield
+    if root.handlers != before:
+        root.handlers[:] = before
+        structlog.reset_defaults()
+        logging.captureWarnings(False)
+        sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.fixture

@@ -79,15 +79,18 @@ class TestErase:
         assert await environment.db.value("select count(*) from erasures") == 0
 
 
+REPROCESS = ("events", "reprocess", "--lead", "lead", "--status", "completed", "--yes")
+
+
 class TestReprocessFresh:
     async def test_asks_the_sources_again(self, environment: Brokerage) -> None:
         await environment.accept("lead", environment.people[0])
         await environment.work()
 
-        done = await invoke("events", "reprocess", "--lead", "lead", "--fresh")
+        done = await invoke(*REPROCESS, "--fresh")
         await environment.work()
 
-        assert "Queued 1 event for" in done.output
+        assert "1 of 1 events queued" in done.output
         assert len(environment.world.asked("work_api", "record")) == 2
         assert len(environment.messages("lead")) == 1
 
@@ -95,8 +98,10 @@ class TestReprocessFresh:
         await environment.accept("lead", environment.people[0])
         await environment.work()
 
-        await invoke("events", "reprocess", "--lead", "lead")
+        done = await invoke(*REPROCESS)
         await environment.work()
+
+        assert "1 of 1 events queued" in done.output
 
         assert len(environment.world.asked("work_api", "record")) == 1
 
