@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from tests.conftest import ENVIRONMENT
 
+from c2s_enrich.cli.main import app
 from c2s_enrich.enrichment.people_store import HitRate
 from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.health import AWAY
@@ -102,6 +104,15 @@ class TestTheRules:
         assert (
             plain(rule["annotations"]["runbook"]) == plain(problem.command) or not problem.command
         )
+
+    @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+    def test_name_a_command_that_exists(self, rule: dict[str, Any]) -> None:
+        _, *words = rule["annotations"]["runbook"].split()
+        found: Any = typer.main.get_command(app)
+        for word in words:
+            if not hasattr(found, "commands") or word.startswith(("-", "{")):
+                break
+            found = found.commands[word]
 
     @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
     def test_are_accepted_by_promtool(self) -> None:
