@@ -11,7 +11,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -56,6 +56,7 @@ from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.logs import log_stream
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
@@ -246,10 +247,18 @@ def build_health(
 ) -> Health:
     """What the process tells of the service, on its pages and in its metrics."""
     newest = all_migrations()[-1].version
+    log = log_stream()
+
+    def problems() -> list[str]:
+        told = log.problem() if log is not None else None
+        return [*signals.problems(), *([told] if told else [])]
+
+    if log is not None:
+        metrics.watch("log_lines_dropped", "Log lines that were lost", lambda: log.dropped)
     health = Health(
         OpsStore(pool),
         clock,
-        signals,
+        replace(signals, problems=problems),
         newest_migration=newest,
         token=settings.admin_token,
         release=release(settings),

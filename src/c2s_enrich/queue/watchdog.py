@@ -12,12 +12,16 @@ from contextlib import contextmanager
 
 import structlog
 
+from c2s_enrich.telemetry.logs import log_stream
+
 _log = structlog.get_logger("c2s_enrich.queue")
 
 # Exit status of a process that the watchdog ended (EX_SOFTWARE).
 WEDGED = 70
 
 _TICK = 1.0
+# Seconds for the line that says why.
+_LAST_WORDS = 1.0
 
 
 class Watchdog:
@@ -62,5 +66,14 @@ class Watchdog:
             silent = silent + _TICK if self._signs_of_life == seen else 0.0
             seen = self._signs_of_life
             if silent >= self._limit:
-                _log.critical("wedged", seconds=round(silent))
+                # The exit must not depend on whoever holds a lock, so another thread says why.
+                teller = threading.Thread(target=_tell, args=(silent,), daemon=True)
+                teller.start()
+                teller.join(_LAST_WORDS)
                 os._exit(WEDGED)
+
+
+def _tell(silent: float) -> None:
+    _log.critical("wedged", seconds=round(silent))
+    if (stream := log_stream()) is not None:
+        stream.drain(_LAST_WORDS)

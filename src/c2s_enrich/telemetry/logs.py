@@ -6,17 +6,18 @@ warnings, and the traceback of a crash.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import threading
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import fields
 from datetime import date, timedelta
 from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from structlog.typing import EventDict, Processor
 from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.stream import LogStream
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
@@ -53,7 +55,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
 
     uvicorn must be run with `log_config=None`, or it takes its loggers back.
     """
-    target = stream or sys.stderr
+    target = stream or _stderr()
     renderer: Processor = _render_json
     if settings.log_format == "text":
         renderer = structlog.dev.ConsoleRenderer(
@@ -193,9 +195,26 @@ class Redactor:
         return redact(cut, self._secrets).translate(table)
 
 
+def _stderr() -> TextIO:
+    """stderr behind a buffer; what waits at the end of the process gets a second to leave."""
+    # A process that was started without stderr has none: its descriptor may be anybody's by now.
+    stream = LogStream(None if sys.stderr is None else sys.stderr.fileno())
+    atexit.register(stream.drain, 1.0)
+    return cast(TextIO, stream)
+
+
+def log_stream() -> LogStream | None:
+    """Where this process's lines leave it; None before `configure_logging`, and in tests that give
+    a stream.
+    """
+    handlers = (each for each in logging.getLogger().handlers if isinstance(each, _Handler))
+    streams = (each.stream for each in handlers)
+    return next((each for each in streams if isinstance(each, LogStream)), None)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
-    """Where all lines come out. One that cannot be written is told by its error's name: the default
-    prints the raw arguments.
+    """Where all lines come out. One that cannot be rendered is told by its error's name: the
+    default prints the raw arguments.
     """
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -203,9 +222,10 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def tell_of_lost_line(self, logger: str) -> None:
         kind, *_ = sys.exc_info()
-        if kind is not BrokenPipeError:
-            sys.stderr.write(
-                f'{{"event": "log_line_lost", "logger": "{logger}", "error": "{kind.__name__ if kind else ""}"}}\n'
+        error = kind.__name__ if kind else ""
+        with suppress(Exception):
+            self.stream.write(
+                f'{{"event": "log_line_lost", "logger": "{logger}", "error": "{error}"}}\n'
             )
 
 
