@@ -14,6 +14,123 @@ SET client_min_messages = warning;
 SET row_security = off;
 
 --
+-- Name: admit_call(text, interval, interval, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+  u     upstreams;
+  t     timestamptz;
+  slot  timestamptz;
+  today date;
+begin
+  select * into u from upstreams x where x.name = upstream;
+  decision := 'go';
+  wait := interval '0';
+  why := coalesce(u.reason, 'no reason given');
+  failed := u.failures;
+  if u.paused_until is null and u.min_interval = '0' and greatest(u.daily_budget, u.usual_budget) = 0 then
+    return;
+  end if;
+  -- Lock first, then read the clock: who waited for the row must not be given a slot in the past.
+  select * into u from upstreams x where x.name = upstream for update;
+  t := coalesce(at, clock_timestamp());
+  slot := case when u.min_interval > '0' then greatest(u.next_slot_at, t) else t end;
+  today := (t at time zone 'America/Sao_Paulo')::date;
+  if u.budget_day <> today then
+    u.calls_today := 0;
+    u.daily_budget := u.usual_budget;
+  end if;
+  why := coalesce(u.reason, 'no reason given');
+  failed := u.failures;
+  wait := slot - t;
+  if u.paused_until > t or u.probing_until > t then
+    decision := 'paused';
+    wait := greatest(u.paused_until, u.probing_until) - t;
+  elsif u.daily_budget > 0 and u.calls_today >= u.daily_budget then
+    decision := 'spent';
+    wait := (today + 1)::timestamp at time zone 'America/Sao_Paulo' - t;
+  elsif wait > slot_wait then
+    decision := 'no_slot';
+  else
+    if u.paused_until is not null then
+      decision := 'probe';
+      probe := slot + probe_lease;
+    end if;
+    update upstreams x
+       set next_slot_at = case when u.min_interval > '0' then slot + u.min_interval else x.next_slot_at end,
+           probing_until = coalesce(probe, x.probing_until),
+           budget_day = today,
+           daily_budget = u.daily_budget,
+           calls_today = u.calls_today + 1
+     where x.name = upstream;
+  end if;
+end $$;
+
+--
+-- Name: FUNCTION admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) IS 'May one call go out? decision: go, probe, or why not (paused, spent, no_slot); wait: until the slot, or how long to stay away; probe: the mark of the call that tests whether a pause is over.';
+
+--
+-- Name: ask(text, uuid, bigint, text, text, text, interval, interval, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+  taken boolean := false;
+  lost  boolean;
+begin
+  loop
+    if kind = 'record' then
+      select p.profile, p.fetched_at into answer, answered_at
+        from people p where p.cpf = subject and p.expires_at > clock_timestamp();
+    else
+      select l.candidates, l.fetched_at into answer, answered_at from contact_lookups l
+       where l.contact = subject and l.kind = ask.kind and l.source = upstream
+         and l.expires_at > clock_timestamp();
+    end if;
+    if found then
+      decision := 'remembered';
+      exit;
+    end if;
+    exit when taken;
+    insert into answers_under_way as u (what, event_id, lease_token) values (what, asker, token)
+    on conflict on constraint answers_under_way_pkey do update
+       set event_id = excluded.event_id, lease_token = excluded.lease_token
+     where (u.event_id = excluded.event_id and u.lease_token <= excluded.lease_token)
+        or not exists (select from webhook_events e
+                        where e.id = u.event_id and e.lease_token = u.lease_token
+                          and e.lease_expires_at > clock_timestamp())
+    returning u.xmax <> 0 into lost;
+    if not found then
+      decision := 'busy';
+      return;
+    end if;
+    if lost then
+      -- Whoever asked before died with the question: it was perhaps paid.
+      insert into paid_calls (upstream, kind) values (upstream, kind);
+    end if;
+    taken := true;
+  end loop;
+  if decision is null then
+    select * into decision, wait, why, failed, probe
+      from admit_call(upstream, slot_wait, probe_lease, at);
+    answered_at := clock_timestamp();
+  end if;
+  if taken and decision not in ('go', 'probe') then
+    delete from answers_under_way u where u.what = ask.what;
+  end if;
+end $$;
+
+--
 -- Name: count_intake(integer, integer, integer, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -79,7 +196,7 @@ begin
   -- Postgres 15 everybody could, and a dump from there brings it along.)
   execute format('revoke create on schema %I from public', home);
   revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
-    keep_reject_erased, grant_roles from public;
+    keep_reject_erased, admit_call, ask, grant_roles from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -102,9 +219,10 @@ begin
           ('poller', 'select, insert, update, delete',
             'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
           ('poller', 'select, insert, update, delete',
-            'people, contact_lookups, answers_under_way, lead_people'),
+            'people, contact_lookups, answers_under_way, paid_calls, lead_people'),
           ('poller', 'select, insert, update, delete',
             'person_phones, person_emails, person_addresses, person_companies'),
+          ('poller', 'execute', 'function admit_call, ask'),
           ('poller', 'select, delete', 'rejected_deliveries'),
           -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
@@ -1287,6 +1405,29 @@ CREATE TABLE public.operator_actions (
 --
 
 COMMENT ON TABLE public.operator_actions IS 'What people did: who, from where, to which events, planned and done.';
+
+--
+-- Name: paid_calls; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.paid_calls (
+    day date DEFAULT ((clock_timestamp() AT TIME ZONE 'America/Sao_Paulo'::text))::date NOT NULL,
+    upstream text NOT NULL,
+    kind text NOT NULL,
+    found boolean
+);
+
+--
+-- Name: TABLE paid_calls; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.paid_calls IS 'What was paid, a row for each question: written with its answer. See v_spend.';
+
+--
+-- Name: COLUMN paid_calls.found; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.paid_calls.found IS 'Whether the answer named anybody; null where the answer was lost, so that the question was perhaps paid.';
 
 --
 -- Name: people; Type: TABLE; Schema: public; Owner: -
@@ -3032,29 +3173,20 @@ COMMENT ON COLUMN public.v_queue.next_due_at IS 'When the next one becomes due.'
 --
 
 CREATE VIEW public.v_spend AS
- SELECT ((fetched_at AT TIME ZONE 'America/Sao_Paulo'::text))::date AS day,
-    source,
+ SELECT day,
+    upstream AS source,
     kind,
-    count(*) AS answers,
-    count(*) FILTER (WHERE found) AS found
-   FROM ( SELECT contact_lookups.source,
-            contact_lookups.kind,
-            contact_lookups.fetched_at,
-            (contact_lookups.candidates <> '[]'::jsonb) AS found
-           FROM public.contact_lookups
-        UNION ALL
-         SELECT 'work_api'::text,
-            'record'::text,
-            people.fetched_at,
-            (people.profile IS NOT NULL)
-           FROM public.people) a
-  GROUP BY (((fetched_at AT TIME ZONE 'America/Sao_Paulo'::text))::date), source, kind;
+    count(*) FILTER (WHERE (found IS NOT NULL)) AS answers,
+    count(*) FILTER (WHERE found) AS found,
+    count(*) FILTER (WHERE (found IS NULL)) AS perhaps_paid
+   FROM public.paid_calls
+  GROUP BY day, upstream, kind;
 
 --
 -- Name: VIEW v_spend; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.v_spend IS 'Paid answers by the day on which they were asked for. Counts what is remembered: an answer that was asked for again counts on the later day only. Today''s calls, tries included, are upstreams.calls_today.';
+COMMENT ON VIEW public.v_spend IS 'Paid answers by day (America/Sao_Paulo), source and kind. perhaps_paid: questions whose answer was lost. Today''s calls, tries included, are upstreams.calls_today.';
 
 --
 -- Name: COLUMN v_spend.day; Type: COMMENT; Schema: public; Owner: -
@@ -3085,6 +3217,12 @@ COMMENT ON COLUMN public.v_spend.answers IS 'How many answers, remembered ones i
 --
 
 COMMENT ON COLUMN public.v_spend.found IS 'Answers that named somebody.';
+
+--
+-- Name: COLUMN v_spend.perhaps_paid; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_spend.perhaps_paid IS 'Questions whose answer was lost: nobody knows whether they were paid.';
 
 --
 -- Name: v_throughput; Type: VIEW; Schema: public; Owner: -
@@ -3366,6 +3504,12 @@ CREATE INDEX leads_by_age ON public.leads USING btree (last_seen_at);
 CREATE INDEX operator_actions_by_age ON public.operator_actions USING btree (at);
 
 --
+-- Name: paid_calls_by_day; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX paid_calls_by_day ON public.paid_calls USING brin (day);
+
+--
 -- Name: people_by_age; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -3533,6 +3677,20 @@ GRANT USAGE ON SCHEMA public TO c2s_web;
 GRANT USAGE ON SCHEMA public TO c2s_poller;
 GRANT USAGE ON SCHEMA public TO c2s_ops;
 GRANT USAGE ON SCHEMA public TO c2s_reader;
+
+--
+-- Name: FUNCTION admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) TO c2s_poller;
+
+--
+-- Name: FUNCTION ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone) TO c2s_poller;
 
 --
 -- Name: FUNCTION count_intake(delivered integer, duplicates integer, refused integer, rejected integer); Type: ACL; Schema: public; Owner: -
@@ -3832,6 +3990,13 @@ GRANT SELECT ON TABLE public.leads TO c2s_ops;
 --
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_actions TO c2s_ops;
+
+--
+-- Name: TABLE paid_calls; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.paid_calls TO c2s_poller;
+GRANT SELECT ON TABLE public.paid_calls TO c2s_ops;
 
 --
 -- Name: TABLE people; Type: ACL; Schema: public; Owner: -

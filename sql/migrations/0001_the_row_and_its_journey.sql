@@ -418,6 +418,65 @@ comment on column upstreams.paused_since is
 comment on column upstreams.reason is 'Why it is paused, in one sentence; null when it is not.';
 insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api');
 
+-- Decides whether one call may go out now, and reserves what it needs: the probe, a slot, a paid call. An
+-- upstream without pause, limit and budget costs one read: nothing is locked or written. A function, because
+-- what follows the lock must see what was committed before it.
+create function admit_call(
+  upstream text, slot_wait interval, probe_lease interval, at timestamptz,
+  out decision text, out wait interval, out why text, out failed integer, out probe timestamptz
+) language plpgsql set search_path from current as $$
+declare
+  u     upstreams;
+  t     timestamptz;
+  slot  timestamptz;
+  today date;
+begin
+  select * into u from upstreams x where x.name = upstream;
+  decision := 'go';
+  wait := interval '0';
+  why := coalesce(u.reason, 'no reason given');
+  failed := u.failures;
+  if u.paused_until is null and u.min_interval = '0' and greatest(u.daily_budget, u.usual_budget) = 0 then
+    return;
+  end if;
+  -- Lock first, then read the clock: who waited for the row must not be given a slot in the past.
+  select * into u from upstreams x where x.name = upstream for update;
+  t := coalesce(at, clock_timestamp());
+  slot := case when u.min_interval > '0' then greatest(u.next_slot_at, t) else t end;
+  today := (t at time zone 'America/Sao_Paulo')::date;
+  if u.budget_day <> today then
+    u.calls_today := 0;
+    u.daily_budget := u.usual_budget;
+  end if;
+  why := coalesce(u.reason, 'no reason given');
+  failed := u.failures;
+  wait := slot - t;
+  if u.paused_until > t or u.probing_until > t then
+    decision := 'paused';
+    wait := greatest(u.paused_until, u.probing_until) - t;
+  elsif u.daily_budget > 0 and u.calls_today >= u.daily_budget then
+    decision := 'spent';
+    wait := (today + 1)::timestamp at time zone 'America/Sao_Paulo' - t;
+  elsif wait > slot_wait then
+    decision := 'no_slot';
+  else
+    if u.paused_until is not null then
+      decision := 'probe';
+      probe := slot + probe_lease;
+    end if;
+    update upstreams x
+       set next_slot_at = case when u.min_interval > '0' then slot + u.min_interval else x.next_slot_at end,
+           probing_until = coalesce(probe, x.probing_until),
+           budget_day = today,
+           daily_budget = u.daily_budget,
+           calls_today = u.calls_today + 1
+     where x.name = upstream;
+  end if;
+end $$;
+comment on function admit_call is
+  'May one call go out? decision: go, probe, or why not (paused, spent, no_slot); wait: until the slot, or '
+  'how long to stay away; probe: the mark of the call that tests whether a pause is over.';
+
 -- Numbers and ids, never a contact. `filter` and `planned` are the plan, `done` is what came of it.
 create table operator_actions (
   id         uuid        primary key default gen_random_uuid(),

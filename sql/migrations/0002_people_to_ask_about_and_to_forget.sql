@@ -61,6 +61,74 @@ comment on table answers_under_way is
   'A paid question that an event is asking now: others wait for its answer. It lapses with that event''s '
   'lease.';
 
+create table paid_calls (
+  day      date not null default (clock_timestamp() at time zone 'America/Sao_Paulo')::date,
+  upstream text not null,
+  kind     text not null,
+  found    boolean
+);
+comment on table paid_calls is
+  'What was paid, a row for each question: written with its answer. See v_spend.';
+comment on column paid_calls.found is
+  'Whether the answer named anybody; null where the answer was lost, so that the question was perhaps paid.';
+create index paid_calls_by_day on paid_calls using brin (day);
+
+-- The remembered answer to a paid question, or else the right to ask it and the leave of the limits, all or
+-- nothing. decision: remembered (answer, answered_at), busy (another event is asking, wait for its answer),
+-- or that of admit_call. A function, because the second look must see an answer that was stored while the
+-- right to ask was being taken: else it would be paid for twice.
+create function ask(
+  what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval,
+  probe_lease interval, at timestamptz,
+  out decision text, out wait interval, out why text, out failed integer, out probe timestamptz,
+  out answer jsonb, out answered_at timestamptz
+) language plpgsql set search_path from current as $$
+declare
+  taken boolean := false;
+  lost  boolean;
+begin
+  loop
+    if kind = 'record' then
+      select p.profile, p.fetched_at into answer, answered_at
+        from people p where p.cpf = subject and p.expires_at > clock_timestamp();
+    else
+      select l.candidates, l.fetched_at into answer, answered_at from contact_lookups l
+       where l.contact = subject and l.kind = ask.kind and l.source = upstream
+         and l.expires_at > clock_timestamp();
+    end if;
+    if found then
+      decision := 'remembered';
+      exit;
+    end if;
+    exit when taken;
+    insert into answers_under_way as u (what, event_id, lease_token) values (what, asker, token)
+    on conflict on constraint answers_under_way_pkey do update
+       set event_id = excluded.event_id, lease_token = excluded.lease_token
+     where (u.event_id = excluded.event_id and u.lease_token <= excluded.lease_token)
+        or not exists (select from webhook_events e
+                        where e.id = u.event_id and e.lease_token = u.lease_token
+                          and e.lease_expires_at > clock_timestamp())
+    returning u.xmax <> 0 into lost;
+    if not found then
+      decision := 'busy';
+      return;
+    end if;
+    if lost then
+      -- Whoever asked before died with the question: it was perhaps paid.
+      insert into paid_calls (upstream, kind) values (upstream, kind);
+    end if;
+    taken := true;
+  end loop;
+  if decision is null then
+    select * into decision, wait, why, failed, probe
+      from admit_call(upstream, slot_wait, probe_lease, at);
+    answered_at := clock_timestamp();
+  end if;
+  if taken and decision not in ('go', 'probe') then
+    delete from answers_under_way u where u.what = ask.what;
+  end if;
+end $$;
+
 create table lead_people (
   lead_id  text        not null,
   cpf      text        not null,
@@ -246,15 +314,13 @@ comment on view v_leads is
   'One row per lead: how its newest event stands, who was found, when the seller was last told.';
 
 create view v_spend as
-select (fetched_at at time zone 'America/Sao_Paulo')::date as day, source, kind, count(*) as answers,
-       count(*) filter (where found) as found
-  from (select source, kind, fetched_at, candidates <> '[]' as found from contact_lookups
-        union all
-        select 'work_api', 'record', fetched_at, profile is not null from people) a
+select day, upstream as source, kind, count(*) filter (where found is not null) as answers,
+       count(*) filter (where found) as found, count(*) filter (where found is null) as perhaps_paid
+  from paid_calls
  group by 1, 2, 3;
 comment on view v_spend is
-  'Paid answers by the day on which they were asked for. Counts what is remembered: an answer that was asked '
-  'for again counts on the later day only. Today''s calls, tries included, are upstreams.calls_today.';
+  'Paid answers by day (America/Sao_Paulo), source and kind. perhaps_paid: questions whose answer was lost. '
+  'Today''s calls, tries included, are upstreams.calls_today.';
 
 create view v_hit_rate as
 with recent as (

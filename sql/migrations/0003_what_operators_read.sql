@@ -345,6 +345,7 @@ begin
         ('answers', 'How many answers, remembered ones included.'),
         ('found', 'Answers that named somebody.'),
         ('found_percent', 'Those in percent of all.'),
+        ('perhaps_paid', 'Questions whose answer was lost: nobody knows whether they were paid.'),
         ('cause', 'The stable code of why it stands there.'),
         ('upstream', 'The upstream that it waits for or that its error names.'),
         ('paused_since', 'When that upstream''s pause began.'),

@@ -4,75 +4,69 @@
 -- that lost its lease. Facts carry none: that an answer was paid for, or that C2S took a message, stays true
 -- whoever found out.
 
--- name: merge_lead
--- Facts of a lead: what an event says is merged into what we knew, the newer event winning field by field and
--- an absent field changing nothing. Answers the merged contact. No row: the event was taken away, or its lead
--- was erased; the share lock puts the two in order, so that nothing of an erased lead is written after its
--- erasure.
+-- name: begin_work
+-- What an event says of its lead is merged into what we knew, the newer event winning field by field and an
+-- absent field changing nothing; a payload that shows our refs is a receipt, free of charge. Answers the
+-- merged contact and what decides whether there is anything to do: is there a newer event of the lead
+-- (ordered_at decides; updated_at, which is never below it, only lets the index find it), what contact was
+-- told last, what the seller was told (oldest first, in the order in which it was sent, whenever that was
+-- proven; a lead that changes for ever keeps its latest hundred in view), and is a message of this very event
+-- still unclear (then it must be cleared up before the event may be skipped).
+-- The fence: no row when the event was taken away or its lead was erased; the share lock puts the two in
+-- order, so that nothing of an erased lead is written after its erasure.
 with event as materialized (
-  select e.ordered_at from webhook_events e
+  select e.id, e.lead_id, e.updated_at, e.ordered_at from webhook_events e
    where e.id = %(event_id)s and e.lease_token = %(lease_token)s
      and not exists (select from erased_leads x where x.lead_id = e.lead_id)
      for share of e
-)
-insert into leads as known (lead_id, name, phone, email, closed, seller_id, seller_name, facts_updated_at)
-select %(lead_id)s, %(name)s, %(phone)s, %(email)s, %(closed)s, %(seller_id)s, %(seller_name)s, ordered_at
-  from event
-on conflict (lead_id) do update
-   set name = case when excluded.facts_updated_at >= known.facts_updated_at
-                     then coalesce(excluded.name, known.name)
-                   else coalesce(known.name, excluded.name) end,
-       phone = case when excluded.facts_updated_at >= known.facts_updated_at
-                     then coalesce(excluded.phone, known.phone)
-                   else coalesce(known.phone, excluded.phone) end,
-       email = case when excluded.facts_updated_at >= known.facts_updated_at
-                     then coalesce(excluded.email, known.email)
-                   else coalesce(known.email, excluded.email) end,
-       closed = case when excluded.facts_updated_at >= known.facts_updated_at then excluded.closed
-                     else known.closed end,
-       seller_id = case when excluded.facts_updated_at >= known.facts_updated_at
-                          then coalesce(excluded.seller_id, known.seller_id)
+), merged as (
+  insert into leads as known (lead_id, name, phone, email, closed, seller_id, seller_name, facts_updated_at)
+  select lead_id, %(name)s, %(phone)s, %(email)s, %(closed)s, %(seller_id)s, %(seller_name)s, ordered_at
+    from event
+  on conflict (lead_id) do update
+     set (name, phone, email, seller_id, seller_name, closed) =
+           (select case when newer then coalesce(excluded.name, known.name)
+                        else coalesce(known.name, excluded.name) end,
+                   case when newer then coalesce(excluded.phone, known.phone)
+                        else coalesce(known.phone, excluded.phone) end,
+                   case when newer then coalesce(excluded.email, known.email)
+                        else coalesce(known.email, excluded.email) end,
+                   case when newer then coalesce(excluded.seller_id, known.seller_id)
                         else coalesce(known.seller_id, excluded.seller_id) end,
-       seller_name = case when excluded.facts_updated_at >= known.facts_updated_at
-                          then coalesce(excluded.seller_name, known.seller_name)
+                   case when newer then coalesce(excluded.seller_name, known.seller_name)
                         else coalesce(known.seller_name, excluded.seller_name) end,
-       facts_updated_at = greatest(known.facts_updated_at, excluded.facts_updated_at),
-       last_seen_at = clock_timestamp()
-returning name, phone, email;
-
--- name: situation
--- What decides whether there is anything to do: is there a newer event of the lead (ordered_at decides;
--- updated_at, which is never below it, only lets the index find it), what contact was last told, and is a
--- message of this very event still unclear (then it must be cleared up before the event may be skipped).
-select exists (select 1 from webhook_events n join webhook_events e on e.id = %(event_id)s
-                where n.lead_id = %(lead_id)s and n.updated_at > e.ordered_at
+                   case when newer then excluded.closed else known.closed end
+              from (select excluded.facts_updated_at >= known.facts_updated_at as newer) n),
+         facts_updated_at = greatest(known.facts_updated_at, excluded.facts_updated_at),
+         last_seen_at = clock_timestamp()
+  returning name, phone, email
+), received as (
+  update lead_messages m
+     set status = 'sent', sent_at = clock_timestamp(), proof = 'webhook'
+    from event e
+   where m.lead_id = e.lead_id and m.ref = any(%(refs)s::text[]) and m.status = 'sending'
+)
+select k.name, k.phone, k.email,
+       exists (select from webhook_events n
+                where n.lead_id = e.lead_id and n.updated_at > e.ordered_at
                   and (n.ordered_at, n.updated_at) > (e.ordered_at, e.updated_at)
                   and n.status <> 'failed') as newer_exists,
        (select p.fingerprint
           from (select fingerprint, ordered_at, updated_at from webhook_events
-                 where lead_id = %(lead_id)s and id <> %(event_id)s and status = 'completed'
+                 where lead_id = e.lead_id and id <> e.id and status = 'completed'
                    and outcome in ('enriched', 'partial')
                  order by updated_at desc limit 20) p
          order by p.ordered_at desc, p.updated_at desc limit 1) as told_fingerprint,
+       (select coalesce(json_agg(json_build_array(t.content_key, t.ref, t.contacts)
+                                 order by t.sending_at, t.id), '[]')
+          from (select content_key, ref, contacts, sending_at, id from lead_messages
+                 where lead_id = e.lead_id
+                   and (status = 'sent' or (status = 'sending' and ref = any(%(refs)s::text[])))
+                 order by sending_at desc, id desc limit 100) t) as told,
        exists (select from lead_messages m
-                where m.event_id = %(event_id)s and m.status = 'sending') as message_unclear;
-
--- name: told
--- What the lead's seller was told, oldest first: in the order in which it was sent, whenever that was proven.
--- A lead that changes for ever keeps its latest hundred in view.
-select content_key, ref, contacts
-  from (select content_key, ref, contacts, sending_at, id
-          from lead_messages
-         where lead_id = %(lead_id)s and status = 'sent'
-         order by sending_at desc, id desc limit 100) latest
- order by sending_at, id;
-
--- name: receive_own_messages
--- A payload that shows our refs is a receipt, free of charge.
-update lead_messages
-   set status = 'sent', sent_at = clock_timestamp(), proof = 'webhook'
- where lead_id = %(lead_id)s and ref = any(%(refs)s::text[]) and status = 'sending'
-returning id;
+                where m.event_id = e.id and m.status = 'sending'
+                  and m.ref <> all(%(refs)s::text[])) as message_unclear
+  from event e, merged k;
 
 -- name: unclear_messages
 -- Messages of this event that may have been sent and say something else than it would say now: the lead has
@@ -84,21 +78,14 @@ select id, status, body, ref, sends, looks, sending_at,
  order by sending_at;
 
 -- name: withdraw_unsent
--- An event takes back what it never sent and has nothing to say for any more: all of it when it is skipped (a
--- newer event tells it better), else what differs from the message that it has now. Not sent is also what two
--- looks after the settle time did not find.
+-- An event that has nothing to say takes back what it never sent: a newer event tells it better, or nobody
+-- was found. Not sent is also what two looks after the settle time did not find.
 delete from lead_messages m
  using webhook_events e
- where m.event_id = %(event_id)s and m.content_key is distinct from %(kept)s::text
+ where m.event_id = e.id and e.id = %(event_id)s and e.lease_token = %(lease_token)s
    and (m.status = 'pending'
         or (m.status = 'sending' and m.looks >= 2
-            and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
-   and e.id = %(event_id)s and e.lease_token = %(lease_token)s;
-
--- name: recall_lookup
--- A source's remembered answer for a contact; no row when there is none or it is no longer fresh.
-select candidates, fetched_at from contact_lookups
- where contact = %(contact)s and kind = %(kind)s and source = %(source)s and expires_at > clock_timestamp();
+            and m.sending_at < clock_timestamp() - %(settle_time)s::interval));
 
 -- name: keep_lookup
 -- Remembers a source's answer and ends the question. An older answer never replaces a newer one: a poller
@@ -108,6 +95,8 @@ with event as materialized (
   select outcome from webhook_events where id = %(event_id)s for share
 ), answered as (
   delete from answers_under_way where what = %(what)s and event_id = %(event_id)s
+), paid as (
+  insert into paid_calls (upstream, kind, found) values (%(source)s, %(kind)s, %(candidates)s::jsonb <> '[]')
 )
 insert into contact_lookups as known (source, kind, contact, candidates, fetched_at, expires_at)
 select %(source)s, %(kind)s, %(contact)s, %(candidates)s::jsonb,
@@ -117,56 +106,63 @@ on conflict (contact, kind, source) do update
    set candidates = excluded.candidates, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
  where known.fetched_at <= excluded.fetched_at;
 
--- name: ask_first
--- Takes the right to ask a paid question. A row: ask; it holds the time, which dates the answer. None:
--- another event is asking, and its lease is alive.
-insert into answers_under_way as u (what, event_id, lease_token)
-values (%(what)s, %(event_id)s, %(lease_token)s)
-on conflict (what) do update set event_id = excluded.event_id, lease_token = excluded.lease_token
- where (u.event_id = excluded.event_id and u.lease_token <= excluded.lease_token)
-    or not exists (select 1 from webhook_events e
-                    where e.id = u.event_id and e.lease_token = u.lease_token
-                      and e.lease_expires_at > clock_timestamp())
-returning clock_timestamp();
+-- name: ask
+-- A remembered answer, or the right to ask a paid question together with the leave of the limits. See the
+-- function.
+select decision, wait, why, failed, probe, answer, answered_at
+  from ask(%(what)s, %(event_id)s, %(lease_token)s, %(source)s, %(kind)s, %(subject)s,
+           %(slot_wait)s::interval, %(probe_lease)s::interval, %(now)s::timestamptz);
 
 -- name: give_up_asking
--- The question got no answer; whoever waits may ask now.
-delete from answers_under_way
- where what = %(what)s and event_id = %(event_id)s and lease_token = %(lease_token)s;
+-- The question got no answer; whoever waits may ask now. Perhaps it was paid all the same.
+with given_up as (
+  delete from answers_under_way
+   where what = %(what)s and event_id = %(event_id)s and lease_token = %(lease_token)s
+  returning 1
+)
+insert into paid_calls (upstream, kind)
+select %(source)s, %(kind)s from given_up where %(perhaps_paid)s::boolean;
 
--- name: hold_event
--- First statement of the transaction that stores an event's result: a row when the event is still ours. The
--- share lock makes a reset by hand, or a reclaim, wait for the few milliseconds until COMMIT.
-select 1 from webhook_events
- where id = %(event_id)s and lease_token = %(lease_token)s and status = 'processing' for share;
-
--- name: link_person
--- Who was found for this lead, and by which contact.
-insert into lead_people (lead_id, cpf, found_by, event_id)
-values (%(lead_id)s, %(cpf)s, %(found_by)s, %(event_id)s)
-on conflict (lead_id, cpf) do update
-   set found_by = excluded.found_by, event_id = excluded.event_id, seen_at = now();
-
--- name: unlink_others
--- A changed contact may lead to other people; the lead keeps those that its present contact leads to.
-delete from lead_people where lead_id = %(lead_id)s and cpf <> all(%(cpfs)s::text[]);
-
--- name: put_message
--- Into the outbox, once for each content: the unique key is what keeps a second copy from ever existing. A
--- text that retention has emptied is written anew, so that an event which is reprocessed later has something
--- to send.
-insert into lead_messages (event_id, lead_id, content_key, body, ref, contacts)
-values (%(event_id)s, %(lead_id)s, %(content_key)s, %(body)s, %(ref)s, %(contacts)s::text[])
-on conflict (lead_id, content_key) do update
-   set event_id = excluded.event_id,
-       body = case when lead_messages.body = '' then excluded.body else lead_messages.body end
- where lead_messages.status <> 'sent';
-
--- name: message
--- One message of the outbox, and how long C2S may still take to apply its last send.
+-- name: store_result
+-- Who was found, and the message into the outbox; answers the message's row. The fence: no row when the
+-- event is not ours. The share lock makes a reset by hand, or a reclaim, wait for the milliseconds until
+-- COMMIT. The lead keeps the people that its present contact leads to. What the event never sent and says
+-- otherwise now is withdrawn. The message is put once for each content: the unique key is what keeps a
+-- second copy from ever existing. A text that retention has emptied is written again, so that an event
+-- which is reprocessed later has something to send.
+with event as materialized (
+  select id, lead_id from webhook_events where id = %(event_id)s and lease_token = %(lease_token)s for share
+), linked as (
+  insert into lead_people (lead_id, cpf, found_by, event_id)
+  select e.lead_id, p.cpf, p.found_by, e.id
+    from event e, unnest(%(cpfs)s::text[], %(found_by)s::text[]) as p (cpf, found_by)
+  on conflict (lead_id, cpf) do update
+     set found_by = excluded.found_by, event_id = excluded.event_id, seen_at = clock_timestamp()
+), unlinked as (
+  delete from lead_people l using event e where l.lead_id = e.lead_id and l.cpf <> all(%(cpfs)s::text[])
+), withdrawn as (
+  delete from lead_messages m
+   using event e
+   where m.event_id = e.id and m.content_key <> %(content_key)s
+     and (m.status = 'pending'
+          or (m.status = 'sending' and m.looks >= 2
+              and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
+), put as (
+  insert into lead_messages as m (event_id, lead_id, content_key, body, ref, contacts)
+  select id, lead_id, %(content_key)s, %(body)s, %(ref)s, %(contacts)s::text[] from event
+  on conflict (lead_id, content_key) do update
+     set event_id = excluded.event_id, body = case when m.body = '' then excluded.body else m.body end
+   where m.status <> 'sent'
+  returning m.*
+), found as (
+  select * from put
+  union all
+  select m.* from lead_messages m join event e on m.lead_id = e.lead_id
+   where m.content_key = %(content_key)s and not exists (select from put)
+)
 select id, status, body, ref, sends, looks, sending_at,
        greatest(sending_at + %(settle_time)s::interval - clock_timestamp(), interval '0') as unsettled
-  from lead_messages where lead_id = %(lead_id)s and content_key = %(content_key)s;
+  from found;
 
 -- name: permit_send
 -- The right to send, committed before the first byte leaves. Only while the lease outlasts the send's total

@@ -4,94 +4,84 @@
 -- person in order, and the rows of a list follow in the order of their keys, so that no two transactions can
 -- wait for each other.
 
--- name: recall_person
--- A person's remembered record; profile is null where the Work API has none. No row when not asked yet or no
--- longer fresh.
-select profile, fetched_at from people where cpf = %(cpf)s and expires_at > clock_timestamp();
-
 -- name: keep_person
 -- Remembers a person's record and ends the question. "No record" never overwrites a record that was once
--- found, and an older answer changes nothing: then, and where the lead was erased meanwhile, there is no row
--- in reply.
+-- found, and an older answer changes nothing; neither does one of a lead that was erased meanwhile. Whole,
+-- and taken apart into rows.
 with event as materialized (
   select outcome from webhook_events where id = %(event_id)s for share
 ), answered as (
   delete from answers_under_way where what = %(what)s and event_id = %(event_id)s
+), paid as (
+  insert into paid_calls (upstream, kind, found) values ('work_api', 'record', %(profile)s::jsonb is not null)
+), kept as (
+  insert into people as known (cpf, profile, profile_fetched_at, fetched_at, expires_at)
+  select %(cpf)s, %(profile)s::jsonb,
+         case when %(profile)s::jsonb is not null then %(asked_at)s::timestamptz end,
+         %(asked_at)s::timestamptz, %(asked_at)s::timestamptz + %(freshness)s::interval
+   where not exists (select from event where outcome = 'erased')
+  on conflict (cpf) do update
+     set profile = coalesce(excluded.profile, known.profile),
+         profile_fetched_at = coalesce(excluded.profile_fetched_at, known.profile_fetched_at),
+         fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
+   where known.fetched_at <= excluded.fetched_at
+  returning cpf
+), phones as (
+  insert into person_phones as known
+         (cpf, phone, source, rank, kind, operator, active, whatsapp, first_seen_at, last_seen_at)
+  select k.cpf, '+55' || p.number, 'work_api', p.rank, p.kind, p.operator, p.active, p.whatsapp,
+         %(asked_at)s, %(asked_at)s
+    from kept k, rows from (jsonb_to_recordset(%(phones)s::jsonb)
+           as (number text, kind text, operator text, active boolean, whatsapp boolean))
+         with ordinality as p (number, kind, operator, active, whatsapp, rank)
+   order by 2
+  on conflict (cpf, phone, source) do update
+     set rank = excluded.rank, kind = excluded.kind, operator = excluded.operator, active = excluded.active,
+         whatsapp = excluded.whatsapp, last_seen_at = excluded.last_seen_at
+   where known.last_seen_at <= excluded.last_seen_at
+), emails as (
+  insert into person_emails as known
+         (cpf, email, source, rank, priority, quality, personal, blacklisted, first_seen_at, last_seen_at)
+  select k.cpf, e.address, 'work_api', e.rank, e.priority, e.quality, e.personal, e.blacklisted,
+         %(asked_at)s, %(asked_at)s
+    from kept k, rows from (jsonb_to_recordset(%(emails)s::jsonb)
+           as (address text, priority text, quality text, personal boolean, blacklisted boolean))
+         with ordinality as e (address, priority, quality, personal, blacklisted, rank)
+   order by 2
+  on conflict (cpf, email, source) do update
+     set rank = excluded.rank, priority = excluded.priority, quality = excluded.quality,
+         personal = excluded.personal, blacklisted = excluded.blacklisted,
+         last_seen_at = excluded.last_seen_at
+   where known.last_seen_at <= excluded.last_seen_at
+), addresses as (
+  insert into person_addresses as known
+         (cpf, address_key, source, rank, street_type, street, number, complement, district, city, state,
+          postcode, first_seen_at, last_seen_at)
+  select k.cpf, a.key, 'work_api', a.rank, a.street_type, a.street, a.number, a.complement, a.district,
+         a.city, a.state, a.postcode, %(asked_at)s, %(asked_at)s
+    from kept k, rows from (jsonb_to_recordset(%(addresses)s::jsonb)
+           as (key text, street_type text, street text, number text, complement text, district text,
+               city text, state text, postcode text))
+         with ordinality
+           as a (key, street_type, street, number, complement, district, city, state, postcode, rank)
+   order by 2
+  on conflict (cpf, address_key, source) do update
+     set rank = excluded.rank, street_type = excluded.street_type, street = excluded.street,
+         number = excluded.number, complement = excluded.complement, district = excluded.district,
+         city = excluded.city, state = excluded.state, postcode = excluded.postcode,
+         last_seen_at = excluded.last_seen_at
+   where known.last_seen_at <= excluded.last_seen_at
 )
-insert into people as known (cpf, profile, profile_fetched_at, fetched_at, expires_at)
-select %(cpf)s, %(profile)s::jsonb,
-       case when %(profile)s::jsonb is not null then %(asked_at)s::timestamptz end, %(asked_at)s::timestamptz,
-       %(asked_at)s::timestamptz + %(freshness)s::interval
- where not exists (select from event where outcome = 'erased')
-on conflict (cpf) do update
-   set profile = coalesce(excluded.profile, known.profile),
-       profile_fetched_at = coalesce(excluded.profile_fetched_at, known.profile_fetched_at),
-       fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
- where known.fetched_at <= excluded.fetched_at
-returning cpf;
-
--- name: keep_phones
-insert into person_phones as known (cpf, phone, source, rank, kind, operator, active, whatsapp, first_seen_at,
-                                    last_seen_at)
-select %(cpf)s, '+55' || p.number, 'work_api', p.rank, p.kind, p.operator, p.active,
-       p.whatsapp, %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (number text, kind text, operator text,
-                                                             active boolean, whatsapp boolean))
-       with ordinality as p (number, kind, operator, active, whatsapp, rank)
- order by 2
-on conflict (cpf, phone, source) do update
-   set rank = excluded.rank, kind = excluded.kind, operator = excluded.operator, active = excluded.active,
-       whatsapp = excluded.whatsapp,
-       last_seen_at = excluded.last_seen_at
- where known.last_seen_at <= excluded.last_seen_at;
-
--- name: keep_emails
-insert into person_emails as known (cpf, email, source, rank, priority, quality, personal, blacklisted,
-                                    first_seen_at, last_seen_at)
-select %(cpf)s, e.address, 'work_api', e.rank, e.priority, e.quality, e.personal,
-       e.blacklisted, %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (address text, priority text, quality text,
-                                                             personal boolean, blacklisted boolean))
-       with ordinality as e (address, priority, quality, personal, blacklisted, rank)
- order by 2
-on conflict (cpf, email, source) do update
-   set rank = excluded.rank, priority = excluded.priority, quality = excluded.quality,
-       personal = excluded.personal,
-       blacklisted = excluded.blacklisted, last_seen_at = excluded.last_seen_at
- where known.last_seen_at <= excluded.last_seen_at;
-
--- name: keep_addresses
-insert into person_addresses as known (cpf, address_key, source, rank, street_type, street, number,
-                                       complement, district, city, state, postcode,
-                                       first_seen_at, last_seen_at)
-select %(cpf)s, a.key, 'work_api', a.rank, a.street_type, a.street, a.number, a.complement, a.district,
-       a.city, a.state, a.postcode,
-       %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (key text, street_type text, street text,
-                                                             number text, complement text, district text,
-                                                             city text, state text, postcode text))
-       with ordinality
-       as a (key, street_type, street, number, complement, district, city, state, postcode, rank)
- order by 2
-on conflict (cpf, address_key, source) do update
-   set rank = excluded.rank, street_type = excluded.street_type, street = excluded.street,
-       number = excluded.number, complement = excluded.complement, district = excluded.district,
-       city = excluded.city, state = excluded.state, postcode = excluded.postcode,
-       last_seen_at = excluded.last_seen_at
- where known.last_seen_at <= excluded.last_seen_at;
-
--- name: keep_companies
-insert into person_companies as known (cpf, cnpj, source, rank, name, relation, since, active, first_seen_at,
-                                       last_seen_at)
-select %(cpf)s, c.cnpj, 'work_api', c.rank, c.name, c.relation, c.since, c.active, %(asked_at)s, %(asked_at)s
-  from rows from (jsonb_to_recordset(%(entries)s::jsonb) as (cnpj text, name text, relation text, since date,
-                                                             active boolean))
+insert into person_companies as known
+       (cpf, cnpj, source, rank, name, relation, since, active, first_seen_at, last_seen_at)
+select k.cpf, c.cnpj, 'work_api', c.rank, c.name, c.relation, c.since, c.active, %(asked_at)s, %(asked_at)s
+  from kept k, rows from (jsonb_to_recordset(%(companies)s::jsonb)
+         as (cnpj text, name text, relation text, since date, active boolean))
        with ordinality as c (cnpj, name, relation, since, active, rank)
  order by 2
 on conflict (cpf, cnpj, source) do update
    set rank = excluded.rank, name = excluded.name, relation = excluded.relation, since = excluded.since,
-       active = excluded.active,
-       last_seen_at = excluded.last_seen_at
+       active = excluded.active, last_seen_at = excluded.last_seen_at
  where known.last_seen_at <= excluded.last_seen_at;
 
 -- name: forget_people

@@ -17,62 +17,9 @@ on conflict (name) do update
        is distinct from (excluded.min_interval, excluded.usual_budget);
 
 -- name: admit
--- Decides whether one call may go out, and in the same statement reserves what it needs: the probe, a slot, a
--- paid call. Where there is no pause, no limit and no budget, `held` is empty and nothing is locked or
--- written. Lock first, then read the clock: a statement that waited for the row must not hand out a slot in
--- the past.
-with held as materialized (
-  select name, paused_until, reason, probing_until, failures, next_slot_at, min_interval, daily_budget,
-         budget_day, calls_today
-    from upstreams
-   where name = %(name)s
-     and (paused_until is not null or min_interval > interval '0' or greatest(daily_budget, usual_budget) > 0)
-     for update
-), timed as materialized (
-  select *, coalesce(%(now)s::timestamptz, clock_timestamp()) as t from held
-), seen as materialized (
-  select *,
-         case when min_interval > interval '0' then greatest(next_slot_at, t) else t end as slot,
-         (t at time zone 'America/Sao_Paulo')::date as today
-    from timed
-), decided as materialized (
-  select *,
-         case when budget_day = today then calls_today else 0 end as spent,
-         case
-           when paused_until > t or probing_until > t then 'paused'
-           when daily_budget > 0 and budget_day = today and calls_today >= daily_budget then 'spent'
-           when slot - t > %(slot_wait)s::interval then 'no_slot'
-           when paused_until is not null then 'probe'
-           else 'go'
-         end as decision
-    from seen
-), reserved as (
-  update upstreams u
-     set next_slot_at = case when d.min_interval > interval '0' then d.slot + d.min_interval
-                             else d.next_slot_at end,
-         probing_until = case when d.decision = 'probe' then d.slot + %(probe_lease)s::interval
-                              else d.probing_until end,
-         budget_day = d.today,
-         daily_budget = case when u.budget_day = d.today then u.daily_budget else u.usual_budget end,
-         calls_today = d.spent + 1
-    from decided d
-   where u.name = d.name and d.decision in ('go', 'probe')
-  returning u.name, u.probing_until
-)
-select d.decision,
-       case d.decision
-         when 'paused' then greatest(d.paused_until, d.probing_until) - d.t
-         when 'spent' then ((d.today + 1)::timestamp at time zone 'America/Sao_Paulo') - d.t
-         else d.slot - d.t
-       end as wait,
-       coalesce(d.reason, 'no reason given') as reason,
-       d.failures,
-       r.probing_until
-  from decided d left join reserved r using (name)
-union all
-select 'go', interval '0', '', u.failures, null
-  from upstreams u
- where u.name = %(name)s and not exists (select from held);
+-- May one call go out? See the function.
+select decision, wait, why, failed, probe
+  from admit_call(%(name)s, %(slot_wait)s::interval, %(probe_lease)s::interval, %(now)s::timestamptz);
 
 -- name: give_up_slot
 -- After a wait in memory: a pause has begun meanwhile, so the call does not go out and its paid call is given

@@ -127,6 +127,7 @@ def build_pipeline(
     memory = Memory(
         store,
         PeopleStore(pool),
+        upstreams.limits,
         clock,
         metrics,
         lookup_ttl=settings.lookup_ttl,

@@ -16,6 +16,8 @@ from tests.conftest import Database
 
 from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.people_store import PeopleStore, address_key
+from c2s_enrich.enrichment.remember import profile_in
+from c2s_enrich.enrichment.store import Question
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, Profile
 from c2s_enrich.queue.claim import Claim
@@ -69,9 +71,13 @@ def profile_of(person: Person, **sections: Any) -> Profile:
 
 async def keep(pool: Pool, answer: Profile | None, asked_at: datetime, cpf: Cpf = ANA.cpf) -> None:
     """The record arrives, and is remembered on behalf of some event."""
-    await PeopleStore(pool).keep_person(
-        ON_BEHALF, f"work_api cpf {cpf.digits}", cpf, answer, asked_at, LONG
-    )
+    question = Question("work_api", "record", cpf.digits)
+    await PeopleStore(pool).keep_person(ON_BEHALF, question, answer, asked_at, LONG)
+
+
+async def recalled(db: Database, cpf: Cpf) -> Profile | None:
+    """The record as the next lead of the person finds it."""
+    return profile_in(await db.value("select profile from people where cpf = %s", (cpf.digits,)))
 
 
 class TestARecord:
@@ -124,14 +130,12 @@ class TestARecord:
             ("11222333000181", "SÓCIO", date(2010, 2, 1), True)
         ]
 
-    async def test_is_recalled_as_it_was_kept(self, pool: Pool) -> None:
+    async def test_is_recalled_as_it_was_kept(self, db: Database, pool: Pool) -> None:
         profile = profile_of(ANA)
 
         await keep(pool, profile, MARCH)
 
-        remembered = await PeopleStore(pool).recall_person(ANA.cpf)
-        assert remembered is not None
-        assert remembered.answer == profile
+        assert await recalled(db, ANA.cpf) == profile
 
     async def test_that_does_not_exist_is_a_person_without_columns(
         self, db: Database, pool: Pool
@@ -284,9 +288,7 @@ class TestAnOddRecord:
             answer = read_record(spoil(record_json(ANA), chance), ANA.cpf)
             if isinstance(answer, Profile):
                 await keep(pool, answer, MARCH)
-                remembered = await PeopleStore(pool).recall_person(ANA.cpf)
-                assert remembered is not None
-                assert remembered.answer == answer
+                assert await recalled(db, ANA.cpf) == answer
                 stored += 1
 
         assert stored

@@ -15,9 +15,11 @@ from tests.conftest import Database
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.people_store import forget_answers
-from c2s_enrich.enrichment.store import EnrichmentStore, Remembered
+from c2s_enrich.enrichment.remember import candidates_in
+from c2s_enrich.enrichment.store import EnrichmentStore, Question
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.upstreams.limits import Limits
 
 SECOND = timedelta(seconds=1)
 
@@ -91,7 +93,7 @@ class TestAnAnswerWithinItsFreshness:
         )
 
         async with brokerage.poller() as heir:
-            assert (await heir.store.reclaim_expired())[0] == 1
+            assert (await heir.store.reclaim())[0] == 1
             await heir.drain()
 
         assert await brokerage.outcomes() == {"lead": "enriched"}
@@ -189,38 +191,76 @@ class TestAskingAgain:
 class TestAQuestionUnderWay:
     """Who asks first holds the question as long as his event's lease lives."""
 
-    QUESTION = f"work_api cpf {ANA.cpf.digits}"
-
     async def test_is_asked_by_one(self, db: Database, pool: Pool) -> None:
         first, second = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
-        store = a_store(pool)
 
-        assert await store.ask_first(first, self.QUESTION) is not None
-        assert await store.ask_first(second, self.QUESTION) is None
+        assert [await ask(pool, first), await ask(pool, second)] == ["go", "busy"]
 
     async def test_may_be_asked_again_once_it_was_given_up(self, db: Database, pool: Pool) -> None:
         first, second = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
-        store = a_store(pool)
-        await store.ask_first(first, self.QUESTION)
+        await ask(pool, first)
 
-        await store.give_up_asking(first, self.QUESTION)
+        await a_store(pool).give_up_asking(first, RECORD, perhaps_paid=False)
 
-        assert await store.ask_first(second, self.QUESTION) is not None
+        assert await ask(pool, second) == "go"
 
-    @pytest.mark.parametrize(("ended", "granted"), [(False, False), (True, True)])
+    @pytest.mark.parametrize(("ended", "answer"), [(False, "busy"), (True, "go")])
     async def test_lapses_with_the_lease_of_a_killed_asker(
-        self, db: Database, pool: Pool, ended: bool, granted: bool
+        self, db: Database, pool: Pool, ended: bool, answer: str
     ) -> None:
         killed, waiting = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
-        store = a_store(pool)
-        await store.ask_first(killed, self.QUESTION)
+        await ask(pool, killed)
 
         await db.execute(
             "update webhook_events set lease_expires_at = now() + %s where id = %s",
             (SECOND * (-1 if ended else 60), killed.event_id),
         )
 
-        assert (await store.ask_first(waiting, self.QUESTION) is not None) is granted
+        assert await ask(pool, waiting) == answer
+
+    async def test_that_is_answered_while_another_waits_for_the_right_to_ask_is_not_paid_for_twice(
+        self, db: Database, pool: Pool
+    ) -> None:
+        # The other has looked before the answer came, and gets the right to ask after it: what it
+        # waits for is the lock of this transaction.
+        first, second = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
+        await ask(pool, first)
+        async with db.connection.transaction():
+            await db.execute("delete from answers_under_way")
+            waiting = asyncio.create_task(ask(pool, second))
+            await until_one_waits_for_a_lock(pool)
+            await db.execute(
+                "insert into people (cpf, expires_at) values (%s, now() + interval '1 day')",
+                (ANA.cpf.digits,),
+            )
+
+        assert await waiting == "remembered"
+        assert await db.value("select count(*) from answers_under_way") == 0
+
+    @pytest.mark.parametrize("decision", ["paused", "spent"])
+    async def test_that_the_limits_hold_back_is_left_to_others(
+        self, db: Database, pool: Pool, decision: str
+    ) -> None:
+        held, other = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
+        limit = {
+            "paused": "paused_until = now() + interval '1 minute'",
+            "spent": "daily_budget = 0",
+        }
+        await db.execute(f"update upstreams set {limit[decision]} where name = 'work_api'")
+        if decision == "spent":
+            await db.execute("update upstreams set daily_budget = 1, calls_today = 1")
+
+        assert [await ask(pool, held), await ask(pool, other)] == [decision, decision]
+        assert await db.value("select count(*) from answers_under_way") == 0
+
+    async def test_that_is_remembered_needs_no_admission(self, db: Database, pool: Pool) -> None:
+        await db.execute("update upstreams set paused_until = now() + interval '1 minute'")
+        await db.execute(
+            "insert into people (cpf, expires_at) values (%s, now() + interval '1 day')",
+            (ANA.cpf.digits,),
+        )
+
+        assert await ask(pool, await a_claim(db, "lead")) == "remembered"
 
     async def test_of_a_killed_asker_delays_others_by_the_rest_of_its_lease(
         self, brokerage: Brokerage
@@ -249,17 +289,65 @@ class TestAQuestionUnderWay:
         self, db: Database, pool: Pool
     ) -> None:
         stopped, other = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
-        store = a_store(pool)
-        asked_at = await store.ask_first(stopped, "diretrix phone +5511987650001")
-        assert asked_at is not None
-        contact = ("diretrix phone +5511987650001", "diretrix", "phone", "+5511987650001")
+        store, question = a_store(pool), Question("diretrix", "phone", "+5511987650001")
+        terms = Limits(pool, db.settings(), SystemClock()).terms("diretrix")
+        asked_at = (await store.ask(stopped, question, terms)).at
 
-        await store.keep_lookup(other, *contact, [BRUNO.candidate], asked_at + SECOND, 60 * SECOND)
-        await store.keep_lookup(stopped, *contact, [CARLA.candidate], asked_at, 60 * SECOND)
+        await store.keep_lookup(other, question, [BRUNO.candidate], asked_at + SECOND, 60 * SECOND)
+        await store.keep_lookup(stopped, question, [CARLA.candidate], asked_at, 60 * SECOND)
 
-        assert await store.recall_lookup(*contact[1:]) == Remembered(
-            (BRUNO.candidate,), asked_at + SECOND
-        )
+        reply = await store.ask(other, question, terms)
+        assert (candidates_in(reply.answer), reply.at) == ((BRUNO.candidate,), asked_at + SECOND)
+
+
+class TestWhatWasPaid:
+    async def test_is_recorded_with_the_answer(self, brokerage: Brokerage) -> None:
+        await brokerage.accept("known", brokerage.people[0])
+        await brokerage.accept("unknown", brokerage.people[1], phone="5511912340077", email=None)
+
+        await brokerage.work()
+
+        assert sorted(await spent(brokerage.db)) == [
+            ("diretrix", "email", 1, 1, 0),
+            ("diretrix", "phone", 2, 1, 0),
+            ("work_api", "phone", 1, 0, 0),
+            ("work_api", "record", 1, 1, 0),
+        ]
+
+    async def test_is_not_recorded_again_for_a_remembered_answer(
+        self, brokerage: Brokerage
+    ) -> None:
+        for number in range(5):
+            await brokerage.accept(f"lead-{number}", brokerage.people[0])
+
+        await brokerage.work()
+
+        assert {row.answers for row in await spent(brokerage.db)} == {1}
+
+    async def test_is_perhaps_one_more_when_the_answer_is_lost(self, brokerage: Brokerage) -> None:
+        brokerage.world.dial.set("work_api", Fault("error500", call="record"))
+        await brokerage.accept("lead", brokerage.people[0])
+
+        await brokerage.work()
+
+        assert ("work_api", "record", 0, 0, 1) in await spent(brokerage.db)
+
+    async def test_is_perhaps_one_more_when_the_asker_dies(self, db: Database, pool: Pool) -> None:
+        killed, other = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
+        await ask(pool, killed)
+        await db.execute("update webhook_events set lease_expires_at = now() - interval '1 s'")
+
+        await ask(pool, other)
+
+        assert await spent(db) == [("work_api", "record", 0, 0, 1)]
+
+    async def test_is_nothing_when_the_credential_is_refused(self, brokerage: Brokerage) -> None:
+        brokerage.world.dial.set("work_api", Fault("error500", status=401))
+        await brokerage.accept("lead", brokerage.people[0])
+
+        await brokerage.work()
+
+        assert not [row for row in await spent(brokerage.db) if row.source == "work_api"]
 
 
 class TestTheDailyBudget:
@@ -286,7 +374,7 @@ class TestTheDailyBudget:
             assert row.due.date() == row.tomorrow
             assert row.due.time() < datetime(2000, 1, 1, 0, 1, tzinfo=UTC).time()
         assert await brokerage.db.value(
-            "select budget_spent from health_upstreams where name = 'work_api'"
+            "select calls_today >= daily_budget from health_upstreams where name = 'work_api'"
         )
 
     async def test_is_new_the_next_day(self, brokerage: Brokerage) -> None:
@@ -310,6 +398,27 @@ class TestTheDailyBudget:
         await brokerage.work(WORK_API_DAILY_BUDGET=2)
 
         assert set((await brokerage.outcomes()).values()) == {"enriched"}
+
+
+async def until_one_waits_for_a_lock(pool: Pool) -> None:
+    async with asyncio.timeout(20), pool.connection() as connection:
+        while not await (
+            await connection.execute("select 1 from pg_locks where not granted")
+        ).fetchone():
+            await asyncio.sleep(0.01)
+
+
+async def spent(db: Database) -> list[Any]:
+    return await db.fetch("select source, kind, answers, found, perhaps_paid from v_spend")
+
+
+RECORD = Question("work_api", "record", ANA.cpf.digits)
+
+
+async def ask(pool: Pool, claim: Claim) -> str:
+    """The event asks for Ana's record: what it is told."""
+    terms = {"slot_wait": SECOND, "probe_lease": SECOND, "now": None}
+    return (await a_store(pool).ask(claim, RECORD, terms)).decision.word
 
 
 def a_store(pool: Pool) -> EnrichmentStore:

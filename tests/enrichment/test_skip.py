@@ -7,11 +7,11 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 
 OPEN = LeadFacts("lead", phone="11987650001")
 CLOSED = LeadFacts("lead", phone="11987650001", closed=True)
-QUIET = Situation(newer_exists=False, told_fingerprint=None, message_unclear=False)
-NEWER = Situation(newer_exists=True, told_fingerprint=None, message_unclear=False)
-TOLD = Situation(newer_exists=False, told_fingerprint="new", message_unclear=False)
+QUIET = Situation(newer_exists=False, told_fingerprint=None, told=(), message_unclear=False)
+NEWER = Situation(newer_exists=True, told_fingerprint=None, told=(), message_unclear=False)
+TOLD = Situation(newer_exists=False, told_fingerprint="new", told=(), message_unclear=False)
 TOLD_UNDER_THE_KEY_BEFORE = Situation(
-    newer_exists=False, told_fingerprint="old", message_unclear=False
+    newer_exists=False, told_fingerprint="old", told=(), message_unclear=False
 )
 
 
@@ -38,6 +38,8 @@ class TestAnEvent:
 
     @pytest.mark.parametrize("facts", [OPEN, CLOSED])
     def test_is_not_skipped_while_its_message_may_have_been_sent(self, facts: LeadFacts) -> None:
-        unclear = Situation(newer_exists=True, told_fingerprint="new", message_unclear=True)
+        unclear = Situation(
+            newer_exists=True, told_fingerprint="new", told=(), message_unclear=True
+        )
 
         assert reason_to_skip(facts, ("new",), unclear, reprocess=False) is None

@@ -13,12 +13,13 @@ from c2s_enrich.enrichment.together import together
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
+from c2s_enrich.upstreams.limits import Admission
 
 
 class RecordSource(Protocol):
     """Knows people by CPF. None: there is no record."""
 
-    async def profile(self, cpf: Cpf) -> Profile | None: ...
+    async def profile(self, cpf: Cpf, admission: Admission) -> Profile | None: ...
 
 
 class Enrich:

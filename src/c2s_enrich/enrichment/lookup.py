@@ -15,20 +15,21 @@ from c2s_enrich.enrichment.together import together
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.queue.claim import Claim
+from c2s_enrich.upstreams.limits import Admission
 
-Question = Callable[[], Awaitable[tuple[Candidate, ...]]]
+PaidQuestion = Callable[[Admission], Awaitable[tuple[Candidate, ...]]]
 
 
 class PhoneSource(Protocol):
     """Knows people by phone."""
 
-    async def by_phone(self, phone: Phone) -> tuple[Candidate, ...]: ...
+    async def by_phone(self, phone: Phone, admission: Admission) -> tuple[Candidate, ...]: ...
 
 
 class Source(PhoneSource, Protocol):
     """Knows people by phone and by e-mail."""
 
-    async def by_email(self, email: Email) -> tuple[Candidate, ...]: ...
+    async def by_email(self, email: Email, admission: Admission) -> tuple[Candidate, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,11 @@ class Lookup:
             if question is None:
                 continue
 
-            async def paid(question: Question = question) -> tuple[Candidate, ...]:
+            async def paid(
+                admission: Admission, question: PaidQuestion = question
+            ) -> tuple[Candidate, ...]:
                 budget.spend()
-                return await question()
+                return await question(admission)
 
             kind, key = (
                 ("phone", contact.e164)
@@ -105,7 +108,7 @@ class Lookup:
                 return found
         return ()
 
-    def _question(self, source: str, contact: Phone | Email) -> Question | None:
+    def _question(self, source: str, contact: Phone | Email) -> PaidQuestion | None:
         """None where the source does not know this kind of contact."""
         if isinstance(contact, Phone):
             knows = self._diretrix if source == "diretrix" else self._work_api

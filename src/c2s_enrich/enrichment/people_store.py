@@ -1,7 +1,7 @@
 """People's door to the database: each statement of `sql/queries/people.sql` has its one caller
 here.
 
-A record is stored twice over, in one transaction: whole, as the remembered answer, and taken apart
+A record is stored twice over, in one statement: whole, as the remembered answer, and taken apart
 into rows that an analyst can ask. Both come from `Profile`, which has no field for what the product
 does not use.
 """
@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 
 from c2s_enrich.database import Pool, statements
-from c2s_enrich.enrichment.store import Remembered
+from c2s_enrich.enrichment.store import Question
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
-from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, Profile
 from c2s_enrich.people.text import plain
 from c2s_enrich.queue.claim import Claim
@@ -47,22 +46,10 @@ class PeopleStore:
         self._pool = pool
         self._sql = statements("people")
 
-    async def recall_person(self, cpf: Cpf) -> Remembered[Profile | None] | None:
-        """The remembered record; None where nothing fresh is remembered."""
-        async with self._pool.connection() as connection:
-            row = await (
-                await connection.execute(self._sql["recall_person"], {"cpf": cpf.digits})
-            ).fetchone()
-        if row is None:
-            return None
-        profile = None if row[0] is None else msgspec.convert(row[0], Profile, strict=False)
-        return Remembered(profile, row[1])
-
     async def keep_person(
         self,
         claim: Claim,
-        what: str,
-        cpf: Cpf,
+        question: Question,
         answer: Profile | None,
         asked_at: datetime,
         freshness: timedelta,
@@ -73,30 +60,20 @@ class PeopleStore:
         A fact, not fenced: it was paid for. Only an answer older than the known one, or of an
         erased lead, is dropped.
         """
-        profile = None if answer is None else msgspec.json.encode(answer).decode()
-        person = {"cpf": cpf.digits, "asked_at": asked_at}
-        async with self._pool.connection() as connection, connection.transaction():
-            kept = await connection.execute(
-                self._sql["keep_person"],
-                person
-                | {
-                    "what": what,
-                    "event_id": claim.event_id,
-                    "profile": profile,
-                    "freshness": freshness,
-                },
-            )
-            if answer is None or await kept.fetchone() is None:
-                return
-            async with connection.pipeline():
-                await connection.execute(self._sql["keep_phones"], person | _entries(answer.phones))
-                await connection.execute(self._sql["keep_emails"], person | _entries(answer.emails))
-                await connection.execute(
-                    self._sql["keep_addresses"], person | _entries(answer.addresses)
-                )
-                await connection.execute(
-                    self._sql["keep_companies"], person | _entries(answer.companies)
-                )
+        params = {
+            "event_id": claim.event_id,
+            "what": question.what,
+            "cpf": question.subject,
+            "asked_at": asked_at,
+            "freshness": freshness,
+            "profile": None if answer is None else msgspec.json.encode(answer).decode(),
+            "phones": _entries(answer.phones if answer else ()),
+            "emails": _entries(answer.emails if answer else ()),
+            "addresses": _entries(answer.addresses if answer else ()),
+            "companies": _entries(answer.companies if answer else ()),
+        }
+        async with self._pool.connection() as connection:
+            await connection.execute(self._sql["keep_person"], params)
 
     async def forget_answers(self, lead_ids: Sequence[str]) -> int:
         """Ends the freshness of every answer that these leads rest on; returns how many answers.
@@ -128,9 +105,9 @@ async def forget_answers(pool: Pool, lead_ids: Sequence[str]) -> int:
     return await PeopleStore(pool).forget_answers(lead_ids)
 
 
-def _entries(entries: Sequence[msgspec.Struct]) -> dict[str, str]:
-    """A list of the profile as the statements' parameter, in its order: best first."""
-    return {"entries": msgspec.json.encode([_entry(entry) for entry in entries]).decode()}
+def _entries(entries: Sequence[msgspec.Struct]) -> str:
+    """A list of the profile as JSON, in its order: best first."""
+    return msgspec.json.encode([_entry(entry) for entry in entries]).decode()
 
 
 def _entry(entry: msgspec.Struct) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.match import Match, match
 from c2s_enrich.enrichment.message import SellerMessage, compose_message
 from c2s_enrich.enrichment.send import Sender
-from c2s_enrich.enrichment.skip import Skip, reason_to_skip
-from c2s_enrich.enrichment.store import EnrichmentStore
+from c2s_enrich.enrichment.skip import Situation, Skip, reason_to_skip
+from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.errors import MissingCustomer
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts, decode_json
@@ -42,12 +42,13 @@ class LeadReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Extracted:
+class Event:
     """What an event says, merged with what was known of its lead."""
 
     facts: LeadFacts
     contacts: Contacts
     fingerprints: tuple[str, ...]
+    situation: Situation
 
 
 class Pipeline:
@@ -74,12 +75,14 @@ class Pipeline:
 
     async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
         async with journal.step("extract"):
-            event = await self._extract(claim, journal)
+            event = await self._begin(claim, journal, _told_by(claim))
         async with journal.step("skip"):
             skip = await self._skip(claim, event)
         if skip is None and not event.facts.has_contact:
             async with journal.step("ask_c2s"):
-                event = await self._ask_c2s(claim, journal)
+                event = await self._begin(claim, journal, await self._c2s.lead(claim.lead_id))
+                if not event.facts.has_contact:
+                    raise MissingCustomer
                 skip = await self._skip(claim, event)
         if skip is not None:
             return Done(skip.outcome, event.fingerprints[0])
@@ -89,66 +92,64 @@ class Pipeline:
             journal.detail["unasked"] = looked_up.unasked
         found = match(event.facts.name, looked_up.answers)
         if not found.people:
-            # Somebody was found when an earlier attempt sent something.
-            await self._send.clear_up(claim, None)
+            if event.situation.message_unclear:
+                # Somebody was found when an earlier attempt sent something.
+                await self._send.clear_up(claim, None)
             await self._store.withdraw_unsent(claim)
             return Done("not_found", event.fingerprints[0])
         async with journal.step("enrich"):
             profiles = await self._enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
-            message = await self._store_result(claim, event, found, profiles)
+            message = await self._store_result(claim, journal, event, found, profiles)
         async with journal.step("send"):
-            fact = await self._send(claim, lease, journal, message.content_key)
+            fact = await self._send(claim, lease, journal, message)
         return Done(
             "enriched" if all(profiles.values()) else "partial", event.fingerprints[0], fact
         )
 
-    async def _extract(self, claim: Claim, journal: Journal) -> Extracted:
-        """What the payload says, merged with what was known. Our own messages in it are receipts."""
-        told = _told_by(claim)
+    async def _begin(self, claim: Claim, journal: Journal, told: LeadFacts) -> Event:
+        """What we are told, merged with what was known. Our own messages in it are receipts."""
         refs = own_refs(told.messages)
         if refs:
             journal.detail["echo"] = refs[-1]
-            await self._store.receive_own_messages(claim.lead_id, refs)
-        return await self._merge(claim, journal, told)
-
-    async def _ask_c2s(self, claim: Claim, journal: Journal) -> Extracted:
-        """A lead of which nobody has told us a contact: C2S is asked for it."""
-        event = await self._merge(claim, journal, await self._c2s.lead(claim.lead_id))
-        if not event.facts.has_contact:
-            raise MissingCustomer
-        return event
-
-    async def _merge(self, claim: Claim, journal: Journal, told: LeadFacts) -> Extracted:
-        facts = await self._store.merge_lead(claim, told)
+        facts, situation = await self._store.begin_work(claim, told, refs)
         contacts = read_contacts(facts)
         if contacts.skipped:
             journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]
         if contacts.national_phones:
             journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
-        return Extracted(facts, contacts, fingerprints(contacts, facts.name, self._keys))
+        return Event(facts, contacts, fingerprints(contacts, facts.name, self._keys), situation)
 
-    async def _skip(self, claim: Claim, event: Extracted) -> Skip | None:
-        situation = await self._store.situation(claim)
-        skip = reason_to_skip(event.facts, event.fingerprints, situation, reprocess=claim.reprocess)
+    async def _skip(self, claim: Claim, event: Event) -> Skip | None:
+        """Acts on the decision that there is no work."""
+        skip = reason_to_skip(
+            event.facts, event.fingerprints, event.situation, reprocess=claim.reprocess
+        )
         if skip is not None and skip.withdraw:
             await self._store.withdraw_unsent(claim)
         return skip
 
     async def _store_result(
-        self, claim: Claim, event: Extracted, found: Match, profiles: dict[Cpf, Profile | None]
-    ) -> SellerMessage:
-        message = await self._compose(claim, event, found, profiles)
-        if await self._send.clear_up(claim, message.content_key):
+        self,
+        claim: Claim,
+        journal: Journal,
+        event: Event,
+        found: Match,
+        profiles: dict[Cpf, Profile | None],
+    ) -> OutboxMessage:
+        message = self._compose(claim, event, found, profiles)
+        if event.situation.message_unclear and await self._send.clear_up(
+            claim, message.content_key
+        ):
             # The seller has been told something that we did not know of: what is new is something
             # else now.
-            message = await self._compose(claim, event, found, profiles)
+            event = await self._begin(claim, journal, event.facts)
+            message = self._compose(claim, event, found, profiles)
         people = [(person.candidate.cpf, person.found_by) for person in found.people]
-        await self._store.store_result(claim, people, message, event.contacts.keys)
-        return message
+        return await self._store.store_result(claim, people, message, event.contacts.keys)
 
-    async def _compose(
-        self, claim: Claim, event: Extracted, found: Match, profiles: dict[Cpf, Profile | None]
+    def _compose(
+        self, claim: Claim, event: Event, found: Match, profiles: dict[Cpf, Profile | None]
     ) -> SellerMessage:
         return compose_message(
             found,
@@ -158,7 +159,7 @@ class Pipeline:
             self._keys,
             today=claim.claimed_at.astimezone(_SAO_PAULO).date(),
             income_multiplier=self._income_multiplier,
-            told=await self._store.told(claim.lead_id),
+            told=event.situation.told,
         )
 
 

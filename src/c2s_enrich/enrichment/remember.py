@@ -9,20 +9,36 @@ a killed poller blocks nobody for longer than that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.enrichment.people_store import PeopleStore
-from c2s_enrich.enrichment.store import EnrichmentStore, Remembered
+from c2s_enrich.enrichment.store import EnrichmentStore, Question
+from c2s_enrich.errors import (
+    BudgetSpent,
+    NoSlot,
+    Paused,
+    Refused,
+    Throttled,
+    Unauthorised,
+    UpstreamError,
+)
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.upstreams.limits import Admission, Decision, Terms
 
 T = TypeVar("T")
+
+# After these nothing was asked, or the upstream has said that it gives nothing for it.
+_CLEARLY_NOT_PAID = (Paused, NoSlot, BudgetSpent, Throttled, Unauthorised, Refused)
 
 # How often a waiting event looks for the other's answer. Answers take 0.4 to 30 s; a look costs a
 # fraction of a millisecond.
@@ -37,6 +53,14 @@ class AnswerMetrics(Protocol):
     def answer(self, source: str, *, remembered: bool, found: bool) -> None: ...
 
 
+class CallLimits(Protocol):
+    """What all pollers share about an upstream; see `upstreams/limits.py`."""
+
+    def terms(self, name: str) -> Terms: ...
+
+    async def granted(self, name: str, decision: Decision) -> Admission: ...
+
+
 class Memory:
     """Asks through the database's memory. Freshness: found answers live long, "nobody" and "no
     record" shorter.
@@ -46,6 +70,7 @@ class Memory:
         self,
         store: EnrichmentStore,
         people: PeopleStore,
+        limits: CallLimits,
         clock: Clock,
         metrics: AnswerMetrics,
         *,
@@ -56,6 +81,7 @@ class Memory:
     ) -> None:
         self._store = store
         self._people = people
+        self._limits = limits
         self._clock = clock
         self._metrics = metrics
         self._lookup_ttl = {True: lookup_ttl, False: lookup_nobody_ttl}
@@ -67,82 +93,77 @@ class Memory:
         source: str,
         kind: str,
         contact: str,
-        ask: Callable[[], Awaitable[tuple[Candidate, ...]]],
+        ask: Callable[[Admission], Awaitable[tuple[Candidate, ...]]],
     ) -> tuple[Candidate, ...]:
         """Who `source` suggests for a contact; asks it only when no fresh answer is there."""
-        what = f"{source} {kind} {contact}"
-
-        async def recall() -> Remembered[tuple[Candidate, ...]] | None:
-            return await self._store.recall_lookup(source, kind, contact)
+        question = Question(source, kind, contact)
 
         async def keep(answer: tuple[Candidate, ...], asked_at: datetime) -> None:
-            await self._store.keep_lookup(
-                claim, what, source, kind, contact, answer, asked_at, self._lookup_ttl[bool(answer)]
-            )
+            freshness = self._lookup_ttl[bool(answer)]
+            await self._store.keep_lookup(claim, question, answer, asked_at, freshness)
 
-        return await self._answer(claim, source, kind, what, recall, ask, keep)
+        return await self._answer(claim, question, candidates_in, ask, keep)
 
     async def record(
-        self, claim: Claim, cpf: Cpf, ask: Callable[[], Awaitable[Profile | None]]
+        self, claim: Claim, cpf: Cpf, ask: Callable[[Admission], Awaitable[Profile | None]]
     ) -> Profile | None:
         """A person's record; asks the Work API only when no fresh one is there."""
-        what = f"work_api cpf {cpf.digits}"
-
-        async def recall() -> Remembered[Profile | None] | None:
-            return await self._people.recall_person(cpf)
+        question = Question("work_api", "record", cpf.digits)
 
         async def keep(answer: Profile | None, asked_at: datetime) -> None:
-            await self._people.keep_person(
-                claim, what, cpf, answer, asked_at, self._record_ttl[answer is not None]
-            )
+            freshness = self._record_ttl[answer is not None]
+            await self._people.keep_person(claim, question, answer, asked_at, freshness)
 
-        return await self._answer(claim, "work_api", "record", what, recall, ask, keep)
+        return await self._answer(claim, question, profile_in, ask, keep)
 
     async def _answer(
         self,
         claim: Claim,
-        source: str,
-        kind: str,
-        what: str,
-        recall: Callable[[], Awaitable[Remembered[T] | None]],
-        ask: Callable[[], Awaitable[T]],
+        question: Question,
+        read: Callable[[Any], T],
+        ask: Callable[[Admission], Awaitable[T]],
         keep: Callable[[T, datetime], Awaitable[None]],
     ) -> T:
+        source = question.source
         while True:
-            remembered = await recall()
-            if remembered is not None:
-                self._tell(source, kind, remembered.answer, remembered.at, remembered=True)
-                return remembered.answer
-            asked_at = await self._store.ask_first(claim, what)
-            if asked_at is not None:
+            reply = await self._store.ask(claim, question, self._limits.terms(source))
+            if reply.decision.word == "remembered":
+                remembered = read(reply.answer)
+                self._tell(question, remembered, reply.at, remembered=True)
+                return remembered
+            if reply.decision.word != "busy":
                 break
             await self._clock.sleep(_LOOK_SECONDS)
-        # Between our look and our turn the other may have stored its answer: one more look, or it
-        # would be paid for again.
-        remembered = await recall()
-        if remembered is not None:
-            await self._store.give_up_asking(claim, what)
-            self._tell(source, kind, remembered.answer, remembered.at, remembered=True)
-            return remembered.answer
         try:
-            answer = await ask()
-        except BaseException:
-            await self._store.give_up_asking(claim, what)
+            answer = await ask(await self._limits.granted(source, reply.decision))
+        except BaseException as error:
+            lost = isinstance(error, UpstreamError | asyncio.CancelledError)
+            perhaps_paid = lost and not isinstance(error, _CLEARLY_NOT_PAID)
+            await self._store.give_up_asking(claim, question, perhaps_paid=perhaps_paid)
             raise
-        await keep(answer, asked_at)
-        self._tell(source, kind, answer, asked_at, remembered=False)
+        await keep(answer, reply.at)
+        self._tell(question, answer, reply.at, remembered=False)
         return answer
 
-    def _tell(
-        self, source: str, kind: str, answer: object, at: datetime, *, remembered: bool
-    ) -> None:
+    def _tell(self, question: Question, answer: object, at: datetime, *, remembered: bool) -> None:
         found = len(answer) if isinstance(answer, tuple) else int(answer is not None)
-        self._metrics.answer(source, remembered=remembered, found=bool(found))
+        self._metrics.answer(question.source, remembered=remembered, found=bool(found))
         tell_attempt(
             "answers",
-            source=source,
-            kind=kind,
+            source=question.source,
+            kind=question.kind,
             found=found,
             remembered=remembered,
             at=at.isoformat(timespec="seconds"),
         )
+
+
+def candidates_in(answer: list[dict[str, str]]) -> tuple[Candidate, ...]:
+    """A remembered lookup."""
+    found = ((Cpf.parse(entry["cpf"]), entry["name"]) for entry in answer)
+    return tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None)
+
+
+def profile_in(answer: object) -> Profile | None:
+    """A remembered record."""
+    return None if answer is None else msgspec.convert(answer, Profile, strict=False)

@@ -77,12 +77,11 @@ class Sender:
         self._when_unclear = when_unclear
 
     async def __call__(
-        self, claim: Claim, lease: Lease, journal: Journal, content_key: str
+        self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
     ) -> Fact | None:
         """Returns the fact to commit with the event's completion; None when the seller had been
         told before.
         """
-        message = await self._message(claim, content_key)
         if message.status == "sent":
             return None
         if message.status == "sending":
@@ -172,10 +171,3 @@ class Sender:
             raise errors.DeliveryUnclear(
                 f"sent {message.sends} time(s) without a clear answer and not found on the lead: was ref {message.ref} delivered?"
             )
-
-    async def _message(self, claim: Claim, content_key: str) -> OutboxMessage:
-        message = await self._store.message(claim.lead_id, content_key)
-        if message is None:
-            # Only an erasure removes a message while its event is in flight.
-            raise errors.LeaseLost
-        return message

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from c2s_enrich.enrichment.message import Told
 from c2s_enrich.people.c2s_lead import LeadFacts
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known of an event's lead beside what the event says."""
+    """What is known of an event's lead apart from what the event says. `told` is what the
+    lead's seller was told, oldest first.
+    """
 
     newer_exists: bool
     told_fingerprint: str | None
+    told: tuple[Told, ...]
     message_unclear: bool
 
 

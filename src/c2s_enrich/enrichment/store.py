@@ -5,9 +5,9 @@ one caller here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, LiteralString, TypeVar
+from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -20,8 +20,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.queue.claim import Claim, Fact
-
-T = TypeVar("T")
+from c2s_enrich.upstreams.limits import Decision, Terms
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,27 @@ class OutboxMessage:
 
 
 @dataclass(frozen=True)
-class Remembered(Generic[T]):
-    """A remembered answer, which may itself be "nobody" or "no record", and when it was asked for."""
+class Question:
+    """A paid question. `kind` is phone, email or record; `subject` the contact or the CPF."""
 
-    answer: T
+    source: str
+    kind: str
+    subject: str = field(repr=False)
+
+    @property
+    def what(self) -> str:
+        """Its key while it is being asked."""
+        return f"{self.source} {'cpf' if self.kind == 'record' else self.kind} {self.subject}"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`decision.word` is remembered, busy, or one of the limits' own; `answer` may itself be
+    "nobody" or "no record". `at` is when the answer was asked for, or from when on it is.
+    """
+
+    decision: Decision
+    answer: Any = field(repr=False)
     at: datetime
 
 
@@ -71,86 +87,84 @@ class EnrichmentStore:
             "max_sends": max_sends,
         }
 
-    async def merge_lead(self, claim: Claim, facts: LeadFacts) -> LeadFacts:
-        """Merges what an event says of its lead into what was known; returns the facts with the
-        merged contact, which is a newer event's where there is one.
+    async def begin_work(
+        self, claim: Claim, facts: LeadFacts, refs: Sequence[str]
+    ) -> tuple[LeadFacts, Situation]:
+        """Merges what an event says of its lead into what was known, and takes `refs` for receipts;
+        returns the facts with the merged contact, which is a newer event's where there is one.
 
         Raises LeaseLost when the event is not ours any more, or its lead was erased.
         """
         row = await self._one(
-            "merge_lead",
-            event_id=claim.event_id, lease_token=claim.lease_token,
-            lead_id=facts.lead_id, name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
+            "begin_work",
+            event_id=claim.event_id, lease_token=claim.lease_token, refs=list(refs),
+            name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
             seller_id=facts.seller_id, seller_name=facts.seller_name,
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        return replace(facts, name=row[0], phone=row[1], email=row[2])
-
-    async def situation(self, claim: Claim) -> Situation:
-        row = await self._one("situation", event_id=claim.event_id, lead_id=claim.lead_id)
-        return Situation(*row) if row else Situation(False, None, False)
-
-    async def told(self, lead_id: str) -> list[Told]:
-        """What the lead's seller was told, oldest first."""
-        return [
-            Told(key, ref, frozenset(contacts))
-            for key, ref, contacts in await self._all("told", lead_id=lead_id)
-        ]
-
-    async def receive_own_messages(self, lead_id: str, refs: Sequence[str]) -> int:
-        """Marks the messages that a payload shows as sent; returns how many were unclear until now."""
-        return len(await self._all("receive_own_messages", lead_id=lead_id, refs=list(refs)))
+        name, phone, email, newer_exists, told_fingerprint, told, unclear = row
+        return (
+            replace(facts, name=name, phone=phone, email=email),
+            Situation(
+                newer_exists=newer_exists,
+                told_fingerprint=told_fingerprint,
+                told=tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told),
+                message_unclear=unclear,
+            ),
+        )
 
     async def withdraw_unsent(self, claim: Claim) -> None:
-        await self._run("withdraw_unsent", **self._withdrawal(claim, None))
-
-    def _withdrawal(self, claim: Claim, kept: str | None) -> dict[str, Any]:
+        """What the event never sent has nothing to say any more."""
         fence = {"event_id": claim.event_id, "lease_token": claim.lease_token}
-        return fence | {"kept": kept, "settle_time": self._sending["settle_time"]}
+        await self._run("withdraw_unsent", **fence, settle_time=self._sending["settle_time"])
 
-    async def recall_lookup(
-        self, source: str, kind: str, contact: str
-    ) -> Remembered[tuple[Candidate, ...]] | None:
-        row = await self._one("recall_lookup", source=source, kind=kind, contact=contact)
-        if row is None:
-            return None
-        found = ((Cpf.parse(entry["cpf"]), entry["name"]) for entry in row[0])
-        people = tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None)
-        return Remembered(people, row[1])
+    async def ask(self, claim: Claim, question: Question, terms: Terms) -> Reply:
+        """A remembered answer, or the right to ask and the limits' decision, in one statement."""
+        row = await self._one(
+            "ask",
+            event_id=claim.event_id,
+            lease_token=claim.lease_token,
+            what=question.what,
+            source=question.source,
+            kind=question.kind,
+            subject=question.subject,
+            **terms,
+        )
+        assert row is not None, "the function answers one row"  # noqa: S101
+        return Reply(Decision(*row[:5]), *row[5:])
+
+    async def give_up_asking(self, claim: Claim, question: Question, *, perhaps_paid: bool) -> None:
+        await self._run(
+            "give_up_asking",
+            event_id=claim.event_id,
+            lease_token=claim.lease_token,
+            what=question.what,
+            source=question.source,
+            kind=question.kind,
+            perhaps_paid=perhaps_paid,
+        )
 
     async def keep_lookup(
         self,
         claim: Claim,
-        what: str,
-        source: str,
-        kind: str,
-        contact: str,
+        question: Question,
         answer: Sequence[Candidate],
         asked_at: datetime,
         freshness: timedelta,
     ) -> None:
-        """`asked_at` is what `ask_first` answered: freshness counts from there, and an older answer
-        never replaces a newer one.
-        """
+        """Freshness counts from `asked_at`, and an older answer never replaces a newer one."""
+        candidates = [{"cpf": each.cpf.digits, "name": each.name} for each in answer]
         await self._run(
             "keep_lookup",
-            what=what, event_id=claim.event_id, source=source, kind=kind, contact=contact, asked_at=asked_at, freshness=freshness,
-            candidates=msgspec.json.encode([{"cpf": c.cpf.digits, "name": c.name} for c in answer]).decode(),
-        )  # fmt: skip
-
-    async def ask_first(self, claim: Claim, what: str) -> datetime | None:
-        """The database's time: this event asks the paid question. None: another one is asking just
-        now.
-        """
-        row = await self._one(
-            "ask_first", what=what, event_id=claim.event_id, lease_token=claim.lease_token
-        )
-        return row[0] if row else None
-
-    async def give_up_asking(self, claim: Claim, what: str) -> None:
-        await self._run(
-            "give_up_asking", what=what, event_id=claim.event_id, lease_token=claim.lease_token
+            event_id=claim.event_id,
+            what=question.what,
+            source=question.source,
+            kind=question.kind,
+            contact=question.subject,
+            asked_at=asked_at,
+            freshness=freshness,
+            candidates=msgspec.json.encode(candidates).decode(),
         )
 
     async def store_result(
@@ -159,58 +173,25 @@ class EnrichmentStore:
         people: Sequence[tuple[Cpf, str]],
         message: SellerMessage,
         contacts: Sequence[str],
-    ) -> None:
-        """One fenced transaction: who was found, and the message into the outbox. Raises LeaseLost
-        when the event is not ours.
+    ) -> OutboxMessage:
+        """Who was found, and the message into the outbox. Raises LeaseLost when the event is not
+        ours.
         """
-        async with (
-            self._pool.connection() as connection,
-            connection.pipeline(),
-            connection.transaction(),
-        ):
-            held = await connection.execute(
-                self._sql["hold_event"],
-                {"event_id": claim.event_id, "lease_token": claim.lease_token},
-            )
-            if await held.fetchone() is None:
-                raise LeaseLost
-            for cpf, found_by in people:
-                await connection.execute(
-                    self._sql["link_person"],
-                    {
-                        "lead_id": claim.lead_id,
-                        "cpf": cpf.digits,
-                        "found_by": found_by,
-                        "event_id": claim.event_id,
-                    },
-                )
-            await connection.execute(
-                self._sql["unlink_others"],
-                {"lead_id": claim.lead_id, "cpfs": [cpf.digits for cpf, _ in people]},
-            )
-            await connection.execute(
-                self._sql["withdraw_unsent"], self._withdrawal(claim, message.content_key)
-            )
-            await connection.execute(
-                self._sql["put_message"],
-                {
-                    "event_id": claim.event_id,
-                    "lead_id": claim.lead_id,
-                    "content_key": message.content_key,
-                    "body": message.body,
-                    "ref": message.ref,
-                    "contacts": list(contacts),
-                },
-            )
-
-    async def message(self, lead_id: str, content_key: str) -> OutboxMessage | None:
         row = await self._one(
-            "message",
-            lead_id=lead_id,
-            content_key=content_key,
+            "store_result",
+            event_id=claim.event_id,
+            lease_token=claim.lease_token,
+            cpfs=[cpf.digits for cpf, _ in people],
+            found_by=[found_by for _, found_by in people],
+            content_key=message.content_key,
+            body=message.body,
+            ref=message.ref,
+            contacts=list(contacts),
             settle_time=self._sending["settle_time"],
         )
-        return OutboxMessage(*row) if row else None
+        if row is None:
+            raise LeaseLost
+        return OutboxMessage(*row)
 
     async def unclear_messages(self, claim: Claim, content_key: str | None) -> list[OutboxMessage]:
         """What this event may have sent with another content than this one."""

@@ -10,6 +10,7 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
+from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_record import UnreadableRecord, candidates_from_diretrix
 
 
@@ -21,23 +22,32 @@ class Diretrix:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def by_phone(self, phone: Phone) -> tuple[Candidate, ...]:
+    async def by_phone(
+        self, phone: Phone, admission: Admission | None = None
+    ) -> tuple[Candidate, ...]:
         """Who is known under a Brazilian number. Raises UpstreamError; ValueError for a number
         without a national form.
         """
         if phone.national is None:
             raise ValueError("Diretrix knows Brazilian numbers only")
         return await self._upstream.call(
-            "phone", "GET", f"/Consultas/Pessoa/Telefone/{phone.national}", read=_candidates
+            "phone",
+            "GET",
+            f"/Consultas/Pessoa/Telefone/{phone.national}",
+            read=_candidates,
+            admission=admission,
         )
 
-    async def by_email(self, email: Email) -> tuple[Candidate, ...]:
+    async def by_email(
+        self, email: Email, admission: Admission | None = None
+    ) -> tuple[Candidate, ...]:
         """Who is known under an e-mail address. Raises UpstreamError."""
         return await self._upstream.call(
             "email",
             "GET",
             f"/Consultas/Pessoa/Email/{quote(email.address, safe='')}",
             read=_candidates,
+            admission=admission,
         )
 
 

@@ -8,9 +8,10 @@ upstream without limits and without trouble costs one SELECT a call and no write
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 import structlog
@@ -45,7 +46,20 @@ SHORT_WAIT = timedelta(seconds=1)
 # claims pass between.
 WAKE_BATCH = 1000
 
+# Parameters of the statements that decide about a call.
+Terms = Mapping[str, timedelta | datetime | None]
+
 _log = structlog.get_logger(__name__)
+
+
+class Decision(NamedTuple):
+    """What the database says to one call: see `admit_call` in the migrations."""
+
+    word: str
+    wait: timedelta
+    why: str
+    failures: int
+    probe: datetime | None
 
 
 @dataclass(frozen=True)
@@ -117,22 +131,29 @@ class Limits:
         Raises Paused, BudgetSpent or NoSlot, each with how long to stay away; none of them reserves
         anything.
         """
-        rows = await self._run(
-            "admit",
-            name=name,
-            slot_wait=self._settings.slot_wait,
-            probe_lease=self._timeouts[name] + PROBE_MARGIN,
-        )
-        decision, wait, reason, failures, probe = rows[0]
-        if decision == "paused":
-            raise Paused(name, wait, reason)
-        if decision == "spent":
+        [row] = await self._run("admit", name=name, **self.terms(name))
+        return await self.granted(name, Decision(*row))
+
+    def terms(self, name: str) -> Terms:
+        """What the statement that decides about a call needs to know."""
+        return {
+            "slot_wait": self._settings.slot_wait,
+            "probe_lease": self._timeouts[name] + PROBE_MARGIN,
+            "now": self._now,
+        }
+
+    async def granted(self, name: str, decision: Decision) -> Admission:
+        """Acts on a decision: waits and raises as `admit`."""
+        word, wait, why, failures, probe = decision
+        if word == "paused":
+            raise Paused(name, wait, why)
+        if word == "spent":
             raise BudgetSpent(name, wait)
-        if decision == "no_slot":
+        if word == "no_slot":
             raise NoSlot(name, wait)
         if wait > timedelta(0):
             await self._clock.sleep(wait.total_seconds())
-            if wait > SHORT_WAIT and decision != "probe":
+            if wait > SHORT_WAIT and word != "probe":
                 await self._check_pause_begun_meanwhile(name)
         return Admission(name, failures, probe)
 

@@ -13,6 +13,7 @@ from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
+from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_record import (
     AccountProblem,
     NoRecord,
@@ -31,7 +32,7 @@ class WorkApi:
         self._upstream = upstream
         self._token = token
 
-    async def profile(self, cpf: Cpf) -> Profile | None:
+    async def profile(self, cpf: Cpf, admission: Admission | None = None) -> Profile | None:
         """The record of exactly this CPF; None where there is none. Raises UpstreamError."""
 
         def read(response: Response) -> Profile | None:
@@ -43,17 +44,29 @@ class WorkApi:
             return None if isinstance(record, NoRecord) else record
 
         return await self._upstream.call(
-            "record", "GET", "", read=read, params=self._query("cpf", cpf.digits)
+            "record",
+            "GET",
+            "",
+            read=read,
+            params=self._query("cpf", cpf.digits),
+            admission=admission,
         )
 
-    async def by_phone(self, phone: Phone) -> tuple[Candidate, ...]:
+    async def by_phone(
+        self, phone: Phone, admission: Admission | None = None
+    ) -> tuple[Candidate, ...]:
         """Who is known under a Brazilian number; empty for nobody. Raises UpstreamError; ValueError
         for a foreign number.
         """
         if phone.national is None:
             raise ValueError("the Work API knows Brazilian numbers only")
         return await self._upstream.call(
-            "phone", "GET", "", read=_candidates, params=self._query("phone", phone.national)
+            "phone",
+            "GET",
+            "",
+            read=_candidates,
+            params=self._query("phone", phone.national),
+            admission=admission,
         )
 
     def _query(self, module: str, value: str) -> dict[str, str]:

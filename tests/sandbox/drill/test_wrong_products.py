@@ -16,7 +16,6 @@ from tests.brokerage import Brokerage
 from tests.conftest import Database
 
 from c2s_enrich.enrichment import pipeline
-from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
@@ -90,16 +89,15 @@ async def lead(db: Database) -> Audited:
     return Audited(db)
 
 
-def instead(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, change: Callable[[Any], Any]
-) -> None:
-    """Lets what this method returns go through `change`."""
-    right = getattr(owner, name)
+def with_facts(monkeypatch: pytest.MonkeyPatch, facts_of: Callable[[Any], Any]) -> None:
+    """Lets each event work with what this makes of its own facts, not with the merged ones."""
+    right = EnrichmentStore.begin_work
 
-    async def wrong(*given: Any, **named: Any) -> Any:
-        return change(await right(*given, **named))
+    async def wrong(store: Any, claim: Any, facts: Any, refs: Any) -> Any:
+        _, situation = await right(store, claim, facts, refs)
+        return facts_of(facts), situation
 
-    monkeypatch.setattr(owner, name, wrong)
+    monkeypatch.setattr(EnrichmentStore, "begin_work", wrong)
 
 
 class TestTheRightProduct:
@@ -130,10 +128,7 @@ class TestTheAuditGoesRedForAProduct:
     async def test_that_never_tells_a_changed_contact(
         self, lead: Audited, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def first_facts(store: Any, claim: Any, facts: Any) -> Any:
-            return replace(facts, email=lead.first.email)
-
-        monkeypatch.setattr(EnrichmentStore, "merge_lead", first_facts)
+        with_facts(monkeypatch, lambda facts: replace(facts, email=lead.first.email))
         await lead.post(lead.first.email)
         await lead.work()
         await lead.post(lead.second.email)
@@ -148,10 +143,7 @@ class TestTheAuditGoesRedForAProduct:
         await lead.post(lead.second.email)
         await lead.work()
 
-        async def own_facts(store: Any, claim: Any, facts: Any) -> Any:
-            return facts
-
-        monkeypatch.setattr(EnrichmentStore, "merge_lead", own_facts)
+        with_facts(monkeypatch, lambda facts: facts)
         await lead.reprocess(first)
 
         assert (await lead.audit()).messages_wrong == 1
@@ -183,17 +175,17 @@ class TestTheAuditGoesRedForAProduct:
 
         assert (await lead.audit()).messages_missing == 1
 
-    @pytest.mark.parametrize(
-        ("owner", "name"),
-        [
-            pytest.param(EnrichmentStore, "recall_lookup", id="a contact"),
-            pytest.param(PeopleStore, "recall_person", id="a person"),
-        ],
-    )
+    @pytest.mark.parametrize("remembered", ["contact_lookups", "people"])
     async def test_that_forgets_what_it_has_paid_for(
-        self, lead: Audited, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+        self, lead: Audited, monkeypatch: pytest.MonkeyPatch, remembered: str
     ) -> None:
-        instead(monkeypatch, owner, name, lambda _: None)
+        right = EnrichmentStore.ask
+
+        async def wrong(*given: Any) -> Any:
+            await lead.db.execute(f"update {remembered} set expires_at = now()")
+            return await right(*given)
+
+        monkeypatch.setattr(EnrichmentStore, "ask", wrong)
         await lead.live()
 
         assert (await lead.audit()).paid_twice >= 4
