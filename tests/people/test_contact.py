@@ -147,6 +147,34 @@ class TestABrazilianPhone:
     def test_of_a_service_is_nobodys(self) -> None:
         assert read_phone("0800 123 4567") == Skipped("phone", "service")
 
+    @pytest.mark.parametrize("prefix", ["0800", "0300", "0303", "0500", "0900"])
+    @pytest.mark.parametrize(
+        "written",
+        ["{0} 591 2345", "({0}) 591-2345", "+55 {0} 591 2345", "+55 {1} 591 2345", "55{0}5912345",
+         "{1} 591 2345", "{0}591234", "0 {1} 591 2345"],
+    )  # fmt: skip
+    def test_of_a_service_is_no_landline_in_an_area_that_does_not_exist(
+        self, written: str, prefix: str
+    ) -> None:
+        # Asked about and paid for as (80) 0591-2345.
+        number = written.format(prefix, prefix[1:])
+
+        assert read_phone(number) == Skipped("phone", "service")
+
+    @pytest.mark.parametrize(
+        "written",
+        ["11900000000", "11 90000-0000", "(11) 91111-1111", "+5511988888888",
+         "11 90000-0001", "1130000000", "11 4111-1111", "5511900000000"],
+    )  # fmt: skip
+    def test_of_one_digit_behind_the_first_is_made_up(self, written: str) -> None:
+        assert read_phone(written) == Skipped("phone", "fake")
+
+    @pytest.mark.parametrize("invisible", ["\u200b", "\u200e", "\ufeff", "\u00ad", "\u2060"])
+    def test_survives_characters_that_nobody_sees(self, invisible: str) -> None:
+        assert nationals(f"{invisible}1198765{invisible}0001 / １１９８７６５０００２") == [
+            "11987650001", "11987650002",
+        ]  # fmt: skip
+
 
 class TestAFakePhone:
     @pytest.mark.parametrize(
@@ -290,6 +318,15 @@ class TestAnEmail:
     def test_of_a_real_person_may_hold_such_digits(self, written: str) -> None:
         # Searching the whole address for 111111 lost people whose domain has it.
         assert contacts(email=written).emails == (Email(written),)
+
+    @pytest.mark.parametrize("invisible", ["\u200b", "\u200e", "\ufeff", "\u00ad", "\u2060"])
+    @pytest.mark.parametrize("at", ["@", "＠", "﹫", " @ "])
+    def test_survives_a_wide_at_and_characters_that_nobody_sees(
+        self, invisible: str, at: str
+    ) -> None:
+        written = f"{invisible}ana{at}exam{invisible}ple.com{invisible}"
+
+        assert contacts(email=written).emails == (Email("ana@example.com"),)
 
     def test_of_a_mailbox_that_anyone_opens_is_not_looked_up(self) -> None:
         assert reasons(email="ana@mailinator.com") == ["throwaway"]

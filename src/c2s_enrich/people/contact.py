@@ -8,7 +8,6 @@ another person's phone.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.name import usable_name
+from c2s_enrich.people.text import visible
 
 # A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the
 # first ones are asked about.
@@ -97,13 +97,13 @@ def read_contacts(facts: LeadFacts) -> Contacts:
     phones: dict[Phone, None] = {}
     emails: dict[Email, None] = {}
     skipped: dict[Skipped, None] = {}
-    for piece in _split_phones(facts.phone or ""):
+    for piece in _split_phones(visible(facts.phone or "")):
         phone = read_phone(piece)
         if isinstance(phone, Skipped):
             skipped[phone] = None
         else:
             phones[phone] = None
-    for piece in _split_emails(facts.email or ""):
+    for piece in _split_emails(visible(facts.email or "")):
         email = read_email(piece)
         if isinstance(email, Skipped):
             skipped[email] = None
@@ -138,16 +138,16 @@ def read_phone(text: str) -> Phone | Skipped:
     """One number, with or without +55, trunk 0, carrier code, ninth digit or mask. For several in
     one text: `read_contacts`.
     """
-    text = re.split(r"(?i)\b(?:ramal|ext|r\.)", unicodedata.normalize("NFKC", text))[0]
+    text = re.split(r"(?i)\b(?:ramal|ext|r\.)", visible(text))[0]
     digits = re.sub(r"[^0-9]", "", text)
     international = re.match(r"[^0-9]*\+", text) is not None
     if not international and digits.startswith("00") and not digits.startswith("00000"):
         digits, international = digits[2:], True
-    if not international and re.match(r"0?[3589]00\d{6,7}$", digits) and digits.startswith("0"):
-        return Skipped("phone", "service")
     if international and not digits.startswith("55"):
         return _foreign(digits) or Skipped("phone", "fake" if _is_fake(digits) else "malformed")
     national = _without_country_and_trunk(digits, international)
+    if _SERVICE.fullmatch(national):
+        return Skipped("phone", "service")
     if _is_fake(national):
         return Skipped("phone", "fake")
     if len(national) in (8, 9):
@@ -175,7 +175,7 @@ def read_email(text: str) -> Email | Skipped:
     `read_contacts`.
     """
     address = (
-        re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", text))
+        re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", visible(text)))
         .strip(" \t\r\n<>\"'.,;:()[]")
         .lower()
     )
@@ -203,6 +203,10 @@ def format_national(national: str) -> str:
     """(11) 98765-4321 from 11 digits, (11) 3456-7890 from 10."""
     return f"({national[:2]}) {national[2:-4]}-{national[-4:]}"
 
+
+# Numbers that anybody may call and nobody owns: 0800, 0300, 0303, 0500, 0900. None of them begins like
+# an area code in use.
+_SERVICE = re.compile(r"(?:800|300|303|500|900)\d{6,7}")
 
 # The 67 area codes in use, by their first digit.
 _DDDS = {
@@ -261,7 +265,10 @@ def _is_fake(national: str) -> bool:
     subscriber = national[2:] if len(national) in (10, 11) else national
     if len(national) < 8:
         return False
-    return national.startswith("00000") or len(set(subscriber)) == 1 or _is_run(national)
+    # One digit all through also behind the first, which says landline or mobile; 90… is given out
+    # to nobody.
+    made_up = len(set(subscriber[1:])) == 1 or (len(national) == 11 and subscriber[:2] == "90")
+    return national.startswith("00000") or made_up or _is_run(national)
 
 
 def _is_run(text: str) -> bool:

@@ -6,20 +6,8 @@ import re
 import unicodedata
 
 # What the sources write where they know nothing.
-_NOTHING = frozenset(
-    (
-        "",
-        "SEM INFORMACAO",
-        "SEM INFORMACOES",
-        "NAO INFORMADO",
-        "NAO INFORMADA",
-        "NAO CONSTA",
-        "NULL",
-        "NONE",
-        "NAN",
-        "UNDEFINED",
-        "N A",
-    )
+_NOTHING = re.compile(
+    r"|SEM INFORMAC(AO|OES)|NAO INFORMAD[OA]|NAO CONSTA|NULL|NONE|NAN|UNDEFINED|N A"
 )
 
 
@@ -30,6 +18,14 @@ def plain(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text)
     letters = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(re.sub(r"[^0-9A-Z]+", " ", letters.upper()).split())
+
+
+def visible(text: str) -> str:
+    """The text as it looks: wide letters, digits and signs as plain ones, without characters that
+    nobody sees.
+    """
+    wide = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in wide if c.isspace() or not unicodedata.category(c).startswith("C"))
 
 
 def readable(text: str, *, longest: int = 120) -> str | None:
@@ -46,6 +42,6 @@ def readable(text: str, *, longest: int = 120) -> str | None:
     )
     line = " ".join("".join(kept).split())[:longest].rstrip()
     # Letters of other scripts leave `plain` empty: those are kept, bare punctuation is not.
-    if plain(line) in _NOTHING and not any(c.isalpha() and c > "\u024f" for c in line):
+    if _NOTHING.fullmatch(plain(line)) and not any(c.isalpha() and c > "\u024f" for c in line):
         return None
     return line
