@@ -399,7 +399,7 @@ COMMENT ON TABLE public.webhook_events IS 'One accepted webhook: received → pr
 -- Name: COLUMN webhook_events.outcome_detail; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_events.outcome_detail IS 'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, found, remembered, at}].';
+COMMENT ON COLUMN public.webhook_events.outcome_detail IS 'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, kind, found, remembered, at}], unasked (contacts), unproven [sources], unreadable {source, rows}.';
 
 --
 -- Name: COLUMN webhook_events.available_at; Type: COMMENT; Schema: public; Owner: -
@@ -990,7 +990,8 @@ CREATE VIEW public.health_last_hour AS
  SELECT ended.events AS ended,
     ended.failed,
     ended.kinds AS failed_kinds,
-    lost.claims AS claims_lost
+    lost.claims AS claims_lost,
+    unproven.sources AS unproven
    FROM ( SELECT (COALESCE(sum(of_kind.events), (0)::numeric))::integer AS events,
             (COALESCE(sum(of_kind.failed), (0)::numeric))::integer AS failed,
             string_agg(((of_kind.failed || ' '::text) || of_kind.error_kind), ', '::text ORDER BY of_kind.failed DESC) FILTER (WHERE (of_kind.failed > 0)) AS kinds
@@ -1010,13 +1011,23 @@ CREATE VIEW public.health_last_hour AS
                   WHERE (event_attempts.finished_at > (now() - '01:00:00'::interval))
                   ORDER BY event_attempts.finished_at DESC
                  LIMIT 10000) newest
-          WHERE (newest.result = 'worker_lost'::text)) lost;
+          WHERE (newest.result = 'worker_lost'::text)) lost,
+    ( SELECT string_agg(((of_source.events || ' '::text) || of_source.source), ', '::text ORDER BY of_source.source) AS sources
+           FROM ( SELECT source.value AS source,
+                    count(*) AS events
+                   FROM (( SELECT webhook_events.outcome_detail
+                           FROM public.webhook_events
+                          WHERE ((webhook_events.status = ANY (ARRAY['completed'::text, 'failed'::text])) AND (webhook_events.processed_at > (now() - '01:00:00'::interval)))
+                          ORDER BY webhook_events.processed_at DESC
+                         LIMIT 10000) newest
+                     CROSS JOIN LATERAL jsonb_array_elements_text((newest.outcome_detail -> 'unproven'::text)) source(value))
+                  GROUP BY source.value) of_source) unproven;
 
 --
 -- Name: VIEW health_last_hour; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_last_hour IS 'The newest 10,000 events that ended within an hour, the failed ones by kind, and claims whose poller was lost.';
+COMMENT ON VIEW public.health_last_hour IS 'The newest 10,000 events that ended within an hour, the failed ones by kind, claims whose poller was lost, and the sources that answered with a web page where they say "not found".';
 
 --
 -- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
@@ -2153,6 +2164,7 @@ CREATE VIEW public.v_found_share AS
     (answer.value ->> 'kind'::text) AS kind,
     count(*) AS answers,
     count(*) FILTER (WHERE (((answer.value ->> 'found'::text))::integer > 0)) AS found,
+    count(*) FILTER (WHERE (((answer.value ->> 'found'::text))::integer = 0)) AS not_found,
     round(((100.0 * (count(*) FILTER (WHERE (((answer.value ->> 'found'::text))::integer > 0)))::numeric) / (count(*))::numeric), 1) AS found_percent
    FROM (public.webhook_events e
      CROSS JOIN LATERAL jsonb_array_elements((e.outcome_detail -> 'answers'::text)) answer(value))
@@ -2194,6 +2206,12 @@ COMMENT ON COLUMN public.v_found_share.answers IS 'How many answers, remembered 
 --
 
 COMMENT ON COLUMN public.v_found_share.found IS 'Answers that named somebody.';
+
+--
+-- Name: COLUMN v_found_share.not_found; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_found_share.not_found IS 'Those in which the source knew nobody.';
 
 --
 -- Name: COLUMN v_found_share.found_percent; Type: COMMENT; Schema: public; Owner: -

@@ -71,7 +71,7 @@ comment on column webhook_events.waiting_reason is
   'Why a received event waits, as a code; null when it is next in line.';
 comment on column webhook_events.outcome_detail is
   'What the outcome or the error rests on: step, echo (ref), ddd, skipped (contacts), answers [{source, '
-  'kind, found, remembered, at}].';
+  'kind, found, remembered, at}], unasked (contacts), unproven [sources], unreadable {source, rows}.';
 comment on column webhook_events.losses is
   'How often in a row a process died, or hung, while this event was in flight.';
 comment on column webhook_events.suspect is
@@ -582,7 +582,8 @@ comment on view health_upstreams is
   'none.';
 
 create view health_last_hour as
-select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.claims as claims_lost
+select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.claims as claims_lost,
+       unproven.sources as unproven
   from (select coalesce(sum(of_kind.events), 0)::integer as events,
                coalesce(sum(of_kind.failed), 0)::integer as failed,
                string_agg(of_kind.failed || ' ' || of_kind.error_kind, ', ' order by of_kind.failed desc)
@@ -597,10 +598,19 @@ select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.cl
           from (select result from event_attempts
                  where finished_at > now() - interval '1 hour'
                  order by finished_at desc limit 10000) newest
-         where result = 'worker_lost') lost;
+         where result = 'worker_lost') lost,
+       (select string_agg(of_source.events || ' ' || of_source.source, ', '
+                          order by of_source.source) as sources
+          from (select source, count(*) as events
+                  from (select outcome_detail from webhook_events
+                         where status in ('completed', 'failed')
+                           and processed_at > now() - interval '1 hour'
+                         order by processed_at desc limit 10000) newest
+                 cross join lateral jsonb_array_elements_text(newest.outcome_detail -> 'unproven') source
+                 group by source) of_source) unproven;
 comment on view health_last_hour is
-  'The newest 10,000 events that ended within an hour, the failed ones by kind, and claims whose poller was '
-  'lost.';
+  'The newest 10,000 events that ended within an hour, the failed ones by kind, claims whose poller was '
+  'lost, and the sources that answered with a web page where they say "not found".';
 
 -- Whether webhooks have stopped: nothing for longer than the same hours of earlier weeks explain. Echoes of
 -- our own messages and what reconcile fetched prove nothing, so they are left out on both sides.

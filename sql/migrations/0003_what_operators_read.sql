@@ -178,6 +178,7 @@ comment on view v_invalid_phones is 'Leads with a phone that cannot be looked up
 create view v_found_share as
 select e.outcome_detail ->> 'ddd' as ddd, answer ->> 'source' as source, answer ->> 'kind' as kind,
        count(*) as answers, count(*) filter (where (answer ->> 'found')::integer > 0) as found,
+       count(*) filter (where (answer ->> 'found')::integer = 0) as not_found,
        round(100.0 * count(*) filter (where (answer ->> 'found')::integer > 0) / count(*), 1) as found_percent
   from webhook_events e
   cross join lateral jsonb_array_elements(e.outcome_detail -> 'answers') answer
@@ -344,6 +345,7 @@ begin
         ('kind', 'By what: phone, email or record.'),
         ('answers', 'How many answers, remembered ones included.'),
         ('found', 'Answers that named somebody.'),
+        ('not_found', 'Those in which the source knew nobody.'),
         ('found_percent', 'Those in percent of all.'),
         ('perhaps_paid', 'Questions whose answer was lost: nobody knows whether they were paid.'),
         ('cause', 'The stable code of why it stands there.'),

@@ -72,6 +72,10 @@ class Unreadable(UpstreamError):
     """A success that we cannot parse: the upstream has changed."""
 
 
+class Unproven(Unreadable):
+    """A web page where the upstream says "not found": perhaps nobody, perhaps a wrong address."""
+
+
 class Uncertain(UpstreamError):
     """C2S may have received the message: read it back before any resend."""
 

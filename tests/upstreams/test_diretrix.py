@@ -14,6 +14,7 @@ from c2s_enrich.errors import (
     Throttled,
     Unauthorised,
     Unavailable,
+    Unproven,
     Unreadable,
     UpstreamError,
 )
@@ -146,6 +147,9 @@ class TestTheAnswer:
             (answering(500), Unavailable),
             (answering(503), Unavailable),
             (answering(200, html="<html></html>"), Unreadable),
+            (answering(400, html="<html>Bad Request</html>"), Unproven),
+            (answering(404, html="<!DOCTYPE html><title>404</title>"), Unproven),
+            (answering(200, json=[{"nome": "ANA", "cpf": "***.123.456-**"}]), Unreadable),
             (answering(200, text=""), Unreadable),
             (answering(200, json={"erro": "x"}), Unreadable),
             (answering(200, json=[{"documento": "52998224725"}]), Unreadable),

@@ -11,20 +11,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
+from c2s_enrich.upstreams.fields import read_date, read_money
 from c2s_enrich.upstreams.work_record import (
     AccountProblem,
     NoRecord,
     UnreadableRecord,
-    candidates_from_diretrix,
-    candidates_from_phone_module,
-    read_date,
-    read_money,
     read_record,
 )
-from cast import ANA, BRUNO, CARLA, FORBIDDEN, a_cpf, record_json
+from cast import ANA, BRUNO, FORBIDDEN, a_cpf, record_json
 
 
 def profile(**sections: Any) -> Profile:
@@ -474,80 +470,3 @@ class TestCompaniesOfTheRecord:
             ("11444777000161", True),
             ("11222333000181", False),
         ]
-
-
-class TestThePhoneModule:
-    def test_gives_people_with_padded_cpfs_and_leaves_companies_out(self) -> None:
-        # All padded CPFs were once refused, for five days nobody was found; then companies became
-        # people.
-        rows = [
-            {"cpf_cnpj": "11222333000181", "nome": "EMPRESA LTDA"},
-            {"cpf_cnpj": "000" + BRUNO.cpf.digits, "nome": BRUNO.name},
-            {
-                "cpf_cnpj": "123" + CARLA.cpf.digits,
-                "nome": "a company whose last digits look like a CPF",
-            },
-            {"cpf_cnpj": ANA.cpf.digits, "nome": ANA.name},
-            {"cpf_cnpj": None, "nome": "x"},
-        ]
-
-        assert candidates_from_phone_module({"msg": rows}) == (BRUNO.candidate, ANA.candidate)
-
-    @pytest.mark.parametrize(
-        "body", [{"msg": []}, {"msg": None}, {"status": 404}, {"status": "404", "msg": "Not found"}]
-    )
-    def test_may_know_nobody(self, body: object) -> None:
-        assert candidates_from_phone_module(body) == ()
-
-    def test_with_a_problem_is_not_nobody(self) -> None:
-        assert isinstance(
-            candidates_from_phone_module({"status": 403, "msg": "module does not exist"}),
-            AccountProblem,
-        )
-        assert isinstance(
-            candidates_from_phone_module({"code": 429, "message": "not enough credits"}),
-            AccountProblem,
-        )
-        for body in (
-            None,
-            [],
-            {},
-            {"msg": "x"},
-            {"msg": ["x"]},
-            {"msg": [{"documento": "x"}]},
-            {"status": 500},
-        ):
-            assert isinstance(candidates_from_phone_module(body), UnreadableRecord)
-
-
-class TestDiretrix:
-    def test_gives_each_person_once_in_its_order(self) -> None:
-        rows = [
-            {"nome": "", "cpf": BRUNO.cpf.formatted},
-            {"nome": ANA.name, "cpf": int(ANA.cpf.digits)},
-            {"nome": BRUNO.name, "cpf": BRUNO.cpf.digits},
-            {"nome": "X", "cpf": "12345678900"},
-            {"nome": "X", "cpf": "11222333000181"},
-            {"cpf": CARLA.cpf.digits, "nome": None},
-        ]
-
-        assert candidates_from_diretrix(rows) == (
-            BRUNO.candidate,
-            ANA.candidate,
-            Candidate(CARLA.cpf, ""),
-        )
-
-    def test_may_give_one_person_without_a_list(self) -> None:
-        assert candidates_from_diretrix({"nome": ANA.name, "cpf": ANA.cpf.digits}) == (
-            ANA.candidate,
-        )
-
-    @pytest.mark.parametrize("body", [[], None])
-    def test_may_know_nobody(self, body: object) -> None:
-        assert candidates_from_diretrix(body) == ()
-
-    @pytest.mark.parametrize(
-        "body", [{}, {"mensagem": "erro"}, "x", 5, ["x"], [{"documento": "1"}]]
-    )
-    def test_that_cannot_be_read_is_not_nobody(self, body: object) -> None:
-        assert isinstance(candidates_from_diretrix(body), UnreadableRecord)

@@ -12,9 +12,11 @@ from typing import Protocol
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.together import together
+from c2s_enrich.errors import Unproven
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.queue.claim import Claim
+from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 from c2s_enrich.upstreams.limits import Admission
 
 PaidQuestion = Callable[[Admission], Awaitable[tuple[Candidate, ...]]]
@@ -35,11 +37,13 @@ class Source(PhoneSource, Protocol):
 @dataclass(frozen=True)
 class LookedUp:
     """`answers` of the contacts that lead to somebody, never what a failed source did not say.
-    `unasked` contacts would have gone beyond the limit of paid questions.
+    `unasked` contacts would have gone beyond the limit of paid questions; `unproven` sources may
+    have meant "nobody".
     """
 
     answers: tuple[ContactAnswer, ...] = ()
     unasked: int = 0
+    unproven: frozenset[str] = frozenset()
 
 
 class Lookup:
@@ -63,13 +67,13 @@ class Lookup:
         self._most_questions = most_questions
 
     async def __call__(self, claim: Claim, contacts: Contacts, lead_name: str | None) -> LookedUp:
-        budget = _Budget(self._most_questions)
+        attempt = _Attempt(claim, self._most_questions)
 
         async def of_a_kind(kind: Sequence[Phone | Email]) -> LookedUp:
             answers: list[ContactAnswer] = []
             for place, contact in enumerate(kind):
                 try:
-                    candidates = await self._ask(claim, contact, budget)
+                    candidates = await self._ask(attempt, contact)
                 except _Spent:
                     return LookedUp(tuple(answers), len(kind) - place)
                 if candidates:
@@ -81,11 +85,13 @@ class Lookup:
         phones, emails = await together(
             [of_a_kind(contacts.national_phones), of_a_kind(contacts.emails)]
         )
-        return LookedUp(phones.answers + emails.answers, phones.unasked + emails.unasked)
+        return LookedUp(
+            phones.answers + emails.answers,
+            phones.unasked + emails.unasked,
+            frozenset(attempt.unproven),
+        )
 
-    async def _ask(
-        self, claim: Claim, contact: Phone | Email, budget: _Budget
-    ) -> tuple[Candidate, ...]:
+    async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> tuple[Candidate, ...]:
         """The first source that knows somebody; one after the other, because each is paid for."""
         for source in self._order:
             question = self._question(source, contact)
@@ -95,7 +101,7 @@ class Lookup:
             async def paid(
                 admission: Admission, question: PaidQuestion = question
             ) -> tuple[Candidate, ...]:
-                budget.spend()
+                attempt.pay()
                 return await question(admission)
 
             kind, key = (
@@ -103,7 +109,15 @@ class Lookup:
                 if isinstance(contact, Phone)
                 else ("email", contact.address)
             )
-            found = await self._memory.candidates(claim, source, kind, key, paid)
+            try:
+                found = await self._memory.candidates(attempt.claim, source, kind, key, paid)
+            except Unproven:
+                # It may be nobody's contact. After the tries the event ends so, but nothing of it is
+                # remembered and the event says which source proved nothing.
+                if not attempt.was_the_last:
+                    raise
+                attempt.unproven.add(source)
+                continue
             if found:
                 return found
         return ()
@@ -120,11 +134,20 @@ class _Spent(Exception):
     """The attempt's paid questions are used up."""
 
 
-class _Budget:
-    def __init__(self, questions: int) -> None:
+class _Attempt:
+    """What one attempt has paid for, and what proved nothing."""
+
+    def __init__(self, claim: Claim, questions: int) -> None:
+        self.claim = claim
+        self.unproven: set[str] = set()
         self._left = questions
 
-    def spend(self) -> None:
+    @property
+    def was_the_last(self) -> bool:
+        """Whether the tries for an unreadable answer end with this attempt."""
+        return self.claim.attempts >= min(UNREADABLE_ATTEMPTS, self.claim.max_attempts)
+
+    def pay(self) -> None:
         """Counts a question that is about to be paid for; a remembered answer never comes here."""
         if self._left == 0:
             raise _Spent

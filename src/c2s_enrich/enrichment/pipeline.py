@@ -90,6 +90,8 @@ class Pipeline:
             looked_up = await self._lookup(claim, event.contacts, event.facts.name)
         if looked_up.unasked:
             journal.detail["unasked"] = looked_up.unasked
+        if looked_up.unproven:
+            journal.detail["unproven"] = sorted(looked_up.unproven)
         found = match(event.facts.name, looked_up.answers)
         if not found.people:
             if event.situation.message_unclear:

@@ -147,6 +147,13 @@ def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
             "deliveries that cannot be read get 503.",
             "c2s-enrich rejects list",
         )
+    if hour.unproven:
+        yield Problem(
+            "source_unproven",
+            "Web pages came where a source says that it knows nobody, in the last hour: "
+            f"{hour.unproven}. Those events ended not_found without a proof.",
+            "c2s-enrich doctor --online",
+        )
 
 
 def _of_silence(silence: Silence) -> Iterator[Problem]:

@@ -47,6 +47,7 @@ class UpstreamHealth:
 class LastHour:
     """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug".
     `rejects_share` is the part of their room that rejected deliveries fill.
+    `unproven` names sources whose "not found" was a web page: "2 diretrix".
     """
 
     ended: int = 0
@@ -54,6 +55,7 @@ class LastHour:
     failed_kinds: str | None = None
     claims_lost: int = 0
     rejects_share: float = 0.0
+    unproven: str | None = None
 
 
 @dataclass(frozen=True)

@@ -206,13 +206,15 @@ class Journal:
         return str(self.steps[-1]["step"]) if self.steps else None
 
     def record(self, what: What, facts: dict[str, object]) -> None:
-        """A call, with the seconds that it took, or an answer: see `telemetry/attempt.py`."""
+        """A call, with the seconds that it took, an answer, or unreadable rows: see `telemetry/attempt.py`."""
         if what == "calls":
             ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
             at = self._offset(self._clock.boottime()) - ms
             self.calls.append(facts | {"at_ms": round(max(at, 0.0), 1), "ms": ms})
-        else:
+        elif what == "answers":
             self.answers.append(facts)
+        else:
+            self.detail.setdefault("unreadable", facts)
 
     def _offset(self, moment: float) -> float:
         return round((moment - self._began) * 1000, 1)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-What = Literal["calls", "answers"]
+What = Literal["calls", "answers", "unreadable"]
 Record = Callable[[What, dict[str, object]], None]
 
 _record: ContextVar[Record | None] = ContextVar("attempt_record", default=None)
@@ -26,7 +26,7 @@ def recorded_by(record: Record) -> Iterator[None]:
 
 
 def tell_attempt(what: What, **facts: object) -> None:
-    """One call or one answer; words and numbers, never a contact. Outside an attempt nobody
+    """One call, one answer or one source's unreadable rows; words and numbers, never a contact. Outside an attempt nobody
     listens.
     """
     record = _record.get()

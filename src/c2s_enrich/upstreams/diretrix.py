@@ -6,12 +6,15 @@ import base64
 from urllib.parse import quote
 
 from c2s_enrich.clock import Clock
+from c2s_enrich.errors import Unproven
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.upstreams.candidates import candidates_from_diretrix
 from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
 from c2s_enrich.upstreams.limits import Admission
-from c2s_enrich.upstreams.work_record import UnreadableRecord, candidates_from_diretrix
+from c2s_enrich.upstreams.work_record import UnreadableRecord
 
 
 class Diretrix:
@@ -78,6 +81,8 @@ def open_diretrix(
 def _candidates(response: Response) -> tuple[Candidate, ...]:
     # 400 is how Diretrix says that it does not know a number. It would also say so to a malformed
     # one, but what reaches this client was validated before.
+    if response.status in (400, 404) and response.is_html:
+        raise Unproven(response.upstream, f"HTTP {response.status} with a web page")
     if response.status in (204, 400, 404):
         return ()
     if response.status in (401, 403):
@@ -87,4 +92,6 @@ def _candidates(response: Response) -> tuple[Candidate, ...]:
     candidates = candidates_from_diretrix(response.json())
     if isinstance(candidates, UnreadableRecord):
         raise response.unreadable(candidates.detail)
-    return candidates
+    if candidates.unreadable:
+        tell_attempt("unreadable", source=response.upstream, rows=candidates.unreadable)
+    return candidates.people

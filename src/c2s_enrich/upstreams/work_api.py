@@ -5,20 +5,21 @@ travels in the query string.
 from __future__ import annotations
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.errors import Unauthorised, UpstreamError
+from c2s_enrich.errors import Unauthorised, Unproven, UpstreamError
 from c2s_enrich.options import Secret
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.upstreams.candidates import candidates_from_phone_module
 from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_record import (
     AccountProblem,
     NoRecord,
     UnreadableRecord,
-    candidates_from_phone_module,
     read_record,
 )
 
@@ -89,12 +90,16 @@ def open_work_api(
 
 
 def _candidates(response: Response) -> tuple[Candidate, ...]:
+    if response.status in (400, 404) and response.is_html:
+        raise Unproven(response.upstream, f"HTTP {response.status} with a web page")
     if _not_found(response):
         return ()
     candidates = candidates_from_phone_module(_json(response))
     if isinstance(candidates, AccountProblem | UnreadableRecord):
         raise _error(response, candidates)
-    return candidates
+    if candidates.unreadable:
+        tell_attempt("unreadable", source=response.upstream, rows=candidates.unreadable)
+    return candidates.people
 
 
 def _not_found(response: Response) -> bool:

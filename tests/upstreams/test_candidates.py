@@ -1,0 +1,137 @@
+"""Whom a source suggests, and when it proves that it knows nobody."""
+
+from __future__ import annotations
+
+import pytest
+from tests.cast import ANA, BRUNO, CARLA
+
+from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.upstreams.candidates import (
+    Candidates,
+    candidates_from_diretrix,
+    candidates_from_phone_module,
+)
+from c2s_enrich.upstreams.work_record import AccountProblem, UnreadableRecord
+
+
+class TestThePhoneModule:
+    def test_gives_people_with_padded_cpfs_and_leaves_companies_out(self) -> None:
+        # All padded CPFs were once refused, for five days nobody was found; then companies became
+        # people.
+        rows = [
+            {"cpf_cnpj": "11222333000181", "nome": "EMPRESA LTDA"},
+            {"cpf_cnpj": "000" + BRUNO.cpf.digits, "nome": BRUNO.name},
+            {
+                "cpf_cnpj": "123" + CARLA.cpf.digits,
+                "nome": "a company whose last digits look like a CPF",
+            },
+            {"cpf_cnpj": ANA.cpf.digits, "nome": ANA.name},
+            {"cpf_cnpj": None, "nome": "x"},
+        ]
+
+        assert candidates_from_phone_module({"msg": rows}) == Candidates(
+            (BRUNO.candidate, ANA.candidate), unreadable=2
+        )
+
+    @pytest.mark.parametrize(
+        "body", [{"msg": []}, {"msg": None}, {"status": 404}, {"status": "404", "msg": "Not found"}]
+    )
+    def test_may_know_nobody(self, body: object) -> None:
+        assert candidates_from_phone_module(body) == Candidates()
+
+    def test_with_a_problem_is_not_nobody(self) -> None:
+        assert isinstance(
+            candidates_from_phone_module({"status": 403, "msg": "module does not exist"}),
+            AccountProblem,
+        )
+        assert isinstance(
+            candidates_from_phone_module({"code": 429, "message": "not enough credits"}),
+            AccountProblem,
+        )
+        for body in (
+            None,
+            [],
+            {},
+            {"msg": "x"},
+            {"msg": ["x"]},
+            {"msg": [{"documento": "x"}]},
+            {"status": 500},
+        ):
+            assert isinstance(candidates_from_phone_module(body), UnreadableRecord)
+
+
+class TestDiretrix:
+    def test_gives_each_person_once_in_its_order(self) -> None:
+        rows = [
+            {"nome": "", "cpf": BRUNO.cpf.formatted},
+            {"nome": ANA.name, "cpf": int(ANA.cpf.digits)},
+            {"nome": BRUNO.name, "cpf": BRUNO.cpf.digits},
+            {"nome": "X", "cpf": "12345678900"},
+            {"nome": "X", "cpf": "11222333000181"},
+            {"cpf": CARLA.cpf.digits, "nome": None},
+        ]
+
+        assert candidates_from_diretrix(rows) == Candidates(
+            (BRUNO.candidate, ANA.candidate, Candidate(CARLA.cpf, "")), unreadable=1
+        )
+
+    def test_may_give_one_person_without_a_list(self) -> None:
+        person = {"nome": ANA.name, "cpf": ANA.cpf.digits}
+
+        assert candidates_from_diretrix(person) == Candidates((ANA.candidate,))
+
+    @pytest.mark.parametrize("body", [[], None])
+    def test_may_know_nobody(self, body: object) -> None:
+        assert candidates_from_diretrix(body) == Candidates()
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"mensagem": "erro"}, "x", 5, ["x"], [{"documento": "1"}]]
+    )
+    def test_that_cannot_be_read_is_not_nobody(self, body: object) -> None:
+        assert isinstance(candidates_from_diretrix(body), UnreadableRecord)
+
+
+MASKED = "***.123.456-**"
+COMPANY = "11222333000181"
+
+
+class TestNobody:
+    @pytest.mark.parametrize(
+        "number",
+        [MASKED, "", None, "12345678900", "123.456.789", "NÃO INFORMADO", 0, 1.5, True, [], {}, "1" * 11,
+         "11222333000182", "***", "52998224726", "0" * 14, " "],
+    )  # fmt: skip
+    def test_is_not_proven_by_a_row_whose_number_cannot_be_read(self, number: object) -> None:
+        row = {"nome": "ANA", "cpf": number, "cpf_cnpj": number}
+
+        assert isinstance(candidates_from_diretrix([row]), UnreadableRecord)
+        assert isinstance(candidates_from_phone_module({"msg": [row]}), UnreadableRecord)
+
+    @pytest.mark.parametrize("row", [None, "x", 5, [], {}, {"nome": "ANA"}])
+    def test_is_not_proven_by_a_row_of_another_shape(self, row: object) -> None:
+        assert isinstance(candidates_from_diretrix([row]), UnreadableRecord)
+        assert isinstance(candidates_from_phone_module({"msg": [row]}), UnreadableRecord)
+
+    @pytest.mark.parametrize(
+        "number", [COMPANY, "11.222.333/0001-81", int(COMPANY), "12.ABC.345/01DE-35"]
+    )
+    def test_is_proven_by_companies_alone(self, number: object) -> None:
+        assert candidates_from_diretrix([{"cpf": number}]) == Candidates()
+        assert candidates_from_phone_module({"msg": [{"cpf_cnpj": number}]}) == Candidates()
+
+    def test_is_not_proven_by_a_company_beside_a_row_that_cannot_be_read(self) -> None:
+        rows = [{"cpf": COMPANY}, {"cpf": MASKED}]
+
+        assert isinstance(candidates_from_diretrix(rows), UnreadableRecord)
+
+
+class TestRowsThatCannotBeRead:
+    def test_do_not_hide_those_that_can(self) -> None:
+        rows = [{"cpf": MASKED}, {"nome": ANA.name, "cpf": ANA.cpf.digits}, None, {"cpf": COMPANY}]
+
+        assert candidates_from_diretrix(rows) == Candidates((ANA.candidate,), unreadable=2)
+
+    def test_beyond_the_thousandth_are_counted_too(self) -> None:
+        rows = [{"nome": ANA.name, "cpf": ANA.cpf.digits}] * 1200
+
+        assert candidates_from_diretrix(rows) == Candidates((ANA.candidate,), unreadable=200)
