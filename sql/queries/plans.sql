@@ -49,6 +49,10 @@ update operator_actions set state = 'running'
  where id = %(id)s and state = 'planned' and at > now() - interval '15 minutes'
 returning verb, filter, reason, planned, at;
 
+-- name: plan_state
+select id, at, actor, via, verb, filter, reason, state, planned, done, skipped, ended_at
+  from operator_actions where id = %(id)s;
+
 -- name: batch_leads
 -- The leads of the next batch: their remembered answers are forgotten before it runs (--fresh).
 select distinct lead_id

@@ -101,6 +101,9 @@ class Settings:
     diretrix_daily_budget: int = tuning("0", "calls a day; 0 = no limit", whole(0))
     metrics_host: str = tuning(
         "127.0.0.1", "address of METRICS_PORT; * = all, where a private network protects it", text)
+    ops_port: int = tuning("8090", "port of the ops process; 0 = a free one", whole(0, 65535))
+    ops_host: str = tuning(
+        "127.0.0.1", "address the ops process listens on: the loopback or a private network", text)
     lead_link: str = tuning("", "address of a lead in C2S, with {lead_id}, for alerts", text)
     revision: str = tuning("", "revision of the source; the image sets it", text)
     database_pool_size: int = tuning(
@@ -214,6 +217,12 @@ class Settings:
             check(
                 not self.insecure or self.host in ("127.0.0.1", "::1", "localhost"),
                 "--insecure, or INSECURE, is allowed on the loopback address only (HOST=127.0.0.1)",
+            )
+        if process == "ops":
+            check(
+                len(self.admin_token.reveal()) >= 16,
+                "ADMIN_TOKEN is not set or shorter than 16 characters "
+                "(make one with `openssl rand -hex 32`)",
             )
         if process in ("poller", "ops"):
             check(self.hash_key, "HASH_KEY is not set (make one with `openssl rand -hex 32`)")

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import structlog
 from starlette.applications import Starlette
@@ -41,6 +42,7 @@ from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.alerts import Alerts
+from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.reconcile import reconcile_duty
 from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
@@ -336,6 +338,30 @@ def build_web(
                 OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),
             ),
         ],
+        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
+        exception_handlers={HTTPException: answer_http_error},
+        lifespan=lifespan,
+    )
+
+
+def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
+    """The operators' process as an ASGI app: the admin API and the addresses of /health."""
+    clock = SystemClock()
+    faults, pool = OwnFaults(clock), make_pool(settings, name="ops")
+    health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
+    zone = ZoneInfo(settings.operator_timezone)
+    limits = Limits(pool, settings, clock)
+    api = AdminApi(pool, limits, token=settings.admin_token, zone=zone)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with pool, watch(settings, pool, metrics, health, "ops", watched):
+            yield
+            await api.close()
+
+    known = (settings.admin_token.reveal(),)
+    return Starlette(
+        routes=[*health.routes(), *api.routes()],
         middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
         exception_handlers={HTTPException: answer_http_error},
         lifespan=lifespan,

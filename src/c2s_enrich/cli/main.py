@@ -48,6 +48,7 @@ for command in (
     sandbox.drill,
     processes.web,
     processes.poller,
+    processes.ops,
     processes.migrate,
     runbook.status,
     explain.explain,

@@ -65,6 +65,20 @@ def poller(
         run(work())
 
 
+def ops() -> None:
+    """Serve the operators' admin API until SIGTERM, on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
+    from dataclasses import replace
+
+    from c2s_enrich.serving.server import run_server
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring import build_ops
+
+    settings = load_settings("ops")
+    settings = replace(settings, host=settings.ops_host, port=settings.ops_port)
+    with logged(settings, "ops"):
+        run_server(build_ops(settings, Metrics(), watched=True), settings)
+
+
 def migrate() -> None:
     """Bring the database to the newest schema. Safe to repeat, and from several machines at once."""
     from c2s_enrich.migrations import migrate as apply

@@ -107,6 +107,24 @@ class Done:
     skipped: int
 
 
+@dataclass(frozen=True)
+class PlanState:
+    """A plan as the audit has it: planned, running, done or stopped."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    via: str
+    verb: str
+    filter: dict[str, Any]
+    reason: str | None
+    state: str
+    planned: int
+    done: int
+    skipped: int
+    ended_at: datetime | None
+
+
 class Planner:
     """Plans and runs for one person; each statement of `sql/queries/plans.sql` has its one caller
     here.
@@ -181,6 +199,11 @@ class Planner:
         finally:
             [ended] = await self._all("end_plan", id=plan_id, state=state)
         return Done(ended["state"], plan["planned"], ended["done"], ended["skipped"])
+
+    async def state(self, plan_id: UUID) -> PlanState | None:
+        """How far it is; None where there is no such plan."""
+        rows = await self._all("plan_state", id=plan_id)
+        return PlanState(**rows[0]) if rows else None
 
     async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """The audit's row for something that is done to one thing at once."""

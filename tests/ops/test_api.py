@@ -1,0 +1,227 @@
+"""The admin API: closed without the token, the same answers as the command line, and a document
+that is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.conftest import Database
+from typer.testing import CliRunner, Result
+
+from c2s_enrich.cli.main import app
+from c2s_enrich.sandbox.postgres import free_port
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.wiring import build_ops
+
+TOKEN = "an-admin-token-of-a-test"
+CHECKS: list[Callable[..., Any]] = [
+    *(not_a_server_error, status_code_conformance, content_type_conformance),
+    response_schema_conformance,
+]
+LEAD = "a27acb6706163126e6369bba649160ae"
+
+
+@pytest.fixture
+async def url(db: Database) -> AsyncIterator[str]:
+    """A running ops process."""
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_ops(db.settings("ops", ADMIN_TOKEN=TOKEN, HASH_KEY="h" * 40), Metrics()),
+            port=port,
+            log_config=None,
+            ws="none",
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        base_url=f"{url}/api/v1/admin", headers={"Authorization": f"Bearer {TOKEN}"}
+    ) as opened:
+        yield opened
+
+
+async def failed(db: Database, lead: str = LEAD, count: int = 1) -> None:
+    await db.execute(
+        "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
+        " error_kind, error_message, received_at) select %s, now() - n * interval '1 s', '{}',"
+        " 'failed', now(), 'upstream_refused', 'c2s: HTTP 422', now() - interval '1 minute'"
+        " from generate_series(1, %s) n",
+        (lead, count),
+    )
+
+
+class TestWithoutTheToken:
+    @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}])
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/events"),
+            ("GET", "/openapi.json"),
+            ("POST", "/plans"),
+            ("POST", "/upstreams/c2s/pause"),
+        ],
+    )
+    async def test_nothing_is_told_and_nothing_is_done(
+        self, url: str, db: Database, header: dict[str, str], method: str, path: str
+    ) -> None:
+        async with httpx.AsyncClient(base_url=f"{url}/api/v1/admin") as stranger:
+            answer = await stranger.request(method, path, headers=header, json={})
+
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
+
+
+class TestAPlan:
+    async def test_says_what_would_happen_and_runs_once(
+        self, client: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db, count=3)
+        order = {"verb": "reprocess", "filter": {"lead": LEAD}, "actor": "ana"}
+
+        plan = (await client.post("/plans", json=order)).json()
+        untouched = await db.value("select count(*) from webhook_events where status = 'failed'")
+        first = await client.post(f"/plans/{plan['id']}/run")
+        second = await client.post(f"/plans/{plan['id']}/run")
+
+        assert (plan["events"], plan["leads"], untouched) == (3, 1, 3)
+        assert first.json() == {"state": "done", "planned": 3, "done": 3, "skipped": 0}
+        assert second.status_code == 409
+        assert await db.value("select count(*) from webhook_events where status = 'received'") == 3
+        state = (await client.get(f"/plans/{plan['id']}")).json()
+        assert (state["actor"], state["via"], state["done"]) == ("ana", "api", 3)
+
+    @pytest.mark.parametrize(
+        ("body", "sentence"),
+        [
+            ({"verb": "reprocess", "filter": {"stauts": "failed"}}, "did you mean `status`?"),
+            ({"verb": "reprocess", "filter": {}}, "filter is empty"),
+            ({"verb": "fail", "filter": {"status": "received"}}, "reason is needed"),
+            ({"verb": "erase", "filter": {"lead": "x"}}, "Invalid enum value"),
+            ({"verb": "reprocess", "filter": {"lead": "x"}, "force": True}, "force"),
+        ],
+    )
+    async def test_that_is_not_understood_is_refused(
+        self, client: httpx.AsyncClient, body: dict[str, Any], sentence: str
+    ) -> None:
+        answer = await client.post("/plans", json=body)
+
+        assert answer.status_code == 422
+        assert sentence in answer.json()["detail"]
+
+
+class TestTheCommandLine:
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("events", "list", "--kind", "upstream_refused"),
+            ("errors", "--since", "2h"),
+            ("explain", LEAD),
+            ("upstreams", "list"),
+        ],
+    )
+    async def test_says_the_same_with_an_address_as_with_a_database(
+        self, url: str, db: Database, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    ) -> None:
+        await failed(db)
+        monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
+
+        async def typed(*more: str) -> Result:
+            return await asyncio.to_thread(CliRunner().invoke, app, [*words, *more, "--json"])
+
+        far = await typed("--url", url)
+        monkeypatch.setenv("DATABASE_URL", db.url)
+        near = await typed()
+
+        # The server logs to the stdout of the same process.
+        [said] = [line for line in far.stdout.splitlines() if line[:1] in "[{"]
+        assert json.loads(said) == json.loads(near.stdout)
+        assert far.exit_code == near.exit_code
+
+    async def test_pauses_and_resumes_over_the_address(
+        self, url: str, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
+
+        async def typed(*words: str) -> Result:
+            return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--url", url])
+
+        paused = await typed("upstreams", "pause", "c2s", "--reason", "asked for")
+        since = await db.value("select paused_since from upstreams where name = 'c2s'")
+        resumed = await typed("upstreams", "resume", "c2s")
+        unknown = await typed("upstreams", "resume", "nobody")
+
+        assert (paused.exit_code, resumed.exit_code, unknown.exit_code) == (0, 0, 3)
+        assert since is not None
+        verbs = await db.fetch("select verb from operator_actions order by at")
+        assert [row.verb for row in verbs] == ["pause", "resume"]
+
+
+class TestTheDocument:
+    async def test_describes_every_answer(
+        self, url: str, client: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db)
+        document = (await client.get("/openapi.json")).json()
+
+        asked = await asyncio.to_thread(ask_everything, document, url)
+
+        root = "/api/v1/admin"
+        assert asked == {
+            *(f"GET {root}/{path}" for path in ("openapi.json", "events", "errors")),
+            *(f"GET {root}/explain/{{what}}", f"GET {root}/upstreams"),
+            *(f"POST {root}/upstreams/{{name}}/{verb}" for verb in ("pause", "resume")),
+            *(f"POST {root}/plans", f"GET {root}/plans/{{id}}", f"POST {root}/plans/{{id}}/run"),
+        }
+
+
+def ask_everything(document: dict[str, Any], url: str) -> set[str]:
+    """Sends each operation what the document allows; fails at the first answer that it does not
+    describe.
+    """
+    schema = schemathesis.openapi.from_dict(document)
+    asked: set[str] = set()
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @settings(
+            max_examples=15,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def ask(case: Any) -> None:
+            case.call_and_validate(
+                base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS
+            )
+
+        ask()
+        asked.add(operation.label)
+    return asked
