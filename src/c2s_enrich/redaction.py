@@ -24,6 +24,18 @@ _ERROR_LENGTH = 500
 _READ_LENGTH = 20_000
 
 
+def visible(text: str, *, keep: str = "") -> str:
+    """The text as one line that no terminal obeys: whatever cannot be seen is escaped, but for the
+    characters in `keep`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def redact(text: str, secrets: Collection[str] = ()) -> str:
     """The text without CPFs, phones, e-mail addresses, tokens, passwords and URL credentials; also
     without each of `secrets`.

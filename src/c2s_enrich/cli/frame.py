@@ -97,12 +97,9 @@ def visible(value: object) -> str:
     """A value as one line that no terminal obeys: whatever cannot be printed is escaped."""
     if value is None:
         return ""
-    text = when(value) if isinstance(value, datetime) else str(value)
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
+    from c2s_enrich.redaction import visible as as_one_line
+
+    return as_one_line(when(value) if isinstance(value, datetime) else str(value))
 
 
 def when(at: datetime) -> str:

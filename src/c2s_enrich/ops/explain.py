@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.causes import ACTIONS, CAUSES, NAMES, Language, Status, sentences
-from c2s_enrich.redaction import redact
+from c2s_enrich.redaction import redact, visible
 
 _REF = re.compile(r"[A-Z0-9]{8,16}")
 _LINK = re.compile(r"https?://\S*?/leads?/([0-9A-Za-z_-]+)")
@@ -172,7 +172,7 @@ class _Words:
             return self._clock(moment)
         if isinstance(value, float):
             return f"{value:g}"
-        return NAMES.get(value, value) if name == "upstream" else _one_line(redact(str(value)))
+        return NAMES.get(value, value) if name == "upstream" else visible(redact(str(value)))[:300]
 
     def _answer(self, answer: Mapping[str, Any]) -> str:
         words, at = self._words, _moment(answer.get("at"))
@@ -207,12 +207,6 @@ def _moment(value: object) -> datetime | None:
         return datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def _one_line(text: str) -> str:
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )[:300]
 
 
 def read_what(what: str) -> dict[str, Any]:

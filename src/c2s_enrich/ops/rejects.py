@@ -19,7 +19,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import Pool, statements
-from c2s_enrich.redaction import MASK, redact
+from c2s_enrich.redaction import MASK, redact, visible
 
 # Of a masked body so much is shown: enough to see what is wrong with it, little enough for the
 # masking to be quick.
@@ -206,18 +206,18 @@ def body_text(raw: bytes, *, reveal: bool) -> str:
     numbers and hook names stay.
     """
     if reveal:
-        return _printable(raw.decode("utf-8", "backslashreplace"))
+        return visible(raw.decode("utf-8", "backslashreplace"), keep="\n")
     # Without NULs: in UTF-16 they stand between the digits of every number, where nothing would
     # recognise it.
     text = raw[:_MASKED_LENGTH].replace(b"\0", b"").decode("utf-8", "backslashreplace")
     left_out = len(raw) - _MASKED_LENGTH
-    shown = _printable(redact(_TOKEN.sub(_masked_token, text)))
+    shown = visible(redact(_TOKEN.sub(_masked_token, text)), keep="\n")
     return shown + (f"\n… {left_out} bytes more" if left_out > 0 else "")
 
 
 def line_text(text: str | None) -> str:
     """A field that a sender may have filled, as part of one line: masked, escaped and short."""
-    return _printable(redact(text or "")).replace("\n", "\\n")[:100]
+    return visible(redact(text or ""))[:100]
 
 
 _TOKEN = re.compile(
@@ -227,7 +227,8 @@ _TOKEN = re.compile(
 _KEY = re.compile(r'"[A-Za-z_][A-Za-z0-9_.-]{0,40}"')
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
 _HARMLESS = re.compile(
-    r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|true|false|null|NaN|-?[0-9]{1,7}(?:\.[0-9]{1,7})?|(?:on_|lead\.)[a-z_]{1,40}"
+    r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|true|false|null|NaN"
+    r"|-?[0-9]{1,7}(?:\.[0-9]{1,7})?|(?:on_|lead\.)[a-z_]{1,40}"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 )
 
@@ -240,12 +241,3 @@ def _masked_token(token: re.Match[str]) -> str:
     if token["colon"] is not None:
         return (string if _KEY.fullmatch(string) else f'"{MASK}"') + token["colon"]
     return string if _HARMLESS.fullmatch(string.strip('"')) else f'"{MASK}"'
-
-
-def _printable(text: str) -> str:
-    return "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )

@@ -16,6 +16,7 @@ from dataclasses import fields
 from datetime import date, timedelta
 from enum import Enum
 from functools import partial
+from io import UnsupportedOperation
 from types import TracebackType
 from typing import Any, TextIO, cast
 from urllib.parse import unquote, urlsplit
@@ -198,7 +199,12 @@ class Redactor:
 def _stderr() -> TextIO:
     """stderr behind a buffer; what waits at the end of the process gets a second to leave."""
     # A process that was started without stderr has none: its descriptor may be anybody's by now.
-    stream = LogStream(None if sys.stderr is None else sys.stderr.fileno())
+    try:
+        descriptor = None if sys.stderr is None else sys.stderr.fileno()
+    except UnsupportedOperation:
+        # Nobody's file: text that a test or a notebook collects.
+        return sys.stderr
+    stream = LogStream(descriptor)
     atexit.register(stream.drain, 1.0)
     return cast(TextIO, stream)
 
