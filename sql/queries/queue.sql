@@ -210,8 +210,8 @@ select t.id, t.lease_token,
 -- the ordinary lane. From the second loss in a row on it is a suspect, and waits with doubling backoff. With
 -- the attempts spent it fails as worker_lost. Reads the index of processing rows, which is as small as what
 -- is in flight. What the asking worker holds itself is left to it until the deadline: it is alive, and ends
--- the attempt by itself. Answers how many were reclaimed, how many of them failed, and the workers of those
--- whose row somebody has locked.
+-- the attempt by itself. Answers what was reclaimed, for the log, and the workers of those whose row somebody
+-- has locked.
 with lost as materialized (
   select e.id, e.claimed_by
     from webhook_events e
@@ -243,7 +243,7 @@ with lost as materialized (
          claimed_by = null, claimed_at = null, lease_expires_at = null, deadline_at = null
     from free f
    where e.id = f.id
-  returning e.id, e.status
+  returning e.id, e.lead_id, e.attempts, f.claimed_by as worker, e.status = 'failed' as failed
 ), history as (
   insert into event_attempts (event_id, lease_token, attempt, worker, started_at, finished_at, result,
                               error_kind)
@@ -251,8 +251,9 @@ with lost as materialized (
          coalesce(%(now)s::timestamptz, clock_timestamp()), 'worker_lost', 'worker_lost'
     from free f
 )
-select (select count(*) from reclaimed) as reclaimed,
-       (select count(*) from reclaimed where status = 'failed') as failed,
+select coalesce((select jsonb_agg(jsonb_build_object('event_id', id, 'lead_id', lead_id, 'attempt', attempts,
+                                                     'worker', worker, 'failed', failed))
+                   from reclaimed), '[]') as reclaimed,
        array(select distinct claimed_by from lost where id not in (select id from free)) as locked_by;
 
 -- name: end_sessions

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -111,8 +111,8 @@ class Worker:
         self, holding: Sequence[Claim] = (), dead: Sequence[str] = ()
     ) -> tuple[int, int]:
         """How many, and how many of them failed."""
-        reclaimed, failed, _ = await self.store.reclaim(holding, dead)
-        return reclaimed, failed
+        reclaimed, _ = await self.store.reclaim(holding, dead)
+        return len(reclaimed), sum(event["failed"] for event in reclaimed)
 
     async def beat(self) -> Outlook:
         return await self.store.beat(0, 1, pulse=False)
@@ -244,11 +244,23 @@ class Recorded:
     """
 
     transitions: Counter[str] = field(default_factory=Counter)
+    steps: list[str] = field(default_factory=list)
+    ends: list[tuple[str | None, float]] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
     reconnects: int = 0
     conflicts: int = 0
 
-    def event(self, transition: str, count: int = 1) -> None:
+    def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None:
         self.transitions[transition] += count
+
+    def attempt(self, steps: Iterable[Mapping[str, object]]) -> None:
+        self.steps += [str(step["step"]) for step in steps]
+
+    def ended(self, outcome: str | None, seconds: float) -> None:
+        self.ends.append((outcome, seconds))
+
+    def waited(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
     def listener_reconnected(self) -> None:
         self.reconnects += 1

@@ -240,7 +240,7 @@ class TestADeadWorker:
         ):
             await another.execute("select 1")
             await frozen.execute("select from webhook_events where id = %s for share", (event_id,))
-            assert await bruno.store.reclaim() == (0, 0, ["ana"])
+            assert await bruno.store.reclaim() == ([], ["ana"])
 
             assert await bruno.store.end_sessions("ana") == 1
 

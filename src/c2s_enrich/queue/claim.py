@@ -201,6 +201,11 @@ class Journal:
         await self.at(f"{name}:done")
 
     @property
+    def elapsed(self) -> float:
+        """Seconds since the attempt began."""
+        return self._clock.boottime() - self._began
+
+    @property
     def last_step(self) -> str | None:
         """The step that began last: where an attempt that ended early was."""
         return str(self.steps[-1]["step"]) if self.steps else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
@@ -52,6 +54,12 @@ class Flight:
             self._begun = True
             if self.why is not None:
                 raise asyncio.CancelledError
+            # Every line that this task writes, whoever writes it, names its event.
+            bind_contextvars(
+                event_id=str(self.claim.event_id),
+                lead_id=self.claim.lead_id,
+                attempt=self.claim.attempts,
+            )
             await self.journal.at("claimed")
             with recorded_by(self.journal.record):
                 done = await handler(self.claim, self.lease, self.journal)
@@ -73,13 +81,11 @@ class Flight:
         except Exception as raised:
             error = raised
         if is_transient(error):
-            _log.warning(
-                "database_trouble", event_id=str(self.claim.event_id), error=type(error).__name__
-            )
+            _log.warning("database_trouble", error=type(error).__name__)
             return database_away(self.claim, policy, chance())
         ending = verdict(error, self.claim, policy, chance())
         if ending.error_kind == "bug":
-            _log.error("bug", event_id=str(self.claim.event_id), exc_info=error)
+            _log.error("bug", exc_info=error)
         return ending
 
     def end(self, why: Why) -> None:
@@ -96,26 +102,39 @@ class Flight:
         self.lease.taken_away = True
         self.end("taken_away")
 
+    @property
+    def since_received(self) -> float:
+        """Seconds since the event arrived."""
+        return self.claim.age.total_seconds() + self.journal.elapsed
+
     def tell(self, transition: str) -> None:
-        """The line of this attempt in the log."""
-        if transition == "lease_lost":
-            _log.warning(
-                transition,
-                event_id=str(self.claim.event_id),
-                lead=self.claim.lead_id,
-                attempt=self.claim.attempts,
-            )
-            return
-        _log.info(
-            transition,
-            event_id=str(self.claim.event_id),
-            lead=self.claim.lead_id,
-            attempt=self.claim.attempts,
-            outcome=self.ending.outcome,
-            error_kind=self.ending.error_kind,
-            error=self.ending.error_message,
-            steps=self.journal.steps,
-        )
+        """The one line of this attempt in the log."""
+        claim, journal, ending = self.claim, self.journal, getattr(self, "ending", None)
+        facts: dict[str, object] = {
+            "event_id": str(claim.event_id),
+            "lead_id": claim.lead_id,
+            "attempt": claim.attempts,
+            "duration_s": round(journal.elapsed, 3),
+            "since_received_s": round(self.since_received, 3),
+            "steps": {step["step"]: step["ms"] for step in journal.steps},
+            "calls": Counter(f"{call['upstream']}.{call['kind']}" for call in journal.calls),
+            "paid": sum(bool(call["paid"]) for call in journal.calls),
+            "remembered": sum(bool(answer.get("remembered")) for answer in journal.answers),
+        }
+        if ending is not None:
+            facts |= {
+                "outcome": ending.outcome,
+                "error_kind": ending.error_kind,
+                "error": ending.error_message,
+                "waiting_for": ending.waiting_for,
+                "reason": ending.reason,
+                "wait_s": round(ending.delay.total_seconds(), 1),
+            }
+        said = {name: value for name, value in facts.items() if value not in (None, {}, 0)}
+        if transition in ("failed", "lease_lost"):
+            _log.warning(transition, **said)
+        else:
+            _log.info(transition, **said)
 
 
 class Flights(dict[ClaimKey, Flight]):

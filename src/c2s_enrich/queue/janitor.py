@@ -86,11 +86,13 @@ class Janitor:
 
     async def _reclaim(self, dead: list[str]) -> None:
         holding = [flight.claim for flight in self._flights.values()]
-        reclaimed, failed, locked_by = await self._store.reclaim(holding, dead)
+        reclaimed, locked_by = await self._store.reclaim(holding, dead)
         if reclaimed:
-            self._metrics.event("reclaimed", reclaimed)
-            self._metrics.event("failed", failed)
-            _log.warning("reclaimed", events=reclaimed, failed=failed, dead=dead)
+            for event in reclaimed:
+                _log.warning("reclaimed", **event)
+            failed = sum(event["failed"] for event in reclaimed)
+            self._metrics.event("reclaimed", len(reclaimed))
+            self._metrics.event("failed", failed, "worker_lost")
             self._reclaimed()
         elif dead and not locked_by:
             await self._store.leave(dead)

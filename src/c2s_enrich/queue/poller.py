@@ -42,6 +42,7 @@ class QueueMetrics(ClaimMetrics, SettleMetrics, Protocol):
     """What the queue counts; `telemetry.Metrics` has it."""
 
     def listener_reconnected(self) -> None: ...
+    def waited(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ class Poller:
         claims = await self._claimer.claim(slots) if slots > 0 else []
         for claim in claims:
             self._start(group, claim, asked_at)
+            self._metrics.waited((claim.claimed_at - claim.available_at).total_seconds())
         if claims:
             self._metrics.event("claimed", len(claims))
         return len(claims)

@@ -5,8 +5,8 @@ waits for more to come.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -30,7 +30,9 @@ _BUSY_AT_FIRST, _BUSY_AT_MOST = 0.02, 1.0
 class SettleMetrics(Protocol):
     """What settling counts."""
 
-    def event(self, transition: str, count: int = 1) -> None: ...
+    def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None: ...
+    def attempt(self, steps: Iterable[Mapping[str, object]]) -> None: ...
+    def ended(self, outcome: str | None, seconds: float) -> None: ...
 
 
 class Settler:
@@ -67,14 +69,15 @@ class Settler:
 
     def land(self, flights: Sequence[tuple[Flight, str]]) -> None:
         """These are over, each with the transition that it made or "lease_lost"."""
-        ends: Counter[str] = Counter()
         for flight, transition in flights:
             del self._flights[flight.claim.key]
             self._busy_waits.pop(flight, None)
             flight.tell(transition)
-            ends[transition] += 1
-        for transition, count in ends.items():
-            self._metrics.event(transition, count)
+            kind = flight.ending.error_kind if transition == "failed" else None
+            self._metrics.event(transition, 1, kind)
+            self._metrics.attempt(flight.journal.steps)
+            if transition in ("completed", "failed"):
+                self._metrics.ended(flight.ending.outcome, flight.since_received)
         self._landed()
 
     async def run(self) -> None:

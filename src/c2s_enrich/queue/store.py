@@ -157,14 +157,14 @@ class QueueStore:
 
     async def reclaim(
         self, holding: Sequence[Claim] = (), dead: Sequence[str] = ()
-    ) -> tuple[int, int, list[str]]:
-        """Gives back what `dead` or hung workers held: (reclaimed, failed for good among them, the
-        workers whose rows somebody has locked).
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Gives back what `dead` or hung workers held: the events, each with event_id, lead_id,
+        attempt, worker and failed, and the workers whose rows somebody has locked.
 
         What this worker is still `holding` it ends by itself, so only a passed deadline takes it
         away.
         """
-        [(reclaimed, failed, locked_by)] = await self._all(
+        [(reclaimed, locked_by)] = await self._all(
             "reclaim",
             holding=[claim.event_id for claim in holding],
             dead=list(dead),
@@ -172,7 +172,7 @@ class QueueStore:
             backoff_base=self._backoff.base,
             backoff_cap=self._backoff.cap,
         )
-        return reclaimed, failed, locked_by
+        return reclaimed, locked_by
 
     async def end_sessions(self, worker: str) -> int:
         """Ends what that worker has open in the database; how many sessions there were."""

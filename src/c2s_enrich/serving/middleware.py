@@ -27,6 +27,7 @@ Notes = dict[str, Any]
 
 _NOTES = "c2s_enrich.notes"
 _ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_PROBES = frozenset(("/livez", "/readyz", "/health"))
 _METHODS = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 )
@@ -90,11 +91,13 @@ class RequestMiddleware:
                 await _BUG.send(send_with_headers)
         if "route" not in notes:
             notes["route"] = getattr(scope.get("route"), "path", None)
-        self._log.info(
+        # A platform's checks come every few seconds and say nothing new.
+        tell = self._log.debug if notes["route"] in _PROBES else self._log.info
+        tell(
             "request",
             method=scope["method"] if scope["method"] in _METHODS else "other",
             status=status or None,
-            ms=round((time.perf_counter() - started) * 1000, 1),
+            duration_s=round(time.perf_counter() - started, 4),
             **notes,
         )
 

@@ -296,7 +296,7 @@ class Upstream:
                 upstream=self.name,
                 kind=request.kind,
                 result=result,
-                milliseconds=round(seconds * 1000),
+                duration_s=round(seconds, 3),
             )
         await self._limits.succeeded(admission)
         return answer
