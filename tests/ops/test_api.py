@@ -158,6 +158,7 @@ class TestTheCommandLine:
         near = await typed()
 
         # The server logs to the stdout of the same process.
+        assert near.stdout, (near.output, near.exception)
         [said] = [line for line in far.stdout.splitlines() if line[:1] in "[{"]
         assert json.loads(said) == json.loads(near.stdout)
         assert far.exit_code == near.exit_code

@@ -87,6 +87,13 @@ class TestEveryWord:
         assert await found(desk) == {"asked", "other"}
         assert await found(desk, **{word: value}) == {"asked"}
 
+    @pytest.mark.parametrize("word", WORDS)
+    def test_reads_again_as_it_was_read(self, word: str) -> None:
+        value = ONLY_THE_ASKED_ONE[word] or "0a1b2c3d"
+        chosen = parse_filter({word: value}, SAO_PAULO)
+
+        assert parse_filter(chosen.texts, SAO_PAULO) == chosen
+
     async def test_counts_together_with_the_others(self, desk: EventsDesk) -> None:
         assert await found(desk, lead="asked", status="failed") == set()
 

@@ -52,11 +52,10 @@ def list_events(
 
     c2s-enrich events list --status failed --since 2h
     """
-    words = chosen.words | ({"event": ",".join(chosen.event)} if chosen.event else {})
     lines = ask(
         url,
         "events",
-        words | {"limit": limit},
+        chosen.texts | {"limit": limit},
         lambda pool, _: _desk(pool).events(chosen, limit),
     )
     print_table(
@@ -152,7 +151,7 @@ def errors(chosen: Filter, as_json: AsJson = False, url: Url = None) -> None:
 
     c2s-enrich errors --since 24h
     """
-    groups = ask(url, "errors", chosen.words, lambda pool, _: _desk(pool).errors(chosen))
+    groups = ask(url, "errors", chosen.texts, lambda pool, _: _desk(pool).errors(chosen))
     print_table(
         groups,
         {

@@ -86,6 +86,8 @@ def _moment(text: str, zone: tzinfo) -> str:
     """A length of time is counted back from the database's clock; anything else is a time, in the
     operator's zone unless it names its own.
     """
+    if re.fullmatch(r"-\d{1,9} s", text):
+        return text  # a filter that was read before
     if re.fullmatch(r"\d+[a-z]", text):
         return f"-{read_length(text).total_seconds():.0f} s"
     try:
@@ -143,12 +145,17 @@ class Filter:
         return Jsonb(self.words)
 
     @property
+    def texts(self) -> dict[str, str]:
+        """As `parse_filter` reads it again, and as it stands in an address."""
+        return {
+            name: ",".join(value) if isinstance(value, tuple) else value
+            for name, value in self.words.items()
+        }
+
+    @property
     def options(self) -> str:
         """As it is typed after a command."""
-        return " ".join(
-            f"--{name} {','.join(value) if isinstance(value, tuple) else value}"
-            for name, value in self.words.items()
-        )
+        return " ".join(f"--{name} {value}" for name, value in self.texts.items())
 
 
 WORDS: Mapping[str, str] = {each.name: each.metadata["why"] for each in fields(Filter)}

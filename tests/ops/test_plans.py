@@ -1,0 +1,217 @@
+"""Bulk actions: the plan says what would happen, the run does that and nothing else, in batches
+that can be stopped, and leaves a row that says who did it.
+"""
+
+from typing import Any
+
+import pytest
+from tests.brokerage import Brokerage
+from tests.conftest import Database
+
+from c2s_enrich.database import Pool
+from c2s_enrich.ops.filters import Filter
+from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner
+
+
+@pytest.fixture
+def planner(pool: Pool) -> Planner:
+    return Planner(pool, actor="ana", via="cli")
+
+
+async def failed(db: Database, count: int, *, leads: int = 1, **columns: Any) -> None:
+    await db.execute(
+        "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
+        " error_kind, error_message, received_at)"
+        " select 'lead-' || n %% %s, now() - n * interval '1 s', '{}', 'failed', now(),"
+        " 'upstream_refused', 'c2s: HTTP 422', now() - n * interval '1 ms'"
+        " from generate_series(1, %s) n",
+        (leads, count),
+    )
+
+
+async def counts(db: Database) -> dict[str, int]:
+    rows = await db.fetch("select status, count(*) as events from webhook_events group by 1")
+    return {row.status: row.events for row in rows}
+
+
+FAILED = Filter(kind="upstream_refused")
+
+
+class TestAPlan:
+    async def test_changes_nothing_and_says_how_many(self, db: Database, planner: Planner) -> None:
+        await failed(db, 7, leads=3)
+
+        plan = await planner.plan(Order("reprocess", FAILED))
+
+        assert (plan.events, plan.leads, plan.in_flight) == (7, 3, 0)
+        assert [(each.events, each.error) for each in plan.groups] == [(7, "c2s: HTTP 422")]
+        assert await counts(db) == {"failed": 7}
+
+    async def test_means_failed_events_unless_a_word_says_which(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await failed(db, 2)
+        await db.execute(
+            "insert into webhook_events (id, lead_id, updated_at, payload_raw, status, outcome,"
+            " processed_at) values (gen_random_uuid(), 'lead-0', now(), '{}', 'completed',"
+            " 'not_found', now())"
+        )
+        done = await db.value("select id from webhook_events where status = 'completed'")
+
+        async def events(chosen: Filter) -> int:
+            return (await planner.plan(Order("reprocess", chosen))).events
+
+        assert await events(Filter(lead="lead-0")) == 2
+        assert await events(Filter(lead="lead-0", status="completed")) == 1
+        assert await events(Filter(outcome="not_found")) == 1
+        assert await events(Filter(event=(str(done),))) == 1
+
+    async def test_counts_paid_calls_by_what_is_remembered(
+        self, brokerage: Brokerage, planner: Planner
+    ) -> None:
+        await brokerage.accept("lead-0", brokerage.people[0])
+        await brokerage.work()
+        again = Order("reprocess", Filter(status="completed"))
+
+        remembered = await planner.plan(again)
+        fresh = await planner.plan(Order("reprocess", Filter(status="completed"), fresh=True))
+
+        assert remembered.paid_calls == {"diretrix": 0, "work_api": 0}
+        assert remembered.remembered == 3
+        assert remembered.told_before == 1
+        assert fresh.paid_calls == {"diretrix": 2, "work_api": 2}
+
+    async def test_knows_the_minutes_from_the_rate_limits(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await failed(db, 10, leads=10)
+        await db.execute("update upstreams set min_interval = '6 s' where name = 'c2s'")
+
+        assert (await planner.plan(Order("reprocess", FAILED))).minutes == 1.0
+
+
+class TestARun:
+    async def test_does_the_plan_once(self, db: Database, planner: Planner) -> None:
+        await failed(db, 3)
+        plan = await planner.plan(Order("reprocess", FAILED))
+
+        done = await planner.run(plan.id)
+
+        assert (done.state, done.done, done.skipped) == ("done", 3, 0)
+        assert await counts(db) == {"received": 3}
+        with pytest.raises(PlanGone):
+            await planner.run(plan.id)
+
+    async def test_goes_on_in_batches_and_meets_no_event_twice(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await failed(db, 2 * BATCH + 1, leads=50)
+        heard: list[tuple[int, int]] = []
+
+        async def progress(seen: int, done: int) -> bool:
+            heard.append((seen, done))
+            return True
+
+        order = Order("reprocess", Filter(lead="lead-1", status="failed"))
+        small = await planner.run((await planner.plan(order)).id, progress)
+        plan = await planner.plan(Order("reprocess", FAILED))
+        rest = await planner.run(plan.id, progress)
+
+        assert small.done + rest.done == 2 * BATCH + 1
+        assert await counts(db) == {"received": 2 * BATCH + 1}
+        assert heard == [(BATCH, BATCH)]
+
+    async def test_stops_after_the_batch_that_runs(self, db: Database, planner: Planner) -> None:
+        await failed(db, 2 * BATCH)
+        plan = await planner.plan(Order("reprocess", FAILED))
+
+        async def enough(seen: int, done: int) -> bool:
+            return False
+
+        done = await planner.run(plan.id, enough)
+
+        assert (done.state, done.done) == ("stopped", BATCH)
+        assert await counts(db) == {"received": BATCH, "failed": BATCH}
+
+    async def test_leaves_out_what_is_in_flight_or_came_later(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await failed(db, 1)
+        soon = "now() + interval '1 minute'"
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, error_kind) values"
+            " ('busy', now(), '{}', 'upstream_refused')"
+        )
+        await db.execute(
+            "update webhook_events set status = 'processing', claimed_by = 'p', claimed_at = now(),"
+            f" lease_expires_at = {soon}, deadline_at = {soon} where lead_id = 'busy'"
+        )
+        ids = tuple(str(row.id) for row in await db.fetch("select id from webhook_events"))
+        plan = await planner.plan(Order("reprocess", Filter(event=ids)))
+        await failed(db, 0)
+
+        done = await planner.run(plan.id)
+
+        assert (plan.events, plan.in_flight) == (1, 1)
+        assert (done.done, done.skipped) == (1, 1)
+        assert await db.value("select status from webhook_events where lead_id = 'busy'") == (
+            "processing"
+        )
+
+    async def test_takes_the_oldest_where_a_limit_is_given(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await failed(db, 5)
+        oldest = await db.fetch("select id from webhook_events order by received_at limit 2")
+
+        plan = await planner.plan(Order("reprocess", FAILED, limit=2))
+        await planner.run(plan.id)
+
+        queued = await db.fetch(
+            "select id from webhook_events where status = 'received' order by received_at"
+        )
+        assert plan.events == 2
+        assert queued == oldest
+
+    async def test_with_fresh_forgets_the_answers_of_the_asked_leads_only(
+        self, brokerage: Brokerage, planner: Planner
+    ) -> None:
+        for number in range(2):
+            await brokerage.accept(f"lead-{number}", brokerage.people[number])
+        await brokerage.work()
+        remembered = "select count(*) from contact_lookups where expires_at > now()"
+        before = await brokerage.db.value(remembered)
+
+        order = Order("reprocess", Filter(lead="lead-0", status="completed"), fresh=True)
+        await planner.run((await planner.plan(order)).id)
+
+        assert before == 4
+        assert await brokerage.db.value(remembered) == 2
+        people = "select count(*) from people where expires_at > now()"
+        assert await brokerage.db.value(people) == 1
+
+    async def test_gives_up_what_waits_with_the_reason(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, waiting_for,"
+            " waiting_reason) values ('lead', now(), '{}', 'work_api', 'paused')"
+        )
+        order = Order("fail", Filter(waiting="work_api"), reason="contract ended")
+
+        await planner.run((await planner.plan(order)).id)
+
+        [row] = await db.fetch("select status, error_kind, error_message from webhook_events")
+        assert row == ("failed", "given_up", "contract ended")
+
+    async def test_leaves_a_row_that_says_who_and_what(
+        self, db: Database, planner: Planner
+    ) -> None:
+        await failed(db, 2)
+        await planner.run((await planner.plan(Order("reprocess", FAILED, limit=1))).id)
+
+        [row] = await db.fetch(
+            "select actor, via, verb, filter, planned, done, skipped, state from operator_actions"
+        )
+        words = {"kind": "upstream_refused", "status": "failed", "limit": 1}
+        assert row == ("ana", "cli", "reprocess", words, 1, 1, 0, "done")
