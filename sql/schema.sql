@@ -382,7 +382,7 @@ CREATE TABLE public.webhook_events (
     CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
     CONSTRAINT webhook_events_losses_check CHECK ((losses >= 0)),
     CONSTRAINT webhook_events_max_attempts_check CHECK ((max_attempts > 0)),
-    CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'erased'::text]))),
+    CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'shadow'::text, 'erased'::text]))),
     CONSTRAINT webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text]))),
     CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT webhook_events_waiting_reason_check CHECK ((waiting_reason = ANY (ARRAY['paused'::text, 'credential'::text, 'budget'::text, 'slot'::text, 'throttled'::text, 'backoff'::text, 'read_back'::text, 'database'::text])))

@@ -14,7 +14,8 @@ create table webhook_events (
   status             text        not null default 'received'
     check (status in ('received', 'processing', 'completed', 'failed')),
   outcome            text
-    check (outcome in ('enriched', 'partial', 'not_found', 'unchanged', 'superseded', 'ignored', 'erased')),
+    check (outcome in ('enriched', 'partial', 'not_found', 'unchanged', 'superseded', 'ignored', 'shadow',
+                       'erased')),
   outcome_detail     jsonb,
   attempts           integer     not null default 0 check (attempts >= 0),
   max_attempts       integer     not null default 8 check (max_attempts > 0),

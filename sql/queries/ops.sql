@@ -39,3 +39,8 @@ on conflict (action) do update set address = excluded.address, asked_at = now();
 
 -- name: subscriptions
 select action, address, asked_at from subscriptions order by action;
+
+-- name: visibility
+-- What a person found out about who can see a message on a lead; no row until somebody looked.
+select filter ->> 'who' as who, actor, at from operator_actions
+ where verb = 'visible_to' order by at desc limit 1;

@@ -3,6 +3,7 @@
 
 EnrichError
 ├── SettingsError              the environment is wrong; all problems in one message
+├── CannotListen               the address is taken, or is not this machine's
 ├── UpstreamError              carries the upstream's name
 │   ├── Unavailable            time-out, connection, 5xx
 │   ├── Throttled              429, with how long it asks us to wait
@@ -37,6 +38,10 @@ class SettingsError(EnrichError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("settings: " + "; ".join(problems))
+
+
+class CannotListen(EnrichError):
+    """The address is taken, or is not this machine's."""
 
 
 class UpstreamError(EnrichError):

@@ -57,6 +57,7 @@ class Settings:
     webhook_secret: Secret = option("", "token that C2S must present", secret)
     webhook_secret_previous: Secret = option("", "token before a rotation, still accepted", secret)
     hash_key: Secret = option("", "key of refs and other keyed hashes; not for web; back it up", secret)
+    c2s_token: Secret = option("", "C2S API token", credential)
     diretrix_user: Secret = option("", "Diretrix user", credential)
     diretrix_pass: Secret = option("", "Diretrix password", credential)
     work_api_token: Secret = option("", "Work API token", credential)
@@ -68,11 +69,13 @@ class Settings:
         whole(0, 65535))
     alert_webhook_url: Secret = option(
         "", "where alerts are posted, in Slack's format; none without it", secret_url)
-    alert_income_from: int = option(
+    alert_income_from: int = tuning(
         "0", "also alert about leads of people who earn this much a month; 0 = never", whole(0))
     c2s_gateway_url: str = option("", "send through this gateway instead of C2S directly", url)
     work_api_daily_budget: int = option(
         "0", "paid calls a day (America/Sao_Paulo); 0 = no limit", whole(0))
+    delivery: str = option(
+        "send", "send, or shadow: do everything but send", choice("send", "shadow"))
     delivery_unclear: str = option(
         "resend", "resend or hold, when reading back does not find the message",
         choice("resend", "hold"))
@@ -93,7 +96,6 @@ class Settings:
 
     # What hardly anybody touches.
     hash_key_previous: Secret = tuning("", "key before a rotation, still recognised", secret)
-    c2s_token: Secret = tuning("", "C2S API token", credential)
     retention_metadata: timedelta = tuning(
         str(730 * DAY), "settled events are removed at this age", seconds)
     log_level: str = tuning(

@@ -160,6 +160,7 @@ def build_pipeline(
         sender,
         settings.hash_keys,
         income_multiplier=settings.income_multiplier,
+        shadow=settings.delivery == "shadow",
     )
 
 

@@ -7,12 +7,16 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
 from tests.conftest import Database
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool
+from c2s_enrich.errors import CannotListen
 from c2s_enrich.ops.health import Signals
-from c2s_enrich.serving.monitor import listen_on, monitor
+from c2s_enrich.serving.monitor import monitor
+from c2s_enrich.serving.server import listen_on, run_server
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_health
 
@@ -78,3 +82,15 @@ class TestTheListener:
 
 async def _nothing(*_: Any) -> None:
     """There is nothing to refresh."""
+
+
+class TestWebsAddress:
+    def test_that_is_taken_is_said_in_one_sentence(self) -> None:
+        with listen_on("127.0.0.1", 0) as taken:
+            port = taken.getsockname()[1]
+            settings = Settings.load(
+                {"DATABASE_URL": "postgresql://x@127.0.0.1:9/x", "HOST": "127.0.0.1",
+                 "PORT": str(port), "WEBHOOK_SECRET": "a-webhook-secret"}, "web",
+            )  # fmt: skip
+            with pytest.raises(CannotListen, match=f"^cannot listen on 127.0.0.1:{port}: "):
+                run_server(Starlette(), settings)

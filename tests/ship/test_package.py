@@ -18,7 +18,7 @@ from typer.main import get_command
 from c2s_enrich.cli.main import app
 
 ROOT = Path(__file__).parents[2]
-PROCESSES = {"web", "poller"}
+PROCESSES = {"web", "poller", "ops"}
 
 
 def commands() -> set[str]:
@@ -115,6 +115,7 @@ class TestThePlatformsFiles:
         ours = {name: service for name, service in services.items() if name != "postgres"}
         assert {service["command"].split()[1] for service in ours.values()} <= commands()
         assert all(service["read_only"] for service in ours.values())
+        assert services["ops"]["ports"] == ["127.0.0.1:8090:8090"]
 
     def test_the_image_runs_as_a_number_and_builds_from_locks_alone(self) -> None:
         text = (ROOT / "Dockerfile").read_text()

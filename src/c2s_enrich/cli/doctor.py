@@ -68,6 +68,8 @@ async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
     if all(check.good for check in found if check.area == "database"):
         async with open_pool(settings, name="doctor") as pool:
             checks += [check async for check in ops.check_service(OpsStore(pool))]
+            if production:
+                checks.append(await ops.check_visibility(OpsStore(pool)))
             if online:
                 checks += await _online(settings, pool, paid)
     return checks

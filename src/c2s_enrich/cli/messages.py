@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -59,6 +60,24 @@ def message_was_delivered(message_id: UUID) -> None:
 def message_was_not_delivered(message_id: UUID) -> None:
     """A person has looked and the message is not there: it is sent (again)."""
     _judge(message_id, delivered=False)
+
+
+class Reader(StrEnum):
+    """Who may see a message on a lead."""
+
+    sellers = "sellers"
+    customers = "customers"
+
+
+@app.command("visible-to")
+def visible_to(who: Reader) -> None:
+    """Record what a person found out: who can see a message on a lead? It contains a CPF.
+
+    \b
+    c2s-enrich messages visible-to sellers
+    """
+    with_pool(lambda pool, _: audit(pool, "visible_to", {"who": who.value}))
+    note(f"Recorded: {who.value} can see the messages.")
 
 
 def _judge(message_id: UUID, *, delivered: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import load_settings, run
+from c2s_enrich.cli.frame import guarded, load_settings, run
 
 if TYPE_CHECKING:
     from c2s_enrich.settings import Settings
@@ -28,7 +28,8 @@ def web(
 
     settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
     with logged(settings, "web"):
-        run_server(build_web(settings, Metrics(), watched=True), settings, one_write)
+        app = build_web(settings, Metrics(), watched=True)
+        guarded(lambda: run_server(app, settings, one_write))
 
 
 def poller(

@@ -64,6 +64,7 @@ class Pipeline:
         keys: HashKeys,
         *,
         income_multiplier: float,
+        shadow: bool,
     ) -> None:
         self._store = store
         self._c2s = c2s
@@ -72,6 +73,7 @@ class Pipeline:
         self._send = send
         self._keys = keys
         self._income_multiplier = income_multiplier
+        self._shadow = shadow
 
     async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
         async with journal.step("extract"):
@@ -103,6 +105,9 @@ class Pipeline:
             profiles = await self._enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
             message = await self._store_result(claim, journal, event, found, profiles)
+        if self._shadow and message.status == "pending":
+            journal.detail["cause"] = "shadow"
+            return Done("shadow", event.fingerprints[0])
         async with journal.step("send"):
             fact = await self._send(claim, lease, journal, message)
         return Done(

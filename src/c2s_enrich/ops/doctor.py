@@ -130,6 +130,20 @@ async def check_service(store: OpsStore) -> AsyncIterator[Check]:
         yield Check("service", True, f"healthy, {queue.pollers_beating} pollers")
 
 
+async def check_visibility(store: OpsStore) -> Check:
+    """Whether a person has looked who can see a message on a lead: it contains a CPF."""
+    who = await store.visible_to()
+    if who is None:
+        return Check(
+            "production",
+            False,
+            "nobody has recorded who can see a message on a lead → c2s-enrich messages visible-to",
+        )
+    if who == "customers":
+        return Check("production", False, "customers can see the messages: do not send any")
+    return Check("production", True, "a person recorded that only sellers see the messages")
+
+
 async def check_calls(calls: Mapping[str, Callable[[], Awaitable[str]]]) -> AsyncIterator[Check]:
     """Each upstream answers our credential; the calls say what they learnt."""
     for name, call in calls.items():
@@ -163,6 +177,7 @@ def check_production(settings: Settings, env: Mapping[str, str]) -> Iterator[Che
             f"WEBHOOK_SECRET has at least {_LONG_SECRET} characters",
         ),
         (not settings.insecure, "INSECURE is off"),
+        (settings.delivery == "send", "DELIVERY is send: shadow mode tells nobody anything"),
         (bool(settings.admin_token), "ADMIN_TOKEN is set: /health tells operators the details"),
         (
             bool(settings.alert_webhook_url),

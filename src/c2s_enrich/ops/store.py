@@ -112,6 +112,12 @@ class OpsStore:
             quiet = await silence.fetchone()
         return hour, quiet, await self._people.hit_rates()
 
+    async def visible_to(self) -> str | None:
+        """Who can see a message on a lead, as a person recorded it; None until somebody looked."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(self._sql["visibility"])).fetchone()
+            return None if row is None else str(row[0])
+
     async def newest_migration(self) -> int:
         """The version that the database is at; 0 before the first."""
         async with self._pool.connection() as connection:

@@ -5,7 +5,6 @@ METRICS_PORT. It stands on the loopback or a private network, never on the publi
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from c2s_enrich.serving.server import listen_on
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 
@@ -78,16 +78,6 @@ async def monitor(
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await serving
-
-
-def listen_on(host: str, port: int) -> socket.socket:
-    """A listening socket; `*` and `::` mean all addresses, IPv4 too. Raises OSError."""
-    if host in ("*", "::"):
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        return socket.create_server(("", port), family=family, dualstack_ipv6=both)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
 
 
 async def _watch_lag(metrics: Metrics) -> None:

@@ -8,12 +8,15 @@ there is nothing to trust.
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
+import socket
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from c2s_enrich.errors import CannotListen
 from c2s_enrich.serving.protocol import Wrap, as_it_is, bounded_protocol
 from c2s_enrich.settings import Settings
 
@@ -31,6 +34,11 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what was accepted and returns. `wrap` may put
     something around each connection's transport.
     """
+    try:
+        bound = listen_on(settings.host, settings.port)
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        raise CannotListen(f"cannot listen on {place}: {os.strerror(error.errno or 0)}") from None
     # uvicorn raises the signal again when it is done; by then everything is in order, and the exit
     # status should say so.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,15 +50,13 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
     # A request makes some 200 objects and no cycles: looking for some after each third request
     # costs a tenth of the throughput.
     gc.set_threshold(20_000, 20, 20)
-    uvicorn.Server(server_config(app, settings, wrap)).run()
+    uvicorn.Server(server_config(app, settings, wrap)).run([bound])
 
 
 def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uvicorn.Config:
     """How a process listens."""
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http=bounded_protocol(settings.receive_timeout.total_seconds(), _most_connections(), wrap),
         ws="none",
         lifespan="on",
@@ -68,6 +74,16 @@ def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uv
         )
         + 1,
     )
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A listening socket; `*` and `::` mean all addresses, IPv4 too. Raises OSError."""
+    if host in ("*", "::"):
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        return socket.create_server(("", port), family=family, dualstack_ipv6=both)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
 def _most_connections() -> int:
