@@ -1,6 +1,6 @@
-"""The door to Postgres: the SQL files, the connection pool, and which errors heal by themselves.
+"""The way to Postgres: the SQL files, the pool, and which errors heal by themselves.
 
-No statement is written here. SQL lives in `sql/`, and each statement has one caller, in the
+No statement of a topic is written here. SQL lives in `sql/`, and each statement has one caller, in the
 `store.py` of its topic.
 """
 
@@ -8,25 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from secrets import token_hex
+from select import POLLIN, poll
 from types import MappingProxyType
 from typing import Any, LiteralString, cast
 
-from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors, sql
+from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
 from psycopg.pq import PipelineStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
-from c2s_enrich.options import Secret
+from c2s_enrich.sessions import (
+    ANSWER_SECONDS,
+    COMMAND_SECONDS,
+    SESSION,
+    TRANSACTION_TIMEOUT,
+    Connection,
+    apply_settings,
+    configure_login,
+    is_pooled,
+    session_parameters,
+)
 from c2s_enrich.settings import Settings
 
 Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
-# A notification of our own arrives within milliseconds.
-_HEARS_SECONDS = 1.0
+# Whoever rested longer is checked: Neon, for one, suspends and cuts after five idle minutes.
+_REST_SECONDS, _CHECK_SECONDS = 30.0, 2.0
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 
 
@@ -66,29 +77,23 @@ def make_pool(settings: Settings, *, name: str) -> Pool:
     """The same, not yet open: for what is built before there is an event loop. The owner opens it
     with `async with`.
     """
-    return AsyncConnectionPool(
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         settings.database_url.reveal(),
+        connection_class=Connection,
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
-        kwargs=_parameters(name),
-        configure=_fitted(settings),
-        reset=_refuse_an_open_pipeline,
-        # A suspended or restarted server leaves dead connections behind. One cheap round trip finds
-        # them before the caller does.
-        check=AsyncConnectionPool.check_connection,
+        kwargs=session_parameters(name),
+        configure=_fitted(settings, name),
+        check=_check,
+        reset=_reset,
+        timeout=ANSWER_SECONDS,
         # Shorter than the five idle minutes after which Neon suspends and cuts connections;
         # psycopg's default is longer.
         max_idle=120,
         name=name,
         open=False,
     )
-
-
-async def connect_direct(settings: Settings, *, name: str) -> AsyncConnection[tuple[Any, ...]]:
-    """One autocommit connection that passes by any pooler, for LISTEN. Keepalives find a silently
-    cut line within a minute.
-    """
-    return await AsyncConnection.connect(settings.direct_url.reveal(), **_parameters(name))
+    return pool
 
 
 def is_transient(error: BaseException) -> bool:
@@ -104,21 +109,7 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and (error.sqlstate or "")[:2] not in ("28", "54")
 
 
-def _parameters(name: str) -> dict[str, Any]:
-    return {
-        "autocommit": True,
-        "application_name": f"c2s-enrich {name}",
-        "connect_timeout": 10,
-        "keepalives_idle": 20,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        # Keepalives stay away while an answer is awaited; this ends a connection whose bytes nobody
-        # acknowledges.
-        "tcp_user_timeout": 30_000,
-    }
-
-
-def _fitted(settings: Settings) -> Callable[[AsyncConnection[Any]], Awaitable[None]]:
+def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], Awaitable[None]]:
     """Fits each new connection to what DATABASE_URL is: a server, or a transaction pooler, which
     the first connection finds out.
     """
@@ -133,33 +124,33 @@ def _fitted(settings: Settings) -> Callable[[AsyncConnection[Any]], Awaitable[No
         if pooled:
             # The next statement may reach a session that has not prepared it.
             connection.prepare_threshold = None
+            await configure_login(connection)
         else:
-            # One transaction left open holds back vacuum in the whole database, and claims slow
-            # down. (A pooler would hand the setting to whichever client comes next.)
-            await connection.execute("set idle_in_transaction_session_timeout = '60s'")
+            await apply_settings(
+                connection, SESSION | ({} if name == "command" else TRANSACTION_TIMEOUT)
+            )
+        ours = cast(Connection, connection)
+        ours.answer_within = COMMAND_SECONDS if name == "command" else ANSWER_SECONDS
+        ours.used_at = time.monotonic()
 
     return fit
 
 
-async def is_pooled(connection: AsyncConnection[Any], address: Secret) -> bool:
-    """Whether a transaction pooler stands between: by Neon's host name, else by listening. Behind a
-    pooler LISTEN does not fail, it hears nothing.
-    """
-    if "-pooler." in connection.info.host:
-        return True
-    channel = f"c2s_{token_hex(8)}"
-    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
-    # From another session: what this one sends could come back with its own answer.
-    async with await AsyncConnection.connect(address.reveal(), **_parameters("probe")) as other:
-        await other.execute("select pg_notify(%s, '')", (channel,))
-    heard = [each async for each in connection.notifies(timeout=_HEARS_SECONDS, stop_after=1)]
-    await connection.execute(sql.SQL("unlisten {}").format(sql.Identifier(channel)))
-    return not heard
+async def _check(connection: AsyncConnection[Any]) -> None:
+    ours = cast(Connection, connection)
+    # A socket that has something to say between two statements says mostly that it was closed.
+    told = poll()
+    told.register(ours.fileno(), POLLIN)
+    if time.monotonic() - ours.used_at > _REST_SECONDS or told.poll(0):
+        ours.answer_within, usual = _CHECK_SECONDS, ours.answer_within
+        await ours.execute("")
+        ours.answer_within = usual
 
 
-async def _refuse_an_open_pipeline(connection: AsyncConnection[Any]) -> None:
+async def _reset(connection: AsyncConnection[Any]) -> None:
     # A task that is cancelled while it enters or leaves a pipeline can leave the connection in
     # pipeline mode (seen with psycopg 3.3). Whoever got it next would send statements that are not
     # committed until some later one is. Refused here, the pool closes it.
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         raise ProgrammingError("returned in pipeline mode")
+    cast(Connection, connection).used_at = time.monotonic()

@@ -1,31 +1,37 @@
 """Brings a database to the newest shape: forward only, one transaction for each file, safe to run
-from several machines at once.
+from several machines at once and while everything else runs.
 
 It never undoes a migration and never skips one: a file that was edited after it ran stops the start
-with a clear sentence.
+with a clear sentence. A file whose first line is `-- no transaction` runs statement by statement on
+its own, for CREATE INDEX CONCURRENTLY; each of its statements must be one that may be repeated.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection, errors
 
-from c2s_enrich.database import sql_folder
+from c2s_enrich.database import Pool, sql_folder
 from c2s_enrich.errors import EnrichError
+from c2s_enrich.sessions import Connection, connect_direct, session_problem
 
-# Any number of ours: it keeps two migrating processes apart and must only differ from other
-# advisory locks in this database.
-_LOCK = 4_210_777_001
+# A statement that waits for a table's lock makes every later one on that table wait behind it: it
+# waits shortly, lets the others through, and tries again.
+_LOCK_WAIT, _PAUSE_SECONDS, _TRIES = "1s", 1.0, 30
+_HOURS = 24 * 3600.0
+_TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
 
 
 class MigrationError(EnrichError):
-    """The migration files and the database contradict each other; the text says which file and what
-    to do.
+    """The migration files and the database contradict each other, or somebody is in the way; the
+    text says which, and what to do.
     """
 
 
@@ -44,18 +50,36 @@ class Migration:
         """
         return hashlib.sha256(self.text.replace("\r\n", "\n").encode()).hexdigest()
 
+    @property
+    def statements(self) -> list[str]:
+        """Its statements in order, each with the comments before it."""
+        ends = [found.end() for found in _TOKEN.finditer(self.text) if found[0] == ";"]
+        return [self.text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
-async def migrate(url: str, folder: Path | None = None) -> list[str]:
-    """Applies what is missing and returns the names of the migrations applied, in order. Raises
-    MigrationError.
+
+def _say_nothing(_: str) -> None:
+    pass
+
+
+async def migrate(
+    url: str, folder: Path | None = None, say: Callable[[str], None] = _say_nothing
+) -> list[str]:
+    """Applies what is missing and returns the names of the migrations applied, in order. `say` gets
+    the server's notices and what is waited for. Raises MigrationError.
     """
-    async with await AsyncConnection.connect(
-        url, application_name="c2s-enrich migrate", autocommit=True
-    ) as connection:
+    ours = all_migrations(folder)
+    async with await connect_direct(url, name="migrate") as connection:
+        connection.answer_within = _HOURS
+        connection.add_notice_handler(lambda notice: say(notice.message_primary or ""))
+        if problem := await session_problem(connection):
+            raise MigrationError(problem)
+        known = await _applied(connection)
+        if known and ours and max(known) > ours[-1].version:
+            say(
+                f"The database is at migration {max(known)}, newer than this program's {ours[-1].version}."
+            )
         return [
-            migration.name
-            for migration in all_migrations(folder)
-            if await _apply(connection, migration)
+            migration.name for migration in ours if await _apply(url, connection, migration, say)
         ]
 
 
@@ -63,14 +87,21 @@ async def pending(url: str, folder: Path | None = None) -> list[str]:
     """The names of the migrations that the database still lacks, in order. Changes nothing. Raises
     MigrationError.
     """
-    async with await AsyncConnection.connect(
-        url, application_name="c2s-enrich migrate", autocommit=True
-    ) as connection:
-        try:
-            known = await _applied(connection)
-        except errors.UndefinedTable:
-            known = {}
+    async with await connect_direct(url, name="migrate") as connection:
+        known = await _applied(connection)
     return [m.name for m in all_migrations(folder) if not _is_applied(m, known)]
+
+
+async def schema_problem(pool: Pool) -> str | None:
+    """What this program misses in the database, in one sentence; None when it has all that it
+    needs. A newer database has.
+    """
+    needed = all_migrations()[-1].version
+    async with pool.connection() as connection:
+        at = max(await _applied(connection), default=0)
+    if at >= needed:
+        return None
+    return f"The database is at migration {at}, {needed} is needed: run `c2s-enrich migrate`."
 
 
 def all_migrations(folder: Path | None = None) -> list[Migration]:
@@ -91,42 +122,97 @@ def all_migrations(folder: Path | None = None) -> list[Migration]:
     return [found[version] for version in sorted(found)]
 
 
-async def _apply(connection: AsyncConnection[tuple[Any, ...]], migration: Migration) -> bool:
+async def _apply(
+    url: str, connection: Connection, migration: Migration, say: Callable[[str], None]
+) -> bool:
+    """Whether it was missing. Raises MigrationError where somebody stays in the way."""
+    # Our schema, and nothing that a session could put in front of it: the functions keep this path.
+    await connection.execute(
+        "select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', false),"
+        f" set_config('lock_timeout', '{_LOCK_WAIT}', false)"
+    )
+    who = "another session"
+    for _ in range(_TRIES):
+        watching = asyncio.create_task(_blockers(url, connection.info.backend_pid))
+        try:
+            return await _try(connection, migration)
+        except errors.LockNotAvailable:
+            if watching.done() and not watching.exception():
+                who = watching.result()
+            say(f"{migration.name} waits for a lock, held by {who}. Trying again.")
+        except (errors.UniqueViolation, errors.DuplicateTable) as error:
+            # Two runners on an empty database: the other one has just made the table of migrations.
+            if "schema_migrations" not in str(error):
+                raise
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        await asyncio.sleep(_PAUSE_SECONDS)
+    raise MigrationError(f"{migration.name} did not run: {who} holds a lock that it needs.")
+
+
+async def _try(connection: Connection, migration: Migration) -> bool:
     async with connection.transaction():
+        rows = await connection.execute("select to_regclass('schema_migrations')")
+        if await rows.fetchone() == (None,):
+            await connection.execute(
+                "create table schema_migrations (version integer primary key,"
+                " name text not null, checksum text not null,"
+                " applied_at timestamptz not null default now())"
+            )
         # Held until COMMIT: whoever comes second waits here, then sees the first one's row and has
-        # nothing to do.
-        await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-        await connection.execute(
-            "create table if not exists schema_migrations"
-            " (version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())"
-        )
+        # nothing to do. Not an advisory lock, which every login of this database could take.
+        await connection.execute("lock table schema_migrations in share row exclusive mode")
         known = await _applied(connection)
         if _is_applied(migration, known):
             return False
         if known and migration.version < max(known):
             raise MigrationError(
-                f"{migration.name} is older than {max(known):04d}, which already ran: give it the next free number"
+                f"{migration.name} is older than {max(known):04d}, which already ran: give it the"
+                " next free number"
             )
-        # Our schema, and nothing that a session could put in front of it: the functions keep this path.
-        await connection.execute(
-            "select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)"
-        )
-        # A DDL statement that waits for a table lock makes every later query on that table wait
-        # behind it. Rather give up.
-        await connection.execute("set local lock_timeout = '10s'")
-        await connection.execute(
-            migration.text.encode()
-        )  # our own file; without parameters it may hold many statements
-        row = [migration.version, migration.name, migration.checksum]
-        await connection.execute(
-            "insert into schema_migrations (version, name, checksum) values (%s, %s, %s)", row
-        )
+        if not (alone := migration.text.startswith("-- no transaction")):
+            await _run(connection, migration)
+    if alone:
+        await _run(connection, migration)
     return True
 
 
+async def _run(connection: Connection, migration: Migration) -> None:
+    for statement in migration.statements:
+        await connection.execute(statement.encode())  # our own file
+    await connection.execute(
+        "insert into schema_migrations (version, name, checksum) values (%s, %s, %s)"
+        " on conflict do nothing",
+        [migration.version, migration.name, migration.checksum],
+    )
+
+
+async def _blockers(url: str, waiting: int) -> str:
+    """Who holds what that session waits for, as text."""
+    await asyncio.sleep(0.2)
+    async with await connect_direct(url, name="migrate looks") as connection:
+        while True:
+            rows = await connection.execute(
+                "select string_agg(format('session %%s of %%s (%%s, %%s for %%s s)', a.pid, usename,"
+                " coalesce(nullif(application_name, ''), 'no name'), state,"
+                " extract(epoch from clock_timestamp() - xact_start)::integer), ', ')"
+                " from unnest(pg_blocking_pids(%s)) as b (pid) join pg_stat_activity a using (pid)",
+                [waiting],
+            )
+            [[who]] = await rows.fetchall()
+            if who:
+                return str(who)
+            await asyncio.sleep(0.2)
+
+
 async def _applied(connection: AsyncConnection[tuple[Any, ...]]) -> dict[int, str]:
-    rows = await connection.execute("select version, checksum from schema_migrations")
-    return dict(await rows.fetchall())
+    try:
+        async with connection.transaction():
+            rows = await connection.execute("select version, checksum from schema_migrations")
+            return dict(await rows.fetchall())
+    except errors.UndefinedTable:
+        return {}
 
 
 def _is_applied(migration: Migration, known: dict[int, str]) -> bool:
@@ -134,6 +220,7 @@ def _is_applied(migration: Migration, known: dict[int, str]) -> bool:
         return False
     if known[migration.version] != migration.checksum:
         raise MigrationError(
-            f"{migration.name} was changed after it ran on this database: restore the file and write a new migration"
+            f"{migration.name} was changed after it ran on this database: restore the file and"
+            " write a new migration"
         )
     return True

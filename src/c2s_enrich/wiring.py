@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock, SystemClock
-from c2s_enrich.database import Pool, connect_direct, is_transient, make_pool, open_pool
+from c2s_enrich.database import Pool, is_transient, make_pool, open_pool
 from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.people_store import PeopleStore
@@ -40,7 +40,7 @@ from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.store import IntakeStore
 from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
-from c2s_enrich.migrations import all_migrations
+from c2s_enrich.migrations import all_migrations, schema_problem
 from c2s_enrich.ops.alerts import Alerts
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Health, Signals
@@ -57,6 +57,7 @@ from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.serving.monitor import monitor
+from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.logs import log_stream
 from c2s_enrich.telemetry.metrics import Metrics
@@ -188,7 +189,7 @@ async def build_poller(
         upstreams = await stack.enter_async_context(
             open_upstreams(settings, pool, metrics, clock, transports)
         )
-        await _configure(upstreams.limits, clock)
+        await _configure(upstreams.limits, pool, clock)
         poller = Poller(
             store=QueueStore(
                 pool,
@@ -210,7 +211,9 @@ async def build_poller(
             clock=clock,
             metrics=metrics,
             suspects=suspects,
-            listener=Listener(partial(connect_direct, settings, name=f"pulse {worker}")),
+            listener=Listener(
+                partial(connect_direct, settings.direct_url.reveal(), name=f"pulse {worker}")
+            ),
             duties=(
                 retention_duty(pool, settings),
                 reconcile_duty(
@@ -232,13 +235,17 @@ async def build_poller(
         yield poller
 
 
-async def _configure(limits: Limits, clock: Clock) -> None:
-    """Writes the rate limits before the first call is made, waiting for the database where it has
-    to.
+async def _configure(limits: Limits, pool: Pool, clock: Clock) -> None:
+    """Writes the rate limits before the first call is made, waiting for the database, and for its
+    migrations, where it has to.
     """
     while True:
         try:
-            return await limits.configure()
+            problem = await schema_problem(pool)
+            if problem is None:
+                return await limits.configure()
+            _log.warning("poller_waits_for_schema", problem=problem)
+            await clock.sleep(5.0)
         except Exception as error:
             if not is_transient(error):
                 raise

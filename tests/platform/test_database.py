@@ -12,7 +12,8 @@ from psycopg import errors
 from psycopg.pq import PipelineStatus
 
 from c2s_enrich import database
-from c2s_enrich.database import connect_direct, is_transient, open_pool
+from c2s_enrich.database import is_transient, open_pool
+from c2s_enrich.sessions import connect_direct
 
 
 class TestStatements:
@@ -132,7 +133,9 @@ class TestDirectConnection:
             DATABASE_URL="postgresql://postgres@127.0.0.1:9/pooler", DATABASE_URL_DIRECT=db.url
         )
 
-        async with await connect_direct(settings, name="listener") as connection:
+        async with await connect_direct(
+            settings.direct_url.reveal(), name="listener"
+        ) as connection:
             rows = await connection.execute("select current_setting('application_name')")
 
             assert await rows.fetchone() == ("c2s-enrich listener",)

