@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.conftest import Database, make_conninfo_url
+from tests.intake.conftest import open_web
 
 from c2s_enrich.database import open_pool
 from c2s_enrich.migrations import MigrationError, migrate
@@ -157,6 +158,13 @@ class TestADatabaseThatIsNotUtf8:
     async def test_is_refused_by_migrate(self, latin1_url: str) -> None:
         with pytest.raises(MigrationError, match="encoding is LATIN1"):
             await migrate(latin1_url)
+
+    async def test_is_refused_by_readyz(self, latin1_url: str, db: Database) -> None:
+        async with open_web(db.settings("web", DATABASE_URL=latin1_url)) as web:
+            answer = await web.client.get("/readyz")
+
+        assert answer.status_code == 503
+        assert "encoding is LATIN1" in answer.json()["problem"]
 
     async def test_is_named(self, latin1_url: str, db: Database) -> None:
         async with await connect_direct(latin1_url, name="test") as connection:

@@ -12,13 +12,14 @@ from typing import Literal
 
 import psycopg
 
-from c2s_enrich.database import is_pooled, statements
+from c2s_enrich.database import statements
 from c2s_enrich.errors import EnrichError, SettingsError
 from c2s_enrich.migrations import all_migrations, pending
 from c2s_enrich.ops.problems import problems_of
 from c2s_enrich.ops.store import Facts, OpsStore
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact_error
+from c2s_enrich.sessions import is_pooled
 from c2s_enrich.settings import Process, Settings, misspelt
 
 _SECONDS = 5.0

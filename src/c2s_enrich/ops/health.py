@@ -74,6 +74,7 @@ class Health(Collector):
         self._now = Remembered(store.now, clock, _FRESH_SECONDS)
         self._lately = Remembered(store.lately, clock, _FRESH_LATELY_SECONDS)
         self._version = Remembered(store.newest_migration, clock, _FRESH_SECONDS)
+        self._unfit = Remembered(store.session_problem, clock, _FRESH_SECONDS)
         self._facts: Facts | None = None
         self._problems: list[Problem] = []
 
@@ -90,11 +91,13 @@ class Health(Collector):
         everything that is wrong.
         """
         # All at once: a platform's patience is not spent twice.
-        now, lately, at = await asyncio.gather(
-            self._now.get(), self._lately.get(), self._version.get()
+        now, lately, at, unfit = await asyncio.gather(
+            self._now.get(), self._lately.get(), self._version.get(), self._unfit.get()
         )
         own = enumerate(self._signals.problems())
         found = [Problem("own", sentence, subject=str(number)) for number, sentence in own]
+        if unfit:
+            found.insert(0, Problem("own", unfit, subject="database"))
         if behind := self._behind(at):
             found.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
         if now is None or lately is None:
@@ -120,8 +123,8 @@ class Health(Collector):
         return JSONResponse({"status": "alive"})
 
     async def _readyz(self, _: Request) -> Response:
-        at = await self._version.get()
-        problem = "The database does not answer." if at is None else self._behind(at)
+        at, unfit = await asyncio.gather(self._version.get(), self._unfit.get())
+        problem = "The database does not answer." if at is None else unfit or self._behind(at)
         if problem:
             return JSONResponse({"status": "not ready", "problem": problem}, 503)
         return JSONResponse({"status": "ready"})

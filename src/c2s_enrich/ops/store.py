@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.enrichment.people_store import HitRate, PeopleStore
+from c2s_enrich.sessions import session_problem
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ class OpsStore:
         async with self._pool.connection() as connection:
             row = await (await connection.execute(self._sql["visibility"])).fetchone()
             return None if row is None else str(row[0])
+
+    async def session_problem(self) -> str:
+        """What makes this database unfit for us; empty when nothing does."""
+        async with self._pool.connection() as connection:
+            return await session_problem(connection) or ""
 
     async def newest_migration(self) -> int:
         """The version that the database is at; 0 before the first."""
