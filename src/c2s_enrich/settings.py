@@ -165,7 +165,6 @@ class Settings:
         "5", "seconds a delivery may wait for its COMMIT before 503", seconds)
     insecure: bool = tuning(
         "false", "accept webhooks without a secret, as web --insecure does; loopback only", flag)
-    # fmt: on
 
     @classmethod
     def load(cls, env: Mapping[str, str], process: Process) -> Settings:
@@ -200,74 +199,48 @@ class Settings:
         return cls(**values), problems
 
     def _problems(self, process: Process) -> list[str]:
-        found: list[str] = []
-
-        def check(fine: object, problem: str) -> None:
-            if not fine:
-                found.append(problem)
-
-        check(
-            self.database_url or process == "tool",
-            "DATABASE_URL is not set (try `c2s-enrich demo`, which brings its own Postgres)",
-        )
-        if process == "web":
-            check(
-                self.webhook_secret or self.insecure,
-                "WEBHOOK_SECRET is not set (to try it out on this machine alone: "
-                "HOST=127.0.0.1 c2s-enrich web --insecure)",
-            )
-            check(
-                not self.insecure or self.host in ("127.0.0.1", "::1", "localhost"),
-                "--insecure, or INSECURE, is allowed on the loopback address only (HOST=127.0.0.1)",
-            )
-        if process == "ops":
-            check(
-                len(self.admin_token.reveal()) >= 16,
-                "ADMIN_TOKEN is not set or shorter than 16 characters "
-                "(make one with `openssl rand -hex 32`)",
-            )
-        if process in ("poller", "ops"):
-            check(self.hash_key, "HASH_KEY is not set (make one with `openssl rand -hex 32`)")
-        if process == "poller":
-            check(self.c2s_token, "C2S_TOKEN is not set")
-            check(self.work_api_token, "WORK_API_TOKEN is not set")
-            check(
-                "diretrix" not in self.cpf_sources or (self.diretrix_user and self.diretrix_pass),
-                "DIRETRIX_USER and DIRETRIX_PASS are not set",
-            )
-            check(
-                self.database_pool_size >= 5,
-                "DATABASE_POOL_SIZE must be at least 5 for a poller: "
-                "the queue keeps three connections to itself",
-            )
-        if process == "web":
-            check(
-                self.database_pool_size >= 2,
-                "DATABASE_POOL_SIZE must be at least 2 for web: one connection stores, one tells /readyz",
-            )
-        # Right before a heartbeat two thirds of the lease are left.
-        check(
-            self.lease * 2 / 3 > self.c2s_timeout,
-            f"LEASE_SECONDS ({_s(self.lease)}) must be more than one and a half times C2S_TIMEOUT "
-            f"({_s(self.c2s_timeout)}): a lease must outlast the send of a message",
-        )
+        web, poller, ops = (process == each for each in ("web", "poller", "ops"))
+        secret = "(make one with `openssl rand -hex 32`)"  # noqa: S105 words about one
+        loopback = self.host in ("127.0.0.1", "::1", "localhost")
+        sources = "diretrix" in self.cpf_sources
+        direct = self.database_url_direct or "-pooler." not in self.database_url.reveal()
+        rules: list[tuple[bool, object, str]] = [
+            (process != "tool", self.database_url, "DATABASE_URL is not set "
+             "(try `c2s-enrich demo`, which brings its own Postgres)"),
+            (True, direct, "DATABASE_URL_DIRECT is not set: DATABASE_URL is a pooler, migrations "
+             "and LISTEN need the server itself"),
+            (web, self.webhook_secret or self.insecure, "WEBHOOK_SECRET is not set (to try it out "
+             "on this machine alone: HOST=127.0.0.1 c2s-enrich web --insecure)"),
+            (web, not self.insecure or loopback, "--insecure, or INSECURE, is allowed on the "
+             "loopback address only (HOST=127.0.0.1)"),
+            (web, self.database_pool_size >= 2, "DATABASE_POOL_SIZE must be at least 2 for web: "
+             "one connection stores, one tells /readyz"),
+            (ops, len(self.admin_token.reveal()) >= 16,
+             f"ADMIN_TOKEN is not set or shorter than 16 characters {secret}"),
+            (poller or ops, self.hash_key, f"HASH_KEY is not set {secret}"),
+            (poller, self.c2s_token, "C2S_TOKEN is not set"),
+            (poller, self.work_api_token, "WORK_API_TOKEN is not set"),
+            (poller and sources, self.diretrix_user and self.diretrix_pass,
+             "DIRETRIX_USER and DIRETRIX_PASS are not set"),
+            (poller, self.database_pool_size >= 5, "DATABASE_POOL_SIZE must be at least 5 for a "
+             "poller: the queue keeps three connections to itself"),
+            # Right before a heartbeat two thirds of the lease are left.
+            (True, self.lease * 2 / 3 > self.c2s_timeout, f"LEASE_SECONDS ({_s(self.lease)}) must "
+             f"be more than one and a half times C2S_TIMEOUT ({_s(self.c2s_timeout)}): a lease "
+             "must outlast the send of a message"),
+        ]
         for name, value, other, least in (
             ("ATTEMPT_DEADLINE", self.attempt_deadline, "LEASE_SECONDS", self.lease),
+            ("ATTEMPT_DEADLINE", self.attempt_deadline, "SLOT_WAIT", self.slot_wait),
             ("SETTLE_SECONDS", self.settle_time, "C2S_TIMEOUT", self.c2s_timeout),
             ("BACKOFF_CAP", self.backoff_cap, "BACKOFF_BASE", self.backoff_base),
             ("PAUSE_CAP", self.pause_cap, "PAUSE_BASE", self.pause_base),
-            ("ATTEMPT_DEADLINE", self.attempt_deadline, "SLOT_WAIT", self.slot_wait),
         ):
-            check(
-                value >= least,
-                f"{name} ({_s(value)}) must not be shorter than {other} ({_s(least)})",
-            )
-        check(
-            self.database_url_direct or "-pooler." not in self.database_url.reveal(),
-            "DATABASE_URL_DIRECT is not set: DATABASE_URL is a pooler, migrations and LISTEN need "
-            "the server itself",
-        )
-        return found
+            sentence = f"{name} ({_s(value)}) must not be shorter than {other} ({_s(least)})"
+            rules.append((True, value >= least, sentence))
+        return [sentence for applies, fine, sentence in rules if applies and not fine]
+
+    # fmt: on
 
     @property
     def hash_keys(self) -> HashKeys:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOT_DONE, WRONG_CALL, NOT_FOUND, GOES_ON, INTERRUPTED = 1, 2, 3, 75, 130
+NOT_DONE, WRONG_CALL, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 _CONNECT_SECONDS = 4.0
 
 Because = Annotated[str, typer.Option("--because", help="for the audit")]

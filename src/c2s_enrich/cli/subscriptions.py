@@ -29,7 +29,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @dataclass(frozen=True)
-class Line:
+class Subscription:
     """One action as this database last asked C2S for it."""
 
     action: str
@@ -88,12 +88,12 @@ def subscriptions(as_json: AsJson = False) -> None:
     C2S cannot be asked for the address in force: whoever has the token may have replaced it.
     """
 
-    async def ask(pool: Pool, _: Settings) -> list[Line]:
+    async def ask(pool: Pool, _: Settings) -> list[Subscription]:
         from c2s_enrich.database import statements
 
         async with pool.connection() as connection:
             rows = await connection.execute(statements("ops")["subscriptions"])
-            return [Line(*row) for row in await rows.fetchall()]
+            return [Subscription(*row) for row in await rows.fetchall()]
 
     columns = {
         "action": lambda line: line.action,

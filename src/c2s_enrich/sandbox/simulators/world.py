@@ -102,11 +102,6 @@ class World:
         if self._journal is not None:
             self._journal.close()
 
-    def add_person(self, person: Person) -> Person:
-        """One more person whom all sources know."""
-        self._record({"add": "person", "person": _fields(person)})
-        return self.by_cpf[person.cpf]
-
     def add_lead(
         self,
         lead_id: str,
@@ -204,8 +199,6 @@ class World:
 
     def _apply(self, entry: Mapping[str, object]) -> None:
         match entry:
-            case {"add": "person", "person": dict() as fields}:
-                self._know(Person(**fields))
             case {
                 "add": "lead",
                 "id": str() as lead_id,
@@ -247,10 +240,3 @@ class World:
         self.by_cpf[person.cpf] = person
         self.by_phone.setdefault(person.phone, []).append(person)
         self.by_email.setdefault(person.email, []).append(person)
-
-
-def _fields(person: Person) -> dict[str, object]:
-    return {
-        name: getattr(person, name)
-        for name in ("serial", "cpf", "name", "sex", "phone", "email", "has_record")
-    }
