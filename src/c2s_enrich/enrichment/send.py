@@ -28,7 +28,7 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 from c2s_enrich.redaction import redact_error
-from c2s_enrich.upstreams.c2s import SendAnswer
+from c2s_enrich.upstreams.c2s_answers import SendAnswer
 from c2s_enrich.upstreams.limits import Admission
 
 WhenUnclear = Literal["resend", "hold"]
