@@ -25,7 +25,6 @@ from starlette.routing import Route
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool, is_transient, make_pool, open_pool
 from c2s_enrich.enrichment.enrich import Enrich
-from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.pipeline import Pipeline
@@ -119,19 +118,11 @@ async def open_upstreams(
 
 
 def build_pipeline(
-    settings: Settings,
-    pool: Pool,
-    upstreams: Upstreams,
-    metrics: Metrics,
-    clock: Clock,
-    history: DatabaseHistory,
-    pulse: Callable[[], Callable[[], bool]],
+    settings: Settings, pool: Pool, upstreams: Upstreams, metrics: Metrics, clock: Clock
 ) -> Pipeline:
     """What happens to one lead."""
     store = EnrichmentStore(
         pool,
-        history,
-        account=settings.hash_keys.hashes("account", _account(settings))[0],
         settle_time=settings.settle_time,
         time_limit=settings.c2s_timeout,
         max_sends=settings.max_sends,
@@ -151,8 +142,6 @@ def build_pipeline(
         store,
         upstreams.c2s,
         metrics,
-        settings.hash_keys,
-        pulse,
         time_limit=settings.c2s_timeout,
         second_look=settings.second_look,
         max_sends=settings.max_sends,
@@ -200,11 +189,7 @@ async def build_poller(
         upstreams = await stack.enter_async_context(
             open_upstreams(settings, pool, metrics, clock, transports)
         )
-        history = DatabaseHistory(pool)
-        await _prepare(upstreams.limits, history, settings, pool, clock)
-        listener = Listener(
-            partial(connect_direct, settings.direct_url.reveal(), name=f"pulse {worker}")
-        )
+        await _configure(upstreams.limits, pool, clock)
         poller = Poller(
             store=QueueStore(
                 pool,
@@ -214,9 +199,7 @@ async def build_poller(
                 backoff=backoff,
                 record_facts=record_facts(),
             ),
-            handler=build_pipeline(
-                settings, pool, upstreams, metrics, clock, history, listener.pulse
-            ),
+            handler=build_pipeline(settings, pool, upstreams, metrics, clock),
             config=PollerConfig(
                 concurrency=settings.concurrency if suspects else 1,
                 lease=settings.lease,
@@ -228,7 +211,9 @@ async def build_poller(
             clock=clock,
             metrics=metrics,
             suspects=suspects,
-            listener=listener,
+            listener=Listener(
+                partial(connect_direct, settings.direct_url.reveal(), name=f"pulse {worker}")
+            ),
             duties=(
                 retention_duty(pool, settings),
                 reconcile_duty(
@@ -250,29 +235,14 @@ async def build_poller(
         yield poller
 
 
-def _account(settings: Settings) -> str:
-    """What makes the way to C2S another one."""
-    return "\n".join(
-        (
-            settings.c2s_base_url,
-            settings.c2s_gateway_url,
-            settings.c2s_message_path,
-            settings.c2s_token.reveal(),
-        )
-    )
-
-
-async def _prepare(
-    limits: Limits, history: DatabaseHistory, settings: Settings, pool: Pool, clock: Clock
-) -> None:
-    """Checks the hash key and writes the rate limits before the first call is made, waiting for the
-    database, and for its migrations, where it has to.
+async def _configure(limits: Limits, pool: Pool, clock: Clock) -> None:
+    """Writes the rate limits before the first call is made, waiting for the database, and for its
+    migrations, where it has to.
     """
     while True:
         try:
             problem = await schema_problem(pool)
             if problem is None:
-                await history.check_key(settings.hash_keys)
                 return await limits.configure()
             _log.warning("poller_waits_for_schema", problem=problem)
             await clock.sleep(5.0)

@@ -146,6 +146,26 @@ class TestOneEventPerLead:
         assert Counter(claim.lead_id for claim in claims)["hot"] == 1
         assert {claim.event_id for claim in claims} >= set(quiet)
 
+    async def test_a_lead_with_thousands_of_due_events_is_passed_by_at_the_cost_of_a_few_claims(
+        self, queue: Queue, db: Database
+    ) -> None:
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, available_at)"
+            " select 'hot', now() + g * interval '1 s', '{}', %s + g * interval '1 us' from generate_series(1, 2000) g",
+            (NOON,),
+        )
+        await queue.accept_many(300, due=at(1))
+        worker = queue.worker(now=at(1))
+        leads: Counter[str] = Counter()
+
+        for _ in range(5):
+            leads.update(claim.lead_id for claim in await worker.claimer.claim(100))
+
+        # The first claim looks at a hundred of its events and takes one. The next ones find its lead
+        # in flight, pass all of them by and take full hundreds.
+        assert leads.pop("hot") == 1
+        assert leads.total() == 300
+
     async def test_the_index_refuses_a_second_event_in_flight_whatever_the_statement(
         self, queue: Queue, db: Database
     ) -> None:

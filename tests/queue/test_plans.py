@@ -63,10 +63,14 @@ class Plan:
     indexes: set[str] = field(default_factory=set)
     read_whole: set[str] = field(default_factory=set)
     buffers: int = 0
+    wal_records: int = 0
 
     @classmethod
     def of(cls, explained: Mapping[str, Any]) -> Plan:
-        plan = cls(buffers=explained["Shared Hit Blocks"] + explained["Shared Read Blocks"])
+        plan = cls(
+            buffers=explained["Shared Hit Blocks"] + explained["Shared Read Blocks"],
+            wal_records=explained["WAL Records"],
+        )
         for node in _nodes(explained):
             # Lanes that were not asked for and branches that were not needed are planned, but never
             # run.
@@ -107,9 +111,9 @@ class ExplainingPool:
         await self.connection_.execute(f"prepare explained as {text}".encode())
         async with self.connection_.transaction(force_rollback=True):
             cursor = await self.connection_.execute(
-                sql.SQL("explain (analyze, buffers, format json) execute explained ({})").format(
-                    arguments
-                )
+                sql.SQL(
+                    "explain (analyze, buffers, wal, format json) execute explained ({})"
+                ).format(arguments)
             )
             [[[explained]]] = await cursor.fetchall()
         await self.connection_.execute("deallocate explained")
@@ -229,6 +233,17 @@ class TestOnALargeBacklog:
             await settle_until_answered(explained.store, [ended(claim) for claim in claims])
 
         assert max(plan.buffers for plan in explained.pool.plans[::2]) < 500
+
+    async def test_an_event_costs_so_many_records_of_wal(self, explained: Explained) -> None:
+        claims = await explained.store.claim(100)
+        claim = explained.last.wal_records
+        await explained.store.settle([ended(claim) for claim in claims])
+        settlement = explained.last.wal_records
+
+        # A lock, the new row and four index entries for the claim; for the settlement the same with
+        # one index more, and the line of history with its two. The rest is room on pages.
+        assert claim <= 8 * 100
+        assert settlement <= 12 * 100
 
     async def test_settling_goes_by_the_primary_keys(self, explained: Explained) -> None:
         claims = await explained.store.claim(len(EVERY_ENDING))

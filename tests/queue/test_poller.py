@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,28 @@ class TestRunning:
             "select started_at - available_at from event_attempts, webhook_events"
         )
         assert lateness >= timedelta()
+
+    async def test_at_rest_each_look_is_one_statement(self, queue: Queue) -> None:
+        poller = make_poller(
+            queue.worker(now=None), complete_at_once, idle_poll=timedelta(seconds=0.3)
+        )
+        asked: list[str] = []
+        claim, every = poller.store.claim, poller.store._all
+
+        async def counted_claim(*args: Any) -> Any:
+            asked.append("claim")
+            return await claim(*args)
+
+        async def counted(statement: str, /, **params: object) -> Any:
+            asked.append(statement)
+            return await every(statement, **params)
+
+        poller.store.claim = counted_claim  # type: ignore[method-assign]
+        poller.store._all = counted  # type: ignore[method-assign]
+        async with running(poller):
+            await until(lambda: _truth(asked.count("beat") == 6))
+
+        assert Counter(asked) == {"claim": 1, "beat": 6}
 
     async def test_polling_alone_finds_new_events(self, queue: Queue, db: Database) -> None:
         async with running(

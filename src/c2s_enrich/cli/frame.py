@@ -219,11 +219,21 @@ async def _reach(settings: Settings) -> None:
         raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's answer; see `guarded`."""
+def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:
+    """The coroutine's answer; see `guarded`. `fast` is for processes that stay: uvloop takes a fifth
+    off the CPU of a small claim and settlement.
+    """
     import asyncio
 
-    return guarded(lambda: asyncio.run(work))
+    def answer() -> T:
+        if not fast:
+            return asyncio.run(work)
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+
+    return guarded(answer)
 
 
 def guarded(work: Callable[[], T]) -> T:

@@ -56,7 +56,6 @@ for command in (
     runbook.pollers,
     runbook.runbook,
     leads.reconcile,
-    leads.restored,
     privacy.erase,
     doctor.doctor,
     subscriptions.subscribe,

@@ -63,7 +63,7 @@ def poller(
                 await built.run()
 
     with logged(settings, "poller"):
-        run(work())
+        run(work(), fast=True)
 
 
 def ops() -> None:

@@ -17,6 +17,7 @@ from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Handler, Journal, Le
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.verdict import RetryPolicy, database_away, verdict
 from c2s_enrich.telemetry.attempt import recorded_by
+from c2s_enrich.telemetry.facts import Level, log_facts
 
 _log = structlog.get_logger("c2s_enrich.queue")
 
@@ -111,7 +112,7 @@ class Flight:
         """The one line of this attempt in the log."""
         claim, journal, ending = self.claim, self.journal, getattr(self, "ending", None)
         facts: dict[str, object] = {
-            "event_id": str(claim.event_id),
+            "event_id": claim.event_id,
             "lead_id": claim.lead_id,
             "attempt": claim.attempts,
             "duration_s": round(journal.elapsed, 3),
@@ -131,10 +132,8 @@ class Flight:
                 "wait_s": round(ending.delay.total_seconds(), 1),
             }
         said = {name: value for name, value in facts.items() if value not in (None, {}, 0)}
-        if transition in ("failed", "lease_lost"):
-            _log.warning(transition, **said)
-        else:
-            _log.info(transition, **said)
+        level: Level = "warning" if transition in ("failed", "lease_lost") else "info"
+        log_facts("c2s_enrich.queue", level, transition, said)
 
 
 class Flights(dict[ClaimKey, Flight]):

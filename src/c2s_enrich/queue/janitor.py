@@ -75,7 +75,7 @@ class Janitor:
         """Beats, and does what the answer asks for."""
         outlook = await self._store.beat(len(self._flights), self._concurrency, self._pulse())
         self._looked_at = self._clock.boottime()
-        self._others_busy = outlook.others_busy or bool(outlook.silent)
+        self._others_busy = outlook.others_busy or outlook.lease_over or bool(outlook.silent)
         dead = self._lasting(self._silent_since, outlook.silent, _CONFIRM_SECONDS)
         dead += self._suspects.take_ended()
         if dead or outlook.lease_over:

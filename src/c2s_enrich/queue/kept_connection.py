@@ -46,10 +46,15 @@ class KeptConnection:
         async with self._turn:
             if loop.time() - self._used_at > _REST_SECONDS:
                 await self.hang_up()
+            fresh = self._kept is None
             if self._kept is None:
                 self._kept = await self._pool.getconn()
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS) as answer:
+                    if fresh and self.steady and self._kept.prepare_threshold is not None:
+                        # The claim would be planned for each call, which takes as long as it runs.
+                        # Not through a pooler: there the setting would be somebody else's.
+                        await self._kept.execute("set plan_cache_mode = force_generic_plan")
                     yield self._kept
             except BaseException as error:
                 if _in_doubt(self._kept, error) or not self.steady:
@@ -62,9 +67,13 @@ class KeptConnection:
                 await self.hang_up()
 
     async def hang_up(self) -> None:
-        """Gives the connection back; the pool throws away a broken one."""
+        """Gives the connection back; the pool throws away one that is broken, or was set up for
+        these statements.
+        """
         connection, self._kept = self._kept, None
         if connection is not None:
+            if self.steady:
+                await connection.close()
             await self._pool.putconn(connection)
 
 

@@ -5,7 +5,7 @@ waits for more to come.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -69,15 +69,17 @@ class Settler:
 
     def land(self, flights: Sequence[tuple[Flight, str]]) -> None:
         """These are over, each with the transition that it made or "lease_lost"."""
+        ends: Counter[tuple[str, str | None]] = Counter()
         for flight, transition in flights:
             del self._flights[flight.claim.key]
             self._busy_waits.pop(flight, None)
             flight.tell(transition)
-            kind = flight.ending.error_kind if transition == "failed" else None
-            self._metrics.event(transition, 1, kind)
+            ends[transition, flight.ending.error_kind if transition == "failed" else None] += 1
             self._metrics.attempt(flight.journal.steps)
             if transition in ("completed", "failed"):
                 self._metrics.ended(flight.ending.outcome, flight.since_received)
+        for (transition, kind), count in ends.items():
+            self._metrics.event(transition, count, kind)
         self._landed()
 
     async def run(self) -> None:

@@ -29,6 +29,7 @@ from structlog.typing import EventDict, Processor
 from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.facts import FactLines
 from c2s_enrich.telemetry.stream import LogStream
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
@@ -70,7 +71,8 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    last: list[Processor] = [_Named(process), Redactor(secrets_of(settings)), renderer]
+    redactor = Redactor(secrets_of(settings))
+    last: list[Processor] = [_Named(process), redactor, renderer]
     handler = _Handler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -102,6 +104,9 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         # A cached logger would keep an earlier configuration, in the tests for instance.
         cache_logger_on_first_use=False,
     )
+    as_json = settings.log_format == "json"
+    facts = FactLines(handler.write_line, redactor.text, process, level) if as_json else None
+    FactLines.writer = facts
     sys.excepthook = _log_crash
     threading.excepthook = _log_thread_crash
 
@@ -143,7 +148,7 @@ class Redactor:
         self._known: dict[str, str] = {}
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
-        return {self._text(name): self._named(name, value) for name, value in event.items()}
+        return {self.text(name): self._named(name, value) for name, value in event.items()}
 
     def _named(self, name: str, value: object, depth: int = 0) -> object:
         # Tracebacks keep their lines. In everything else a line end could forge a log line, and an
@@ -152,7 +157,7 @@ class Redactor:
             return self._searched(value, _CONTROL)
         if is_sensitive(name) and value not in (None, "", 0):
             return MASK
-        return self._text(value) if type(value) is str else self._value(value, depth)
+        return self.text(value) if type(value) is str else self._value(value, depth)
 
     def _value(self, value: object, depth: int) -> object:
         if value is None or isinstance(value, bool | float):
@@ -162,23 +167,24 @@ class Redactor:
             # check digits to tell, and 11 of them.
             return "[cpf]" if abs(value) >= 10**10 and redact(str(value)) == "[cpf]" else int(value)
         if isinstance(value, str):
-            return self._text(value)
+            return self.text(value)
         if depth >= _DEPTH:
             return "…"
         if isinstance(value, Mapping):
             return {
-                self._text(str(name)): self._named(str(name), each, depth + 1)
+                self.text(str(name)): self._named(str(name), each, depth + 1)
                 for name, each in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
             return [self._value(each, depth + 1) for each in value]
         if isinstance(value, bytes | bytearray):
-            return self._text(value.decode("utf-8", "backslashreplace"))
+            return self.text(value.decode("utf-8", "backslashreplace"))
         if isinstance(value, UUID | date | timedelta | Enum | BaseException):
-            return self._text(str(value))
-        return self._text(repr(value))
+            return self.text(str(value))
+        return self.text(repr(value))
 
-    def _text(self, text: str) -> str:
+    def text(self, text: str) -> str:
+        """The text without what must not be seen."""
         known = self._known.get(text)
         if known is not None:
             return known
@@ -226,6 +232,11 @@ class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
         self.tell_of_lost_line(record.name)
 
+    def write_line(self, line: str) -> None:
+        with self.lock or nullcontext():
+            self.stream.write(line + self.terminator)
+            self.flush()
+
     def tell_of_lost_line(self, logger: str) -> None:
         kind, *_ = sys.exc_info()
         error = kind.__name__ if kind else ""
@@ -248,9 +259,7 @@ class _Lines:
         try:
             for process in self._last:
                 event = process(self, "", event)
-            with self._handler.lock or nullcontext():
-                self._handler.stream.write(event + self._handler.terminator)
-                self._handler.flush()
+            self._handler.write_line(event)
         except Exception:
             self._handler.tell_of_lost_line(self.name)
 

@@ -1,0 +1,56 @@
+"""The line that is written for each event, at a fifth of the cost of the way through structlog."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+import msgspec
+import structlog
+
+Level = Literal["info", "warning"]
+
+
+class FactLines:
+    """Writes the same lines as structlog does in JSON. `writer` is this process's; it has none
+    where lines are text, or nothing is configured.
+    """
+
+    writer: ClassVar[FactLines | None] = None
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        redacted: Callable[[str], str],
+        process: str,
+        level: int,
+    ) -> None:
+        self._write = write
+        self._redacted = redacted
+        self._process = process
+        self._level = level
+
+    def __call__(self, logger: str, level: Level, event: str, facts: Mapping[str, object]) -> None:
+        if self._level > (logging.INFO if level == "info" else logging.WARNING):
+            return
+        redacted = self._redacted
+        line: dict[str, object] = {"event": event}
+        for name, value in facts.items():
+            line[name] = redacted(value) if type(value) is str else value
+        line["level"] = level
+        line["logger"] = logger
+        line["timestamp"] = datetime.now(UTC)
+        line["process"] = self._process
+        self._write(msgspec.json.encode(line).decode())
+
+
+def log_facts(logger: str, level: Level, event: str, facts: Mapping[str, object]) -> None:
+    """A line of texts, numbers, UUIDs, and of mappings of our own words and numbers, which are not
+    searched.
+    """
+    if FactLines.writer is not None:
+        FactLines.writer(logger, level, event, facts)
+    else:
+        getattr(structlog.get_logger(logger), level)(event, **facts)
