@@ -1,0 +1,175 @@
+"""What operators read stays bounded however much is completed: pages and indexes, counted, never
+timed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from c2s_enrich.database import statements
+from c2s_enrich.migrations import migrate
+
+COMPLETED, FAILED, WAITING, DUE = 300_000, 15_000, 5_000, 15_000
+READ, SOME = 20_000, 2_000
+LEAD = "lead-77"
+
+
+@pytest.fixture(scope="module")
+def large(create_database: Callable[[], str]) -> str:
+    """Address of a database with many completed events, among them some of every other kind."""
+    url = create_database()
+    asyncio.run(migrate(url))
+    insert = (
+        "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome, processed_at,"
+        " error_kind, error_message, waiting_for, waiting_reason, received_at, available_at)"
+        " select {lead}, now() - g * interval '1 s', '{{}}', {status}, {outcome}, {done}, {kind},"
+        " {message}, {waiting}, {reason}, now() - g * interval '1 s', now() + {due} * interval '1 s'"
+        " from generate_series(1, {count}) g"
+    )
+    row = {
+        "lead": "'lead-' || g % 50000", "outcome": "null", "done": "null", "kind": "null",
+        "message": "null", "waiting": "null", "reason": "null", "due": "0", "status": "'received'",
+    }  # fmt: skip
+    rows = [
+        row | {"count": COMPLETED, "status": "'completed'", "outcome": "'enriched'", "done": "now()"},
+        row | {
+            "count": FAILED, "status": "'failed'", "done": "now()", "kind": "'upstream_refused'",
+            "lead": "'f-' || g", "message": "'c2s: HTTP ' || 400 + g % 20",
+        },
+        row | {
+            "count": WAITING, "lead": "'w-' || g", "waiting": "'diretrix'", "reason": "'paused'",
+            "kind": "'upstream_unavailable'", "message": "'diretrix: paused'", "due": "600",
+        },
+        row | {"count": DUE, "lead": "'d-' || g", "due": "-g"},
+    ]  # fmt: skip
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        for each in rows:
+            connection.execute(insert.format(**each).encode())
+        connection.execute("vacuum analyze")
+    return url
+
+
+@pytest.fixture
+async def connection(large: str) -> AsyncIterator[AsyncConnection[Any]]:
+    async with await AsyncConnection.connect(large, autocommit=True) as opened:
+        yield opened
+
+
+def nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def cost(
+    connection: AsyncConnection[Any], statement: str, params: Mapping[str, Any] | None = None
+) -> tuple[int, bool]:
+    """Pages touched, and whether the table of events was read whole."""
+    cursor = await connection.execute(
+        f"explain (analyze, buffers, format json) {statement}".encode(), params, prepare=False
+    )
+    [[[explained]]] = await cursor.fetchall()
+    whole = any(
+        node["Node Type"] == "Seq Scan" and node["Relation Name"] == "webhook_events"
+        for node in nodes(explained["Plan"])
+        if node["Actual Loops"]
+    )
+    return explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"], whole
+
+
+class TestAmongManyCompletedEvents:
+    @pytest.mark.parametrize(
+        "words",
+        [
+            {},
+            {"status": "failed"},
+            {"status": "received"},
+            {"kind": "upstream_refused"},
+            {"kind": "missing_customer"},
+            {"lead": LEAD},
+            {"waiting": "diretrix"},
+            {"waiting": "work_api"},
+            {"error": "00000000"},
+            {"kind": "bug", "since": "-7200 s"},
+            {"event": ["00000000-0000-4000-8000-000000000001"]},
+            {"status": "failed", "lead": LEAD},
+        ],
+        ids=str,
+    )
+    async def test_a_list_reads_what_it_shows(
+        self, connection: AsyncConnection[Any], words: dict[str, Any]
+    ) -> None:
+        pages, whole = await cost(
+            connection,
+            statements("events")["list_events"],
+            {"filter": Jsonb(words), "limit": 50},
+        )
+
+        assert not whole
+        assert pages < SOME
+
+    @pytest.mark.parametrize(
+        "words", [{}, {"since": "-86400 s"}, {"status": "failed", "since": "-86400 s"}], ids=str
+    )
+    async def test_groups_of_errors_read_errors_only(
+        self, connection: AsyncConnection[Any], words: dict[str, Any]
+    ) -> None:
+        pages, whole = await cost(
+            connection, statements("events")["error_groups"], {"filter": Jsonb(words)}
+        )
+
+        assert not whole
+        assert pages < 3 * READ
+
+    @pytest.mark.parametrize("what", ["completed", "failed", "received"])
+    async def test_an_explanation_reads_one_lead_and_a_thousand_alike(
+        self, connection: AsyncConnection[Any], what: str
+    ) -> None:
+        cursor = await connection.execute(
+            "select id from webhook_events where status = %s order by waiting_for limit 1", (what,)
+        )
+        [(event_id,)] = await cursor.fetchall()
+
+        pages, whole = await cost(
+            connection,
+            statements("explain")["situation"],
+            {"event": event_id, "lead": None, "ref": None},
+        )
+
+        assert not whole
+        assert pages < 2 * READ
+
+    async def test_a_plan_reads_what_it_plans(self, connection: AsyncConnection[Any]) -> None:
+        words = {"filter": Jsonb({"status": "failed", "kind": "upstream_refused"})}
+
+        pages, whole = await cost(
+            connection, statements("plans")["plan_groups"], words | {"most": 2**62}
+        )
+
+        assert not whole
+        assert pages < 2 * READ
+
+    @pytest.mark.parametrize("view", ["v_queue", "v_failures", "v_in_flight", "v_pollers"])
+    async def test_a_view_counts_to_its_end(
+        self, connection: AsyncConnection[Any], view: str
+    ) -> None:
+        pages, whole = await cost(connection, f"select * from {view}")
+
+        assert not whole
+        assert pages < 3 * READ
+
+    async def test_the_views_still_count_what_stands_there(
+        self, connection: AsyncConnection[Any]
+    ) -> None:
+        cursor = await connection.execute(
+            "select status, sum(events)::integer from v_queue group by status order by status"
+        )
+
+        # Of each kind at most 10,000.
+        assert await cursor.fetchall() == [("failed", 10_000), ("received", 10_000)]
