@@ -80,10 +80,10 @@ LONG = {
     "upstreams/http.py": 501,
     "upstreams/limits.py": 303,
     "upstreams/work_record.py": 338,
-    "wiring.py": 400,
+    "wiring/__init__.py": 385,
 }
 # Names that stand for two things still.
-TWICE = {"Delivery", "Done", "Event", "Journal", "Row", "Sender", "Situation", "Told"}
+TWICE = {"Delivery", "Event", "Journal", "Row", "Sender", "Told"}
 
 
 class TestItsSize:

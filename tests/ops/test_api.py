@@ -26,7 +26,7 @@ from typer.testing import CliRunner, Result
 from c2s_enrich.cli.main import app
 from c2s_enrich.sandbox.postgres import free_port
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.wiring import build_ops
+from c2s_enrich.wiring.operators import build_ops
 
 TOKEN = "an-admin-token-of-a-test"
 CHECKS: list[Callable[..., Any]] = [

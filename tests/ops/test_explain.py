@@ -22,8 +22,8 @@ from c2s_enrich.ops.causes import ACTIONS, CAUSES, sentences
 from c2s_enrich.ops.explain import (
     Explainer,
     Explanation,
+    LeadSituation,
     NotUnderstood,
-    Situation,
     explain,
     read_what,
 )
@@ -414,7 +414,7 @@ class TestEveryCause:
         rejected = {"reject_id": 1} if cause == "rejected" else None
         erased = datetime.now(UTC) if cause == "erased" else None
 
-        said = explain(Situation(LEAD, event, datetime.now(UTC), erased, rejected))
+        said = explain(LeadSituation(LEAD, event, datetime.now(UTC), erased, rejected))
 
         assert said.cause == cause
         assert said.summary

@@ -16,7 +16,7 @@ from c2s_enrich.cli.main import app
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.rejects import RejectsDesk, body_text
 from c2s_enrich.sandbox.simulators.population import Person, populate
-from c2s_enrich.wiring import build_rejects
+from c2s_enrich.wiring.operators import build_rejects
 
 Command = Callable[..., Result]
 LEAD = "a" * 32

@@ -91,7 +91,6 @@ class TestEveryQuestion:
         assert (phone["lead_id"], phone["skipped"]) == ("odd", "phone malformed")
         assert {"diretrix", "work_api"} == {row["source"] for row in share}
 
-
     async def test_counts_leads_by_seller(self, a_day: Database, pool: Pool) -> None:
         sellers = {row["seller"]: row for row in await answer(pool, "leads_by_seller")}
 

@@ -72,7 +72,7 @@ def ops() -> None:
 
     from c2s_enrich.serving.server import run_server
     from c2s_enrich.telemetry.metrics import Metrics
-    from c2s_enrich.wiring import build_ops
+    from c2s_enrich.wiring.operators import build_ops
 
     settings = load_settings("ops")
     settings = replace(settings, host=settings.ops_host, port=settings.ops_port)

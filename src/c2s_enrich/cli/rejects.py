@@ -101,7 +101,7 @@ def replay_rejects(
         fail("say which rejected deliveries: ids, or --reason")
 
     async def replay(pool: Pool, settings: Settings) -> bool:
-        from c2s_enrich.wiring import build_rejects
+        from c2s_enrich.wiring.operators import build_rejects
 
         desk = build_rejects(settings, pool)
         chosen = list(reject_ids or [])
@@ -136,7 +136,7 @@ def dismiss_rejects(reject_ids: list[UUID], because: Because) -> None:
     """
 
     async def dismiss(pool: Pool, settings: Settings) -> int:
-        from c2s_enrich.wiring import build_rejects
+        from c2s_enrich.wiring.operators import build_rejects
 
         done = len(await build_rejects(settings, pool).dismiss(reject_ids))
         if done:
@@ -156,6 +156,6 @@ def _state(line: Reject) -> str:
 
 
 def _at_the_desk(ask: Callable[[RejectsDesk], Awaitable[T]]) -> T:
-    from c2s_enrich.wiring import build_rejects
+    from c2s_enrich.wiring.operators import build_rejects
 
     return with_pool(lambda pool, settings: ask(build_rejects(settings, pool)))

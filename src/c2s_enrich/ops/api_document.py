@@ -11,7 +11,7 @@ import msgspec
 from c2s_enrich.ops.events import ErrorGroup, EventLine
 from c2s_enrich.ops.explain import Explanation
 from c2s_enrich.ops.filters import WORDS
-from c2s_enrich.ops.plans import Done, Plan, PlanState
+from c2s_enrich.ops.plans import Plan, PlanState, RunResult
 from c2s_enrich.upstreams.limits import UpstreamState
 
 _Json = dict[str, Any]
@@ -30,7 +30,7 @@ _ANSWERS = {
 
 def document(root: str) -> _Json:
     """OpenAPI 3.1."""
-    known = [EventLine, ErrorGroup, Explanation, UpstreamState, Plan, PlanState, Done]
+    known = [EventLine, ErrorGroup, Explanation, UpstreamState, Plan, PlanState, RunResult]
     _, schemas = msgspec.json.schema_components(known, ref_template="#/components/schemas/{name}")
     words = [_parameter(name, why) for name, why in WORDS.items()]
     plan, name = _in_path("id", "the plan's id"), _in_path("name", "c2s, diretrix or work_api")
@@ -99,7 +99,7 @@ def document(root: str) -> _Json:
         "/plans/{id}/run": {
             "post": _operation(
                 "Run it, once",
-                {"200": _ref(Done), "202": _ref(PlanState), "404": None, "409": None},
+                {"200": _ref(RunResult), "202": _ref(PlanState), "404": None, "409": None},
                 [plan],
             )
         },

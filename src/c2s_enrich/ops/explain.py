@@ -29,7 +29,7 @@ class NotUnderstood(EnrichError):
 
 
 @dataclass(frozen=True)
-class Situation:
+class LeadSituation:
     """What the database knows. `event` is its row of `v_explain`, None where no webhook came."""
 
     lead_id: str | None
@@ -73,7 +73,7 @@ class Explanation:
 
 
 def explain(
-    situation: Situation, language: Language = "en", zone: tzinfo | None = None
+    situation: LeadSituation, language: Language = "en", zone: tzinfo | None = None
 ) -> Explanation:
     """The whole decision, pure. Times in the sentences are in `zone`."""
     facts = _facts(situation)
@@ -100,7 +100,7 @@ def explain(
     )
 
 
-def _cause(situation: Situation) -> str:
+def _cause(situation: LeadSituation) -> str:
     """The first that matches; what an event's row says is the view's."""
     event = situation.event
     if event is not None and event["cause"] != "erased":
@@ -111,7 +111,7 @@ def _cause(situation: Situation) -> str:
     return "rejected" if situation.reject is not None else "never_arrived"
 
 
-def _facts(situation: Situation) -> dict[str, Any]:
+def _facts(situation: LeadSituation) -> dict[str, Any]:
     facts = dict(situation.event or {}) | dict(situation.reject or {})
     facts |= {
         "lead_id": situation.lead_id,
@@ -231,10 +231,10 @@ class Explainer:
         self._pool = pool
         self._sql = statements("explain")
 
-    async def situation(self, what: str) -> Situation:
+    async def situation(self, what: str) -> LeadSituation:
         """One statement, whatever was asked."""
         async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=class_row(Situation)).execute(
+            cursor = await connection.cursor(row_factory=class_row(LeadSituation)).execute(
                 self._sql["situation"], read_what(what), prepare=False
             )
             [found] = await cursor.fetchall()

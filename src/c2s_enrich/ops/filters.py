@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("received", "processing", "completed", "failed")
 OUTCOMES = (
-    "enriched", "partial", "not_found", "unchanged", "superseded", "ignored", "erased",
+    "enriched", "partial", "not_found", "unchanged", "superseded", "ignored", "shadow", "erased",
 )  # fmt: skip
 KINDS = (
     "missing_customer", "lead_not_found", "upstream_unavailable", "upstream_refused",

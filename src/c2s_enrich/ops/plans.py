@@ -98,7 +98,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Done:
+class RunResult:
     """How a run ended: done or stopped."""
 
     state: str
@@ -159,7 +159,7 @@ class Planner:
 
     async def run(
         self, plan_id: UUID, progress: Callable[[int, int], Awaitable[bool]] | None = None
-    ) -> Done:
+    ) -> RunResult:
         """Runs a plan once. `progress` hears events seen and done after each batch; False stops
         there. Raises PlanGone.
         """
@@ -198,7 +198,7 @@ class Planner:
                     break
         finally:
             [ended] = await self._all("end_plan", id=plan_id, state=state)
-        return Done(ended["state"], plan["planned"], ended["done"], ended["skipped"])
+        return RunResult(ended["state"], plan["planned"], ended["done"], ended["skipped"])
 
     async def state(self, plan_id: UUID) -> PlanState | None:
         """How far it is; None where there is no such plan."""

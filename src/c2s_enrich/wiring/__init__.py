@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
-from zoneinfo import ZoneInfo
 
 import structlog
 from starlette.applications import Starlette
@@ -35,17 +34,15 @@ from c2s_enrich.intake.fast.app import WebApp
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.minutes import Minutes
 from c2s_enrich.intake.openapi import OpenApi
-from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
+from c2s_enrich.intake.payload import DeliveryLimits
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.store import IntakeStore
 from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import all_migrations, schema_problem
 from c2s_enrich.ops.alerts import Alerts
-from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.reconcile import reconcile_duty
-from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
 from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.privacy.retention import retention_duty
 from c2s_enrich.queue.backoff import Backoff
@@ -350,49 +347,6 @@ def build_web(
         exception_handlers={HTTPException: answer_http_error},
         lifespan=lifespan,
     )
-
-
-def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
-    """The operators' process as an ASGI app: the admin API and the addresses of /health."""
-    clock = SystemClock()
-    faults, pool = OwnFaults(clock), make_pool(settings, name="ops")
-    health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
-    zone = ZoneInfo(settings.operator_timezone)
-    limits = Limits(pool, settings, clock)
-    api = AdminApi(pool, limits, token=settings.admin_token, zone=zone)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with pool, watch(settings, pool, metrics, health, "ops", watched):
-            yield
-            await api.close()
-
-    known = (settings.admin_token.reveal(),)
-    return Starlette(
-        routes=[*health.routes(), *api.routes()],
-        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
-        exception_handlers={HTTPException: answer_http_error},
-        lifespan=lifespan,
-    )
-
-
-def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
-    """The desk for rejected deliveries, with intake's parser and its limits: BATCH_LIMIT raised for
-    one command is obeyed too.
-    """
-    limits = DeliveryLimits(events=settings.batch_limit)
-
-    def read(raw: bytes, hook_action: str | None) -> Reading:
-        delivery = read_delivery(raw, hook_action, limits)
-        return Reading(
-            tuple(
-                ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload)
-                for event in delivery.events
-            ),
-            tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections),
-        )
-
-    return RejectsDesk(pool, read, max_attempts=settings.max_attempts)
 
 
 def _worker_name() -> str:

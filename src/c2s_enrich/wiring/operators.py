@@ -1,0 +1,67 @@
+"""Where the operators' objects meet: the ops process, and the desk for rejected deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from zoneinfo import ZoneInfo
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from c2s_enrich.clock import SystemClock
+from c2s_enrich.database import Pool, make_pool
+from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
+from c2s_enrich.ops.api import AdminApi
+from c2s_enrich.ops.health import Signals
+from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
+from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
+from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.upstreams.limits import Limits
+from c2s_enrich.wiring import build_health, watch
+
+
+def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
+    """The operators' process as an ASGI app: the admin API and the addresses of /health."""
+    clock = SystemClock()
+    faults, pool = OwnFaults(clock), make_pool(settings, name="ops")
+    health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
+    zone = ZoneInfo(settings.operator_timezone)
+    limits = Limits(pool, settings, clock)
+    api = AdminApi(pool, limits, token=settings.admin_token, zone=zone)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with pool, watch(settings, pool, metrics, health, "ops", watched):
+            yield
+            await api.close()
+
+    known = (settings.admin_token.reveal(),)
+    return Starlette(
+        routes=[*health.routes(), *api.routes()],
+        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
+        exception_handlers={HTTPException: answer_http_error},
+        lifespan=lifespan,
+    )
+
+
+def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
+    """The desk for rejected deliveries, with intake's parser and its limits: BATCH_LIMIT raised for
+    one command is obeyed too.
+    """
+    limits = DeliveryLimits(events=settings.batch_limit)
+
+    def read(raw: bytes, hook_action: str | None) -> Reading:
+        delivery = read_delivery(raw, hook_action, limits)
+        return Reading(
+            tuple(
+                ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload)
+                for event in delivery.events
+            ),
+            tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections),
+        )
+
+    return RejectsDesk(pool, read, max_attempts=settings.max_attempts)
