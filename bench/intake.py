@@ -38,6 +38,7 @@ from starlette.routing import Route
 
 from bench.machine import HERE, database, free_port
 from c2s_enrich.database import open_pool
+from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
 from c2s_enrich.serving.server import run_server
 from c2s_enrich.settings import Settings
@@ -125,6 +126,7 @@ def serve(kind: str) -> None:
             lifespan=lifespan,
         ),
         settings,
+        one_write,
     )
 
 

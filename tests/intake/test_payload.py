@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from tests.cast import ANA, DAVI_PAYLOAD, lead_json
 
-from c2s_enrich.intake.payload import SENTENCES, Delivery, DeliveryLimits, Event, read_delivery
+from c2s_enrich.intake.payload import (
+    SENTENCES,
+    DeliveryLimits,
+    ParsedDelivery,
+    ParsedEvent,
+    read_delivery,
+)
 
 LIMITS = DeliveryLimits()
 ID = "0123456789abcdef0123456789abcdef"
@@ -21,13 +27,15 @@ TIME = b'"updated_at":"2025-06-01T13:00:00Z"'
 GOOD = b'{"id":1,' + TIME + b"}"
 
 
-def read(body: object, action: str | None = None, limits: DeliveryLimits = LIMITS) -> Delivery:
+def read(
+    body: object, action: str | None = None, limits: DeliveryLimits = LIMITS
+) -> ParsedDelivery:
     return read_delivery(
         body if isinstance(body, bytes) else json.dumps(body).encode(), action, limits
     )
 
 
-def event(body: object, action: str | None = None) -> Event:
+def event(body: object, action: str | None = None) -> ParsedEvent:
     delivery = read(body, action)
     assert not delivery.rejections
     [only] = delivery.events

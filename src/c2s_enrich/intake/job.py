@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from c2s_enrich.intake.payload import Delivery, Event, Reason, sentence
+from c2s_enrich.intake.payload import ParsedDelivery, ParsedEvent, Reason, sentence
 
 EventVerdict = Literal["stored", "duplicate", "same_key_other_body", "not_storable"]
 
@@ -46,14 +46,14 @@ class DeliveryReceipt(Struct, frozen=True):
 _ONE_STORED = DeliveryReceipt(received=1, processed=1, duplicates=0, rejected=0)
 
 
-class Row:
+class EventRow:
     """One event on its way. Its id is chosen here, once: that is how a repeated INSERT recognises
     its own earlier success. `updated_at` moves where another body has the event's own time.
     """
 
     __slots__ = ("event", "request_id", "row_id", "updated_at", "verdict")
 
-    def __init__(self, event: Event, row_id: UUID, request_id: str) -> None:
+    def __init__(self, event: ParsedEvent, row_id: UUID, request_id: str) -> None:
         self.event = event
         self.row_id = row_id
         self.request_id = request_id
@@ -82,7 +82,7 @@ class Job:
     __slots__ = ("committed", "delivery", "origin", "reject_ids", "rows", "trouble", "weight")
 
     def __init__(
-        self, delivery: Delivery, origin: Mapping[str, str], committed: asyncio.Future[None]
+        self, delivery: ParsedDelivery, origin: Mapping[str, str], committed: asyncio.Future[None]
     ) -> None:
         self.delivery = delivery
         self.origin = origin
@@ -92,7 +92,7 @@ class Job:
         ids = _new_ids(delivery.received)
         request_id = origin.get("request_id", "")
         self.rows = [
-            Row(event, row_id, request_id)
+            EventRow(event, row_id, request_id)
             for event, row_id in zip(delivery.events, ids, strict=False)
         ]
         self.reject_ids = ids[len(self.rows) :]

@@ -70,7 +70,7 @@ def sentence(reason: Reason, index: int | None) -> str:
     return SENTENCES[reason] if index is None else f"{SENTENCES[reason]} (element {index})"
 
 
-class Event(Struct, frozen=True):
+class ParsedEvent(Struct, frozen=True):
     """One event of a delivery. `index` is its place in the array; `payload` is its JSON as it
     arrived.
     """
@@ -93,10 +93,10 @@ class Rejection(Struct, frozen=True):
     lead_id: str | None = None
 
 
-class Delivery(Struct, frozen=True):
+class ParsedDelivery(Struct, frozen=True):
     """One request's content, every part of it either an event or a rejection."""
 
-    events: tuple[Event, ...] = ()
+    events: tuple[ParsedEvent, ...] = ()
     rejections: tuple[Rejection, ...] = ()
 
     @property
@@ -120,7 +120,9 @@ class DeliveryLimits:
     action_length: int = 100
 
 
-def read_delivery(body: bytes, fallback_action: str | None, limits: DeliveryLimits) -> Delivery:
+def read_delivery(
+    body: bytes, fallback_action: str | None, limits: DeliveryLimits
+) -> ParsedDelivery:
     """Reads every envelope that C2S or its integrators were seen to use, an array of any of them,
     and {"data": [...]}.
 
@@ -137,8 +139,8 @@ def read_delivery(body: bytes, fallback_action: str | None, limits: DeliveryLimi
     batch = take_apart(text)
     if batch is None:
         part = _event(0, text, fallback_action, limits)
-        if isinstance(part, Event):
-            return Delivery((part,))
+        if isinstance(part, ParsedEvent):
+            return ParsedDelivery((part,))
         return _whole(part.reason, body, part.lead_id)
     if not batch.elements:
         return _whole("empty_array", body)
@@ -146,8 +148,8 @@ def read_delivery(body: bytes, fallback_action: str | None, limits: DeliveryLimi
         return _whole("too_many_events", body)
     action = batch.hook_action or fallback_action
     parts = [_event(index, element, action, limits) for index, element in enumerate(batch.elements)]
-    return Delivery(
-        tuple(part for part in parts if isinstance(part, Event)),
+    return ParsedDelivery(
+        tuple(part for part in parts if isinstance(part, ParsedEvent)),
         tuple(part for part in parts if isinstance(part, Rejection)),
     )
 
@@ -166,13 +168,13 @@ _STEPS = bytes.maketrans(b"{[}]", b"\x02\x02\x00\x00")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
 
 
-def _whole(reason: Reason, body: bytes, lead_id: str | None = None) -> Delivery:
-    return Delivery(rejections=(Rejection(None, reason, body, lead_id),))
+def _whole(reason: Reason, body: bytes, lead_id: str | None = None) -> ParsedDelivery:
+    return ParsedDelivery(rejections=(Rejection(None, reason, body, lead_id),))
 
 
 def _event(
     index: int, raw: bytes, fallback_action: str | None, limits: DeliveryLimits
-) -> Event | Rejection:
+) -> ParsedEvent | Rejection:
     try:
         data = decode_json(raw)
     except RecursionError:
@@ -193,7 +195,7 @@ def _event(
 
 def _read_lead(
     index: int, raw: bytes, found: FoundLead, fallback_action: str | None, limits: DeliveryLimits
-) -> Event | Rejection:
+) -> ParsedEvent | Rejection:
     lead_id = found.lead_id
     if lead_id is None:
         return Rejection(
@@ -213,7 +215,7 @@ def _read_lead(
     if "\0" in action:
         # From the envelope around a batch, which is no part of `raw`.
         return Rejection(index, "nul_character", raw, lead_id)
-    return Event(index, lead_id, updated_at, action, raw)
+    return ParsedEvent(index, lead_id, updated_at, action, raw)
 
 
 def _lead_id_in_spite(raw: bytes, limits: DeliveryLimits) -> str | None:

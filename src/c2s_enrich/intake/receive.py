@@ -7,7 +7,6 @@ import asyncio
 from starlette.types import Receive
 
 from c2s_enrich.intake.auth import Headers
-from c2s_enrich.intake.fast.time_limit import TimeLimit
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.settings import Settings
 
@@ -40,7 +39,7 @@ class BodyReceiver:
 
     def __init__(self, settings: Settings, metrics: IntakeMetrics) -> None:
         self._limit = settings.body_limit
-        self._in_time = TimeLimit(settings.receive_timeout.total_seconds())
+        self._seconds = settings.receive_timeout.total_seconds()
         self._metrics = metrics
 
     async def whole(self, headers: Headers, receive: Receive) -> bytes:
@@ -48,7 +47,7 @@ class BodyReceiver:
 
         Raises BodyTooLarge, SenderGone, NoRoom and TimeoutError.
         """
-        with self._in_time():
+        async with asyncio.timeout(self._seconds):
             announced = header(headers, b"content-length")
             if announced.isdigit() and int(announced[:20]) > self._limit:
                 await self._drain(headers, receive)

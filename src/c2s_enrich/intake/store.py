@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import statements
 from c2s_enrich.intake.fast.arrays import jsonb_array, text_array, timestamptz_array, uuid_array
-from c2s_enrich.intake.job import EventVerdict, KeptReject, Row
+from c2s_enrich.intake.job import EventRow, EventVerdict, KeptReject
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -28,7 +28,7 @@ class IntakeStore:
         self._max_attempts = max_attempts
         self._sql = statements("intake")
 
-    async def insert_events(self, connection: Connection, rows: Sequence[Row]) -> None:
+    async def insert_events(self, connection: Connection, rows: Sequence[EventRow]) -> None:
         """Marks what is new as stored. A row without a verdict met another one of its key."""
         cursor = await connection.execute(
             self._sql["insert_events"],
@@ -49,7 +49,7 @@ class IntakeStore:
             if row.row_id in inserted:
                 row.verdict = "stored"
 
-    async def compare_with_stored(self, connection: Connection, rows: Sequence[Row]) -> None:
+    async def compare_with_stored(self, connection: Connection, rows: Sequence[EventRow]) -> None:
         """For rows that met another one of their key. One without a verdict even now is to be
         inserted again: its body is a new one, with a time of its own, or the other row is gone.
         """
@@ -62,7 +62,7 @@ class IntakeStore:
             else:
                 row.verdict = cast(EventVerdict, verdict)
 
-    async def takes_values(self, connection: Connection, rows: Sequence[Row]) -> bool:
+    async def takes_values(self, connection: Connection, rows: Sequence[EventRow]) -> bool:
         """Whether the database takes these rows' values at all, wherever they were to go."""
         try:
             await connection.execute(self._sql["read_values"], _values(rows), binary=True)
@@ -116,7 +116,7 @@ class IntakeStore:
         )
 
 
-def _values(rows: Sequence[Row]) -> dict[str, Any]:
+def _values(rows: Sequence[EventRow]) -> dict[str, Any]:
     return {
         "ids": uuid_array(row.row_id for row in rows),
         "lead_ids": text_array(row.event.lead_id for row in rows),

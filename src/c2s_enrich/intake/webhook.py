@@ -22,7 +22,7 @@ from c2s_enrich.intake import answers
 from c2s_enrich.intake.auth import ACCEPTED, Gate, Headers
 from c2s_enrich.intake.job import DeliveryReceipt
 from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.intake.payload import Delivery, DeliveryLimits, read_delivery
+from c2s_enrich.intake.payload import DeliveryLimits, ParsedDelivery, read_delivery
 from c2s_enrich.intake.receive import (
     BodyReceiver,
     BodyTooLarge,
@@ -51,7 +51,7 @@ _ACTION = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 class Store(Protocol):
     """What intake needs of its writer."""
 
-    async def store(self, delivery: Delivery, origin: Mapping[str, str]) -> DeliveryReceipt:
+    async def store(self, delivery: ParsedDelivery, origin: Mapping[str, str]) -> DeliveryReceipt:
         """Returns after COMMIT; raises NotStored."""
         ...
 

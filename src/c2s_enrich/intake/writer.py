@@ -18,9 +18,8 @@ import structlog
 from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake.fast.arrays import take_arrays
-from c2s_enrich.intake.fast.time_limit import TimeLimit
-from c2s_enrich.intake.job import DeliveryReceipt, Job, Row
-from c2s_enrich.intake.payload import Delivery
+from c2s_enrich.intake.job import DeliveryReceipt, EventRow, Job
+from c2s_enrich.intake.payload import ParsedDelivery
 from c2s_enrich.intake.store import Connection, IntakeStore
 from c2s_enrich.settings import Settings
 
@@ -53,7 +52,6 @@ class Writer:
         self._queue: deque[Job] = deque()
         self._weight = 0
         self._timeout = settings.store_timeout.total_seconds()
-        self._limit = TimeLimit(self._timeout)
         self._closing = False
         self._idle: deque[asyncio.Future[None]] = deque()
         self._lanes = [_WriteLane(self, pool, store, self._timeout) for _ in range(lanes)]
@@ -77,7 +75,7 @@ class Writer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def store(self, delivery: Delivery, origin: Mapping[str, str]) -> DeliveryReceipt:
+    async def store(self, delivery: ParsedDelivery, origin: Mapping[str, str]) -> DeliveryReceipt:
         """Returns after COMMIT. Raises NotStored when there is no room or no answer from the
         database in time.
 
@@ -93,7 +91,7 @@ class Writer:
         if self._idle:
             self._wake_one()
         try:
-            with self._limit():
+            async with asyncio.timeout(self._timeout):
                 await job.committed
         except TimeoutError:
             raise NotStored(job.trouble) from None
@@ -184,7 +182,7 @@ class _WriteLane:
             # Their events are stored; what cannot be kept must not be answered as if it were.
             _settle(odd, "rejected deliveries fill their room: replay or dismiss them")
 
-    async def _insert(self, connection: Connection, rows: list[Row]) -> None:
+    async def _insert(self, connection: Connection, rows: list[EventRow]) -> None:
         """Gives every row its verdict. A value that the database does not take is the sender's
         fault; an INSERT that fails with values that it takes is ours, and raises.
         """
@@ -206,7 +204,7 @@ class _WriteLane:
                 await self._store.compare_with_stored(connection, rows)
                 rows = [row for row in rows if row.verdict is None]
 
-    async def _refused(self, connection: Connection, rows: Sequence[Row]) -> list[Row]:
+    async def _refused(self, connection: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
         """The rows whose values the database does not take, cornered by halving."""
         if await self._store.takes_values(connection, rows):
             return []

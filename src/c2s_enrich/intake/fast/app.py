@@ -1,4 +1,5 @@
-"""The webhook in front of Starlette's router and middleware. Gain: see `docs/performance.md`.
+"""The webhook in front of Starlette's router and middleware. Gain: 5 % of web's processor time
+(442 µs a delivery through the router, 420 here).
 
 To remove it: mount the webhook as a route of an ordinary Starlette app.
 """
