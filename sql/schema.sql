@@ -154,6 +154,27 @@ $$;
 COMMENT ON FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) IS 'Adds to the current minute of intake_minutes.';
 
 --
+-- Name: database_state(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.database_state(OUT identity text, OUT log_end bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  identity := concat_ws(
+    ' ', (select system_identifier from pg_control_system()),
+    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), current_setting('neon.timeline_id', true),
+    (select oid from pg_database where datname = current_database()), 'lead_messages'::regclass::oid);
+  log_end := pg_current_wal_flush_lsn() - '0/0'::pg_lsn;
+exception when others then
+  -- A platform that hides its log: the tables still tell a dump that was loaded.
+  identity := concat_ws(
+    ' ', current_setting('neon.timeline_id', true),
+    (select oid from pg_database where datname = current_database()), 'lead_messages'::regclass::oid);
+end $$;
+
+--
 -- Name: error_group(text, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -196,7 +217,7 @@ begin
   -- Postgres 15 everybody could, and a dump from there brings it along.)
   execute format('revoke create on schema %I from public', home);
   revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
-    keep_reject_erased, admit_call, ask, grant_roles from public;
+    keep_reject_erased, admit_call, ask, database_state, grant_roles from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -220,9 +241,10 @@ begin
             'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
           ('poller', 'select, insert, update, delete',
             'people, contact_lookups, answers_under_way, paid_calls, lead_people'),
+          ('poller ops', 'select, insert, update', 'hash_key, restores, read_backs'),
           ('poller', 'select, insert, update, delete',
             'person_phones, person_emails, person_addresses, person_companies'),
-          ('poller', 'execute', 'function admit_call, ask'),
+          ('poller ops', 'execute', 'function admit_call, ask, database_state'),
           ('poller', 'select, delete', 'rejected_deliveries'),
           -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
@@ -983,6 +1005,23 @@ COMMENT ON COLUMN public.event_attempts.steps IS '[{step, at_ms, ms}] in the ord
 COMMENT ON COLUMN public.event_attempts.calls IS '[{upstream, kind, result, paid, at_ms, ms}] in the order in which they ended.';
 
 --
+-- Name: hash_key; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.hash_key (
+    only_row boolean DEFAULT true NOT NULL,
+    check_value text NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT hash_key_only_row_check CHECK (only_row)
+);
+
+--
+-- Name: TABLE hash_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.hash_key IS 'A hash of a fixed text under HASH_KEY, with the key''s id before the colon: a process with another key does not start.';
+
+--
 -- Name: health_last_hour; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -1044,6 +1083,7 @@ CREATE TABLE public.lead_messages (
     sends integer DEFAULT 0 NOT NULL,
     looks integer DEFAULT 0 NOT NULL,
     sending_at timestamp with time zone,
+    sender text,
     sent_at timestamp with time zone,
     proof text,
     c2s_message_id text,
@@ -1079,6 +1119,12 @@ COMMENT ON COLUMN public.lead_messages.sends IS 'How often it was given to the n
 --
 
 COMMENT ON COLUMN public.lead_messages.looks IS 'Looks after the settle time that did not find it, since the last send.';
+
+--
+-- Name: COLUMN lead_messages.sender; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.sender IS 'The poller that sent it last: before another may send it again, its pulse is ended.';
 
 --
 -- Name: COLUMN lead_messages.contacts; Type: COMMENT; Schema: public; Owner: -
@@ -1598,6 +1644,60 @@ CREATE TABLE public.person_phones (
 --
 
 COMMENT ON TABLE public.person_phones IS 'Phones of a person, as +55 and number. Those with one last_seen_at are from one record; rank 1 is its best.';
+
+--
+-- Name: read_backs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.read_backs (
+    account text NOT NULL,
+    tried_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    proven_at timestamp with time zone
+);
+
+--
+-- Name: TABLE read_backs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.read_backs IS 'For each C2S account (a keyed hash of address and token): was a message of ours found on its lead? Until then an unclear delivery is left to a person.';
+
+--
+-- Name: restores; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.restores (
+    id bigint NOT NULL,
+    noticed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    why text NOT NULL,
+    identity text NOT NULL,
+    since timestamp with time zone,
+    CONSTRAINT restores_why_check CHECK ((why = ANY (ARRAY['first_start'::text, 'identity'::text, 'counter'::text, 'person'::text])))
+);
+
+--
+-- Name: TABLE restores; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.restores IS 'When the database was found to have gone back in time, and by what. The newest identity is the one we know.';
+
+--
+-- Name: COLUMN restores.since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.restores.since IS 'What happened after this may be missing, where a person said so.';
+
+--
+-- Name: restores_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.restores ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.restores_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 --
 -- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
@@ -3342,6 +3442,13 @@ ALTER TABLE ONLY public.event_attempts
     ADD CONSTRAINT event_attempts_pkey PRIMARY KEY (event_id, lease_token);
 
 --
+-- Name: hash_key hash_key_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.hash_key
+    ADD CONSTRAINT hash_key_pkey PRIMARY KEY (only_row);
+
+--
 -- Name: intake_minutes intake_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3426,11 +3533,25 @@ ALTER TABLE ONLY public.pollers
     ADD CONSTRAINT pollers_pkey PRIMARY KEY (name);
 
 --
+-- Name: read_backs read_backs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.read_backs
+    ADD CONSTRAINT read_backs_pkey PRIMARY KEY (account);
+
+--
 -- Name: rejected_deliveries rejected_deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.rejected_deliveries
     ADD CONSTRAINT rejected_deliveries_pkey PRIMARY KEY (id);
+
+--
+-- Name: restores restores_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.restores
+    ADD CONSTRAINT restores_pkey PRIMARY KEY (id);
 
 --
 -- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -3702,6 +3823,7 @@ GRANT USAGE ON SCHEMA public TO c2s_reader;
 
 REVOKE ALL ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) TO c2s_poller;
+GRANT ALL ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone) TO c2s_ops;
 
 --
 -- Name: FUNCTION ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
@@ -3709,6 +3831,7 @@ GRANT ALL ON FUNCTION public.admit_call(upstream text, slot_wait interval, probe
 
 REVOKE ALL ON FUNCTION public.ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone) TO c2s_poller;
+GRANT ALL ON FUNCTION public.ask(what text, asker uuid, token bigint, upstream text, kind text, subject text, slot_wait interval, probe_lease interval, at timestamp with time zone, OUT decision text, OUT wait interval, OUT why text, OUT failed integer, OUT probe timestamp with time zone, OUT answer jsonb, OUT answered_at timestamp with time zone) TO c2s_ops;
 
 --
 -- Name: FUNCTION count_intake(delivered integer, duplicates integer, refused integer, rejected integer); Type: ACL; Schema: public; Owner: -
@@ -3716,6 +3839,14 @@ GRANT ALL ON FUNCTION public.ask(what text, asker uuid, token bigint, upstream t
 
 REVOKE ALL ON FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.count_intake(delivered integer, duplicates integer, refused integer, rejected integer) TO c2s_web;
+
+--
+-- Name: FUNCTION database_state(OUT identity text, OUT log_end bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.database_state(OUT identity text, OUT log_end bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.database_state(OUT identity text, OUT log_end bigint) TO c2s_poller;
+GRANT ALL ON FUNCTION public.database_state(OUT identity text, OUT log_end bigint) TO c2s_ops;
 
 --
 -- Name: FUNCTION grant_roles(); Type: ACL; Schema: public; Owner: -
@@ -3884,6 +4015,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.event_attempts TO c2s_poller;
 GRANT SELECT,INSERT ON TABLE public.event_attempts TO c2s_ops;
 
 --
+-- Name: TABLE hash_key; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.hash_key TO c2s_poller;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.hash_key TO c2s_ops;
+
+--
 -- Name: TABLE health_last_hour; Type: ACL; Schema: public; Owner: -
 --
 
@@ -4050,6 +4188,20 @@ GRANT SELECT ON TABLE public.person_emails TO c2s_ops;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_phones TO c2s_poller;
 GRANT SELECT ON TABLE public.person_phones TO c2s_ops;
+
+--
+-- Name: TABLE read_backs; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.read_backs TO c2s_poller;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.read_backs TO c2s_ops;
+
+--
+-- Name: TABLE restores; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.restores TO c2s_poller;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.restores TO c2s_ops;
 
 --
 -- Name: TABLE schema_migrations; Type: ACL; Schema: public; Owner: -

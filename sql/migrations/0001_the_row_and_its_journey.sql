@@ -371,6 +371,7 @@ create table lead_messages (
   sends          integer     not null default 0,
   looks          integer     not null default 0,
   sending_at     timestamptz,
+  sender         text,
   sent_at        timestamptz,
   proof          text        check (proof in ('answer', 'read_back', 'webhook', 'person')),
   c2s_message_id text,
@@ -388,6 +389,8 @@ comment on column lead_messages.ref is
 comment on column lead_messages.contacts is
   'The phones and e-mails it is about: a later message says what is new.';
 comment on column lead_messages.sends is 'How often it was given to the network.';
+comment on column lead_messages.sender is
+  'The poller that sent it last: before another may send it again, its pulse is ended.';
 comment on column lead_messages.looks is
   'Looks after the settle time that did not find it, since the last send.';
 create index lead_messages_open on lead_messages (lead_id) where status <> 'sent';
@@ -418,6 +421,54 @@ comment on column upstreams.paused_since is
   'When the present pause began; a longer pause does not move it.';
 comment on column upstreams.reason is 'Why it is paused, in one sentence; null when it is not.';
 insert into upstreams (name) values ('c2s'), ('diretrix'), ('work_api');
+
+-- One row: what tells a process with the wrong key that it has it. No key can be guessed from it.
+create table hash_key (
+  only_row    boolean     primary key default true check (only_row),
+  check_value text        not null,
+  since       timestamptz not null default clock_timestamp()
+);
+comment on table hash_key is
+  'A hash of a fixed text under HASH_KEY, with the key''s id before the colon: a process with another key '
+  'does not start.';
+
+create table restores (
+  id         bigint      generated always as identity primary key,
+  noticed_at timestamptz not null default clock_timestamp(),
+  why        text        not null check (why in ('first_start', 'identity', 'counter', 'person')),
+  identity   text        not null,
+  since      timestamptz
+);
+comment on table restores is
+  'When the database was found to have gone back in time, and by what. The newest identity is the one we '
+  'know.';
+comment on column restores.since is 'What happened after this may be missing, where a person said so.';
+
+create table read_backs (
+  account   text        primary key,
+  tried_at  timestamptz not null default clock_timestamp(),
+  proven_at timestamptz
+);
+comment on table read_backs is
+  'For each C2S account (a keyed hash of address and token): was a message of ours found on its lead? Until '
+  'then an unclear delivery is left to a person.';
+
+-- identity: server, timeline, Neon's timeline, and the tables themselves, which a dump creates again.
+-- log_end: how far the log goes; on one timeline it only grows.
+create function database_state(out identity text, out log_end bigint)
+language plpgsql set search_path from current as $$
+begin
+  identity := concat_ws(
+    ' ', (select system_identifier from pg_control_system()),
+    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), current_setting('neon.timeline_id', true),
+    (select oid from pg_database where datname = current_database()), 'lead_messages'::regclass::oid);
+  log_end := pg_current_wal_flush_lsn() - '0/0'::pg_lsn;
+exception when others then
+  -- A platform that hides its log: the tables still tell a dump that was loaded.
+  identity := concat_ws(
+    ' ', current_setting('neon.timeline_id', true),
+    (select oid from pg_database where datname = current_database()), 'lead_messages'::regclass::oid);
+end $$;
 
 -- Decides whether one call may go out now, and reserves what it needs: the probe, a slot, a paid call. An
 -- upstream without pause, limit and budget costs one read: nothing is locked or written. A function, because

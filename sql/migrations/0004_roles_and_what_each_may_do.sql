@@ -47,7 +47,7 @@ begin
   -- Postgres 15 everybody could, and a dump from there brings it along.)
   execute format('revoke create on schema %I from public', home);
   revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
-    keep_reject_erased, admit_call, ask, grant_roles from public;
+    keep_reject_erased, admit_call, ask, database_state, grant_roles from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -71,9 +71,10 @@ begin
             'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
           ('poller', 'select, insert, update, delete',
             'people, contact_lookups, answers_under_way, paid_calls, lead_people'),
+          ('poller ops', 'select, insert, update', 'hash_key, restores, read_backs'),
           ('poller', 'select, insert, update, delete',
             'person_phones, person_emails, person_addresses, person_companies'),
-          ('poller', 'execute', 'function admit_call, ask'),
+          ('poller ops', 'execute', 'function admit_call, ask, database_state'),
           ('poller', 'select, delete', 'rejected_deliveries'),
           -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),

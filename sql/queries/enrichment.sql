@@ -65,14 +65,17 @@ select k.name, k.phone, k.email,
                  order by sending_at desc, id desc limit 100) t) as told,
        exists (select from lead_messages m
                 where m.event_id = e.id and m.status = 'sending'
-                  and m.ref <> all(%(refs)s::text[])) as message_unclear
-  from event e, merged k;
+                  and m.ref <> all(%(refs)s::text[])) as message_unclear,
+       d.identity, d.log_end,
+       (select r.identity from restores r order by r.id desc limit 1) as known_identity
+  from event e, merged k, database_state() d;
 
 -- name: unclear_messages
 -- Messages of this event that may have been sent and say something else than it would say now: the lead has
 -- changed meanwhile.
 select id, status, body, ref, sends, looks, sending_at,
-       greatest(sending_at + %(settle_time)s::interval - clock_timestamp(), interval '0') as unsettled
+       greatest(sending_at + %(settle_time)s::interval - clock_timestamp(), interval '0') as unsettled,
+       content_key, false as to_prove
   from lead_messages
  where event_id = %(event_id)s and content_key is distinct from %(content_key)s::text and status = 'sending'
  order by sending_at;
@@ -130,6 +133,8 @@ select %(source)s, %(kind)s from given_up where %(perhaps_paid)s::boolean;
 -- otherwise now is withdrawn. The message is put once for each content: the unique key is what keeps a
 -- second copy from ever existing. A text that retention has emptied is written again, so that an event
 -- which is reprocessed later has something to send.
+-- After a restore the message may have been sent already, unless the lead was created after it (the margin is
+-- for C2S's clock): then it begins as an unclear send, to be looked up once the settle time is over.
 with event as materialized (
   select id, lead_id from webhook_events where id = %(event_id)s and lease_token = %(lease_token)s for share
 ), linked as (
@@ -147,9 +152,20 @@ with event as materialized (
      and (m.status = 'pending'
           or (m.status = 'sending' and m.looks >= 2
               and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
+), restore as (
+  select max(r.noticed_at) as noticed_at
+    from restores r, event e
+   where r.why <> 'first_start'
+     and not exists (select from webhook_events c
+                      where c.lead_id = e.lead_id and c.hook_action = 'on_create_lead'
+                        and c.ordered_at > r.noticed_at + interval '10 minutes')
 ), put as (
-  insert into lead_messages as m (event_id, lead_id, content_key, body, ref, contacts)
-  select id, lead_id, %(content_key)s, %(body)s, %(ref)s, %(contacts)s::text[] from event
+  insert into lead_messages as m
+         (event_id, lead_id, content_key, body, ref, contacts, status, sending_at, looks)
+  select e.id, e.lead_id, %(content_key)s, %(body)s, %(ref)s, %(contacts)s::text[],
+         case when r.noticed_at is null then 'pending' else 'sending' end, r.noticed_at,
+         case when r.noticed_at < clock_timestamp() - %(settle_time)s::interval then 1 else 0 end
+    from event e, restore r
   on conflict (lead_id, content_key) do update
      set event_id = excluded.event_id, body = case when m.body = '' then excluded.body else m.body end
    where m.status <> 'sent'
@@ -161,28 +177,43 @@ with event as materialized (
    where m.content_key = %(content_key)s and not exists (select from put)
 )
 select id, status, body, ref, sends, looks, sending_at,
-       greatest(sending_at + %(settle_time)s::interval - clock_timestamp(), interval '0') as unsettled
+       greatest(sending_at + %(settle_time)s::interval - clock_timestamp(), interval '0') as unsettled,
+       content_key,
+       not exists (select from read_backs b
+                    where b.account = %(account)s
+                      and (b.proven_at is not null or b.tried_at > clock_timestamp() - interval '10 minutes'))
+         as to_prove
   from found;
 
 -- name: permit_send
 -- The right to send, committed before the first byte leaves. Only while the lease outlasts the send's total
 -- time limit, and only from pending, or from an unclear send that two looks after its settle time did not
--- find. FOR SHARE puts it in order with a reclaim and with a reset by hand. The answer, sending_at, is the
--- send's name.
-with event as (
+-- find. FOR SHARE puts it in order with a reclaim and with a reset by hand. Whoever had the right before may
+-- be frozen, with a clock that stands still: the end of its pulse is what it sees when it wakes up. The
+-- answer, sending_at, is the send's name.
+with event as materialized (
   select 1 from webhook_events
    where id = %(event_id)s and lease_token = %(lease_token)s
      and lease_expires_at > clock_timestamp() + %(time_limit)s::interval
      for share
+), permitted as (
+  update lead_messages m
+     set status = 'sending', sending_at = clock_timestamp(), sends = m.sends + 1, looks = 0,
+         sender = %(worker)s
+    from event, (select sender from lead_messages where id = %(message_id)s) before
+   where m.id = %(message_id)s
+     and (m.status = 'pending'
+          or (m.status = 'sending' and m.looks >= 2 and m.sends < %(max_sends)s
+              and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
+  returning m.sending_at, m.sends, before.sender
 )
-update lead_messages m
-   set status = 'sending', sending_at = clock_timestamp(), sends = m.sends + 1, looks = 0
-  from event
- where m.id = %(message_id)s
-   and (m.status = 'pending'
-        or (m.status = 'sending' and m.looks >= 2 and m.sends < %(max_sends)s
-            and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
-returning m.sending_at;
+select p.sending_at,
+       case when p.sends > 1 and p.sender <> %(worker)s then
+         (select count(pg_terminate_backend(a.pid)) from pg_stat_activity a
+           where a.datname = current_database() and a.usename = current_user
+             and a.application_name = 'c2s-enrich pulse ' || p.sender)
+       end as pulses_ended
+  from permitted p;
 
 -- name: not_sent
 -- A clear no: nothing of this send reached C2S, so it does not count. Names the send: it cannot undo a later
@@ -196,7 +227,16 @@ update lead_messages set status = 'pending', sends = sends - 1
 update lead_messages set looks = looks + 1
  where id = %(message_id)s and sending_at = %(sending_at)s and status = 'sending'
    and sending_at < clock_timestamp() - %(settle_time)s::interval
-returning looks;
+returning looks,
+          exists (select from read_backs b
+                   where b.account = %(account)s and b.proven_at is not null) as proven;
+
+-- name: record_read_back
+-- Whether a message that C2S has is found on its lead. Once proven, it stays.
+insert into read_backs as b (account, proven_at)
+values (%(account)s, case when %(found)s::boolean then clock_timestamp() end)
+on conflict (account) do update
+   set tried_at = clock_timestamp(), proven_at = coalesce(b.proven_at, excluded.proven_at);
 
 -- name: message_sent
 -- Facts, not fenced: C2S has these messages. Runs alone or as a part of `settle`.

@@ -1,8 +1,9 @@
-"""A real poller with one habit: poller_that_misbehaves.py crashes-on LEAD | freezes-at POINT
+"""A real poller with one habit: poller_that_misbehaves.py crashes-on LEAD | freezes-at POINT |
+stands-still-at POINT
 
 `crashes-on` ends the process with os._exit, as a crash in a C extension does, each time it begins
 to work on that lead. `freezes-at` stops the process with SIGSTOP, once, when an event first reaches
-that named point.
+that named point. `stands-still-at` does the same, and its clock has not moved when it goes on.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import signal
 import sys
 from functools import partial
 
+from c2s_enrich.clock import SystemClock
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.logs import configure_logging
@@ -18,19 +20,32 @@ from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_poller
 
 
+class StoppingClock(SystemClock):
+    """A clock that can lose time, as on a machine that was suspended."""
+
+    lost = 0.0
+
+    def boottime(self) -> float:
+        return super().boottime() - self.lost
+
+
 async def run(habit: str, subject: str, suspects: str = "") -> None:
     frozen: list[str] = []
+    clock = StoppingClock()
 
     async def boundary(reached: str) -> None:
-        if habit == "freezes-at" and reached == subject and not frozen:
+        if habit in ("freezes-at", "stands-still-at") and reached == subject and not frozen:
             frozen.append(reached)
+            before = clock.boottime()
             os.kill(os.getpid(), signal.SIGSTOP)
+            if habit == "stands-still-at":
+                clock.lost = clock.boottime() - before
 
     settings = Settings.load(os.environ, "poller")
     configure_logging(settings, "poller")
     command = None if suspects else (sys.executable, __file__, habit, subject)
     async with build_poller(
-        settings, Metrics(), boundary=boundary, suspects=command, worker=suspects
+        settings, Metrics(), boundary=boundary, clock=clock, suspects=command, worker=suspects
     ) as poller:
         work = poller.handler
 

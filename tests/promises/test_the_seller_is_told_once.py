@@ -4,10 +4,13 @@ whenever.
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
 from promises.conftest import Product
+
+MISBEHAVING = Path(__file__).with_name("poller_that_misbehaves.py")
 
 POINTS = [
     "claimed", "extract", "extract:done", "skip", "skip:done", "lookup", "lookup:done", "enrich", "enrich:done",
@@ -82,6 +85,37 @@ class TestAKilledPoller:
         ]
 
 
+class TestAProcessThatIsFrozenWithItsClock:
+    async def test_between_the_permit_and_the_first_byte_does_not_send_when_it_wakes_up(
+        self, product: Product
+    ) -> None:
+        await prove_reading_back(product)
+        await product.deliver("a" * 32, product.people[0])
+        product.stage.start_poller(
+            "frozen", (str(MISBEHAVING), "stands-still-at", "permitted"), CONCURRENCY="1"
+        )
+        await product.until_frozen("frozen")
+
+        product.stage.start_poller("survivor")
+        await product.until_all_ended()
+        product.stage.signal("frozen", signal.SIGCONT)
+        await product.until_it_logs("frozen", "lease_lost")
+
+        assert len((await product.messages())["a" * 32]) == 1
+        assert (
+            await product.db.value("select sends from lead_messages where lead_id = %s", ["a" * 32])
+            == 2
+        )
+
+
+async def prove_reading_back(product: Product) -> None:
+    """Another lead is told; from then on it is known that C2S shows what it has."""
+    await product.deliver("f" * 32, product.people[9])
+    product.stage.start_poller("first")
+    await product.until_all_ended()
+    product.stage.kill("first")
+
+
 class TestAnAnswerThatIsLost:
     async def test_is_found_by_reading_the_lead_back(self, product: Product) -> None:
         await product.fault("c2s", {"kind": "accept_then_lose", "call": "message", "count": 1})
@@ -96,6 +130,7 @@ class TestAnAnswerThatIsLost:
     async def test_that_never_arrived_is_sent_again_after_the_settle_time_and_two_looks(
         self, product: Product
     ) -> None:
+        await prove_reading_back(product)
         await product.fault("c2s", {"kind": "error500", "call": "message", "count": 1})
         await product.deliver("c" * 32, product.people[2])
 
@@ -103,7 +138,10 @@ class TestAnAnswerThatIsLost:
         await product.until_all_ended()
 
         assert len((await product.messages())["c" * 32]) == 1
-        assert await product.db.value("select sends from lead_messages") == 2
+        assert (
+            await product.db.value("select sends from lead_messages where lead_id = %s", ["c" * 32])
+            == 2
+        )
 
     @pytest.mark.parametrize("policy", ["hold"])
     async def test_is_left_to_a_person_where_the_policy_says_so(

@@ -34,7 +34,7 @@ from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 from c2s_enrich.sandbox.simulators.world import World
-from c2s_enrich.upstreams.http import read_retry_after
+from c2s_enrich.upstreams.response import read_retry_after
 
 PHONE = Phone("+5511987654321", "11987654321")
 CPF = Cpf("52998224725")

@@ -5,7 +5,7 @@ import pytest
 
 from c2s_enrich.errors import Unreadable
 from c2s_enrich.upstreams.c2s import _read_messages
-from c2s_enrich.upstreams.http import Response
+from c2s_enrich.upstreams.response import Response
 
 
 def answer(data: object) -> Response:

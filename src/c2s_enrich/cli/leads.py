@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -98,12 +98,43 @@ def reconcile(
             pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
         )
 
-    report = with_upstreams(settings, asked)
+    _tell(with_upstreams(settings, asked), one=lead is not None)
+
+
+def restored(
+    since: Annotated[str, typer.Option(help="to when, with its offset: 2026-03-01T10:00-03:00")],
+) -> None:
+    """Say that the database was restored. What waits, and what is composed for leads from before,
+    is looked up in C2S before it is sent; then reconciles from that time on.
+    """
+    from c2s_enrich.enrichment.history import DatabaseHistory
+    from c2s_enrich.ops.reconcile import reconcile as reconcile_with
+
+    try:
+        moment = datetime.fromisoformat(since)
+        back = datetime.now(UTC) - moment
+    except (ValueError, TypeError):
+        fail(f"--since {since} is not a time with its offset, such as 2026-03-01T10:00-03:00")
+    if back <= timedelta():
+        fail("--since is not in the past")
+    settings = load_settings("poller")
+
+    async def mark_and_ask(upstreams: Upstreams, pool: Pool) -> tuple[int, Report]:
+        marked = await DatabaseHistory(pool).restored(moment)
+        keys, most = settings.hash_keys, settings.max_attempts
+        return marked, await reconcile_with(pool, upstreams.c2s, keys, back, max_attempts=most)
+
+    marked, report = with_upstreams(settings, mark_and_ask)
+    note(f"waiting messages that are looked up in C2S before they are sent: {marked}")
+    _tell(report, one=False)
+
+
+def _tell(report: Report, *, one: bool) -> None:
     for missing in report.missing:
         at = when(missing.updated_at)
         typer.echo(f"missing: lead {visible(missing.lead_id)}, changed at {at}")
-    changed = "leads" if lead else f"leads changed since {when(report.since)}"
-    return note(
+    changed = "leads" if one else f"leads changed since {when(report.since)}"
+    note(
         f"{report.looked_at} {changed}: {report.known} known, {report.unchanged} with nothing new, "
         f"{report.erased} erased, {report.unreadable} unreadable, {len(report.missing)} missing; "
         f"{report.inserted} put into the queue"

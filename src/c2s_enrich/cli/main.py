@@ -56,6 +56,7 @@ for command in (
     runbook.pollers,
     runbook.runbook,
     leads.reconcile,
+    leads.restored,
     privacy.erase,
     doctor.doctor,
     subscriptions.subscribe,

@@ -17,17 +17,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Literal, Protocol
 
+import structlog
+
 from c2s_enrich import errors
+from c2s_enrich.enrichment.message import refs_of
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
-from c2s_enrich.upstreams.c2s import SendAnswer
+from c2s_enrich.redaction import redact_error
+from c2s_enrich.upstreams.c2s_answers import SendAnswer
 from c2s_enrich.upstreams.limits import Admission
 
 WhenUnclear = Literal["resend", "hold"]
+
+_log = structlog.get_logger(__name__)
 
 
 class SendMetrics(Protocol):
@@ -55,13 +61,17 @@ class Crm(Protocol):
 
 
 class Sender:
-    """Brings one outbox message to `sent`, or raises why not yet."""
+    """Brings one outbox message to `sent`, or raises why not yet. `pulse` gives what tells, without
+    a clock, whether the database has ended this poller's session since.
+    """
 
     def __init__(
         self,
         store: EnrichmentStore,
         c2s: Crm,
         metrics: SendMetrics,
+        keys: HashKeys,
+        pulse: Callable[[], Callable[[], bool]],
         *,
         time_limit: timedelta,
         second_look: timedelta,
@@ -71,6 +81,8 @@ class Sender:
         self._store = store
         self._c2s = c2s
         self._metrics = metrics
+        self._keys = keys
+        self._pulse = pulse
         self._time_limit = time_limit
         self._second_look = second_look
         self._max_sends = max_sends
@@ -92,17 +104,25 @@ class Sender:
         # request must follow the permit at once.
         admission = await self._c2s.admit()
         await journal.at("permit")
+        still_alive = self._pulse()
         sending_at = await self._store.permit_send(claim, message)
         if sending_at is None:
             raise errors.LeaseLost
         await journal.at("permitted")
+
+        def before_send() -> None:
+            lease.must_outlast(self._time_limit)
+            if not still_alive():
+                # This process was frozen, its clock perhaps with it: another has the right to send.
+                raise errors.LeaseLost("the database has ended this poller's pulse")
+
         try:
             answer = await self._c2s.send(
                 claim.lead_id,
                 message.body,
                 message.ref,
                 admission=admission,
-                before_send=partial(lease.must_outlast, self._time_limit),
+                before_send=before_send,
             )
         except errors.Uncertain:
             self._metrics.message("uncertain")
@@ -115,7 +135,11 @@ class Sender:
         await journal.at("answered")
         if answer.confirmed:
             self._metrics.message("answer")
-            return self._store.message_sent(message, "answer", answer.message_id)
+            if not message.to_prove:
+                return self._store.message_sent(message, "answer", answer.message_id)
+            await self._store.record_sent(message, "answer", answer.message_id)
+            await self._prove_reading_back(claim, message)
+            return None
         # The gateway's yes proves nothing.
         if await self._seen_at_c2s(claim, message):
             return self._store.message_sent(message, "read_back", None)
@@ -137,19 +161,37 @@ class Sender:
                 await self._wait_or_give_up(message)
         return found
 
+    async def _prove_reading_back(self, claim: Claim, message: OutboxMessage) -> None:
+        """C2S has this message for sure: can it be found on the lead?"""
+        try:
+            found = await self._is_on_the_lead(claim, message)
+        except errors.EnrichError as error:
+            found = False
+            _log.warning("reading_back_failed", error=redact_error(error))
+        await self._store.record_read_back(found=found)
+        if not found:
+            _log.warning("reading_back_unproven", ref=message.ref)
+
+    async def _is_on_the_lead(self, claim: Claim, message: OutboxMessage) -> bool:
+        # Under the key of before a rotation it may have been sent and forgotten by a restore.
+        refs = {message.ref, *refs_of(claim.lead_id, message.content_key, self._keys)}
+        texts = await self._c2s.messages(claim.lead_id)
+        return any(ref in text for ref in refs for text in texts)
+
     async def _seen_at_c2s(self, claim: Claim, message: OutboxMessage) -> bool:
         try:
-            texts = await self._c2s.messages(claim.lead_id)
+            seen = await self._is_on_the_lead(claim, message)
         except (errors.Refused, errors.Unreadable) as error:
             if isinstance(error, errors.Unreadable) and claim.attempts < UNREADABLE_ATTEMPTS:
                 raise  # one garbled page proves nothing yet
             # Where C2S does not let us read messages back, nothing can clear this up by itself.
             raise errors.DeliveryUnclear(
-                f"the lead's messages cannot be read back ({error.detail}): was ref {message.ref} delivered?"
+                f"the lead's messages cannot be read back ({error.detail}): "
+                f"was ref {message.ref} delivered?"
             ) from None
-        seen = any(message.ref in text for text in texts)
         if seen:
             self._metrics.message("read_back")
+            await self._store.record_read_back(found=True)
         return seen
 
     async def _wait_or_give_up(self, message: OutboxMessage) -> None:
@@ -159,15 +201,25 @@ class Sender:
                 message.unsettled,
                 f"waiting until C2S can no longer apply the last send of ref {message.ref}",
             )
-        looks = await self._store.record_look(message)
-        if looks is None:
+        looked = await self._store.record_look(message)
+        if looked is None:
             raise errors.NotYet(timedelta(seconds=1), f"ref {message.ref} has moved on meanwhile")
+        looks, proven = looked
         if looks < 2:
             raise errors.NotYet(
                 self._second_look, f"ref {message.ref} was not found; a second look follows"
             )
-        if self._when_unclear == "hold" or message.sends >= self._max_sends:
+        if not proven:
             self._metrics.message("unclear")
             raise errors.DeliveryUnclear(
-                f"sent {message.sends} time(s) without a clear answer and not found on the lead: was ref {message.ref} delivered?"
+                "not found on the lead, but no message was ever read back from this C2S account: "
+                f"was ref {message.ref} delivered?"
+            )
+        # One that was never sent by what the database knows is only looked up after a restore.
+        held = self._when_unclear == "hold" and message.sends > 0
+        if held or message.sends >= self._max_sends:
+            self._metrics.message("unclear")
+            raise errors.DeliveryUnclear(
+                f"sent {message.sends} time(s) without a clear answer and not found on the lead: "
+                f"was ref {message.ref} delivered?"
             )

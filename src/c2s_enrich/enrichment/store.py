@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from c2s_enrich.database import Pool, statements
+from c2s_enrich.enrichment.history import DatabaseHistory, Seen
 from c2s_enrich.enrichment.message import SellerMessage, Told
 from c2s_enrich.enrichment.skip import Situation
 from c2s_enrich.errors import LeaseLost
@@ -26,7 +27,8 @@ from c2s_enrich.upstreams.limits import Decision, Terms
 @dataclass(frozen=True)
 class OutboxMessage:
     """One row of `lead_messages`. `unsettled` is how long C2S may still take to apply the last
-    send; `sending_at` names it.
+    send; `sending_at` names it. `to_prove`: nobody knows yet whether this account shows our
+    messages on their leads.
     """
 
     id: UUID
@@ -37,6 +39,8 @@ class OutboxMessage:
     looks: int
     sending_at: datetime | None
     unsettled: timedelta | None
+    content_key: str
+    to_prove: bool
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,18 @@ class EnrichmentStore:
     """
 
     def __init__(
-        self, pool: Pool, *, settle_time: timedelta, time_limit: timedelta, max_sends: int
+        self,
+        pool: Pool,
+        history: DatabaseHistory,
+        *,
+        account: str,
+        settle_time: timedelta,
+        time_limit: timedelta,
+        max_sends: int,
     ) -> None:
         self._pool = pool
+        self._history = history
+        self._account = account
         self._sql = statements("enrichment")
         self._sending = {
             "settle_time": settle_time,
@@ -103,7 +116,8 @@ class EnrichmentStore:
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        name, phone, email, newer_exists, told_fingerprint, told, unclear = row
+        name, phone, email, newer_exists, told_fingerprint, told, unclear, *seen = row
+        await self._history.compare(Seen(*seen))
         return (
             replace(facts, name=name, phone=phone, email=email),
             Situation(
@@ -187,6 +201,7 @@ class EnrichmentStore:
             body=message.body,
             ref=message.ref,
             contacts=list(contacts),
+            account=self._account,
             settle_time=self._sending["settle_time"],
         )
         if row is None:
@@ -213,6 +228,7 @@ class EnrichmentStore:
             event_id=claim.event_id,
             lease_token=claim.lease_token,
             message_id=message.id,
+            worker=claim.worker,
             **self._sending,
         )
         return row[0] if row else None
@@ -220,23 +236,32 @@ class EnrichmentStore:
     async def not_sent(self, message: OutboxMessage, sending_at: datetime) -> None:
         await self._run("not_sent", message_id=message.id, sending_at=sending_at)
 
-    async def record_look(self, message: OutboxMessage) -> int | None:
-        """Counts a look that did not find the message; None when the row has moved on meanwhile."""
+    async def record_look(self, message: OutboxMessage) -> tuple[int, bool] | None:
+        """Counts a look that did not find the message: how many there were, and whether it is proven
+        that this account shows what it has. None when the row has moved on meanwhile.
+        """
         row = await self._one(
             "record_look",
             message_id=message.id,
             sending_at=message.sending_at,
+            account=self._account,
             settle_time=self._sending["settle_time"],
         )
-        return row[0] if row else None
+        return (row[0], row[1]) if row else None
+
+    async def record_read_back(self, *, found: bool) -> None:
+        """Whether a message that C2S has was found on its lead."""
+        await self._run("record_read_back", account=self._account, found=found)
 
     def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Fact:
         """The fact that C2S has the message, to be committed together with the event's completion."""
         return {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id}
 
-    async def record_sent(self, message: OutboxMessage, proof: str) -> None:
-        """The same at once: for a message that is not the one with which the event ends."""
-        facts = msgspec.json.encode([self.message_sent(message, proof, None)]).decode()
+    async def record_sent(
+        self, message: OutboxMessage, proof: str, c2s_message_id: str | None = None
+    ) -> None:
+        """The same at once, where the event does not end with it."""
+        facts = msgspec.json.encode([self.message_sent(message, proof, c2s_message_id)]).decode()
         await self._run("message_sent", facts=facts)
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:

@@ -8,6 +8,7 @@ the poller held.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,7 +34,25 @@ class Listener:
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
+        self._session: psycopg.AsyncConnection[Any] | None = None
         self.connected = False
+
+    def pulse(self) -> Callable[[], bool]:
+        """What tells whether the session of this moment still stands: without waiting, and without
+        a clock. A hang-up that came while the process was stopped is seen at once.
+        """
+        session = self._session if self.connected else None
+
+        def stands() -> bool:
+            if session is None:
+                return True  # there is no session that could be ended
+            if not self.connected or session is not self._session or session.closed:
+                return False
+            hung_up = select.poll()
+            hung_up.register(session.pgconn.socket, getattr(select, "POLLRDHUP", select.POLLHUP))
+            return not hung_up.poll(0)
+
+        return stands
 
     async def run(self, wake: Callable[[], None], reconnected: Callable[[], None]) -> None:
         """Never returns."""
@@ -45,6 +64,7 @@ class Listener:
                     if not first:
                         reconnected()
                     wait, first, self.connected = _RETRY_AT_FIRST, False, True
+                    self._session = connection
                     wake()
                     while True:
                         async for _ in connection.notifies(timeout=_CHECK_SECONDS):

@@ -8,26 +8,30 @@ interacted and never creates one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from urllib.parse import quote
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.errors import LeadNotFound, Refused, Unavailable, Uncertain, Unreadable
+from c2s_enrich.errors import LeadNotFound
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.settings import Settings
-from c2s_enrich.upstreams.http import (
-    AnyTransport,
-    CallMetrics,
-    Limiter,
-    Policy,
-    Response,
-    Upstream,
-    same,
+from c2s_enrich.upstreams.c2s_answers import (
+    SendAnswer,
+    read_company,
+    read_done,
+    read_lead,
+    read_leads,
+    read_messages,
+    read_sent,
+    read_whole,
+    segment,
+    unwrap_gateway,
+    updated_at_or_after,
 )
+from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Upstream
 from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.upstreams.response import Response, same
 
 # C2S answers 403 to a larger page.
 PAGE_SIZE = 50
@@ -35,16 +39,6 @@ PAGE_SIZE = 50
 # hour.
 MOST_PAGES = 20
 HOOK_ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
-
-
-@dataclass(frozen=True)
-class SendAnswer:
-    """C2S took the message. `confirmed` is False through the gateway, whose 200 proves nothing
-    until the message is read back.
-    """
-
-    message_id: str | None
-    confirmed: bool
 
 
 class C2s:
@@ -68,7 +62,7 @@ class C2s:
     async def lead(self, lead_id: str) -> LeadFacts:
         """What C2S knows of a lead, with its messages. Raises LeadNotFound, UpstreamError."""
         facts = await self._leads.call(
-            "lead", "GET", f"/leads/{_segment(lead_id)}", read=_read_lead, unwrap=self._unwrap
+            "lead", "GET", f"/leads/{segment(lead_id)}", read=read_lead, unwrap=self._unwrap
         )
         if facts is None:
             raise LeadNotFound
@@ -77,7 +71,7 @@ class C2s:
     async def lead_json(self, lead_id: str) -> Mapping[str, object]:
         """The lead as C2S's own JSON object. Raises LeadNotFound, UpstreamError."""
         lead = await self._leads.call(
-            "lead", "GET", f"/leads/{_segment(lead_id)}", read=_read_whole, unwrap=self._unwrap
+            "lead", "GET", f"/leads/{segment(lead_id)}", read=read_whole, unwrap=self._unwrap
         )
         if lead is None:
             raise LeadNotFound
@@ -90,7 +84,7 @@ class C2s:
         conclude from it that ours is not there.
         """
         texts = await self._leads.call(
-            "lead", "GET", f"/leads/{_segment(lead_id)}", read=_read_messages, unwrap=self._unwrap
+            "lead", "GET", f"/leads/{segment(lead_id)}", read=read_messages, unwrap=self._unwrap
         )
         if texts is None:
             raise LeadNotFound
@@ -117,17 +111,17 @@ class C2s:
         C2S may have taken it.
         """
         if self._through_gateway:
-            path, message = f"/leads/{_segment(lead_id)}/messages", {"message": body}
+            path, message = f"/leads/{segment(lead_id)}/messages", {"message": body}
         else:
             path, message = (
-                self._message_path.replace("{lead_id}", _segment(lead_id)),
+                self._message_path.replace("{lead_id}", segment(lead_id)),
                 {"body": body, "external_id": ref},
             )
         accepted = await self._leads.call(
             "message",
             "POST",
             path,
-            read=lambda response: _read_sent(response, ref),
+            read=lambda response: read_sent(response, ref),
             json=message,
             idempotent=False,
             unwrap=self._unwrap,
@@ -149,9 +143,9 @@ class C2s:
         for page in range(1, MOST_PAGES + 1):
             query = {"sort": "-updated_at", "perpage": str(PAGE_SIZE), "page": str(page)}
             leads = await self._leads.call(
-                "leads", "GET", "/leads", read=_read_leads, params=query, unwrap=self._unwrap
+                "leads", "GET", "/leads", read=read_leads, params=query, unwrap=self._unwrap
             )
-            changed = [lead for lead in leads if _updated_at_or_after(lead, since)]
+            changed = [lead for lead in leads if updated_at_or_after(lead, since)]
             for lead in changed:
                 yield lead
             if len(leads) < PAGE_SIZE or not changed:
@@ -161,7 +155,7 @@ class C2s:
         """The company's name as the token's owner sees it. Raises Unauthorised where the token is
         wrong, UpstreamError.
         """
-        return await self._direct.call("me", "GET", "/me", read=_read_company)
+        return await self._direct.call("me", "GET", "/me", read=read_company)
 
     async def subscribe(self, action: str, url: str) -> None:
         """Makes C2S deliver one of HOOK_ACTIONS to `url`. There is one URL a token: any other
@@ -171,14 +165,14 @@ class C2s:
             "subscribe",
             "POST",
             "/api/subscribe",
-            read=_read_done,
+            read=read_done,
             json={"hook_action": action, "hook_url": url},
         )
 
     async def unsubscribe(self, action: str) -> None:
         """Ends the delivery of one of HOOK_ACTIONS."""
         await self._direct.call(
-            "unsubscribe", "POST", "/api/unsubscribe", read=_read_done, json={"hook_action": action}
+            "unsubscribe", "POST", "/api/unsubscribe", read=read_done, json={"hook_action": action}
         )
 
 
@@ -237,162 +231,3 @@ def open_gateway(
         metrics,
         transport=transport,
     )
-
-
-def unwrap_gateway(response: Response) -> Response:
-    """The answer behind the gateway's 500. It turns every error of C2S into 500 with a text, in
-    which only C2S's status survives.
-
-    Without exactly one status in the text (a time-out, a crash of its own) the 500 stays what it
-    is: unclear for a message. Raises Refused for the gateway's own 404.
-    """
-    if response.status == 404:
-        # An error of C2S would be 500 here, so it is not the lead that is missing.
-        raise Refused(
-            response.upstream,
-            "HTTP 404: the gateway itself has no such path; is C2S_GATEWAY_URL right?",
-        )
-    if response.status != 500:
-        return response
-    # The text quotes the URL, and a lead id may hold any three digits.
-    text = re.sub(r"https?://\S+|/leads/\S+", " ", response.body.decode("utf-8", "replace"))
-    statuses = set(re.findall(r"(?<![\w.])([345]\d\d)(?![\w.])", text))
-    return (
-        replace(response, status=int(statuses.pop()), body=text.encode())
-        if len(statuses) == 1
-        else response
-    )
-
-
-def _segment(lead_id: str) -> str:
-    """A lead id as one segment of a path. Ids come from outside: dots too, so that ".." stays an
-    id.
-    """
-    return quote(lead_id, safe="").replace(".", "%2E")
-
-
-def _read_lead(response: Response) -> LeadFacts | None:
-    if response.status == 404 and not response.is_html:
-        return None
-    facts = LeadFacts.from_json(_read_json(response))
-    if facts is None:
-        raise response.unreadable("no lead in it")
-    return facts
-
-
-def _read_whole(response: Response) -> Mapping[str, object] | None:
-    if _read_lead(response) is None:
-        return None
-    answer = response.json()
-    inner = answer.get("data") if isinstance(answer, dict) else None
-    return inner if isinstance(inner, dict) else {"lead": answer}
-
-
-def _read_messages(response: Response) -> tuple[str, ...] | None:
-    facts = _read_lead(response)
-    if facts is None:
-        return None
-    if not _lists_messages(response.json()):
-        raise response.unreadable("no list of messages")
-    return facts.messages
-
-
-def _lists_messages(answer: object) -> bool:
-    """Whether the lead, its attributes or the envelope around it has a list of messages, be it
-    empty.
-    """
-    if not isinstance(answer, dict):
-        return False
-    inner = (answer.get("data"), answer.get("lead"), answer.get("attributes"))
-    return isinstance(answer.get("messages"), list) or any(_lists_messages(part) for part in inner)
-
-
-def _read_leads(response: Response) -> list[Mapping[str, object]]:
-    answer = _read_json(response)
-    leads = answer.get("data") if isinstance(answer, dict) else answer
-    if not isinstance(leads, list):
-        raise response.unreadable("no list of leads")
-    return [lead for lead in leads if isinstance(lead, dict)]
-
-
-def _updated_at_or_after(lead: Mapping[str, object], since: datetime) -> bool:
-    facts = LeadFacts.from_json(lead)
-    return facts is not None and facts.updated_at is not None and facts.updated_at >= since
-
-
-def _read_company(response: Response) -> str:
-    answer = _read_json(response)
-    places = (answer, answer.get("data")) if isinstance(answer, dict) else ()
-    for place in places:
-        if isinstance(place, dict) and isinstance(place.get("company_name"), str):
-            return str(place["company_name"])
-    raise response.unreadable("no company_name")
-
-
-def _read_done(response: Response) -> None:
-    answer = _read_json(response)
-    if isinstance(answer, dict) and answer.get("success") is False:
-        raise response.refused()
-
-
-def _read_json(response: Response) -> object:
-    _check_refusal(response)
-    return response.json()
-
-
-def _read_sent(response: Response, ref: str) -> SendAnswer | None:
-    """Any 2xx with JSON or with nothing is a yes. A web page with 2xx is a proxy talking: it proves
-    neither yes nor no.
-    """
-    if response.is_html and not response.ok and response.status not in (401, 403):
-        raise Unavailable(
-            response.upstream,
-            f"HTTP {response.status} with a web page: it was not the API that answered",
-        )
-    if response.status == 404:
-        return None
-    _check_refusal(response)
-    if not response.body.strip():
-        return SendAnswer(None, confirmed=True)
-    try:
-        answer = response.json()
-    except Unreadable as error:
-        unclear = Uncertain(response.upstream, error.detail)
-    else:
-        if not isinstance(answer, dict) or (
-            answer.get("success") is not False and "error" not in answer
-        ):
-            return SendAnswer(_message_id(answer, ref), confirmed=True)
-        unclear = Uncertain(response.upstream, f"HTTP {response.status} with an error inside")
-    raise unclear
-
-
-def _check_refusal(response: Response) -> None:
-    """403 is C2S's word for a bad token and for a bad parameter alike; the body tells which. What
-    it does not tell is taken for the token: that postpones leads, the other would fail them.
-    """
-    if (
-        response.status == 403
-        and not response.is_html
-        and re.search(rb"\bdate\b|strptime|per_?page", response.body, re.IGNORECASE)
-    ):
-        raise response.refused()
-    if response.status in (401, 403):
-        raise response.unauthorised()
-    if not response.ok and response.is_html:
-        raise response.unreadable("a web page instead of JSON")
-    if not response.ok:
-        raise response.refused()
-
-
-def _message_id(answer: object, ref: str) -> str | None:
-    """The id of the message that was just made, found by its ref among the lead's messages."""
-    data = answer.get("data") if isinstance(answer, dict) else None
-    messages = data.get("messages") if isinstance(data, dict) else None
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and (
-            ref in str(message.get("body")) or message.get("external_id") == ref
-        ):
-            identity = message.get("id")
-            return identity if isinstance(identity, str) else None
-    return None

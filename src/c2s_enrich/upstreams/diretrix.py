@@ -12,8 +12,9 @@ from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.upstreams.candidates import candidates_from_diretrix
-from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Response, Upstream
+from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Upstream
 from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.upstreams.response import Response
 from c2s_enrich.upstreams.work_record import UnreadableRecord
 
 

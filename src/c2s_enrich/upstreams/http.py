@@ -1,5 +1,4 @@
-"""The one way out over HTTP: admission, total time limit, tries, and the translation of every
-failure into `errors`.
+"""The one way out over HTTP: admission, total time limit, tries, every failure as one of `errors`.
 
 Clients bring a path and a reader (a pure function from Response to nouns); this module never looks
 into a body. Its errors and log lines name the upstream, the kind of call and the result; never a
@@ -9,16 +8,13 @@ URL, a header or a contact, because all three carry secrets or personal data her
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import httpx
 import structlog
@@ -26,29 +22,26 @@ import tenacity
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import (
-    Refused,
     Throttled,
     Unauthorised,
     Unavailable,
-    Uncertain,
     Unreadable,
     UpstreamError,
 )
 from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.upstreams.limits import LONGEST_THROTTLE, Admission
+from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress, transport_failure
+from c2s_enrich.upstreams.response import Response, read_retry_after, same
 from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport
 
 T = TypeVar("T")
 # What tests and wiring may put in place of the network; nothing else here has to know httpx.
 AnyTransport = httpx.AsyncBaseTransport
 
-# An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
-DEFAULT_RETRY_AFTER = timedelta(seconds=60)
 # A host that does not even answer the handshake is down; waiting longer for it would only blur "not
 # sent" into "unclear".
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
-_PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
 
 _log = structlog.get_logger(__name__)
 
@@ -71,83 +64,6 @@ class Policy:
     paid: bool = False
 
 
-@dataclass(frozen=True)
-class Response:
-    """One answer, read to its end. `upstream` is there so that readers can name it in their errors;
-    `body` is not shown.
-    """
-
-    upstream: str
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
-
-    @property
-    def is_html(self) -> bool:
-        """Whether a web page came: a proxy or a wrong address answered, not the API."""
-        says_so = "html" in self.headers.get("content-type", "").lower()
-        return says_so or self.body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
-
-    def json(self) -> object:
-        """The decoded body. Raises Unreadable. Lenient on what the readers clean anyway (BOM, lone
-        surrogates, NaN).
-        """
-        try:
-            answer: object = json.loads(self._text())
-        except (ValueError, RecursionError):
-            # Raised outside the block: the decoder's error holds the whole document.
-            pass
-        else:
-            return answer
-        raise self.unreadable("a web page instead of JSON" if self.is_html else "no JSON")
-
-    def refused(self) -> Refused:
-        """This answer as an error: understood and rejected."""
-        return Refused(self.upstream, self._summary())
-
-    def unauthorised(self) -> Unauthorised:
-        """This answer as an error: our credential is refused."""
-        return Unauthorised(self.upstream, self._summary())
-
-    def unreadable(self, why: str) -> Unreadable:
-        """This answer as an error: it should have been readable."""
-        return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
-
-    def _text(self) -> str:
-        """The body as text. What is not UTF-8 is Latin-1, whatever the header says: old Brazilian
-        services send it with and without saying so, and real Latin-1 is almost never valid UTF-8.
-        """
-        try:
-            return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
-        except UnicodeDecodeError:
-            return self.body.decode("cp1252", "replace")
-
-    def _summary(self) -> str:
-        """The status and, where it is a plain sentence, the upstream's reason. Anything with a
-        digit or an @ could be a contact or a token that the upstream repeats, and anything with a
-        capital after its first letter a name: that stays out.
-        """
-        try:
-            answer = json.loads(self._text())
-        except (ValueError, RecursionError):
-            answer = None
-        if isinstance(answer, dict):
-            for key in ("error", "message", "msg", "reason", "statusMsg"):
-                reason = answer.get(key)
-                if (
-                    isinstance(reason, str)
-                    and _PLAIN_REASON.fullmatch(reason)
-                    and reason[1:] == reason[1:].lower()
-                ):
-                    return f"HTTP {self.status}: {reason}"
-        return f"HTTP {self.status}"
-
-
 class Limiter(Protocol):
     """What `Upstream` needs of `limits.Limits`."""
 
@@ -162,11 +78,6 @@ class CallMetrics(Protocol):
     """Where finished requests are counted; `result` is "ok" or the name of the error."""
 
     def upstream_call(self, upstream: str, kind: str, result: str, seconds: float) -> None: ...
-
-
-def same(response: Response) -> Response:
-    """The answer as it came."""
-    return response
 
 
 class Upstream:
@@ -244,7 +155,7 @@ class Upstream:
         Uncertain.
         """
         policy = self._policy
-        request = _Request(
+        request = OutgoingRequest(
             kind, method, self._base_url + path, params, json, idempotent, before_send
         )
         admitted = [admission] if admission is not None else []
@@ -262,7 +173,7 @@ class Upstream:
 
     async def _try(
         self,
-        request: _Request,
+        request: OutgoingRequest,
         admitted: list[Admission],
         read: Callable[[Response], T],
         unwrap: Callable[[Response], Response],
@@ -303,7 +214,7 @@ class Upstream:
 
     async def _ask(
         self,
-        request: _Request,
+        request: OutgoingRequest,
         read: Callable[[Response], T],
         unwrap: Callable[[Response], Response],
     ) -> T:
@@ -323,9 +234,9 @@ class Upstream:
             return answer
         raise refusals[0]
 
-    async def _exchange(self, request: _Request, credentials: Mapping[str, str]) -> Response:
+    async def _exchange(self, request: OutgoingRequest, credentials: Mapping[str, str]) -> Response:
         """One request over the wire, or the error that says whether it can have arrived."""
-        wire = _Wire(request.before_send)
+        wire = WireProgress(request.before_send)
         total = self._policy.timeout.total_seconds()
         connect = min(total, CONNECT_TIMEOUT.total_seconds())
         outgoing = httpx.Request(
@@ -354,22 +265,18 @@ class Upstream:
                 body = b"".join([part async for part in incoming.stream])
         except AnswerTooLarge:
             detail = f"an answer of more than {self._policy.body_limit} bytes"
-            failure: UpstreamError = (
-                Unreadable(self.name, detail)
-                if request.idempotent
-                else Uncertain(self.name, detail)
-            )
+            failure = request.failure(Unreadable, self.name, detail)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
             if error is wire.stopped_by:
                 raise
-            failure = _transport_failure(self.name, error, wire, request.idempotent)
+            failure = transport_failure(self.name, error, wire, request)
         else:
             return Response(self.name, incoming.status_code, dict(incoming.headers), body)
         # Outside the handler, so that httpx's error, which knows the URL, is not carried along as
         # its context.
         raise failure
 
-    def _judge(self, response: Response, request: _Request) -> None:
+    def _judge(self, response: Response, request: OutgoingRequest) -> None:
         """Raises for the statuses that mean the same at every upstream; 2xx and the other 4xx are
         the reader's.
         """
@@ -382,120 +289,11 @@ class Upstream:
             )
         if status >= 500 or status == 408:
             detail = f"HTTP {status}"
-            raise (
-                Unavailable(self.name, detail)
-                if request.idempotent
-                else Uncertain(self.name, detail)
-            )
+            raise request.failure(Unavailable, self.name, detail)
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         if response.ok and packed not in ("", "identity"):
             detail = f"HTTP {status} with a packed body, which was not asked for"
-            raise (
-                Unreadable(self.name, detail)
-                if request.idempotent
-                else Uncertain(self.name, detail)
-            )
+            raise request.failure(Unreadable, self.name, detail)
         if status < 200 or 300 <= status < 400:
             detail = f"HTTP {status}: redirects are not followed"
-            raise (
-                Unreadable(self.name, detail)
-                if request.idempotent
-                else Uncertain(self.name, detail)
-            )
-
-
-def read_retry_after(value: str | None, date: str | None = None) -> timedelta:
-    """How long a Retry-After asks to wait, from 1 s (no hot loop) to 15 min; 60 s where it is
-    absent or cannot be read.
-
-    Seconds ("60"), words ("1 minute", which C2S sends), or an HTTP date. A date is measured against
-    `date`, the same answer's Date header, so that a wrong clock on this machine changes nothing;
-    only without one does our clock count.
-    """
-    text = (value or "").strip().lower()
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        return _bounded(float(text))
-    amounts = re.findall(
-        r"(\d{1,9}(?:[.,]\d{1,3})?)\s*(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b",
-        text,
-        re.ASCII,
-    )
-    if amounts:
-        return _bounded(
-            sum(
-                float(number.replace(",", ".")) * {"s": 1, "m": 60, "h": 3600}[unit[0]]
-                for number, unit in amounts
-            )
-        )
-    until = _http_date(value)
-    if until is not None:
-        return _bounded((until - (_http_date(date) or datetime.now(UTC))).total_seconds())
-    return DEFAULT_RETRY_AFTER
-
-
-def _bounded(seconds: float) -> timedelta:
-    return timedelta(seconds=min(max(seconds, 1.0), LONGEST_THROTTLE.total_seconds()))
-
-
-def _http_date(value: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(value or "")
-    except (ValueError, TypeError, IndexError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class _Request:
-    kind: str
-    method: str
-    url: str = field(repr=False)
-    params: Mapping[str, str] | None = field(repr=False)
-    json: object = field(repr=False)
-    idempotent: bool
-    before_send: Callable[[], None] | None
-
-
-class _Wire:
-    """What httpcore reports of one request: how far it came."""
-
-    def __init__(self, before_send: Callable[[], None] | None) -> None:
-        self._before_send = before_send
-        self.connecting = False
-        self.sending = False
-        self.stopped_by: Exception | None = None
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if event.startswith("connection.connect"):
-            self.connecting = True
-        elif event == "http11.send_request_headers.started":
-            try:
-                if self._before_send is not None:
-                    self._before_send()
-            except Exception as error:
-                self.stopped_by = error
-                raise
-            self.sending = True
-
-
-# These are raised before the request's first byte is written, whatever the transport.
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-)
-
-
-def _transport_failure(
-    upstream: str, error: Exception, wire: _Wire, idempotent: bool
-) -> UpstreamError:
-    """Unavailable where it surely was not sent or may be sent again, else Uncertain. Only the
-    error's kind is told.
-    """
-    timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
-    detail = "time-out" if timed_out else f"connection failed ({type(error).__name__})"
-    never_sent = isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending)
-    if never_sent:
-        return Unavailable(upstream, detail + " before anything was sent")
-    return Unavailable(upstream, detail) if idempotent else Uncertain(upstream, detail)
+            raise request.failure(Unreadable, self.name, detail)

@@ -1,5 +1,4 @@
-"""What all pollers share about an upstream: its pause, its rate limit's slots, the day's paid
-calls. Kept in one row each.
+"""What all pollers share about an upstream, one row each: pause, rate limit, the day's paid calls.
 
 `admit` before each request, `succeeded` or `failed` after it. Nothing is decided from this
 process's memory or clock: a second poller on another machine sees the same pause at once. An
@@ -29,11 +28,9 @@ from c2s_enrich.errors import (
 )
 from c2s_enrich.settings import Settings
 
-# Retry-After is the upstream's wish, not its right: a wrong header ("1 year") must not stop the
-# product.
+# Retry-After is a wish, not a right: a wrong header ("1 year") must not stop the product.
 LONGEST_THROTTLE = timedelta(minutes=15)
-# A person has to change a credential, so looking often is useless; looking each quarter of an hour
-# costs nothing and heals alone.
+# A person has to change a credential; looking each quarter of an hour heals alone.
 FIRST_CREDENTIAL_PAUSE = timedelta(seconds=60)
 LONGEST_CREDENTIAL_PAUSE = timedelta(minutes=15)
 # A probe whose process died must not block the next one for ever: its mark lapses this long after

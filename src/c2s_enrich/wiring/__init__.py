@@ -24,6 +24,7 @@ from starlette.routing import Route
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool, is_transient, make_pool, open_pool
 from c2s_enrich.enrichment.enrich import Enrich
+from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.pipeline import Pipeline
@@ -115,11 +116,19 @@ async def open_upstreams(
 
 
 def build_pipeline(
-    settings: Settings, pool: Pool, upstreams: Upstreams, metrics: Metrics, clock: Clock
+    settings: Settings,
+    pool: Pool,
+    upstreams: Upstreams,
+    metrics: Metrics,
+    clock: Clock,
+    history: DatabaseHistory,
+    pulse: Callable[[], Callable[[], bool]],
 ) -> Pipeline:
     """What happens to one lead."""
     store = EnrichmentStore(
         pool,
+        history,
+        account=settings.hash_keys.hashes("account", _account(settings))[0],
         settle_time=settings.settle_time,
         time_limit=settings.c2s_timeout,
         max_sends=settings.max_sends,
@@ -139,6 +148,8 @@ def build_pipeline(
         store,
         upstreams.c2s,
         metrics,
+        settings.hash_keys,
+        pulse,
         time_limit=settings.c2s_timeout,
         second_look=settings.second_look,
         max_sends=settings.max_sends,
@@ -186,7 +197,11 @@ async def build_poller(
         upstreams = await stack.enter_async_context(
             open_upstreams(settings, pool, metrics, clock, transports)
         )
-        await _configure(upstreams.limits, pool, clock)
+        history = DatabaseHistory(pool)
+        await _prepare(upstreams.limits, history, settings, pool, clock)
+        listener = Listener(
+            partial(connect_direct, settings.direct_url.reveal(), name=f"pulse {worker}")
+        )
         poller = Poller(
             store=QueueStore(
                 pool,
@@ -196,7 +211,9 @@ async def build_poller(
                 backoff=backoff,
                 record_facts=record_facts(),
             ),
-            handler=build_pipeline(settings, pool, upstreams, metrics, clock),
+            handler=build_pipeline(
+                settings, pool, upstreams, metrics, clock, history, listener.pulse
+            ),
             config=PollerConfig(
                 concurrency=settings.concurrency if suspects else 1,
                 lease=settings.lease,
@@ -208,9 +225,7 @@ async def build_poller(
             clock=clock,
             metrics=metrics,
             suspects=suspects,
-            listener=Listener(
-                partial(connect_direct, settings.direct_url.reveal(), name=f"pulse {worker}")
-            ),
+            listener=listener,
             duties=(
                 retention_duty(pool, settings),
                 reconcile_duty(
@@ -232,14 +247,29 @@ async def build_poller(
         yield poller
 
 
-async def _configure(limits: Limits, pool: Pool, clock: Clock) -> None:
-    """Writes the rate limits before the first call is made, waiting for the database, and for its
-    migrations, where it has to.
+def _account(settings: Settings) -> str:
+    """What makes the way to C2S another one."""
+    return "\n".join(
+        (
+            settings.c2s_base_url,
+            settings.c2s_gateway_url,
+            settings.c2s_message_path,
+            settings.c2s_token.reveal(),
+        )
+    )
+
+
+async def _prepare(
+    limits: Limits, history: DatabaseHistory, settings: Settings, pool: Pool, clock: Clock
+) -> None:
+    """Checks the hash key and writes the rate limits before the first call is made, waiting for the
+    database, and for its migrations, where it has to.
     """
     while True:
         try:
             problem = await schema_problem(pool)
             if problem is None:
+                await history.check_key(settings.hash_keys)
                 return await limits.configure()
             _log.warning("poller_waits_for_schema", problem=problem)
             await clock.sleep(5.0)

@@ -1,0 +1,68 @@
+"""One request, how far it came, and what its failure means: can it have arrived?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from c2s_enrich.errors import Unavailable, Uncertain, UpstreamError
+
+
+@dataclass(frozen=True)
+class OutgoingRequest:
+    """One request before it is sent. `before_send` runs the moment before its first byte."""
+
+    kind: str
+    method: str
+    url: str = field(repr=False)
+    params: Mapping[str, str] | None = field(repr=False)
+    json: object = field(repr=False)
+    idempotent: bool
+    before_send: Callable[[], None] | None
+
+    def failure(self, kind: type[UpstreamError], upstream: str, detail: str) -> UpstreamError:
+        """A failure after the request left: this kind, or Uncertain where it may not be repeated."""
+        return kind(upstream, detail) if self.idempotent else Uncertain(upstream, detail)
+
+
+class WireProgress:
+    """How far a request came, as the transport reports it (httpcore's trace events)."""
+
+    def __init__(self, before_send: Callable[[], None] | None) -> None:
+        self._before_send = before_send
+        self.connecting = False
+        self.sending = False
+        self.stopped_by: Exception | None = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.startswith("connection.connect"):
+            self.connecting = True
+        elif event == "http11.send_request_headers.started":
+            try:
+                if self._before_send is not None:
+                    self._before_send()
+            except Exception as error:
+                self.stopped_by = error
+                raise
+            self.sending = True
+
+
+# These are raised before the request's first byte is written, whatever the transport.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
+
+
+def transport_failure(
+    upstream: str, error: Exception, wire: WireProgress, request: OutgoingRequest
+) -> UpstreamError:
+    """Unavailable where it surely was not sent or may be sent again, else Uncertain. Only the
+    error's kind is told.
+    """
+    timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
+    detail = "time-out" if timed_out else f"connection failed ({type(error).__name__})"
+    never_sent = isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending)
+    if never_sent:
+        return Unavailable(upstream, detail + " before anything was sent")
+    return request.failure(Unavailable, upstream, detail)

@@ -1,0 +1,144 @@
+"""One answer of an upstream, read to its end, and what may be said about it.
+
+Its errors name the upstream, the status and at most a plain sentence; never a URL, a header or a
+contact, because all three carry secrets or personal data here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from c2s_enrich.errors import Refused, Unauthorised, Unreadable
+from c2s_enrich.upstreams.limits import LONGEST_THROTTLE
+
+# An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
+DEFAULT_RETRY_AFTER = timedelta(seconds=60)
+_PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer, read to its end. `upstream` is there so that readers can name it in their errors;
+    `body` is not shown.
+    """
+
+    upstream: str
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_html(self) -> bool:
+        """Whether a web page came: a proxy or a wrong address answered, not the API."""
+        says_so = "html" in self.headers.get("content-type", "").lower()
+        return says_so or self.body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
+
+    def json(self) -> object:
+        """The decoded body. Raises Unreadable. Lenient on what the readers clean anyway (BOM, lone
+        surrogates, NaN).
+        """
+        try:
+            answer: object = json.loads(self._text())
+        except (ValueError, RecursionError):
+            # Raised outside the block: the decoder's error holds the whole document.
+            pass
+        else:
+            return answer
+        raise self.unreadable("a web page instead of JSON" if self.is_html else "no JSON")
+
+    def refused(self) -> Refused:
+        """This answer as an error: understood and rejected."""
+        return Refused(self.upstream, self._summary())
+
+    def unauthorised(self) -> Unauthorised:
+        """This answer as an error: our credential is refused."""
+        return Unauthorised(self.upstream, self._summary())
+
+    def unreadable(self, why: str) -> Unreadable:
+        """This answer as an error: it should have been readable."""
+        return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
+
+    def _text(self) -> str:
+        """The body as text. What is not UTF-8 is Latin-1, whatever the header says: old Brazilian
+        services send it with and without saying so, and real Latin-1 is almost never valid UTF-8.
+        """
+        try:
+            return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
+        except UnicodeDecodeError:
+            return self.body.decode("cp1252", "replace")
+
+    def _summary(self) -> str:
+        """The status and, where it is a plain sentence, the upstream's reason. Anything with a
+        digit or an @ could be a contact or a token that the upstream repeats, and anything with a
+        capital after its first letter a name: that stays out.
+        """
+        try:
+            answer = json.loads(self._text())
+        except (ValueError, RecursionError):
+            answer = None
+        if isinstance(answer, dict):
+            for key in ("error", "message", "msg", "reason", "statusMsg"):
+                reason = answer.get(key)
+                if (
+                    isinstance(reason, str)
+                    and _PLAIN_REASON.fullmatch(reason)
+                    and reason[1:] == reason[1:].lower()
+                ):
+                    return f"HTTP {self.status}: {reason}"
+        return f"HTTP {self.status}"
+
+
+def same(response: Response) -> Response:
+    """The answer as it came."""
+    return response
+
+
+def read_retry_after(value: str | None, date: str | None = None) -> timedelta:
+    """How long a Retry-After asks to wait, from 1 s (no hot loop) to 15 min; 60 s where it is
+    absent or cannot be read.
+
+    Seconds ("60"), words ("1 minute", which C2S sends), or an HTTP date. A date is measured against
+    `date`, the same answer's Date header, so that a wrong clock on this machine changes nothing;
+    only without one does our clock count.
+    """
+    text = (value or "").strip().lower()
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        return _bounded(float(text))
+    amounts = re.findall(
+        r"(\d{1,9}(?:[.,]\d{1,3})?)\s*(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b",
+        text,
+        re.ASCII,
+    )
+    if amounts:
+        return _bounded(
+            sum(
+                float(number.replace(",", ".")) * {"s": 1, "m": 60, "h": 3600}[unit[0]]
+                for number, unit in amounts
+            )
+        )
+    until = _http_date(value)
+    if until is not None:
+        return _bounded((until - (_http_date(date) or datetime.now(UTC))).total_seconds())
+    return DEFAULT_RETRY_AFTER
+
+
+def _bounded(seconds: float) -> timedelta:
+    return timedelta(seconds=min(max(seconds, 1.0), LONGEST_THROTTLE.total_seconds()))
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, IndexError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

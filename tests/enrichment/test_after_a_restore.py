@@ -1,0 +1,252 @@
+"""The database has gone back in time: what it has forgotten is looked up in C2S, never told again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.brokerage import Brokerage
+from tests.conftest import Database
+
+from c2s_enrich.database import Pool
+from c2s_enrich.enrichment.history import DatabaseHistory, Seen
+from c2s_enrich.errors import SettingsError
+from c2s_enrich.migrations import migrate
+
+LEAD, OTHER = "a" * 32, "b" * 32
+COPIED = ("webhook_events", "event_attempts", "leads", "lead_people", "lead_messages", "read_backs")
+
+
+class Backup:
+    """A copy of what matters here, and a restore from it."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def take(self) -> None:
+        await self._db.execute("drop schema if exists saved cascade")
+        await self._db.execute("create schema saved")
+        for table in COPIED:
+            await self._db.execute(f"create table saved.{table} as table {table}")
+
+    async def restore(self, *, noticed: bool = True) -> None:
+        """`noticed`: the copy knows the database under another identity, as on another server."""
+        await self._db.execute("set session_replication_role = replica")
+        for table in COPIED:
+            await self._db.execute(f"truncate {table}")
+            columns = await self._db.value(
+                "select string_agg(quote_ident(attname), ', ') from pg_attribute"
+                " where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''",
+                [table],
+            )
+            await self._db.execute(
+                f"insert into {table} ({columns}) select {columns} from saved.{table}"
+            )
+        await self._db.execute("reset session_replication_role")
+        await self._db.execute("drop schema saved cascade")
+        await self._db.execute(
+            "update webhook_events set lease_expires_at = now() - interval '1 s' where status = 'processing'"
+        )
+        if noticed:
+            await self._db.execute("update restores set identity = 'another server'")
+
+
+@pytest.fixture
+async def backup(db: Database) -> Backup:
+    return Backup(db)
+
+
+async def told_once_proven(brokerage: Brokerage) -> None:
+    """Another lead: its message was found on it, so that looks prove something."""
+    await brokerage.accept(OTHER, brokerage.people[9])
+    await brokerage.work()
+
+
+async def until_done(brokerage: Brokerage, **settings: str) -> None:
+    """Works on, and lets the settle time and the waits between looks pass at once."""
+    for _ in range(4):
+        async with brokerage.poller(**settings) as poller:
+            await poller.store.reclaim()
+            await poller.drain()
+        await brokerage.db.execute(
+            "update lead_messages set sending_at = sending_at - interval '1 hour' where status = 'sending'"
+        )
+        await brokerage.db.execute(
+            "update webhook_events set available_at = now() where status = 'received'"
+        )
+
+
+class TestAMessageThatWasSentAndForgotten:
+    @pytest.mark.parametrize("point", ["claimed", "store", "permit"])
+    async def test_is_not_sent_again_wherever_the_copy_was_taken(
+        self, brokerage: Brokerage, backup: Backup, point: str
+    ) -> None:
+        await told_once_proven(brokerage)
+
+        async def copy(reached: str) -> None:
+            if reached == point:
+                await backup.take()
+
+        await brokerage.accept(LEAD, brokerage.people[0])
+        async with brokerage.poller(boundary=copy) as poller:
+            await poller.drain()
+        assert len(brokerage.messages(LEAD)) == 1
+
+        await backup.restore()
+        await until_done(brokerage)
+
+        assert len(brokerage.messages(LEAD)) == 1
+        assert await brokerage.db.fetch(
+            "select status, proof from lead_messages where lead_id = %s", [LEAD]
+        ) == [("sent", "read_back")]
+        assert (await brokerage.outcomes())[LEAD] == "enriched"
+
+    async def test_is_recognised_under_the_key_of_before_a_rotation(
+        self, brokerage: Brokerage, backup: Backup
+    ) -> None:
+        await told_once_proven(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await backup.take()
+        await brokerage.work()
+
+        await backup.restore()
+        new = "another-hash-key-of-at-least-32-characters"
+        await until_done(
+            brokerage, HASH_KEY=new, HASH_KEY_PREVIOUS="a-hash-key-of-at-least-32-characters"
+        )
+
+        assert len(brokerage.messages(LEAD)) == 1
+
+    async def test_is_looked_up_when_a_person_says_that_the_database_was_restored(
+        self, brokerage: Brokerage, backup: Backup, pool: Pool
+    ) -> None:
+        await told_once_proven(brokerage)
+
+        async def copy(reached: str) -> None:
+            if reached == "permit":
+                await backup.take()
+
+        await brokerage.accept(LEAD, brokerage.people[0])
+        async with brokerage.poller(boundary=copy) as poller:
+            await poller.drain()
+        await backup.restore(noticed=False)
+
+        marked = await DatabaseHistory(pool).restored(datetime.now(UTC) - timedelta(hours=1))
+        await until_done(brokerage)
+
+        assert marked == 1
+        assert len(brokerage.messages(LEAD)) == 1
+
+
+class TestAMessageThatWasNeverSent:
+    async def test_is_sent_once_it_was_looked_up(
+        self, brokerage: Brokerage, backup: Backup
+    ) -> None:
+        await told_once_proven(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await backup.take()
+
+        await backup.restore()
+        await until_done(brokerage)
+
+        assert len(brokerage.messages(LEAD)) == 1
+        assert (
+            await brokerage.db.value("select proof from lead_messages where lead_id = %s", [LEAD])
+            == "answer"
+        )
+
+    async def test_is_sent_although_unclear_ones_are_held(
+        self, brokerage: Brokerage, backup: Backup
+    ) -> None:
+        await told_once_proven(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await backup.take()
+
+        await backup.restore()
+        await until_done(brokerage, DELIVERY_UNCLEAR="hold")
+
+        assert len(brokerage.messages(LEAD)) == 1
+
+    async def test_about_a_lead_from_after_the_restore_needs_no_look(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        await told_once_proven(brokerage)
+        await DatabaseHistory(pool).restored(datetime.now(UTC) - timedelta(hours=1))
+        await brokerage.db.execute("update restores set noticed_at = '2025-01-01'")
+        looks = len(brokerage.world.asked("c2s", "lead"))
+
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+
+        assert len(brokerage.messages(LEAD)) == 1
+        assert len(brokerage.world.asked("c2s", "lead")) == looks
+
+
+class TestARestore:
+    async def test_is_noticed_by_a_living_process_that_sees_the_log_go_back(
+        self, db: Database, pool: Pool
+    ) -> None:
+        history = DatabaseHistory(pool)
+        await history.compare(Seen("here", 1000, None))
+        await history.compare(Seen("here", 2000, "here"))
+        assert await db.fetch("select why from restores") == [("first_start",)]
+
+        await history.compare(Seen("here", 1500, "here"))
+
+        assert await db.fetch("select why from restores order by id") == [
+            ("first_start",), ("counter",),
+        ]  # fmt: skip
+
+    async def test_is_noticed_once_by_several_processes(self, db: Database, pool: Pool) -> None:
+        for _ in range(3):
+            await DatabaseHistory(pool).compare(Seen("there", 1000, "here"))
+
+        assert await db.value("select count(*) from restores") == 1
+
+    async def test_from_a_dump_gives_another_identity(
+        self, db: Database, create_database: Callable[[], str]
+    ) -> None:
+        import psycopg
+
+        url = create_database()
+        await migrate(url)
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            cursor = await connection.execute("select identity from database_state()")
+            [(identity,)] = await cursor.fetchall()
+
+        assert identity != await db.value("select identity from database_state()")
+
+    async def test_is_not_what_a_restart_of_the_process_looks_like(
+        self, brokerage: Brokerage
+    ) -> None:
+        for number in range(3):
+            await brokerage.accept(f"lead-{number}", brokerage.people[number])
+            await brokerage.work()
+
+        assert await brokerage.db.fetch("select why from restores") == [("first_start",)]
+
+
+class TestTheHashKey:
+    async def test_of_another_database_stops_a_poller_at_its_start(
+        self, brokerage: Brokerage
+    ) -> None:
+        await told_once_proven(brokerage)
+
+        with pytest.raises(SettingsError, match="HASH_KEY"):
+            await brokerage.work(HASH_KEY="another-hash-key-of-at-least-32-characters")
+
+    async def test_may_be_replaced_while_the_old_one_is_given_too(
+        self, brokerage: Brokerage
+    ) -> None:
+        old, new = (
+            "a-hash-key-of-at-least-32-characters",
+            "another-hash-key-of-32-characters-or-more",
+        )
+        await told_once_proven(brokerage)
+
+        await brokerage.work(HASH_KEY=new, HASH_KEY_PREVIOUS=old)
+        await brokerage.work(HASH_KEY=new)
+
+        with pytest.raises(SettingsError, match="HASH_KEY"):
+            await brokerage.work(HASH_KEY=old)
