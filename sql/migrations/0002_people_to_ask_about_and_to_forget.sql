@@ -222,6 +222,25 @@ comment on table erased_leads is
   'Leads that were erased. What C2S still tells of them is stored without content and never worked on. '
   'Delete a row to lift that.';
 
+-- A text reduced to what a search goes by: small letters and digits, wide ones as plain ones. Linear,
+-- whoever wrote the text.
+create function letters_and_digits(t text) returns text language sql immutable parallel safe as $$
+  select regexp_replace(
+    lower(translate(t, '０１２３４５６７８９ａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ',
+                       '0123456789abcdefghijklmnopqrstuvwxyz')),
+    '[^0-9a-z]', '', 'g')
+$$;
+
+create function names_any(t text, needles text[]) returns boolean language sql immutable parallel safe as $$
+  select exists (select from (select letters_and_digits(t) as squeezed offset 0) s, unnest(needles) as needle
+                  where strpos(s.squeezed, needle) > 0)
+$$;
+
+-- What C2S calls its hook; anything else in that place is free text, which goes when the payload goes.
+create function known_hook_action(hook text) returns text language sql immutable parallel safe as $$
+  select hook where hook in ('on_create_lead', 'on_update_lead', 'on_close_lead', 'reconcile')
+$$;
+
 create table erasures (
   id        uuid        primary key default gen_random_uuid(),
   asked_by  text        not null check (asked_by in ('lead', 'cpf')),
@@ -229,6 +248,15 @@ create table erasures (
   counts    jsonb       not null
 );
 comment on table erasures is 'Receipts: what was removed and when, without whose it was.';
+
+create table suppressions (
+  hash       text        primary key,
+  kind       text        not null check (kind in ('cpf', 'phone', 'email')),
+  created_at timestamptz not null default now()
+);
+comment on table suppressions is
+  'People and contacts that must not be processed: keyed hashes, so that the list names nobody. Their events '
+  'end ignored.';
 
 -- An erased lead stays erased, whoever stores something of it: a webhook, a reconciliation, an operator who
 -- resets everything, a poller that gives an event back. Its triggers' names sort after changed_by_hand:
@@ -238,6 +266,7 @@ language plpgsql security definer set search_path from current as $$
 begin
   if exists (select from erased_leads where lead_id = new.lead_id) then
     new.payload_raw := '{}';
+    new.hook_action := known_hook_action(new.hook_action);
     new.payload_removed_at := coalesce(new.payload_removed_at, clock_timestamp());
     new.status := 'completed';
     new.outcome := 'erased';

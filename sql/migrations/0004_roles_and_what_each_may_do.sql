@@ -79,6 +79,8 @@ begin
           -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
           ('poller', 'select, insert', 'erased_leads, erasures'),
+          ('poller', 'select', 'suppressions'),
+          ('poller', 'select, update', 'operator_actions'),
 
           ('ops', 'select', ours),
           -- Reprocessing is a change of status; its trigger writes the history. Pausing and resuming are rows
@@ -88,7 +90,17 @@ begin
           ('reader', 'select', views),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
-          ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries')
+          ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries'),
+          -- Erasing, and the list of who must not be processed.
+          ('ops', 'update (hook_action, payload_raw, payload_removed_at, outcome, outcome_detail, '
+            'fingerprint, losses, reprocess)', 'webhook_events'),
+          ('ops', 'update (error_message)', 'event_attempts'),
+          ('ops', 'update, delete', 'leads, lead_messages'),
+          ('ops', 'delete', 'lead_people, contact_lookups, answers_under_way, people'),
+          ('ops', 'delete', 'person_phones, person_emails, person_addresses, person_companies'),
+          ('ops', 'delete', 'rejected_deliveries'),
+          ('ops', 'insert', 'erased_leads, erasures'),
+          ('ops', 'insert, delete', 'suppressions')
         ) as g (who, may, on_it)
        where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
     loop

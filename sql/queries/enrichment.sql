@@ -245,3 +245,7 @@ update lead_messages m
        c2s_message_id = coalesce(f.c2s_message_id, m.c2s_message_id)
   from json_to_recordset(%(facts)s::json) as f(message_id uuid, proof text, c2s_message_id text)
  where m.id = f.message_id and m.status <> 'sent';
+
+-- name: suppressed
+-- Whether one of these contacts or people must not be processed.
+select exists (select from suppressions where hash = any(%(hashes)s::text[]));

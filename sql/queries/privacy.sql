@@ -6,18 +6,51 @@
 -- for anybody and nobody waits for it.
 
 -- name: leads_of_person
--- Leads that lead to a CPF: linked to it, asked about just now, or with the number written in a payload or a
--- message, in any of its forms. Reads every payload; an erasure is rare, an index for it would be paid for by
--- each webhook.
+-- Leads that are linked to a CPF, or ask about it just now.
 select lead_id from lead_people where cpf = %(cpf)s
 union
 select e.lead_id
   from answers_under_way u join webhook_events e on e.id = u.event_id
- where u.what = %(question)s
-union
-select lead_id from webhook_events where payload_removed_at is null and payload_raw::text ~ %(written)s
-union
-select lead_id from lead_messages where body ~ %(written)s;
+ where u.what = %(question)s;
+
+-- name: contacts_of_person
+-- Contacts that lead to a CPF, as the sources and its record say; shared: also to another one.
+with theirs as (
+  select contact from contact_lookups
+   where candidates @> jsonb_build_array(jsonb_build_object('cpf', %(cpf)s::text))
+  union
+  select phone from person_phones where cpf = %(cpf)s
+  union
+  select email from person_emails where cpf = %(cpf)s
+)
+select contact,
+       exists (select from contact_lookups l, jsonb_to_recordset(l.candidates) as c (cpf text)
+                where l.contact = theirs.contact and c.cpf <> %(cpf)s)
+       or exists (select from person_phones p where p.phone = theirs.contact and p.cpf <> %(cpf)s)
+       or exists (select from person_emails p where p.email = theirs.contact and p.cpf <> %(cpf)s) as shared
+  from theirs
+ order by contact;
+
+-- name: texts_naming
+-- Whatever holds the letters or digits that are searched for, at rest or under way; the program judges which
+-- of it names the person. Reads every payload: an erasure is rare, and an index would cost every webhook.
+select lead_id, payload_raw::text as named
+  from webhook_events
+ where payload_removed_at is null and names_any(payload_raw::text, %(needles)s::text[])
+union all
+select lead_id, concat_ws(' ', name, phone, email)
+  from leads
+ where names_any(concat_ws(' ', name, phone, email), %(needles)s::text[])
+union all
+select lead_id, body || ' ' || array_to_string(contacts, ' ')
+  from lead_messages
+ where names_any(body || ' ' || array_to_string(contacts, ' '), %(needles)s::text[]);
+
+-- name: forget_reasons
+-- What operators wrote beside their actions is free text.
+update operator_actions
+   set reason = null, filter = '{}'
+ where names_any(concat_ws(' ', reason, filter::text), %(needles)s::text[]);
 
 -- name: close_leads
 -- From here on nothing of these leads is stored with its content, or worked on.
@@ -68,8 +101,8 @@ select email from person_emails where cpf = any(%(cpfs)s::text[]);
 -- trigger raises the lease token and whoever works on it stops.
 update webhook_events
    set status = 'completed', outcome = 'erased', payload_raw = '{}', payload_removed_at = clock_timestamp(),
-       error_kind = null,
-       error_message = null, fingerprint = null, losses = 0, reprocess = false
+       hook_action = known_hook_action(hook_action), error_kind = null, error_message = null,
+       outcome_detail = null, fingerprint = null, losses = 0, reprocess = false
  where lead_id = any(%(lead_ids)s::text[]) and outcome is distinct from 'erased';
 
 -- name: empty_attempts
@@ -106,7 +139,8 @@ delete from contact_lookups l
 -- name: delete_questions
 delete from answers_under_way
  where event_id = any(%(event_ids)s::uuid[])
-    or what = any(select 'work_api cpf ' || cpf from unnest(%(cpfs)s::text[]) as gone (cpf));
+    or what = any(select 'work_api cpf ' || cpf from unnest(%(cpfs)s::text[]) as gone (cpf))
+    or split_part(what, ' ', 3) = any(%(contacts)s::text[]);
 
 -- name: delete_people
 -- With everything that their records said, counted by table.
@@ -131,6 +165,71 @@ delete from rejected_deliveries where id = any(%(ids)s::uuid[]);
 -- name: write_receipt
 insert into erasures (asked_by, counts) values (%(asked_by)s, %(counts)s::jsonb) returning id, erased_at;
 
+-- name: known_subjects
+-- Everybody who could be erased again after a restore: leads and people.
+select 'lead', lead_id from webhook_events
+union
+select 'lead', lead_id from leads
+union
+select 'cpf', cpf from people
+union
+select 'cpf', cpf from lead_people
+union
+select 'cpf', c.cpf from contact_lookups l, jsonb_to_recordset(l.candidates) as c (cpf text);
+
+-- name: suppress
+insert into suppressions (hash, kind) values (%(hash)s, %(kind)s) on conflict do nothing;
+
+-- name: unsuppress
+delete from suppressions where hash = any(%(hashes)s::text[]);
+
+-- name: suppressions
+select hash, kind, created_at from suppressions order by created_at, hash;
+
+-- name: sharing
+-- How many people a contact leads to, as far as is known.
+select count(distinct cpf)
+  from (select c.cpf
+          from contact_lookups l, jsonb_to_recordset(l.candidates) as c (cpf text)
+         where l.contact = %(contact)s
+        union all
+        select cpf from person_phones where phone = %(contact)s
+        union all
+        select cpf from person_emails where email = %(contact)s) known;
+
+-- name: export_person
+-- What is held on a CPF, table by table, for the person: messages that speak of somebody else too stay out.
+select jsonb_build_object(
+  'person', (select to_jsonb(p) from people p where p.cpf = %(cpf)s),
+  'phones', (select coalesce(jsonb_agg(to_jsonb(p) order by p.rank), '[]')
+               from person_phones p where p.cpf = %(cpf)s),
+  'emails', (select coalesce(jsonb_agg(to_jsonb(e) order by e.rank), '[]')
+               from person_emails e where e.cpf = %(cpf)s),
+  'addresses', (select coalesce(jsonb_agg(to_jsonb(a) order by a.rank), '[]')
+                  from person_addresses a where a.cpf = %(cpf)s),
+  'companies', (select coalesce(jsonb_agg(to_jsonb(c) order by c.rank), '[]')
+                  from person_companies c where c.cpf = %(cpf)s),
+  'contacts_that_lead_to_them', (
+    select coalesce(jsonb_agg(jsonb_build_object('source', l.source, 'contact', l.contact,
+                                                 'fetched_at', l.fetched_at) order by l.contact), '[]')
+      from contact_lookups l
+     where l.candidates @> jsonb_build_array(jsonb_build_object('cpf', %(cpf)s::text))),
+  'found_for', (select coalesce(jsonb_agg(to_jsonb(f) order by f.lead_id), '[]')
+                  from lead_people f where f.cpf = %(cpf)s),
+  'leads', (select coalesce(jsonb_agg(to_jsonb(l) - 'seller_id' - 'seller_name' order by l.lead_id), '[]')
+              from leads l where l.lead_id = any(%(lead_ids)s::text[])),
+  'webhooks', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'lead_id', e.lead_id, 'received_at', e.received_at, 'outcome', e.outcome,
+                        'payload', e.payload_raw) order by e.received_at), '[]')
+                 from webhook_events e where e.lead_id = any(%(lead_ids)s::text[])),
+  'messages', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'lead_id', m.lead_id, 'sent_at', m.sent_at, 'body', m.body)
+                        order by m.created_at), '[]')
+                 from lead_messages m
+                where m.lead_id = any(%(lead_ids)s::text[])
+                  and not exists (select from lead_people o
+                                   where o.lead_id = m.lead_id and o.cpf <> %(cpf)s)));
+
 -- name: age_payloads
 -- Retention, RETENTION_PAYLOAD after an event was settled.
 with old as materialized (
@@ -140,7 +239,7 @@ with old as materialized (
    order by processed_at limit %(batch)s for update skip locked
 )
 update webhook_events e
-   set payload_raw = '{}', payload_removed_at = now()
+   set payload_raw = '{}', hook_action = known_hook_action(e.hook_action), payload_removed_at = now()
   from old
  where e.id = old.id;
 

@@ -44,7 +44,7 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
         for form in _forms(secret):
             text = text.replace(form, MASK)
     text = text.translate(_WIDE_DIGITS) if not text.isascii() else text
-    text = _USERINFO.sub(rf"\1{MASK}@", text)
+    text = _USERINFO.sub(rf"\1{MASK}@", text) if "@" in text else text
     text = _WEBHOOK_PATH.sub(rf"\1{MASK}", text)
     text = _NAMED.sub(_mask_value, text)
     text = _BEARER.sub(rf"\1 {MASK}", text)
@@ -119,7 +119,10 @@ _NAMED = re.compile(
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=\S*[A-Z0-9=])[\w.~+/=-]{6,}")
 # With a password that holds a slash, which a careful sender would have encoded, too. A colon before
 # digits and a slash is a port.
-_USERINFO = re.compile(r"""(://)(?:[^\s/?#"'<>]*|[^\s/@:]+:(?!\d{1,5}[/?])[^\s@"'<>]*)@""")
+# Bounded: each "://" of a long text would look for its @ to the end.
+_USERINFO = re.compile(
+    r"""(://)(?:[^\s/?#"'<>]{0,250}|[^\s/@:]{1,100}:(?!\d{1,5}[/?])[^\s@"'<>]{0,250})@"""
+)
 # C2S cannot send headers, so the token may be the last part of the webhook's address.
 _WEBHOOK_PATH = re.compile(r"""(/webhooks/c2s/)[^\s?#"'<>]+""", re.IGNORECASE)
 # Postgres: `Key (cpf)=(…) already exists`, in whatever language the server speaks.
@@ -185,8 +188,11 @@ def _without_cpfs(text: str) -> str:
     kept: list[tuple[int, int]] | None = None
     parts, done = [], 0
     for start, end in _cpfs(text):
-        kept = kept if kept is not None else [match.span() for match in _KEPT_ONLY.finditer(text)]
-        if start >= done and not any(first <= start and end <= last for first, last in kept):
+        if kept is None:
+            kept = [match.span() for match in reversed(list(_KEPT_ONLY.finditer(text)))]
+        while kept and kept[-1][1] < end:
+            kept.pop()
+        if start >= done and not (kept and kept[-1][0] <= start):
             parts += [text[done:start], "[cpf]"]
             done = end
     return "".join([*parts, text[done:]])

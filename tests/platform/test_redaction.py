@@ -281,3 +281,23 @@ class TestErrors:
             text
             == 'CheckViolation: new row for relation "people" violates check constraint "people_cpf_check"'
         )
+
+
+class TestALongTextFromOutside:
+    """Read once, whoever sends it. With a search that looks to the end from each place, these sizes
+    would take hours.
+    """
+
+    @pytest.mark.parametrize(
+        "piece",
+        ["://a:b", "://a:b@x ", "(a)=(", "token=", 'token="', "a@", "%40a", "0 ", "Bearer ", "token   ", "\\", "cpf"],
+    )  # fmt: skip
+    def test_is_redacted_in_one_pass(self, piece: str) -> None:
+        size = 60_000
+
+        assert len(redact(piece * (size // len(piece)))) <= 2 * size
+
+    def test_hides_every_cpf_among_many_ids(self) -> None:
+        text = f"{'0123456789abcdef' * 2} {_HOLDER} " * 1000
+
+        assert redact(text).count("[cpf]") == 1000

@@ -74,7 +74,7 @@ class TestErasingALead:
             "erased_leads": 1, "webhook_events": 1, "event_attempts": 0, "lead_messages": 1, "leads": 1, "lead_people": 1,
             "contact_lookups": 2, "answers_under_way": 0, "people": 1, "person_phones": 2, "person_emails": 1,
             "person_addresses": 1, "person_companies": 1,
-            "rejected_deliveries": 1,
+            "rejected_deliveries": 1, "operator_actions": 0,
         }  # fmt: skip
         for mark in (bruno.cpf, bruno.email, bruno.phone):
             assert mark in await brokerage.everything_stored()

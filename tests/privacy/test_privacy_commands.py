@@ -37,7 +37,7 @@ class TestErase:
         cpf = Cpf.parse(person.cpf)
         assert cpf is not None
 
-        done = await invoke("erase", "--cpf-stdin", given=f"{cpf.formatted}\n")
+        done = await invoke("erase", "--cpf-stdin", "--yes", given=f"{cpf.formatted}\n")
 
         assert done.exit_code == 0
         assert "webhook_events  1" in done.output
@@ -49,13 +49,13 @@ class TestErase:
             person.phone,
             "lead-ana",
         ):
-            assert mark not in done.output
+            assert mark not in done.stdout
         assert person.cpf not in await environment.everything_stored()
 
     async def test_takes_a_lead_by_its_id(self, environment: Brokerage) -> None:
         await environment.accept("lead", environment.people[0])
 
-        done = await invoke("erase", "--lead", "lead")
+        done = await invoke("erase", "--lead", "lead", "--yes")
 
         assert done.exit_code == 0
         assert await environment.outcomes() == {"lead": "erased"}
@@ -72,7 +72,7 @@ class TestErase:
     async def test_refuses_what_is_no_cpf_without_repeating_it(
         self, environment: Brokerage
     ) -> None:
-        done = await invoke("erase", "--cpf-stdin", given="123.456.789-00\n")
+        done = await invoke("erase", "--cpf-stdin", "--yes", given="123.456.789-00\n")
 
         assert done.exit_code == 2
         assert "123.456.789-00" not in done.output

@@ -71,6 +71,7 @@ for name, nouns in (
     ("messages", messages.app),
     ("upstreams", upstreams.app),
     ("rejects", rejects.app),
+    ("privacy", privacy.app),
     ("config", config.app),
 ):
     app.add_typer(nouns, name=name)

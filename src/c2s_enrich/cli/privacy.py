@@ -1,35 +1,217 @@
-"""What the data-protection law asks for: `erase`."""
+"""What the data-protection law asks for: erase, and `privacy suppress | unsuppress | list | export
+| places`. Personal data comes on standard input, so that no shell remembers it.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import fail, when, with_pool
+from c2s_enrich.cli.frame import (
+    NOT_FOUND,
+    AsJson,
+    confirm,
+    fail,
+    group,
+    load_settings,
+    note,
+    print_json,
+    print_table,
+    visible,
+    when,
+    with_pool,
+)
+
+if TYPE_CHECKING:
+    from c2s_enrich.hashing import HashKeys
+    from c2s_enrich.people.contact import Email, Phone
+    from c2s_enrich.people.cpf import Cpf
+    from c2s_enrich.privacy.erase import ErasurePlan, Receipt
+
+app = group("Opposition, access and where personal data is (LGPD).")
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def erase(
     lead: Annotated[str | None, typer.Option(help="C2S's id of the lead")] = None,
     cpf_stdin: Annotated[
         bool,
-        typer.Option("--cpf-stdin", help="Read the person's CPF from standard input."),
+        typer.Option(
+            "--cpf-stdin",
+            help="Read the person's CPF from standard input; below it contacts to follow although "
+            "they lead to others too, one a line.",
+        ),
     ] = False,
+    again: Annotated[
+        Path | None,
+        typer.Option(help="After a restore: a file with the erased lines of earlier erasures."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Remove a lead, or a person with all their leads, from every table (LGPD). Cannot be undone;
-    prints a receipt that names nobody.
+    """Remove a lead, or a person with all their leads, from every table (LGPD). Cannot be undone.
+
+    Prints a receipt that names nobody, and keyed hashes to keep outside the database: after a
+    restore, --again erases them again.
+    """
+    from c2s_enrich.privacy.erase import erase as erase_from
+    from c2s_enrich.privacy.erase import erase_again, plan_erasure
+
+    if [lead is not None, cpf_stdin, again is not None].count(True) != 1:
+        fail("say who: --lead ID, --again FILE, or --cpf-stdin with the CPF on standard input")
+    keys = load_settings("migrate").hash_keys
+    if again is not None:
+        hashes = [
+            line.split()[-1] for line in again.read_text("utf-8").splitlines() if line.strip()
+        ]
+        receipts = with_pool(lambda pool, _: erase_again(pool, keys, hashes))
+        note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
+        for receipt in receipts:
+            _print_receipt(receipt, keys)
+        return
+    cpf, follow = _person() if cpf_stdin else (None, [])
+    if cpf is not None:
+        _print_plan(with_pool(lambda pool, _: plan_erasure(pool, cpf, follow)))
+    if dry_run:
+        return
+    confirm("erase", yes)
+    _print_receipt(
+        with_pool(lambda pool, _: erase_from(pool, lead_id=lead, cpf=cpf, follow=follow)), keys
+    )
+
+
+@app.command()
+def suppress(yes: Yes = False) -> None:
+    """Do not process a person again: a CPF, phone or e-mail from standard input. Their events end
+    ignored, before anything is looked up or paid for.
     """
     from c2s_enrich.people.cpf import Cpf
-    from c2s_enrich.privacy.erase import erase as erase_from
+    from c2s_enrich.privacy.suppress import Suppressions
 
-    if (lead is None) != cpf_stdin:
-        fail("say who: --lead ID, or --cpf-stdin with the CPF on standard input")
-    cpf = Cpf.parse(sys.stdin.readline().strip()) if cpf_stdin else None
-    if cpf_stdin and cpf is None:
+    subject, keys = _subject(), _keys()
+    if not isinstance(subject, Cpf):
+        others = with_pool(lambda pool, _: Suppressions(pool, keys).sharing(subject))
+        if others > 1:
+            note(f"This contact leads to {others} people: none of them would be processed by it.")
+            confirm("suppress", yes)
+    added = with_pool(lambda pool, _: Suppressions(pool, keys).add(subject))
+    note("suppressed" if added else "was suppressed already")
+
+
+@app.command()
+def unsuppress() -> None:
+    """Process a person again: the CPF, phone or e-mail from standard input."""
+    from c2s_enrich.privacy.suppress import Suppressions
+
+    subject, keys = _subject(), _keys()
+    if not with_pool(lambda pool, _: Suppressions(pool, keys).remove(subject)):
+        fail("that is not on the list", NOT_FOUND)
+    note("no longer suppressed")
+
+
+@app.command("list")
+def suppressions(as_json: AsJson = False) -> None:
+    """Who must not be processed: keyed hashes, which name nobody."""
+    from c2s_enrich.privacy.store import SuppressionStore
+
+    print_table(
+        with_pool(lambda pool, _: SuppressionStore(pool).all()),
+        {
+            "since": lambda row: row.created_at,
+            "kind": lambda row: row.kind,
+            "hash": lambda row: row.hash,
+        },
+        as_json=as_json,
+        empty="Nobody is suppressed.",
+    )
+
+
+@app.command()
+def export() -> None:
+    """What is held on a person, as JSON, for the person; their CPF from standard input."""
+    from c2s_enrich.privacy.erase import export as held_on
+
+    cpf, _ = _person()
+    print_json(with_pool(lambda pool, _: held_on(pool, cpf)))
+
+
+@app.command()
+def places(as_json: AsJson = False) -> None:
+    """Every place where personal data can be, and what an erasure does there."""
+    from c2s_enrich.privacy.places import PLACES
+
+    print_table(
+        PLACES,
+        {
+            "place": lambda row: f"{row.table}.{row.column}",
+            "erasure": lambda row: row.erasure,
+            "holds": lambda row: row.holds,
+        },
+        as_json=as_json,
+        empty="",
+    )
+
+
+def _person() -> tuple[Cpf, list[str]]:
+    """The CPF of the first line, and the contacts below it in canonical form."""
+    from c2s_enrich.people.contact import Phone
+    from c2s_enrich.people.cpf import Cpf
+    from c2s_enrich.privacy.suppress import read_subject
+
+    first, *rest = sys.stdin.read().splitlines() or [""]
+    cpf = Cpf.parse(first.strip())
+    if cpf is None:
         fail("standard input did not contain a valid CPF")
-    receipt = with_pool(lambda pool, _: erase_from(pool, lead_id=lead, cpf=cpf))
+    follow = []
+    for line in filter(str.strip, rest):
+        subject = read_subject(line)
+        if subject is None or isinstance(subject, Cpf):
+            fail("below the CPF there may only be phones and e-mails, one a line")
+        follow.append(subject.e164 if isinstance(subject, Phone) else subject.address)
+    return cpf, follow
+
+
+def _subject() -> Cpf | Phone | Email:
+    from c2s_enrich.privacy.suppress import read_subject
+
+    subject = read_subject(sys.stdin.readline())
+    if subject is None:
+        fail("standard input did not contain a valid CPF, phone or e-mail")
+    return subject
+
+
+def _keys() -> HashKeys:
+    keys = load_settings("migrate").hash_keys
+    if not keys.ids:
+        fail("HASH_KEY is not set: the list holds hashes under it")
+    return keys
+
+
+def _print_plan(plan: ErasurePlan) -> None:
+    note(f"The CPF itself reaches {len(plan.by_cpf)} leads: {_some(plan.by_cpf)}")
+    for one in plan.by_contact:
+        why = "" if one.followed else "; others share it: not followed unless named below the CPF"
+        leads = _some(one.lead_ids)
+        note(f"{visible(one.contact)} reaches {len(one.lead_ids)} leads: {leads}{why}")
+    note(f"{len(plan.lead_ids)} leads go")
+
+
+def _some(lead_ids: tuple[str, ...]) -> str:
+    shown = ", ".join(map(visible, lead_ids[:20])) or "none"
+    return shown + (f" and {len(lead_ids) - 20} more" if len(lead_ids) > 20 else "")
+
+
+def _print_receipt(receipt: Receipt, keys: HashKeys) -> None:
     by = f"asked for by {receipt.asked_by}"
     typer.echo(f"receipt {receipt.id}  erased at {when(receipt.erased_at)}  {by}")
     for table, count in receipt.counts.items():
         typer.echo(f"  {table}  {count}")
+    if not keys.ids:
+        note("HASH_KEY is not set: nothing is printed that erase --again could take.")
+        return
+    for subject in receipt.subjects:
+        typer.echo(f"erased {keys.hashes('erased', subject)[0]}")
+    note("Keep the erased lines outside the database: after a restore, erase --again FILE.")

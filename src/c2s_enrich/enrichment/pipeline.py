@@ -10,6 +10,7 @@ upstream failed" is never taken for "nobody is known".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -88,6 +89,8 @@ class Pipeline:
                 skip = await self._skip(claim, event)
         if skip is not None:
             return Done(skip.outcome, event.fingerprints[0])
+        if await self._suppressed(event.contacts.keys):
+            return await self._suppress(claim, journal, event)
         async with journal.step("lookup"):
             looked_up = await self._lookup(claim, event.contacts, event.facts.name)
         if looked_up.unasked:
@@ -96,11 +99,10 @@ class Pipeline:
             journal.detail["unproven"] = sorted(looked_up.unproven)
         found = match(event.facts.name, looked_up.answers)
         if not found.people:
-            if event.situation.message_unclear:
-                # Somebody was found when an earlier attempt sent something.
-                await self._send.clear_up(claim, None)
-            await self._store.withdraw_unsent(claim)
-            return Done("not_found", event.fingerprints[0])
+            return await self._end_untold(claim, event, "not_found")
+        named = [owner.candidate.cpf.digits for owner in found.owners]
+        if await self._suppressed(named):
+            return await self._suppress(claim, journal, event)
         async with journal.step("enrich"):
             profiles = await self._enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
@@ -113,6 +115,22 @@ class Pipeline:
         return Done(
             "enriched" if all(profiles.values()) else "partial", event.fingerprints[0], fact
         )
+
+    async def _suppressed(self, subjects: Sequence[str]) -> bool:
+        """Whether one of these contacts or CPFs must not be processed."""
+        hashes = [each for one in subjects for each in self._keys.hashes("suppression", one)]
+        return bool(hashes) and await self._store.suppressed(hashes)
+
+    async def _suppress(self, claim: Claim, journal: Journal, event: Event) -> Done:
+        journal.detail["cause"] = "suppressed"
+        return await self._end_untold(claim, event, "ignored")
+
+    async def _end_untold(self, claim: Claim, event: Event, outcome: str) -> Done:
+        """There is nobody to tell of; an earlier attempt may have told of somebody."""
+        if event.situation.message_unclear:
+            await self._send.clear_up(claim, None)
+        await self._store.withdraw_unsent(claim)
+        return Done(outcome, event.fingerprints[0])
 
     async def _begin(self, claim: Claim, journal: Journal, told: LeadFacts) -> Event:
         """What we are told, merged with what was known. Our own messages in it are receipts."""

@@ -128,6 +128,10 @@ class EnrichmentStore:
             ),
         )
 
+    async def suppressed(self, hashes: Sequence[str]) -> bool:
+        row = await self._one("suppressed", hashes=list(hashes))
+        return row is not None and bool(row[0])
+
     async def withdraw_unsent(self, claim: Claim) -> None:
         """What the event never sent has nothing to say any more."""
         fence = {"event_id": claim.event_id, "lease_token": claim.lease_token}

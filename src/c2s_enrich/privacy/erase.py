@@ -13,42 +13,86 @@ lead. Only a message whose request has already left cannot be called back. C2S, 
 Work API keep their own data.
 
 By lead: people who also belong to another lead stay, with what that lead needs of them. By CPF:
-everything, with every lead that is linked to the CPF or in whose payloads or messages it is
-written. A new lead of the same person is a new matter: no list of erased people is kept, it would
-be one more record of them.
+everything, with every lead that is linked to the CPF or names it, and every lead that one of the
+person's own contacts reaches, at rest or under way. A contact that leads to somebody else too (a
+family's phone, a switchboard) is followed only when the operator names it. A new lead of the same
+person is a new matter, unless they are suppressed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.extract import facts_of
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.store import ErasureStore, StoredEvent
-from c2s_enrich.privacy.traces import Traces, written_cpf
+from c2s_enrich.privacy.traces import Traces, needles
 
 
 @dataclass(frozen=True)
 class Receipt:
     """What an erasure removed or emptied, in rows by table. `erased_at` is the database's time.
-    Names nobody.
+    Names nobody but in `subjects`, "lead ID" and "cpf DIGITS", which are to be hashed and kept
+    elsewhere: after a restore they say what to erase again.
     """
 
     id: UUID
     erased_at: datetime
     asked_by: str
     counts: Mapping[str, int]
+    subjects: tuple[str, ...] = field(repr=False)
 
 
-async def erase(pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = None) -> Receipt:
+@dataclass(frozen=True)
+class ReachedBy:
+    """A contact of the person and the leads that it reaches; only a `followed` one takes them along."""
+
+    contact: str
+    shared: bool
+    followed: bool
+    lead_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ErasurePlan:
+    """What an erasure of a person would reach: by the CPF itself, and by each contact."""
+
+    by_cpf: tuple[str, ...]
+    by_contact: tuple[ReachedBy, ...]
+
+    @property
+    def lead_ids(self) -> list[str]:
+        """Every lead that goes."""
+        reached = {each for one in self.by_contact if one.followed for each in one.lead_ids}
+        return sorted(reached.union(self.by_cpf))
+
+    @property
+    def contacts(self) -> set[str]:
+        """The contacts that are followed."""
+        return {one.contact for one in self.by_contact if one.followed}
+
+
+async def plan_erasure(pool: Pool, cpf: Cpf, follow: Collection[str] = ()) -> ErasurePlan:
+    """What `erase` would reach now. Removes nothing. `follow` names contacts that count although
+    they are shared, in canonical form.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        return await _reach(ErasureStore(connection), cpf, follow)
+
+
+async def erase(
+    pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = None, follow: Collection[str] = ()
+) -> Receipt:
     """Erases one lead, or one person with all their leads. Raises ValueError unless exactly one of
     the two is given.
 
@@ -58,26 +102,79 @@ async def erase(pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = Non
         raise ValueError("erase needs either a lead id or a CPF")
     async with pool.connection() as connection, connection.transaction():
         store = ErasureStore(connection)
-        lead_ids = [lead_id] if lead_id is not None else []
         if cpf is not None:
-            lead_ids = await store.leads_of_person(
-                cpf.digits, f"work_api cpf {cpf.digits}", written_cpf(cpf.digits)
-            )
-        counts = await _erase(store, lead_ids, cpf)
-        receipt_id, erased_at = await store.write_receipt("lead" if cpf is None else "cpf", counts)
-    return Receipt(receipt_id, erased_at, "lead" if cpf is None else "cpf", counts)
+            plan = await _reach(store, cpf, follow)
+            lead_ids, contacts = plan.lead_ids, plan.contacts
+        else:
+            lead_ids, contacts = [str(lead_id)], set[str]()
+        counts = await _erase(store, lead_ids, contacts, cpf)
+        asked_by = "lead" if cpf is None else "cpf"
+        receipt_id, erased_at = await store.write_receipt(asked_by, counts)
+    subjects = [f"lead {each}" for each in lead_ids] + ([f"cpf {cpf.digits}"] if cpf else [])
+    return Receipt(receipt_id, erased_at, asked_by, counts, tuple(subjects))
 
 
-async def _erase(store: ErasureStore, lead_ids: Sequence[str], cpf: Cpf | None) -> dict[str, int]:
+async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> list[Receipt]:
+    """After a restore: repeats the erasures whose subjects' hashes were kept, for whoever is stored
+    now.
+    """
+    kept = frozenset(hashes)
+    async with pool.connection() as connection, connection.transaction():
+        subjects = [
+            (kind, value)
+            async for kind, value in ErasureStore(connection).known_subjects()
+            if not kept.isdisjoint(keys.hashes("erased", f"{kind} {value}"))
+        ]
+    return [
+        await erase(pool, lead_id=value) if kind == "lead" else await erase(pool, cpf=Cpf(value))
+        for kind, value in sorted(subjects)
+    ]
+
+
+async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
+    """What is held on a person, for the person: their record, contacts, leads, webhooks and
+    messages.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        store = ErasureStore(connection)
+        lead_ids = (await _reach(store, cpf, ())).lead_ids
+        return await store.export(cpf.digits, lead_ids)
+
+
+async def _reach(store: ErasureStore, cpf: Cpf, follow: Collection[str]) -> ErasurePlan:
+    by_cpf = await store.leads_of_person(cpf.digits, f"work_api cpf {cpf.digits}")
+    shared = await store.contacts_of_person(cpf.digits) | dict.fromkeys(follow, False)
+    reached: dict[str, set[str]] = {contact: set() for contact in shared}
+    person = Traces(cpfs=[cpf.digits])
+    ways = {contact: Traces(contacts=[contact]) for contact in shared}
+    searched = needles(contacts=shared, cpfs=[cpf.digits])
+    async for lead_id, text in store.texts_naming(searched):
+        raw = text.encode(errors="replace")
+        if lead_id not in by_cpf and person.name_a_person(raw):
+            by_cpf.add(lead_id)
+        for contact, traces in ways.items():
+            if lead_id not in reached[contact] and traces.name_a_person(raw):
+                reached[contact].add(lead_id)
+    return ErasurePlan(
+        tuple(sorted(by_cpf)),
+        tuple(
+            ReachedBy(contact, is_shared, not is_shared, tuple(sorted(reached[contact])))
+            for contact, is_shared in shared.items()
+        ),
+    )
+
+
+async def _erase(
+    store: ErasureStore, lead_ids: Sequence[str], followed: set[str], cpf: Cpf | None
+) -> dict[str, int]:
     """In this order: close, lock, read what there is to look for, remove."""
     closed = await store.close_leads(lead_ids)
     events = await store.lock_events(lead_ids)
     facts = [LeadFacts(*row) for row in await store.lock_leads(lead_ids)] + [
         _facts(event) for event in events
     ]
-    contacts = {
-        key for each in facts for key in read_contacts(each).keys
-    } | await store.told_of_leads(lead_ids)
+    contacts = {key for each in facts for key in read_contacts(each).keys}
+    contacts |= await store.told_of_leads(lead_ids) | followed
     cpfs = await store.people_to_erase(lead_ids, sorted(contacts), cpf.digits if cpf else None)
     everywhere = contacts | await store.contacts_of_people(cpfs)
 
@@ -91,11 +188,12 @@ async def _erase(store: ErasureStore, lead_ids: Sequence[str], cpf: Cpf | None) 
         "leads": await store.delete_leads(lead_ids),
         "lead_people": await store.unlink_people(lead_ids, cpfs),
         "contact_lookups": await store.delete_lookups(sorted(contacts), cpfs),
-        "answers_under_way": await store.delete_questions(event_ids, cpfs),
+        "answers_under_way": await store.delete_questions(event_ids, cpfs, sorted(followed)),
         **await store.delete_people(cpfs),
         "rejected_deliveries": await _delete_rejects(
             store, lead_ids, Traces(lead_ids=lead_ids, contacts=everywhere, cpfs=cpfs), cpf
         ),
+        "operator_actions": await store.forget_reasons(needles(contacts=everywhere, cpfs=cpfs)),
     }
 
 

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from c2s_enrich.database import Pool, statements
 
-_REJECTS_AT_ONCE = 200
+_TEXTS_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,36 @@ class ErasureStore:
         self._connection = connection
         self._sql = statements("privacy")
 
-    async def leads_of_person(self, cpf: str, question: str, written: str) -> list[str]:
-        """`written` is the expression that finds the number in a text."""
-        rows = await self._all("leads_of_person", cpf=cpf, question=question, written=written)
-        return sorted(row[0] for row in rows)
+    async def leads_of_person(self, cpf: str, question: str) -> set[str]:
+        return {row[0] for row in await self._all("leads_of_person", cpf=cpf, question=question)}
+
+    async def contacts_of_person(self, cpf: str) -> dict[str, bool]:
+        """Each with whether it leads to somebody else too."""
+        return dict(await self._all("contacts_of_person", cpf=cpf))
+
+    async def texts_naming(self, needles: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
+        """Lead id and text of whatever may name what is searched for, a few in memory at a time."""
+        async with self._connection.cursor(name="texts") as cursor:
+            cursor.itersize = _TEXTS_AT_ONCE
+            await cursor.execute(self._sql["texts_naming"], {"needles": list(needles)})
+            async for lead_id, text in cursor:
+                yield lead_id, text
+
+    async def forget_reasons(self, needles: Sequence[str]) -> int:
+        return await self._run("forget_reasons", needles=needles)
+
+    async def export(self, cpf: str, lead_ids: Sequence[str]) -> dict[str, Any]:
+        """What is held on a person, by what it is."""
+        [(held,)] = await self._all("export_person", cpf=cpf, lead_ids=lead_ids)
+        return dict(held)
+
+    async def known_subjects(self) -> AsyncIterator[tuple[str, str]]:
+        """Every lead id and CPF that is stored, as ("lead", id) and ("cpf", digits)."""
+        async with self._connection.cursor(name="subjects") as cursor:
+            cursor.itersize = _TEXTS_AT_ONCE
+            await cursor.execute(self._sql["known_subjects"])
+            async for kind, value in cursor:
+                yield kind, value
 
     async def close_leads(self, lead_ids: Sequence[str]) -> int:
         return await self._run("close_leads", lead_ids=lead_ids)
@@ -103,8 +129,12 @@ class ErasureStore:
         """After `unlink_people`: who is still linked then is needed by another lead."""
         return await self._run("delete_lookups", contacts=contacts, cpfs=cpfs)
 
-    async def delete_questions(self, event_ids: Sequence[UUID], cpfs: Sequence[str]) -> int:
-        return await self._run("delete_questions", event_ids=event_ids, cpfs=cpfs)
+    async def delete_questions(
+        self, event_ids: Sequence[UUID], cpfs: Sequence[str], contacts: Sequence[str]
+    ) -> int:
+        return await self._run(
+            "delete_questions", event_ids=event_ids, cpfs=cpfs, contacts=contacts
+        )
 
     async def delete_people(self, cpfs: Sequence[str]) -> dict[str, int]:
         """Counts by table."""
@@ -118,7 +148,7 @@ class ErasureStore:
     async def rejects(self) -> AsyncIterator[StoredReject]:
         """All that still have their bytes, a few in memory at a time."""
         async with self._connection.cursor(name="rejects") as cursor:
-            cursor.itersize = _REJECTS_AT_ONCE
+            cursor.itersize = _TEXTS_AT_ONCE
             await cursor.execute(self._sql["rejects"])
             async for row in cursor:
                 yield StoredReject(row[0], row[1], bytes(row[2]))
@@ -141,6 +171,46 @@ class ErasureStore:
 
     async def _run(self, statement: str, /, **params: Any) -> int:
         return (await self._connection.execute(self._sql[statement], _lists(params))).rowcount
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """An entry of the list of who must not be processed; it names nobody."""
+
+    hash: str
+    kind: str
+    created_at: datetime
+
+
+class SuppressionStore:
+    """The list of who must not be processed."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = statements("privacy")
+
+    async def add(self, kind: str, hashed: str) -> bool:
+        """False where it stands there already."""
+        async with self._pool.connection() as connection:
+            params = {"hash": hashed, "kind": kind}
+            return (await connection.execute(self._sql["suppress"], params)).rowcount == 1
+
+    async def remove(self, hashes: Sequence[str]) -> int:
+        async with self._pool.connection() as connection:
+            params = {"hashes": list(hashes)}
+            return (await connection.execute(self._sql["unsuppress"], params)).rowcount
+
+    async def all(self) -> list[Suppression]:
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(self._sql["suppressions"])).fetchall()
+            return [Suppression(*row) for row in rows]
+
+    async def sharing(self, contact: str) -> int:
+        """How many people the contact leads to, as far as is known."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(self._sql["sharing"], {"contact": contact})
+            [(count,)] = await cursor.fetchall()
+            return int(count)
 
 
 class RetentionStore:

@@ -1,26 +1,18 @@
 """Where a person can be recognised in a text: by a lead's id, a phone, an e-mail or a CPF, however
-it is written. Pure.
+it is written. Pure, and linear in the length of the text, whoever wrote it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from html import unescape
 from urllib.parse import unquote
 
-# Between two digits of one number: blanks, points, dashes, brackets, and their combinations such as
-# ") ".
-_GAP = "[^0-9A-Za-z]{0,3}"
+from c2s_enrich.people.text import visible
 
-
-def written_cpf(digits: str) -> str:
-    """An expression for Postgres and Python that finds a CPF punctuated or not, padded with zeros,
-    or without its own leading ones.
-
-    Lost zeros are only believed from eight digits on, as everywhere else (`people.cpf`).
-    """
-    lost = min(len(digits) - len(digits.lstrip("0")), len(digits) - 8)
-    return f"(^|[^0-9])(0{_GAP})*{_GAP.join(digits[lost:])}([^0-9]|$)"
+# Digits of one number: between two of them blanks, points, dashes, brackets, such as ") ".
+_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z]{0,3}[0-9])*+")
 
 
 class Traces:
@@ -37,14 +29,13 @@ class Traces:
         self._leads = _any(
             f"(?<![0-9a-z]){re.escape(lead_id.lower())}(?![0-9a-z])" for lead_id in lead_ids
         )
-        phones, emails = _split(contacts)
-        self._people = _any(
-            [
-                *(f"(?<![0-9])(?:0{_GAP})*{_phone(phone)}(?![0-9])" for phone in phones),
-                *(f"(?<![\\w.%+-]){re.escape(email)}(?!\\.?[\\w-])" for email in emails),
-                *map(written_cpf, cpfs),
-            ]
+        known = [contact.lower() for contact in contacts]
+        self._emails = _any(
+            f"(?<![\\w.%+-]){re.escape(each)}(?!\\.?[\\w-])" for each in known if "@" in each
         )
+        self._numbers = {
+            form for each in known if "@" not in each for form in _phone_forms(each)
+        } | {_without_zeros(cpf) for cpf in cpfs}
 
     def name_a_lead(self, raw: bytes) -> bool:
         """Whether one of the lead ids stands in it."""
@@ -52,27 +43,69 @@ class Traces:
 
     def name_a_person(self, raw: bytes) -> bool:
         """Whether one of the contacts or CPFs stands in it."""
-        return any(self._people.search(text) for text in _readings(raw))
+        return any(self._emails.search(text) or self._has_a_number(text) for text in _readings(raw))
+
+    def _has_a_number(self, text: str) -> bool:
+        return any(_holds(run[0], self._numbers) for run in _DIGITS.finditer(text))
 
 
-def _split(contacts: Iterable[str]) -> tuple[list[str], list[str]]:
-    known = [contact.lower() for contact in contacts]
-    return [each for each in known if "@" not in each], [each for each in known if "@" in each]
+def needles(*, contacts: Iterable[str] = (), cpfs: Iterable[str] = ()) -> list[str]:
+    """What the letters and digits of every text that names one of them contain: for a search by the
+    database, whose finds `Traces` judges.
+    """
+    found = {_without_zeros(cpf) for cpf in cpfs}
+    for contact in contacts:
+        squeezed = re.sub("[^0-9a-z]", "", contact.lower())
+        found.add(squeezed if "@" in contact else squeezed[-8:])
+    return sorted(found)
 
 
-def _phone(e164: str) -> str:
+def _holds(run: str, numbers: set[str]) -> bool:
+    """Whether a number stands in a run of digits, from its beginning or a gap, or behind zeros, to
+    its end or a gap.
+    """
+    digits = re.sub("[^0-9]", "", run)
+    wanted = [number for number in numbers if number in digits]
+    if not wanted:
+        return False
+    places = [place for place, character in enumerate(run) if "0" <= character <= "9"]
+    after_gap = [place == 0 or run[place - 1] not in "0123456789" for place in places]
+    starts: list[bool] = []
+    for place, gap in enumerate(after_gap):
+        starts.append(gap or (digits[place - 1] == "0" and starts[place - 1]))
+    ends = [*after_gap[1:], True]
+    return any(
+        starts[start] and ends[start + len(number) - 1]
+        for number in wanted
+        for start in _occurrences(digits, number)
+    )
+
+
+def _occurrences(digits: str, number: str) -> Iterator[int]:
+    start = digits.find(number)
+    while start >= 0:
+        yield start
+        start = digits.find(number, start + 1)
+
+
+def _without_zeros(cpf: str) -> str:
+    """A CPF as a number keeps it. Lost zeros are only believed from eight digits on, as everywhere
+    else (`people.cpf`); zeros in front are allowed anyway.
+    """
+    return cpf[min(len(cpf) - len(cpf.lstrip("0")), len(cpf) - 8) :]
+
+
+def _phone_forms(e164: str) -> Iterator[str]:
     """With or without the country's 55, and a mobile also without its ninth digit."""
     if not e164.startswith("+55"):
-        return _GAP.join(e164[1:])
+        yield e164[1:]
+        return
     national = e164[3:]
-    ninth = f"(?:9{_GAP})?" if len(national) == 11 else ""
-    return (
-        f"(?:5{_GAP}5{_GAP}(?:0{_GAP})?)?"
-        + _GAP.join(national[:2])
-        + _GAP
-        + ninth
-        + _GAP.join(national[3 if ninth else 2 :])
-    )
+    spoken = [national]
+    if len(national) == 11:
+        spoken.append(national[:2] + national[3:])
+    for form in spoken:
+        yield from (form, f"55{form}", f"550{form}")
 
 
 def _any(expressions: Iterable[str]) -> re.Pattern[str]:
@@ -80,10 +113,15 @@ def _any(expressions: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{expression})" for expression in expressions) or r"(?!)")
 
 
-def _readings(raw: bytes) -> tuple[str, ...]:
-    """The text as it stands, and as it reads once JSON's and a URL's escapes are resolved."""
-    text = raw.decode("utf-8", "replace").lower()
-    unescaped = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text).replace(
-        "\\/", "/"
-    )
-    return (text, unescaped.lower(), unquote(unescaped).lower())
+def _readings(raw: bytes) -> Iterator[str]:
+    """The text as it stands and as it looks, and as it reads once the escapes of JSON, HTML and URLs
+    are resolved; in two bytes a character, too, where there are zeros.
+    """
+    encodings = ["utf-8", "utf-16-le", "utf-16-be"] if b"\x00" in raw else ["utf-8"]
+    for encoding in encodings:
+        text = raw.decode(encoding, "replace")
+        plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+        for reading in (text, plain.replace("\\/", "/"), unquote(plain), unescape(plain)):
+            # A blank around an @ is read over, as it is in a lead's e-mail.
+            looks = " ".join(visible(reading).lower().split())
+            yield looks.replace(" @", "@").replace("@ ", "@")

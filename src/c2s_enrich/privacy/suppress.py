@@ -1,0 +1,58 @@
+"""Opposition (LGPD, art. 18): people and contacts that must not be processed. The list holds keyed
+hashes, so it names nobody; the pipeline asks it before anything is looked up or paid for.
+"""
+
+from __future__ import annotations
+
+from c2s_enrich.database import Pool
+from c2s_enrich.hashing import HashKeys
+from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
+from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.privacy.store import Suppression, SuppressionStore
+
+
+class Suppressions:
+    """The list, by what a person says: a CPF, a phone or an e-mail."""
+
+    def __init__(self, pool: Pool, keys: HashKeys) -> None:
+        self._store = SuppressionStore(pool)
+        self._keys = keys
+
+    async def add(self, subject: Cpf | Phone | Email) -> bool:
+        """Puts it on the list; False where it stands there already."""
+        kind, text = _kind_and_text(subject)
+        return await self._store.add(kind, self._keys.hashes("suppression", text)[0])
+
+    async def remove(self, subject: Cpf | Phone | Email) -> bool:
+        """Takes it off the list; False where it did not stand there."""
+        hashes = self._keys.hashes("suppression", _kind_and_text(subject)[1])
+        return await self._store.remove(hashes) > 0
+
+    async def all(self) -> list[Suppression]:
+        """The list, oldest first."""
+        return await self._store.all()
+
+    async def sharing(self, subject: Phone | Email) -> int:
+        """How many people it leads to, as far as is known: suppressing it stops all of them."""
+        return await self._store.sharing(_kind_and_text(subject)[1])
+
+
+def read_subject(text: str) -> Cpf | Phone | Email | None:
+    """A CPF, phone or e-mail as a person writes it; None where it is none of them. Eleven digits
+    can be both a CPF and a phone: the check digits decide.
+    """
+    if "@" in text:
+        email = read_email(text)
+        return email if isinstance(email, Email) else None
+    phone = read_phone(text)
+    return Cpf.parse(text.strip()) or (phone if isinstance(phone, Phone) else None)
+
+
+def _kind_and_text(subject: Cpf | Phone | Email) -> tuple[str, str]:
+    match subject:
+        case Cpf():
+            return "cpf", subject.digits
+        case Phone():
+            return "phone", subject.e164
+        case Email():
+            return "email", subject.address
