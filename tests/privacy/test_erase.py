@@ -273,7 +273,8 @@ class TestAnErasedLead:
             given,
         )
         verdicts = await erased.db.fetch(
-            "select verdict from stored_deliveries(array[%s::uuid], array[%s], array[%s::timestamptz], array[%s::jsonb])",
+            "select verdict from stored_deliveries(array[%s::uuid], array[%s], array[%s::timestamptz],"
+            " array['on_create_lead'], array[%s::jsonb])",
             given,
         )
 
@@ -430,7 +431,7 @@ class TestWorkInFlight:
         )
 
         async with brokerage.poller() as poller:
-            await poller.store.reclaim_expired()
+            await poller.store.reclaim()
             await poller.drain()
 
         await assert_gone(brokerage, brokerage.people[0])
@@ -512,7 +513,7 @@ class TestRejectedDeliveries:
         await brokerage.accept("lead-ana", ana)
         await brokerage.work()
         await reject(brokerage.db, f"broken {ana.email}".encode())
-        kept = await reject(brokerage.db, f"broken {ana.email}".encode(), "another-lead")
+        kept = await reject(brokerage.db, f"broken too {ana.email}".encode(), "another-lead")
 
         await erase(pool, lead_id="lead-ana")
 

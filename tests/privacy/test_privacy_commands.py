@@ -129,12 +129,12 @@ class TestReconcile:
                 )
             ).raise_for_status()
 
-            status, named, _ = await self.run(stage, "--since", "24h", "--dry-run")
+            status, named, planned = await self.run(stage, "--since", "24h", "--dry-run")
             assert (status, await db.value("select count(*) from webhook_events")) == (0, 0)
-            status, told, _ = await self.run(stage, "--since", "24h")
+            status, _, told = await self.run(stage, "--since", "24h")
 
         assert "missing: lead missed" in named
-        assert "0 put into the queue" in named
+        assert "0 put into the queue" in planned
         assert "1 put into the queue" in told
         assert await db.fetch("select lead_id, hook_action from webhook_events") == [
             ("missed", "reconcile")
@@ -147,7 +147,7 @@ class TestReconcile:
             status, out, err = await self.run(stage)
 
         assert (status, out) == (1, "")
-        assert err.splitlines()[-1].startswith("error: c2s: ")
+        assert len([line for line in err.splitlines() if line.startswith("error: c2s: ")]) == 1
 
     async def test_refuses_a_span_that_it_cannot_read(self, environment: Brokerage) -> None:
         done = await invoke("reconcile", "--since", "yesterday")

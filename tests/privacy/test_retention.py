@@ -90,7 +90,8 @@ class TestWhatIsOlderThanThePayloadsAge:
         await retention_pass(pool, settings_of(brokerage.db), now=settled + 91 * DAY)
 
         verdicts = await brokerage.db.fetch(
-            "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s], array[%s::timestamptz], array[%s::jsonb])",
+            "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s], array[%s::timestamptz],"
+            " array['on_create_lead'], array[%s::jsonb])",
             (event.lead_id, event.updated_at, event.payload),
         )
 

@@ -85,7 +85,8 @@ class TestTheWeb:
                 "insert into webhook_events (id, lead_id, updated_at, payload_raw) values (gen_random_uuid(), 'lead', now(), '{\"a\": 1}')"
             )
             await web.execute(
-                "insert into rejected_deliveries (id, raw, reason, lead_id) values (gen_random_uuid(), 'Ana', 'not_json', 'lead')"
+                "select keep_rejected(array[gen_random_uuid()], array['Ana'::bytea], array['not_json'],"
+                " array[null::text], array['lead'], array['{}'::jsonb])"
             )
 
         assert await db.fetch("select outcome, payload_raw from webhook_events") == [("erased", {})]
@@ -158,8 +159,8 @@ class TestOperators:
         ) as ops:
             await ops.execute(f"select 1 from {table}")
 
-    @pytest.mark.parametrize("table", ["people", "erased_leads", "erasures"])
-    async def test_may_not_remove(self, db: Database, table: str) -> None:
+    @pytest.mark.parametrize("table", ["erased_leads", "erasures", "webhook_events"])
+    async def test_may_not_remove_what_keeps_the_promises(self, db: Database, table: str) -> None:
         async with await psycopg.AsyncConnection.connect(
             as_role(db, "c2s_ops").url, autocommit=True
         ) as ops:

@@ -17,6 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.name import usable_name
+from c2s_enrich.people.nobodys import FAKE_LOCAL, SERVICE, THROWAWAY, is_fake, is_run
 from c2s_enrich.people.text import visible
 
 # A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the
@@ -144,11 +145,11 @@ def read_phone(text: str) -> Phone | Skipped:
     if not international and digits.startswith("00") and not digits.startswith("00000"):
         digits, international = digits[2:], True
     if international and not digits.startswith("55"):
-        return _foreign(digits) or Skipped("phone", "fake" if _is_fake(digits) else "malformed")
+        return _foreign(digits) or Skipped("phone", "fake" if is_fake(digits) else "malformed")
     national = _without_country_and_trunk(digits, international)
-    if _SERVICE.fullmatch(national):
+    if SERVICE.fullmatch(national):
         return Skipped("phone", "service")
-    if _is_fake(national):
+    if is_fake(national):
         return Skipped("phone", "fake")
     if len(national) in (8, 9):
         return Skipped("phone", "no_ddd")
@@ -159,7 +160,7 @@ def read_phone(text: str) -> Phone | Skipped:
     if len(national) in (10, 11) and phonenumbers.is_valid_number(
         phonenumbers.PhoneNumber(country_code=55, national_number=int(national))
     ):
-        return Skipped("phone", "fake") if _is_fake(national) else Phone("+55" + national, national)
+        return Skipped("phone", "fake") if is_fake(national) else Phone("+55" + national, national)
     # Without a plus only a number too long for Brazil is taken for a foreign one.
     foreign = _foreign(digits) if len(digits) >= 12 and not international else None
     if foreign is not None:
@@ -186,13 +187,13 @@ def read_email(text: str) -> Email | Skipped:
     except EmailNotValidError:
         return Skipped("email", "malformed")
     local, _, domain = address.rpartition("@")
-    if domain in _THROWAWAY:
+    if domain in THROWAWAY:
         return Skipped("email", "throwaway")
     # Only the whole local part can give a fake away: real addresses hold runs of digits, and so do
     # real domains.
     if (
-        _FAKE_LOCAL.fullmatch(local)
-        or _is_run(local.replace(".", ""))
+        FAKE_LOCAL.fullmatch(local)
+        or is_run(local.replace(".", ""))
         or re.match(r"(teste?|email|asdf\w*|xxx+)\.", domain)
     ):
         return Skipped("email", "fake")
@@ -204,10 +205,6 @@ def format_national(national: str) -> str:
     return f"({national[:2]}) {national[2:-4]}-{national[-4:]}"
 
 
-# Numbers that anybody may call and nobody owns: 0800, 0300, 0303, 0500, 0900. None of them begins like
-# an area code in use.
-_SERVICE = re.compile(r"(?:800|300|303|500|900)\d{6,7}")
-
 # The 67 area codes in use, by their first digit.
 _DDDS = {
     decade + unit
@@ -217,17 +214,6 @@ _DDDS = {
     }.items()
     for unit in units
 }  # fmt: skip
-
-_THROWAWAY = {
-    "10minutemail.com", "dispostable.com", "fakeinbox.com", "getnada.com", "guerrillamail.com", "maildrop.cc", "mailinator.com",
-    "mailnesia.com", "sharklasers.com", "temp-mail.org", "tempmail.com", "throwawaymail.com", "trashmail.com", "yopmail.com",
-}  # fmt: skip
-
-_FAKE_LOCAL = re.compile(
-    r"teste?\d*|testando\d*|asdf\w*|qwerty\d*|n[aã]o[._-]?(tem|tenho|possui|informado|informou)\w*|sem[._-]?e?-?mail\w*|"
-    r"fake\d*|seu[._-]?e?-?mail|n[aã]o|x{3,}",
-    re.ASCII | re.IGNORECASE,
-)
 
 
 def _without_country_and_trunk(digits: str, international: bool) -> str:
@@ -254,32 +240,6 @@ def _foreign(digits: str) -> Phone | None:
     if number.country_code == 55 or not phonenumbers.is_valid_number(number):
         return None
     return Phone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), None)
-
-
-def _is_fake(national: str) -> bool:
-    """Nobody's number: one digit all through, or counting up or down.
-
-    Judged on the subscriber's digits or on the whole, never on how a number begins: 99 is
-    Maranhão's DDD and its mobiles begin with 999, and 12 345… is a landline in São José dos Campos.
-    """
-    subscriber = national[2:] if len(national) in (10, 11) else national
-    if len(national) < 8:
-        return False
-    # One digit all through also behind the first, which says landline or mobile; 90… is given out
-    # to nobody.
-    made_up = len(set(subscriber[1:])) == 1 or (len(national) == 11 and subscriber[:2] == "90")
-    return national.startswith("00000") or made_up or _is_run(national)
-
-
-def _is_run(text: str) -> bool:
-    """Whether it is one character repeated (four times or more) or digits counting up or down (six
-    or more).
-    """
-    if len(text) >= 4 and len(set(text)) == 1:
-        return True
-    return (
-        text.isdigit() and len(text) >= 6 and (text in "0123456789" * 3 or text in "9876543210" * 3)
-    )
 
 
 def _split_phones(text: str) -> Iterator[str]:

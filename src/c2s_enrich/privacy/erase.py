@@ -168,7 +168,8 @@ async def _erase(
     store: ErasureStore, lead_ids: Sequence[str], followed: set[str], cpf: Cpf | None
 ) -> dict[str, int]:
     """In this order: close, lock, read what there is to look for, remove."""
-    closed = await store.close_leads(lead_ids)
+    run = store.run
+    closed = await run("close_leads", lead_ids=lead_ids)
     events = await store.lock_events(lead_ids)
     facts = [LeadFacts(*row) for row in await store.lock_leads(lead_ids)] + [
         _facts(event) for event in events
@@ -177,23 +178,27 @@ async def _erase(
     contacts |= await store.told_of_leads(lead_ids) | followed
     cpfs = await store.people_to_erase(lead_ids, sorted(contacts), cpf.digits if cpf else None)
     everywhere = contacts | await store.contacts_of_people(cpfs)
+    traces = Traces(lead_ids=lead_ids, contacts=everywhere, cpfs=cpfs)
+    searched = needles(contacts=everywhere, cpfs=cpfs)
 
-    event_ids = [event.id for event in events]
+    of_leads: dict[str, Any] = {"lead_ids": lead_ids}
+    of_events = {"event_ids": [event.id for event in events]}
+    withdrawn = await run("withdraw_messages", **of_leads)
     return {
         "erased_leads": closed,
-        "webhook_events": await store.empty_events(lead_ids),
-        "event_attempts": await store.empty_attempts(event_ids),
-        "lead_messages": await store.withdraw_messages(lead_ids)
-        + await store.empty_messages(lead_ids),
-        "leads": await store.delete_leads(lead_ids),
-        "lead_people": await store.unlink_people(lead_ids, cpfs),
-        "contact_lookups": await store.delete_lookups(sorted(contacts), cpfs),
-        "answers_under_way": await store.delete_questions(event_ids, cpfs, sorted(followed)),
-        **await store.delete_people(cpfs),
-        "rejected_deliveries": await _delete_rejects(
-            store, lead_ids, Traces(lead_ids=lead_ids, contacts=everywhere, cpfs=cpfs), cpf
+        "webhook_events": await run("empty_events", **of_leads),
+        "event_attempts": await run("empty_attempts", **of_events),
+        "lead_messages": withdrawn + await run("empty_messages", **of_leads),
+        "leads": await run("delete_leads", **of_leads),
+        # Before the answers: who is still linked then is needed by another lead.
+        "lead_people": await run("unlink_people", cpfs=cpfs, **of_leads),
+        "contact_lookups": await run("delete_lookups", contacts=contacts, cpfs=cpfs),
+        "answers_under_way": await run(
+            "delete_questions", cpfs=cpfs, contacts=followed, **of_events
         ),
-        "operator_actions": await store.forget_reasons(needles(contacts=everywhere, cpfs=cpfs)),
+        **await store.delete_people(cpfs),
+        "rejected_deliveries": await _delete_rejects(store, lead_ids, traces, cpf),
+        "operator_actions": await run("forget_reasons", needles=searched),
     }
 
 
@@ -212,7 +217,7 @@ async def _delete_rejects(
             or (not others and traces.name_a_person(reject.raw))
         ):
             found.append(reject.id)
-    return await store.delete_rejects(found)
+    return await store.run("delete_rejects", ids=found)
 
 
 def _facts(event: StoredEvent) -> LeadFacts:

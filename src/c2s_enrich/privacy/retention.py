@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from c2s_enrich.database import Pool
-from c2s_enrich.privacy.store import RetentionStore
+from c2s_enrich.privacy.store import AGEING, RetentionStore
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.settings import Settings
 
@@ -26,6 +26,9 @@ BATCH = 500
 MOST_BATCHES = 20
 # Often enough that each pass is small; by the database's clock, for all pollers together.
 EVERY = timedelta(minutes=1)
+
+# What holds somebody's data goes at the first age, the rows that are left at the second.
+_BY_CONTENT = {"payloads", "messages", "rejects", "leads", "lookups", "people"}
 
 _log = structlog.get_logger("c2s_enrich.retention")
 
@@ -57,29 +60,16 @@ async def retention_pass(
     and beside everything else.
     """
     store = RetentionStore(pool, batch=batch, now=now)
-    payload, metadata = settings.retention_payload, settings.retention_metadata
-
-    async def age(batch_of: Callable[[timedelta], Awaitable[int]], limit: timedelta) -> int:
-        removed = 0
+    removed = {}
+    for kind in AGEING:
+        age = settings.retention_payload if kind in _BY_CONTENT else settings.retention_metadata
+        removed[kind] = 0
         for _ in range(MOST_BATCHES):
-            count = await batch_of(limit)
-            removed += count
+            count = await store.remove(kind, age)
+            removed[kind] += count
             if count < batch:
                 break
-        return removed
-
-    return Counts(
-        payloads=await age(store.payloads, payload),
-        messages=await age(store.messages, payload),
-        rejects=await age(store.rejects, payload),
-        leads=await age(store.leads, payload),
-        lookups=await age(store.lookups, payload),
-        people=await age(store.people, payload),
-        events=await age(store.events, metadata),
-        attempts=await age(store.attempts, metadata),
-        outbox=await age(store.outbox, metadata),
-        reject_rows=await age(store.reject_rows, metadata),
-    )
+    return Counts(**removed)
 
 
 def retention_duty(pool: Pool, settings: Settings) -> Callable[[], Awaitable[None]]:

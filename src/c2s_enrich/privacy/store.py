@@ -61,9 +61,6 @@ class ErasureStore:
             async for lead_id, text in cursor:
                 yield lead_id, text
 
-    async def forget_reasons(self, needles: Sequence[str]) -> int:
-        return await self._run("forget_reasons", needles=needles)
-
     async def export(self, cpf: str, lead_ids: Sequence[str]) -> dict[str, Any]:
         """What is held on a person, by what it is."""
         [(held,)] = await self._all("export_person", cpf=cpf, lead_ids=lead_ids)
@@ -76,9 +73,6 @@ class ErasureStore:
             await cursor.execute(self._sql["known_subjects"])
             async for kind, value in cursor:
                 yield kind, value
-
-    async def close_leads(self, lead_ids: Sequence[str]) -> int:
-        return await self._run("close_leads", lead_ids=lead_ids)
 
     async def lock_events(self, lead_ids: Sequence[str]) -> list[StoredEvent]:
         return [StoredEvent(*row) for row in await self._all("lock_events", lead_ids=lead_ids)]
@@ -107,35 +101,6 @@ class ErasureStore:
     async def contacts_of_people(self, cpfs: Sequence[str]) -> set[str]:
         return {row[0] for row in await self._all("contacts_of_people", cpfs=cpfs)}
 
-    async def empty_events(self, lead_ids: Sequence[str]) -> int:
-        return await self._run("empty_events", lead_ids=lead_ids)
-
-    async def empty_attempts(self, event_ids: Sequence[UUID]) -> int:
-        return await self._run("empty_attempts", event_ids=event_ids)
-
-    async def withdraw_messages(self, lead_ids: Sequence[str]) -> int:
-        return await self._run("withdraw_messages", lead_ids=lead_ids)
-
-    async def empty_messages(self, lead_ids: Sequence[str]) -> int:
-        return await self._run("empty_messages", lead_ids=lead_ids)
-
-    async def delete_leads(self, lead_ids: Sequence[str]) -> int:
-        return await self._run("delete_leads", lead_ids=lead_ids)
-
-    async def unlink_people(self, lead_ids: Sequence[str], cpfs: Sequence[str]) -> int:
-        return await self._run("unlink_people", lead_ids=lead_ids, cpfs=cpfs)
-
-    async def delete_lookups(self, contacts: Sequence[str], cpfs: Sequence[str]) -> int:
-        """After `unlink_people`: who is still linked then is needed by another lead."""
-        return await self._run("delete_lookups", contacts=contacts, cpfs=cpfs)
-
-    async def delete_questions(
-        self, event_ids: Sequence[UUID], cpfs: Sequence[str], contacts: Sequence[str]
-    ) -> int:
-        return await self._run(
-            "delete_questions", event_ids=event_ids, cpfs=cpfs, contacts=contacts
-        )
-
     async def delete_people(self, cpfs: Sequence[str]) -> dict[str, int]:
         """Counts by table."""
         cursor = await self._connection.execute(self._sql["delete_people"], {"cpfs": list(cpfs)})
@@ -153,9 +118,6 @@ class ErasureStore:
             async for row in cursor:
                 yield StoredReject(row[0], row[1], bytes(row[2]))
 
-    async def delete_rejects(self, ids: Sequence[UUID]) -> int:
-        return await self._run("delete_rejects", ids=ids)
-
     async def write_receipt(
         self, asked_by: str, counts: Mapping[str, int]
     ) -> tuple[UUID, datetime]:
@@ -169,7 +131,8 @@ class ErasureStore:
             await self._connection.execute(self._sql[statement], _lists(params))
         ).fetchall()
 
-    async def _run(self, statement: str, /, **params: Any) -> int:
+    async def run(self, statement: str, /, **params: Any) -> int:
+        """Runs a statement that answers nothing; how many rows it touched."""
         return (await self._connection.execute(self._sql[statement], _lists(params))).rowcount
 
 
@@ -213,54 +176,35 @@ class SuppressionStore:
             return int(count)
 
 
-class RetentionStore:
-    """What has come of age: each method handles one batch older than `age`, in a transaction of its
-    own, and returns how many rows.
+# What comes of age, in this order, each with its statement.
+AGEING = {
+    "payloads": "age_payloads",
+    "messages": "age_messages",
+    "rejects": "age_rejects",
+    "leads": "age_leads",
+    "lookups": "age_lookups",
+    "people": "age_people",
+    "events": "age_events",
+    "attempts": "age_attempts",
+    "outbox": "age_outbox",
+    "reject_rows": "age_reject_rows",
+}
 
-    `now` is for tests that stand on a boundary; in production the database's clock counts.
+
+class RetentionStore:
+    """What has come of age. `now` is for tests that stand on a boundary; in production the
+    database's clock counts.
     """
 
     def __init__(self, pool: Pool, *, batch: int, now: datetime | None = None) -> None:
         self._pool = pool
         self._sql = statements("privacy")
-        self._batch = batch
-        self._now = now
+        self._params = {"batch": batch, "now": now}
 
-    async def payloads(self, age: timedelta) -> int:
-        return await self._run("age_payloads", age)
-
-    async def messages(self, age: timedelta) -> int:
-        return await self._run("age_messages", age)
-
-    async def rejects(self, age: timedelta) -> int:
-        return await self._run("age_rejects", age)
-
-    async def leads(self, age: timedelta) -> int:
-        return await self._run("age_leads", age)
-
-    async def lookups(self, age: timedelta) -> int:
-        return await self._run("age_lookups", age)
-
-    async def people(self, age: timedelta) -> int:
-        return await self._run("age_people", age)
-
-    async def events(self, age: timedelta) -> int:
-        return await self._run("age_events", age)
-
-    async def attempts(self, age: timedelta) -> int:
-        return await self._run("age_attempts", age)
-
-    async def outbox(self, age: timedelta) -> int:
-        return await self._run("age_outbox", age)
-
-    async def reject_rows(self, age: timedelta) -> int:
-        return await self._run("age_reject_rows", age)
-
-    async def _run(self, statement: str, age: timedelta) -> int:
+    async def remove(self, kind: str, age: timedelta) -> int:
+        """Handles one batch older than `age` in a transaction of its own; returns how many rows."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                self._sql[statement], {"age": age, "batch": self._batch, "now": self._now}
-            )
+            cursor = await connection.execute(self._sql[AGEING[kind]], self._params | {"age": age})
             if cursor.description is None:
                 return cursor.rowcount
             [(count,)] = await cursor.fetchall()

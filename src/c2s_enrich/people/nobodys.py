@@ -1,0 +1,46 @@
+"""Contacts that are nobody's: numbers of services, made-up numbers, mailboxes that anyone opens."""
+
+from __future__ import annotations
+
+import re
+
+# Numbers that anybody may call and nobody owns: 0800, 0300, 0303, 0500, 0900. None of them begins like
+# an area code in use.
+SERVICE = re.compile(r"(?:800|300|303|500|900)\d{6,7}")
+
+THROWAWAY = {
+    "10minutemail.com", "dispostable.com", "fakeinbox.com", "getnada.com", "guerrillamail.com", "maildrop.cc", "mailinator.com",
+    "mailnesia.com", "sharklasers.com", "temp-mail.org", "tempmail.com", "throwawaymail.com", "trashmail.com", "yopmail.com",
+}  # fmt: skip
+
+FAKE_LOCAL = re.compile(
+    r"teste?\d*|testando\d*|asdf\w*|qwerty\d*|n[aã]o[._-]?(tem|tenho|possui|informado|informou)\w*|sem[._-]?e?-?mail\w*|"
+    r"fake\d*|seu[._-]?e?-?mail|n[aã]o|x{3,}",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def is_fake(national: str) -> bool:
+    """Nobody's number: one digit all through, or counting up or down.
+
+    Judged on the subscriber's digits or on the whole, never on how a number begins: 99 is
+    Maranhão's DDD and its mobiles begin with 999, and 12 345… is a landline in São José dos Campos.
+    """
+    subscriber = national[2:] if len(national) in (10, 11) else national
+    if len(national) < 8:
+        return False
+    # One digit all through also behind the first, which says landline or mobile; 90… is given out
+    # to nobody.
+    made_up = len(set(subscriber[1:])) == 1 or (len(national) == 11 and subscriber[:2] == "90")
+    return national.startswith("00000") or made_up or is_run(national)
+
+
+def is_run(text: str) -> bool:
+    """Whether it is one character repeated (four times or more) or digits counting up or down (six
+    or more).
+    """
+    if len(text) >= 4 and len(set(text)) == 1:
+        return True
+    return (
+        text.isdigit() and len(text) >= 6 and (text in "0123456789" * 3 or text in "9876543210" * 3)
+    )

@@ -1,0 +1,122 @@
+"""`erase` with its plan, and `privacy suppress | unsuppress | list | export | places`: personal data
+comes on standard input and leaves on stdout only where it was asked for.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from tests.brokerage import Brokerage
+from tests.conftest import ENVIRONMENT
+from typer.testing import CliRunner, Result
+
+from c2s_enrich.cli.main import app
+
+
+@pytest.fixture
+def environment(brokerage: Brokerage, monkeypatch: pytest.MonkeyPatch) -> Brokerage:
+    for name, value in (ENVIRONMENT | {"DATABASE_URL": brokerage.db.url}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HASH_KEY", brokerage.db.settings("poller").hash_key.reveal())
+    return brokerage
+
+
+async def invoke(*arguments: str, given: str = "") -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), given)
+
+
+class TestErase:
+    async def test_shows_the_leads_of_each_contact_before_anything_is_removed(
+        self, environment: Brokerage
+    ) -> None:
+        ana = environment.people[0]
+        await environment.accept("lead-ana", ana)
+        await environment.work()
+
+        shown = await invoke("erase", "--cpf-stdin", "--dry-run", given=ana.cpf)
+        refused = await invoke("erase", "--cpf-stdin", given=ana.cpf)
+
+        assert f"+55{ana.phone} reaches 1 leads: lead-ana" in shown.stderr
+        assert "1 leads go" in shown.stderr
+        assert refused.exit_code == 2
+        assert await environment.outcomes() == {"lead-ana": "enriched"}
+
+    async def test_prints_what_erases_again_after_a_restore(
+        self, environment: Brokerage, tmp_path: Path
+    ) -> None:
+        ana = environment.people[0]
+        await environment.accept("lead-ana", ana)
+        await environment.work()
+        done = await invoke("erase", "--cpf-stdin", "--yes", given=ana.cpf)
+        kept = tmp_path / "erased.txt"
+        kept.write_text(
+            "\n".join(line for line in done.stdout.splitlines() if line.startswith("erased "))
+        )
+        await environment.db.execute("delete from erased_leads")
+        await environment.accept("lead-ana", ana)
+
+        again = await invoke("erase", "--again", str(kept))
+
+        assert again.exit_code == 0
+        assert "1 of 2 were stored again" in again.stderr
+        assert await environment.outcomes() == {"lead-ana": "erased"}
+        assert ana.cpf not in kept.read_text()
+
+
+class TestSuppress:
+    async def test_stops_a_contact_and_is_listed_and_lifted(self, environment: Brokerage) -> None:
+        ana = environment.people[0]
+
+        assert (
+            await invoke("privacy", "suppress", given=f"({ana.phone[:2]}) {ana.phone[2:]}\n")
+        ).exit_code == 0
+        listed = await invoke("privacy", "list", "--json")
+        await environment.accept("lead", ana)
+        await environment.work()
+
+        [entry] = json.loads(listed.stdout)
+        assert entry["kind"] == "phone"
+        assert ana.phone not in listed.stdout
+        assert await environment.outcomes() == {"lead": "ignored"}
+        assert (await invoke("privacy", "unsuppress", given=ana.phone)).exit_code == 0
+        assert (await invoke("privacy", "unsuppress", given=ana.phone)).exit_code == 3
+
+    async def test_asks_where_others_share_the_contact(self, environment: Brokerage) -> None:
+        ana, bruno = environment.people[:2]
+        environment.world.by_phone[ana.phone] = [ana, bruno]
+        await environment.accept("lead", ana)
+        await environment.work()
+
+        asked = await invoke("privacy", "suppress", given=ana.phone)
+
+        assert asked.exit_code == 2
+        assert "leads to 2 people" in asked.stderr
+        assert (await invoke("privacy", "suppress", "--yes", given=ana.phone)).exit_code == 0
+
+    @pytest.mark.parametrize("given", ["", "12345", "nobody", "529.982.247-26"])
+    async def test_refuses_what_it_cannot_read(self, environment: Brokerage, given: str) -> None:
+        refused = await invoke("privacy", "suppress", given=given)
+
+        assert refused.exit_code == 2
+        assert not given or given not in refused.output
+
+
+class TestExport:
+    async def test_is_json_for_the_person(self, environment: Brokerage) -> None:
+        ana = environment.people[0]
+        await environment.accept("lead-ana", ana)
+        await environment.work()
+
+        held = json.loads((await invoke("privacy", "export", given=ana.cpf)).stdout)
+
+        assert held["person"]["cpf"] == ana.cpf
+        assert [lead["lead_id"] for lead in held["leads"]] == ["lead-ana"]
+
+
+class TestPlaces:
+    async def test_are_listed_with_what_an_erasure_does(self) -> None:
+        listed = await invoke("privacy", "places")
+
+        assert "webhook_events.payload_raw" in listed.stdout
+        assert "emptied" in listed.stdout
