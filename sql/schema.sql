@@ -249,6 +249,8 @@ begin
           -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
           ('poller', 'select, insert', 'erased_leads, erasures'),
+          ('poller', 'select', 'suppressions'),
+          ('poller', 'select, update', 'operator_actions'),
 
           ('ops', 'select', ours),
           -- Reprocessing is a change of status; its trigger writes the history. Pausing and resuming are rows
@@ -258,7 +260,17 @@ begin
           ('reader', 'select', views),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
-          ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries')
+          ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries'),
+          -- Erasing, and the list of who must not be processed.
+          ('ops', 'update (hook_action, payload_raw, payload_removed_at, outcome, outcome_detail, '
+            'fingerprint, losses, reprocess)', 'webhook_events'),
+          ('ops', 'update (error_message)', 'event_attempts'),
+          ('ops', 'update, delete', 'leads, lead_messages'),
+          ('ops', 'delete', 'lead_people, contact_lookups, answers_under_way, people'),
+          ('ops', 'delete', 'person_phones, person_emails, person_addresses, person_companies'),
+          ('ops', 'delete', 'rejected_deliveries'),
+          ('ops', 'insert', 'erased_leads, erasures'),
+          ('ops', 'insert, delete', 'suppressions')
         ) as g (who, may, on_it)
        where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
     loop
@@ -284,6 +296,7 @@ CREATE FUNCTION public.keep_lead_erased() RETURNS trigger
 begin
   if exists (select from erased_leads where lead_id = new.lead_id) then
     new.payload_raw := '{}';
+    new.hook_action := known_hook_action(new.hook_action);
     new.payload_removed_at := coalesce(new.payload_removed_at, clock_timestamp());
     new.status := 'completed';
     new.outcome := 'erased';
@@ -346,6 +359,29 @@ end $$;
 --
 
 COMMENT ON FUNCTION public.keep_rejected(ids uuid[], raws bytea[], reasons text[], details text[], lead_ids text[], headers jsonb[]) IS 'Keeps rejected deliveries, the same bytes once; false: no room.';
+
+--
+-- Name: known_hook_action(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.known_hook_action(hook text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select hook where hook in ('on_create_lead', 'on_update_lead', 'on_close_lead', 'reconcile')
+$$;
+
+--
+-- Name: letters_and_digits(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.letters_and_digits(t text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select regexp_replace(
+    lower(translate(t, '０１２３４５６７８９ａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ',
+                       '0123456789abcdefghijklmnopqrstuvwxyz')),
+    '[^0-9a-z]', '', 'g')
+$$;
 
 --
 -- Name: masked_cpf(text); Type: FUNCTION; Schema: public; Owner: -
@@ -710,6 +746,17 @@ $$;
 --
 
 COMMENT ON FUNCTION public.matching_events(filter jsonb) IS 'Events by words: select * from matching_events(''{"status": "failed", "since": "-2 hours"}'').';
+
+--
+-- Name: names_any(text, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.names_any(t text, needles text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select exists (select from (select letters_and_digits(t) as squeezed offset 0) s, unnest(needles) as needle
+                  where strpos(s.squeezed, needle) > 0)
+$$;
 
 --
 -- Name: rejected_room(); Type: FUNCTION; Schema: public; Owner: -
@@ -1725,6 +1772,23 @@ CREATE TABLE public.subscriptions (
 --
 
 COMMENT ON TABLE public.subscriptions IS 'What C2S was last asked to deliver, and where; C2S cannot be asked. The token in the address is masked.';
+
+--
+-- Name: suppressions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.suppressions (
+    hash text NOT NULL,
+    kind text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT suppressions_kind_check CHECK ((kind = ANY (ARRAY['cpf'::text, 'phone'::text, 'email'::text])))
+);
+
+--
+-- Name: TABLE suppressions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.suppressions IS 'People and contacts that must not be processed: keyed hashes, so that the list names nobody. Their events end ignored.';
 
 --
 -- Name: v_explain; Type: VIEW; Schema: public; Owner: -
@@ -3568,6 +3632,13 @@ ALTER TABLE ONLY public.subscriptions
     ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (action);
 
 --
+-- Name: suppressions suppressions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (hash);
+
+--
 -- Name: upstreams upstreams_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3907,20 +3978,32 @@ GRANT SELECT(updated_at),INSERT(updated_at) ON TABLE public.webhook_events TO c2
 --
 
 GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_web;
-GRANT INSERT(hook_action) ON TABLE public.webhook_events TO c2s_ops;
+GRANT INSERT(hook_action),UPDATE(hook_action) ON TABLE public.webhook_events TO c2s_ops;
 
 --
 -- Name: COLUMN webhook_events.payload_raw; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_web;
-GRANT INSERT(payload_raw) ON TABLE public.webhook_events TO c2s_ops;
+GRANT INSERT(payload_raw),UPDATE(payload_raw) ON TABLE public.webhook_events TO c2s_ops;
 
 --
 -- Name: COLUMN webhook_events.status; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT UPDATE(status) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.outcome; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(outcome) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.outcome_detail; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(outcome_detail) ON TABLE public.webhook_events TO c2s_ops;
 
 --
 -- Name: COLUMN webhook_events.max_attempts; Type: ACL; Schema: public; Owner: -
@@ -3940,6 +4023,30 @@ GRANT UPDATE(error_kind) ON TABLE public.webhook_events TO c2s_ops;
 --
 
 GRANT UPDATE(error_message) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.losses; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(losses) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.reprocess; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(reprocess) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.fingerprint; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(fingerprint) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.payload_removed_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(payload_removed_at) ON TABLE public.webhook_events TO c2s_ops;
 
 --
 -- Name: COLUMN webhook_events.request_id; Type: ACL; Schema: public; Owner: -
@@ -3976,14 +4083,14 @@ GRANT SELECT ON TABLE public.alerts TO c2s_ops;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.answers_under_way TO c2s_poller;
-GRANT SELECT ON TABLE public.answers_under_way TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.answers_under_way TO c2s_ops;
 
 --
 -- Name: TABLE contact_lookups; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact_lookups TO c2s_poller;
-GRANT SELECT ON TABLE public.contact_lookups TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.contact_lookups TO c2s_ops;
 
 --
 -- Name: TABLE duties; Type: ACL; Schema: public; Owner: -
@@ -3998,14 +4105,14 @@ GRANT SELECT ON TABLE public.duties TO c2s_ops;
 --
 
 GRANT SELECT,INSERT ON TABLE public.erased_leads TO c2s_poller;
-GRANT SELECT ON TABLE public.erased_leads TO c2s_ops;
+GRANT SELECT,INSERT ON TABLE public.erased_leads TO c2s_ops;
 
 --
 -- Name: TABLE erasures; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT ON TABLE public.erasures TO c2s_poller;
-GRANT SELECT ON TABLE public.erasures TO c2s_ops;
+GRANT SELECT,INSERT ON TABLE public.erasures TO c2s_ops;
 
 --
 -- Name: TABLE event_attempts; Type: ACL; Schema: public; Owner: -
@@ -4013,6 +4120,12 @@ GRANT SELECT ON TABLE public.erasures TO c2s_ops;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.event_attempts TO c2s_poller;
 GRANT SELECT,INSERT ON TABLE public.event_attempts TO c2s_ops;
+
+--
+-- Name: COLUMN event_attempts.error_message; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(error_message) ON TABLE public.event_attempts TO c2s_ops;
 
 --
 -- Name: TABLE hash_key; Type: ACL; Schema: public; Owner: -
@@ -4035,7 +4148,7 @@ GRANT SELECT ON TABLE public.health_last_hour TO c2s_reader;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_poller;
-GRANT SELECT ON TABLE public.lead_messages TO c2s_ops;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_ops;
 
 --
 -- Name: TABLE pollers; Type: ACL; Schema: public; Owner: -
@@ -4049,7 +4162,7 @@ GRANT SELECT ON TABLE public.pollers TO c2s_ops;
 --
 
 GRANT SELECT,DELETE ON TABLE public.rejected_deliveries TO c2s_poller;
-GRANT SELECT ON TABLE public.rejected_deliveries TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.rejected_deliveries TO c2s_ops;
 
 --
 -- Name: COLUMN rejected_deliveries.raw; Type: ACL; Schema: public; Owner: -
@@ -4132,19 +4245,20 @@ GRANT SELECT ON TABLE public.intake_minutes TO c2s_reader;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_people TO c2s_poller;
-GRANT SELECT ON TABLE public.lead_people TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.lead_people TO c2s_ops;
 
 --
 -- Name: TABLE leads; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.leads TO c2s_poller;
-GRANT SELECT ON TABLE public.leads TO c2s_ops;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.leads TO c2s_ops;
 
 --
 -- Name: TABLE operator_actions; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT SELECT,UPDATE ON TABLE public.operator_actions TO c2s_poller;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_actions TO c2s_ops;
 
 --
@@ -4159,35 +4273,35 @@ GRANT SELECT ON TABLE public.paid_calls TO c2s_ops;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.people TO c2s_poller;
-GRANT SELECT ON TABLE public.people TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.people TO c2s_ops;
 
 --
 -- Name: TABLE person_addresses; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_addresses TO c2s_poller;
-GRANT SELECT ON TABLE public.person_addresses TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.person_addresses TO c2s_ops;
 
 --
 -- Name: TABLE person_companies; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_companies TO c2s_poller;
-GRANT SELECT ON TABLE public.person_companies TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.person_companies TO c2s_ops;
 
 --
 -- Name: TABLE person_emails; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_emails TO c2s_poller;
-GRANT SELECT ON TABLE public.person_emails TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.person_emails TO c2s_ops;
 
 --
 -- Name: TABLE person_phones; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_phones TO c2s_poller;
-GRANT SELECT ON TABLE public.person_phones TO c2s_ops;
+GRANT SELECT,DELETE ON TABLE public.person_phones TO c2s_ops;
 
 --
 -- Name: TABLE read_backs; Type: ACL; Schema: public; Owner: -
@@ -4217,6 +4331,13 @@ GRANT SELECT ON TABLE public.schema_migrations TO c2s_reader;
 --
 
 GRANT SELECT ON TABLE public.subscriptions TO c2s_ops;
+
+--
+-- Name: TABLE suppressions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.suppressions TO c2s_poller;
+GRANT SELECT,INSERT,DELETE ON TABLE public.suppressions TO c2s_ops;
 
 --
 -- Name: TABLE v_explain; Type: ACL; Schema: public; Owner: -
