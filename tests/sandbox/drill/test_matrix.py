@@ -57,7 +57,14 @@ class TestTheMatrixGoesRed:
         async def not_seen(*_: Any) -> bool:
             return False
 
+        right = EnrichmentStore.record_look
+
+        async def proven(*given: Any) -> Any:
+            looked = await right(*given)
+            return looked and (looked[0], True)
+
         monkeypatch.setattr(Sender, "_seen_at_c2s", not_seen)
+        monkeypatch.setattr(EnrichmentStore, "record_look", proven)
 
         found = await play(
             db,
@@ -72,8 +79,8 @@ class TestTheMatrixGoesRed:
         async def told(store: EnrichmentStore, message: Any, *_: Any) -> Any:
             return store.message_sent(message, "answer", None)
 
-        async def send(sender: Any, claim: Any, lease: Any, journal: Any, key: str) -> Any:
-            return await told(sender._store, await sender._message(claim, key))
+        async def send(sender: Any, claim: Any, lease: Any, journal: Any, message: Any) -> Any:
+            return await told(sender._store, message)
 
         monkeypatch.setattr(Sender, "__call__", send)
 

@@ -1,0 +1,107 @@
+"""What one lead costs the database: statements, round trips and write-ahead log, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import psycopg
+import pytest
+from tests.brokerage import Brokerage
+
+from c2s_enrich.database import sql_folder, statements
+
+# One statement each for what the lead says, three questions and their answers, the result, the
+# leave of C2S's limits, and the right to send. Claiming and settling are shared among leads.
+OF_ONE_LEAD = Counter(
+    begin_work=1, ask=3, keep_lookup=2, keep_person=1, store_result=1, admit=1, permit_send=1
+)
+LEADS = 20
+# Measured: 13,700. Half of it are the rows that a claim and a settlement write again, payload and all.
+WAL_BYTES_OF_ONE_LEAD = 16_000
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts what is executed, by its name in sql/queries; what has no name by its text."""
+    topics = [path.stem for path in (sql_folder() / "queries").glob("*.sql")]
+    names = {text: name for topic in topics for name, text in statements(topic).items()}
+    seen: Counter[str] = Counter()
+    right = psycopg.AsyncCursor.execute
+
+    async def execute(cursor: Any, query: Any, *given: Any, **named: Any) -> Any:
+        seen[names.get(query, str(query))] += 1
+        return await right(cursor, query, *given, **named)
+
+    monkeypatch.setattr(psycopg.AsyncCursor, "execute", execute)
+    return seen
+
+
+async def warmed_up(brokerage: Brokerage) -> None:
+    """The first lead of a database also pays for what is done once."""
+    for number in range(5):
+        await brokerage.accept(f"first-{number}", brokerage.people[number])
+    await brokerage.work()
+
+
+class TestALead:
+    async def test_costs_ten_statements_each_of_them_one_round_trip(
+        self, brokerage: Brokerage, ran: Counter[str]
+    ) -> None:
+        await warmed_up(brokerage)
+        for number in range(LEADS):
+            await brokerage.accept(f"lead-{number}", brokerage.people[10 + number])
+        async with brokerage.poller() as poller:
+            ran.clear()
+            await poller.drain()
+
+        assert set((await brokerage.outcomes()).values()) == {"enriched"}
+        of_leads = Counter({name: ran[name] for name in OF_ONE_LEAD})
+        assert of_leads == Counter({name: n * LEADS for name, n in OF_ONE_LEAD.items()})
+        shared = sum(ran[name] for name in ("claim", "settle"))
+        assert of_leads.total() + shared <= 14 * LEADS
+        # Nothing stands around the statements: no transaction, no pipeline, no look at the pool.
+        assert not {name for name in ran if name.strip().lower() in ("", "begin", "commit")}
+
+    async def test_whose_answers_are_remembered_pays_and_waits_for_no_admission(
+        self, brokerage: Brokerage, ran: Counter[str]
+    ) -> None:
+        await warmed_up(brokerage)
+        await brokerage.accept("again", brokerage.people[0])
+        await brokerage.db.execute(
+            "update upstreams set paused_until = now() + interval '1 hour' where name <> 'c2s'"
+        )
+        ran.clear()
+
+        await brokerage.work()
+
+        assert (await brokerage.outcomes())["again"] == "enriched"
+        assert (ran["ask"], ran["keep_lookup"], ran["keep_person"]) == (3, 0, 0)
+
+    async def test_writes_little_log(self, brokerage: Brokerage) -> None:
+        await warmed_up(brokerage)
+        written = "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+        costs = []
+        # Twice: after a checkpoint the first change of a page writes all of it.
+        for turn in range(2):
+            for number in range(LEADS):
+                await brokerage.accept(f"lead-{turn}-{number}", brokerage.people[10 + number])
+            await brokerage.db.execute("update people set expires_at = now()")
+            await brokerage.db.execute("update contact_lookups set expires_at = now()")
+            async with brokerage.poller() as poller:
+                before = await brokerage.db.value(written)
+                await poller.drain()
+                costs.append((await brokerage.db.value(written) - before) / LEADS)
+
+        assert min(costs) < WAL_BYTES_OF_ONE_LEAD
+
+
+class TestAnUpstreamWithoutLimits:
+    async def test_is_not_written_to(self, brokerage: Brokerage) -> None:
+        before = await brokerage.db.fetch("select xmin, * from upstreams order by name")
+        await brokerage.accept("lead", brokerage.people[0])
+
+        await brokerage.work()
+
+        assert await brokerage.outcomes() == {"lead": "enriched"}
+        assert await brokerage.db.fetch("select xmin, * from upstreams order by name") == before
