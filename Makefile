@@ -50,8 +50,8 @@ lint: $(STAMP) ## types, style and layers only
 format: $(STAMP) ## put the code in its usual form
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-schema: $(STAMP) ## write sql/schema.sql from the migrations
-	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_migrations.py
+schema: $(STAMP) ## write sql/schema.sql and the matrix of roles from the migrations
+	@SCHEMA=write $(BIN)/pytest -q tests/sql/test_migrations.py tests/sql/test_roles.py
 
 docs: $(STAMP) ## write the tables of settings in README, docs and .env.example
 	@DOCS=write $(BIN)/pytest -q tests/architecture/test_docs.py

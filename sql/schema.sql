@@ -235,7 +235,7 @@ begin
           ('web ops', 'execute', 'function stored_deliveries, keep_rejected'),
           ('web', 'execute', 'function count_intake'),
           -- Whoever finds a problem says so, once for all processes.
-          ('web', 'select, insert, update, delete', 'alerts, duties'),
+          ('web ops', 'select, insert, update, delete', 'alerts, duties'),
 
           ('poller', 'select, insert, update, delete',
             'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
@@ -246,7 +246,6 @@ begin
             'person_phones, person_emails, person_addresses, person_companies'),
           ('poller ops', 'execute', 'function admit_call, ask, database_state'),
           ('poller', 'select, delete', 'rejected_deliveries'),
-          -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
           ('poller', 'select, insert', 'erased_leads, erasures'),
           ('poller', 'select', 'suppressions'),
@@ -257,7 +256,7 @@ begin
           -- of upstreams.
           ('ops', 'update (status, error_kind, error_message)', 'webhook_events'),
           ('ops', 'insert, update', 'operator_actions'),
-          ('reader', 'select', views),
+          ('ops', 'update (available_at, waiting_for, waiting_reason)', 'webhook_events'),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
           ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries'),
@@ -270,7 +269,12 @@ begin
           ('ops', 'delete', 'person_phones, person_emails, person_addresses, person_companies'),
           ('ops', 'delete', 'rejected_deliveries'),
           ('ops', 'insert', 'erased_leads, erasures'),
-          ('ops', 'insert, delete', 'suppressions')
+          ('ops', 'insert, delete', 'suppressions'),
+          ('ops', 'insert, update', 'subscriptions'),
+          -- A record that is to be asked for again.
+          ('ops', 'update (expires_at)', 'people, contact_lookups'),
+
+          ('reader', 'select', views)
         ) as g (who, may, on_it)
        where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
     loop
@@ -439,7 +443,7 @@ CREATE TABLE public.webhook_events (
     CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text, 'given_up'::text]))),
     CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
     CONSTRAINT webhook_events_losses_check CHECK ((losses >= 0)),
-    CONSTRAINT webhook_events_max_attempts_check CHECK ((max_attempts > 0)),
+    CONSTRAINT webhook_events_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 32000))),
     CONSTRAINT webhook_events_outcome_check CHECK ((outcome = ANY (ARRAY['enriched'::text, 'partial'::text, 'not_found'::text, 'unchanged'::text, 'superseded'::text, 'ignored'::text, 'shadow'::text, 'erased'::text]))),
     CONSTRAINT webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'completed'::text, 'failed'::text]))),
     CONSTRAINT webhook_events_updated_at_check CHECK (((updated_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (updated_at < '9999-12-31 00:00:00+00'::timestamp with time zone))),
@@ -4013,6 +4017,12 @@ GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_web;
 GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_ops;
 
 --
+-- Name: COLUMN webhook_events.available_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(available_at) ON TABLE public.webhook_events TO c2s_ops;
+
+--
 -- Name: COLUMN webhook_events.error_kind; Type: ACL; Schema: public; Owner: -
 --
 
@@ -4023,6 +4033,18 @@ GRANT UPDATE(error_kind) ON TABLE public.webhook_events TO c2s_ops;
 --
 
 GRANT UPDATE(error_message) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.waiting_for; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(waiting_for) ON TABLE public.webhook_events TO c2s_ops;
+
+--
+-- Name: COLUMN webhook_events.waiting_reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(waiting_reason) ON TABLE public.webhook_events TO c2s_ops;
 
 --
 -- Name: COLUMN webhook_events.losses; Type: ACL; Schema: public; Owner: -
@@ -4076,7 +4098,7 @@ GRANT ALL ON FUNCTION public.stored_deliveries(ids uuid[], lead_ids text[], upda
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO c2s_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO c2s_poller;
-GRANT SELECT ON TABLE public.alerts TO c2s_ops;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO c2s_ops;
 
 --
 -- Name: TABLE answers_under_way; Type: ACL; Schema: public; Owner: -
@@ -4093,12 +4115,18 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact_lookups TO c2s_poller;
 GRANT SELECT,DELETE ON TABLE public.contact_lookups TO c2s_ops;
 
 --
+-- Name: COLUMN contact_lookups.expires_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(expires_at) ON TABLE public.contact_lookups TO c2s_ops;
+
+--
 -- Name: TABLE duties; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.duties TO c2s_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.duties TO c2s_poller;
-GRANT SELECT ON TABLE public.duties TO c2s_ops;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.duties TO c2s_ops;
 
 --
 -- Name: TABLE erased_leads; Type: ACL; Schema: public; Owner: -
@@ -4276,6 +4304,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.people TO c2s_poller;
 GRANT SELECT,DELETE ON TABLE public.people TO c2s_ops;
 
 --
+-- Name: COLUMN people.expires_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(expires_at) ON TABLE public.people TO c2s_ops;
+
+--
 -- Name: TABLE person_addresses; Type: ACL; Schema: public; Owner: -
 --
 
@@ -4330,7 +4364,7 @@ GRANT SELECT ON TABLE public.schema_migrations TO c2s_reader;
 -- Name: TABLE subscriptions; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT SELECT ON TABLE public.subscriptions TO c2s_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.subscriptions TO c2s_ops;
 
 --
 -- Name: TABLE suppressions; Type: ACL; Schema: public; Owner: -

@@ -18,7 +18,7 @@ create table webhook_events (
                        'erased')),
   outcome_detail     jsonb,
   attempts           integer     not null default 0 check (attempts >= 0),
-  max_attempts       integer     not null default 8 check (max_attempts > 0),
+  max_attempts       integer     not null default 8 check (max_attempts between 1 and 32000),
   available_at       timestamptz not null default now() check (isfinite(available_at)),
   claimed_by         text,
   claimed_at         timestamptz,

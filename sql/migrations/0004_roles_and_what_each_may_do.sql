@@ -65,7 +65,7 @@ begin
           ('web ops', 'execute', 'function stored_deliveries, keep_rejected'),
           ('web', 'execute', 'function count_intake'),
           -- Whoever finds a problem says so, once for all processes.
-          ('web', 'select, insert, update, delete', 'alerts, duties'),
+          ('web ops', 'select, insert, update, delete', 'alerts, duties'),
 
           ('poller', 'select, insert, update, delete',
             'webhook_events, event_attempts, leads, lead_messages, upstreams, pollers, duties, alerts'),
@@ -76,7 +76,6 @@ begin
             'person_phones, person_emails, person_addresses, person_companies'),
           ('poller ops', 'execute', 'function admit_call, ask, database_state'),
           ('poller', 'select, delete', 'rejected_deliveries'),
-          -- Erasure and retention run with the poller's rights too.
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
           ('poller', 'select, insert', 'erased_leads, erasures'),
           ('poller', 'select', 'suppressions'),
@@ -87,7 +86,7 @@ begin
           -- of upstreams.
           ('ops', 'update (status, error_kind, error_message)', 'webhook_events'),
           ('ops', 'insert, update', 'operator_actions'),
-          ('reader', 'select', views),
+          ('ops', 'update (available_at, waiting_for, waiting_reason)', 'webhook_events'),
           ('ops', 'insert', 'event_attempts'),
           ('ops', 'update', 'upstreams'),
           ('ops', 'update (replayed_at, dismissed_at)', 'rejected_deliveries'),
@@ -100,7 +99,12 @@ begin
           ('ops', 'delete', 'person_phones, person_emails, person_addresses, person_companies'),
           ('ops', 'delete', 'rejected_deliveries'),
           ('ops', 'insert', 'erased_leads, erasures'),
-          ('ops', 'insert, delete', 'suppressions')
+          ('ops', 'insert, delete', 'suppressions'),
+          ('ops', 'insert, update', 'subscriptions'),
+          -- A record that is to be asked for again.
+          ('ops', 'update (expires_at)', 'people, contact_lookups'),
+
+          ('reader', 'select', views)
         ) as g (who, may, on_it)
        where g.who = 'all' or substr(held, 5) = any(string_to_array(g.who, ' '))
     loop

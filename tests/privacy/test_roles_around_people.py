@@ -167,6 +167,16 @@ class TestOperators:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await ops.execute(f"delete from {table}")
 
+    async def test_may_erase(self, db: Database, brokerage: Brokerage) -> None:
+        await brokerage.accept("lead-1", brokerage.people[0])
+        await brokerage.work()
+
+        async with pool_of(as_role(db, "c2s_ops")) as pool:
+            receipt = await erase(pool, lead_id="lead-1")
+
+        assert receipt.counts["people"] == 1
+        assert await brokerage.outcomes() == {"lead-1": "erased"}
+
     async def test_may_reset_everything_and_what_is_erased_stays_erased(
         self, db: Database, pool: Pool
     ) -> None:

@@ -12,22 +12,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
 from c2s_enrich.database import Pool, is_transient
 
-# No statement of the queue waits for a lock, so silence this long means a server or a cable that is
-# gone without a word.
-_ANSWER_SECONDS = 10.0
 # After such a rest the connection goes back and a checked one is taken: Neon, for one, suspends and
 # cuts after five minutes.
-_REST_SECONDS = 60.0
+_REST_SECONDS = 30.0
 
 
 class KeptConnection:
     """One statement at a time. Steady, it keeps its connection for as long as it works; otherwise
-    it gives it back each time.
+    it gives it back each time. The connection itself ends a silence.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -39,9 +36,7 @@ class KeptConnection:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
-        """A connection for what happens inside. Raises OperationalError where the server stays
-        silent.
-        """
+        """A connection for what happens inside."""
         loop = asyncio.get_running_loop()
         async with self._turn:
             if loop.time() - self._used_at > _REST_SECONDS:
@@ -50,17 +45,14 @@ class KeptConnection:
             if self._kept is None:
                 self._kept = await self._pool.getconn()
             try:
-                async with asyncio.timeout(_ANSWER_SECONDS) as answer:
-                    if fresh and self.steady and self._kept.prepare_threshold is not None:
-                        # The claim would be planned for each call, which takes as long as it runs.
-                        # Not through a pooler: there the setting would be somebody else's.
-                        await self._kept.execute("set plan_cache_mode = force_generic_plan")
-                    yield self._kept
+                if fresh and self.steady and self._kept.prepare_threshold is not None:
+                    # The claim would be planned for each call, which takes as long as it runs. Not
+                    # through a pooler: there the setting would be somebody else's.
+                    await self._kept.execute("set plan_cache_mode = force_generic_plan")
+                yield self._kept
             except BaseException as error:
                 if _in_doubt(self._kept, error) or not self.steady:
                     await self.hang_up()
-                if answer.expired():
-                    raise OperationalError(f"no answer within {_ANSWER_SECONDS:.0f} s") from None
                 raise
             self._used_at = loop.time()
             if not self.steady:
@@ -80,9 +72,5 @@ class KeptConnection:
 def _in_doubt(connection: AsyncConnection[Any], error: BaseException) -> bool:
     # A refused statement leaves a good connection. Transient errors also come from one that still
     # stands, but to a server that is shutting down or has become a replica.
-    refused = (
-        isinstance(error, Exception)
-        and not is_transient(error)
-        and not isinstance(error, TimeoutError)
-    )
+    refused = isinstance(error, Exception) and not is_transient(error)
     return not refused or connection.info.transaction_status is not TransactionStatus.IDLE
