@@ -38,7 +38,7 @@ test: $(STAMP) ## run all tests; types, style and layers are among them
 test-image: $(STAMP) ## build and run the container image with Docker, podman or buildah
 	@TEST_IMAGE=1 $(BIN)/pytest -q -s tests/ship/test_image.py $(ARGS)
 
-bench: $(STAMP) ## measure everything beside the peers, or parts: make bench ARGS="drain cost"
+bench: $(STAMP) ## measure everything, next to five peers, or parts: make bench ARGS="drain cost"
 	@$(BIN)/python -m bench $(ARGS)
 
 spec: $(STAMP) ## print the tests' names as sentences

@@ -29,7 +29,7 @@ Results = dict[str, Any]
 
 
 def drain(server: str, folder: Path, base: Checkout) -> Results:
-    """The bare queue beside its peers; pick-up comes from the same runs of the peers."""
+    """The bare queue next to its peers; pick-up comes from the same runs of the peers."""
     systems: dict[str, Callable[[], dict[str, float]]] = {
         "ours": partial(queue_parts.drain, server, folder),
         "ours, default slots": partial(queue_parts.drain, server, folder, slots=None),
@@ -99,7 +99,7 @@ def rest(server: str, folder: Path, base: Checkout) -> Results:
 
 
 def webhooks(server: str, folder: Path, base: Checkout) -> Results:
-    """Intake beside an endpoint that only parses and one INSERT a request."""
+    """Intake next to an endpoint that only parses and one INSERT a request."""
     return intake.measure(server, folder)
 
 

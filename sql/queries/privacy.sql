@@ -47,7 +47,7 @@ select lead_id, body || ' ' || array_to_string(contacts, ' ')
  where names_any(body || ' ' || array_to_string(contacts, ' '), %(needles)s::text[]);
 
 -- name: forget_reasons
--- What operators wrote beside their actions is free text.
+-- What operators wrote about their actions is free text.
 update operator_actions
    set reason = null, filter = '{}'
  where names_any(concat_ws(' ', reason, filter::text), %(needles)s::text[]);
@@ -270,7 +270,7 @@ with old as materialized (
 update rejected_deliveries r set raw = '', detail = null from old where r.id = old.id;
 
 -- name: age_leads
--- Leads of which no event has told for so long, with their links to people.
+-- Leads that no event has mentioned for that long, with their links to people.
 with old as materialized (
   select lead_id from leads where last_seen_at < coalesce(%(now)s::timestamptz, now()) - %(age)s::interval
    order by last_seen_at limit %(batch)s for update skip locked

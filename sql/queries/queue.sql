@@ -45,11 +45,11 @@
 -- the next claim of the ordinary lane goes on beyond all that were looked at.
 -- Two forms are there for the planner, whose statistics may say that the table is empty: OFFSET 0 keeps NOT
 -- EXISTS a look-up for each candidate (as an anti-join it reads the index of processing rows whole), and
--- LIMIT takes a sub-select, of which the planner only knows that a tenth will do. So it walks the index in
+-- LIMIT takes a sub-select, which the planner takes for a tenth. So it walks the index in
 -- its order; else it sorted the whole backlog for each claim.
 -- A unique violation means that another poller took one of the leads in the same instant: claim again. Two
 -- claims update in the order of the leads and so cannot block each other; and `patience` gives up before
--- Postgres looks for a deadlock (after 1 s), of which an operator's UPDATE could be the victim.
+-- Postgres looks for a deadlock (after 1 s), whose victim could be an operator's UPDATE.
 -- now() says what is due; clock_timestamp() dates the lease, which must not begin before a wait for locks.
 with oldest as materialized (
   select e.id, e.lead_id, e.ordered_at, e.updated_at, e.available_at
@@ -267,7 +267,7 @@ select count(*) filter (where pg_terminate_backend(pid))
 -- name: beat
 -- Says that a poller lives, and answers what one at rest must know: seconds until the next event becomes
 -- due, whether one is due now (some may be waiting for their lead), whether a suspect is, whether a lease is
--- over, whether other pollers have work in flight, and the workers with a pulse of which no session is left.
+-- over, whether other pollers have work in flight, and the workers with a pulse whose session is gone.
 with beat as (
   insert into pollers (name, in_flight, concurrency, pulse)
   values (%(name)s, %(in_flight)s, %(concurrency)s, %(pulse)s)

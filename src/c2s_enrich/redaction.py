@@ -98,7 +98,7 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-# The fencing token of a lease is no secret, and the word to search the logs for.
+# The fencing token of a lease is not a secret, and the word to search the logs for.
 _NAME = (
     r"(?!lease_token\b)(?:[\w-]*(?:token|secret|senha|password|passwd|passphrase|pass|pwd|api[_-]?key|auth|authorization|authentication"
     r"|signature|credentials?|cookie)|[\w-]*cpf|consulta|documento)"

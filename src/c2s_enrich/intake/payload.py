@@ -1,6 +1,6 @@
 """Bytes → events. Pure: no I/O, and no exception gets out, whatever the bytes are.
 
-Each event keeps the bytes that arrived; nothing is written anew on the way to the database. Only
+Each event keeps the bytes that arrived; nothing is re-encoded on the way to the database. Only
 what makes the event's key is read here, by the reader that the pipeline uses too.
 """
 
@@ -213,7 +213,7 @@ def _read_lead(
     if len(action) > limits.action_length:
         return Rejection(index, "hook_action_too_long", raw, lead_id)
     if "\0" in action:
-        # From the envelope around a batch, which is no part of `raw`.
+        # From the envelope around a batch, which is not part of `raw`.
         return Rejection(index, "nul_character", raw, lead_id)
     return ParsedEvent(index, lead_id, updated_at, action, raw)
 

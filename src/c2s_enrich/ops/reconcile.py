@@ -1,4 +1,4 @@
-"""Finds the leads of which no webhook told us, by asking C2S, and puts them into the queue like any
+"""Finds the leads that no webhook reported, by asking C2S, and puts them into the queue like any
 other event.
 
 Needed because C2S was never seen to retry a webhook, and because a second subscription with the
@@ -192,7 +192,7 @@ def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgeme
 
 
 def _as_payload(lead: Mapping[str, object]) -> str:
-    """In the envelope of a webhook. Raises ValueError where it is no storable JSON (half a
+    """In the envelope of a webhook. Raises ValueError where it is not storable JSON (half a
     surrogate pair).
     """
     return msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead}).decode()

@@ -45,7 +45,7 @@ class Reading:
 
 
 Reader = Callable[[bytes, str | None], Reading]
-"""Intake's parser: the bytes, and the hook_action that the request named beside them."""
+"""Intake's parser: the bytes, and the hook_action that the request named."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class WholeReject(Reject):
-    """With its bytes, and with what its request said beside them."""
+    """With its bytes, and with what its request said."""
 
     raw: bytes
     headers: dict[str, Any]

@@ -56,8 +56,8 @@ class Counts:
 async def retention_pass(
     pool: Pool, settings: Settings, *, now: datetime | None = None, batch: int = BATCH
 ) -> Counts:
-    """Removes what has come of age, up to MOST_BATCHES batches of each kind. May run beside itself
-    and beside everything else.
+    """Removes what has come of age, up to MOST_BATCHES batches of each kind. Several may run at once,
+    next to everything else.
     """
     store = RetentionStore(pool, batch=batch, now=now)
     removed = {}

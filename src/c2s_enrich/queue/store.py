@@ -33,7 +33,7 @@ class Look(NamedTuple):
 
 class Outlook(NamedTuple):
     """What a poller at rest must know. `next_due`: seconds until the next event becomes due, None
-    where nothing waits; `silent`: workers with a pulse of which no session is left.
+    where nothing waits; `silent`: workers with a pulse and no session left.
     """
 
     next_due: float | None

@@ -78,7 +78,7 @@ def verdict(error: BaseException, claim: Claim, policy: RetryPolicy, chance: flo
             wait = policy.backoff.wait(claim.attempts, chance)
             return _wait(too_old, wait, "upstream_refused", text, "credential", upstream)
         case errors.NotYet(wait=wait):
-            # Waiting for a read-back is no new kind of error: the last one stays in the row.
+            # Waiting for a read-back is not a new kind of error: the last one stays in the row.
             return _wait(too_old, wait, None, text, "read_back", None)
         case errors.Unavailable(upstream=upstream) | errors.Uncertain(upstream=upstream):
             if claim.attempts < claim.max_attempts and not too_old:

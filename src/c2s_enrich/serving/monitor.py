@@ -1,4 +1,4 @@
-"""A process's own listener for those who watch it: /metrics beside the addresses of /health, on
+"""A process's own listener for those who watch it: /metrics and the addresses of /health, on
 METRICS_PORT. It stands on the loopback or a private network, never on the public port.
 """
 

@@ -25,7 +25,7 @@ from c2s_enrich.settings import Settings
 _KEEP_ALIVE_SECONDS = 75
 # Idle ones cost a few kilobytes each.
 _CONNECTIONS = 4000
-# Files that are no connections: the database's, the log, the loop's own.
+# Files that are not connections: the database's, the log, the loop's own.
 _OTHER_FILES = 64
 _BACKLOG = 2048
 

@@ -34,7 +34,7 @@ from c2s_enrich.telemetry.stream import LogStream
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
-# Texts up to this length are remembered once they were searched, so many of them.
+# Texts up to this length are remembered once they were searched, at most this many.
 _SHORT_TEXT = 64
 _KNOWN_TEXTS = 1000
 # Nested deeper than anything that we log; a value that contains itself ends here.
@@ -46,7 +46,7 @@ _CHATTY = ("httpx", "httpcore", "psycopg.pool", "asyncio", "urllib3")
 _CONTROL = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
 }
-# Halves of surrogate pairs are no characters: no encoder takes them.
+# Half a surrogate pair is not a character: no encoder takes it.
 _CONTROL |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
 _CONTROL_AND_LINES = _CONTROL | {ord("\n"): "\\n", ord("\t"): "\\t"}
 

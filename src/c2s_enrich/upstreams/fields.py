@@ -38,7 +38,7 @@ def read_money(value: object) -> Decimal | None:
         return None
     try:
         amount = Decimal(number)
-        # A thousand millions a month is no income but a field that slipped.
+        # A thousand millions a month is not an income but a field that slipped.
         return (
             amount.quantize(Decimal("0.01"))
             if 0 < amount < 10**9 and amount.quantize(Decimal("0.01"))

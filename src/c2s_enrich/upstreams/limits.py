@@ -240,7 +240,7 @@ class Limits:
                 )
 
     async def pause(self, name: str, minutes: float, reason: str) -> bool:
-        """By hand: no call for so many minutes. False where no such upstream exists."""
+        """By hand: no calls for this many minutes. False where no such upstream exists."""
         return bool(
             await self._run("pause", name=name, length=timedelta(minutes=minutes), reason=reason)
         )
