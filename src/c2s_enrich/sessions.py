@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from secrets import token_hex
 from typing import Any, TypeVar, cast
 
-import structlog
 from psycopg import AsyncConnection, OperationalError, errors, sql
 from psycopg.abc import PQGen
 from psycopg_pool import AsyncConnectionPool
 
 from c2s_enrich.options import Secret
+from c2s_enrich.telemetry.lines import get_logger
 
 T = TypeVar("T")
 
-_log = structlog.get_logger("c2s_enrich.database")
+_log = get_logger("c2s_enrich.database")
 
 # No statement of a process takes a tenth of it: a silence this long means a server, a pooler or a
 # cable that is gone without a word. A person's command may read every row.

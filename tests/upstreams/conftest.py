@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import pytest
@@ -108,11 +109,15 @@ MakeRig = Callable[..., Awaitable[Rig]]
 
 @pytest.fixture
 async def make_rig() -> AsyncIterator[MakeRig]:
-    """Builds a Rig on a transport (None: the network). Keywords are environment variables."""
+    """Builds a Rig on a transport (None: the network). UPPER_CASE are environment variables,
+    lower_case ones are fields of the settings.
+    """
     async with AsyncExitStack() as stack:
 
-        async def make(transport: AnyTransport | None = None, **environment: str) -> Rig:
-            settings = Settings.load(
+        async def make(transport: AnyTransport | None = None, **given: Any) -> Rig:
+            fields = {name: value for name, value in given.items() if name.islower()}
+            environment = {name: value for name, value in given.items() if name.isupper()}
+            loaded = Settings.load(
                 {
                     "C2S_BASE_URL": "http://sim/c2s",
                     "DIRETRIX_BASE_URL": "http://sim/diretrix",
@@ -123,6 +128,7 @@ async def make_rig() -> AsyncIterator[MakeRig]:
                 },
                 "tool",
             )
+            settings = replace(loaded, **fields)
             limits, naps, tally, sent = OpenDoor(), Naps(), Tally(), []
             through = Listening(transport, sent) if transport is not None else None
             direct = open_c2s(settings, limits, naps, tally, transport=through)

@@ -94,14 +94,14 @@ def migrate() -> None:
 @contextmanager
 def logged(settings: Settings, process: str) -> Iterator[None]:
     """Logs of this process while inside, from a line that says what started to one at its end."""
-    import structlog
 
     from c2s_enrich.settings import misspelt
+    from c2s_enrich.telemetry.lines import get_logger
     from c2s_enrich.telemetry.logs import configure_logging, database_of
     from c2s_enrich.telemetry.release import release
 
     configure_logging(settings, process)
-    log = structlog.get_logger("c2s_enrich.process")
+    log = get_logger("c2s_enrich.process")
     log.info(
         "started",
         version=release(settings),

@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import psycopg
-import structlog
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.store import IntakeStore
+from c2s_enrich.telemetry.lines import get_logger
 
 _MINUTE = timedelta(minutes=1)
 # A process that ends waits no longer for its last minute.
 _LAST_SECONDS = 2.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Minutes:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 import psycopg
-import structlog
 
 from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.errors import NotStored
@@ -22,6 +21,7 @@ from c2s_enrich.intake.job import DeliveryReceipt, EventRow, Job
 from c2s_enrich.intake.payload import ParsedDelivery
 from c2s_enrich.intake.store import Connection, IntakeStore
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
 
 # One statement's share. More rows make no faster rows, and a statement must stay far below the
 # store timeout.
@@ -34,7 +34,7 @@ _QUEUE_WEIGHT = 64 * 1024 * 1024
 # fail-over takes about a second.
 _NAPS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Writer:

@@ -16,7 +16,6 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-import structlog
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, statements
@@ -24,6 +23,7 @@ from c2s_enrich.ops.health import AWAY, Health
 from c2s_enrich.ops.problems import Problem
 from c2s_enrich.options import Secret
 from c2s_enrich.queue.duties import take_turn
+from c2s_enrich.telemetry.lines import get_logger
 
 _ROUND = timedelta(seconds=30)
 # What is over within a minute heals by itself.
@@ -31,7 +31,7 @@ _HOLD = timedelta(minutes=1)
 _AWAY_SECONDS = 120.0
 _POST_SECONDS = 10.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

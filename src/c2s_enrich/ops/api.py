@@ -15,7 +15,6 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,6 +29,7 @@ from c2s_enrich.ops.plans import Order, PlanGone, Planner
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import problem
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.upstreams.limits import Limits
 
 ROOT = "/api/v1/admin"
@@ -38,7 +38,7 @@ _WAIT_SECONDS = 5.0
 _MOST_EVENTS = 1000
 _LARGEST_BODY = 64 * 1024
 
-_log = structlog.get_logger("c2s_enrich.admin")
+_log = get_logger("c2s_enrich.admin")
 Handler = Callable[[Request], Awaitable[Any]]
 
 

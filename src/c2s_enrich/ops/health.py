@@ -16,7 +16,6 @@ from hmac import compare_digest
 from typing import Any, Generic, TypeVar
 
 import psycopg
-import structlog
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -28,6 +27,7 @@ from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.problems import Problem, problems_of
 from c2s_enrich.ops.store import Facts, OpsStore
 from c2s_enrich.options import Secret
+from c2s_enrich.telemetry.lines import get_logger
 
 # A scrape storm asks the database once in this time; what takes a while to change, less often.
 _FRESH_SECONDS = 1.0
@@ -35,7 +35,7 @@ _FRESH_LATELY_SECONDS = 15.0
 # Longer than a healthy answer ever takes, shorter than the checks of any platform.
 _PATIENCE_SECONDS = 2.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _T = TypeVar("_T")
 
 

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 import msgspec
-import structlog
 
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import EnrichError
@@ -26,6 +25,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import fingerprints, read_contacts
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.redaction import redact_error
+from c2s_enrich.telemetry.lines import get_logger
 
 HOOK_ACTION = "reconcile"
 # As many as C2S gives on one page: compared in one statement, inserted before the next page is
@@ -35,7 +35,7 @@ _PAGE = 50
 # for.
 _INTERVALS_BACK = 3
 
-_log = structlog.get_logger("c2s_enrich.reconcile")
+_log = get_logger("c2s_enrich.reconcile")
 
 
 class LeadList(Protocol):

@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-
 from c2s_enrich.database import Pool
 from c2s_enrich.privacy.store import AGEING, RetentionStore
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
 
 # Rows in one statement: locks that last for milliseconds.
 BATCH = 500
@@ -30,7 +29,7 @@ EVERY = timedelta(minutes=1)
 # What holds somebody's data goes at the first age, the rows that are left at the second.
 _BY_CONTENT = {"payloads", "messages", "rejects", "leads", "lookups", "people"}
 
-_log = structlog.get_logger("c2s_enrich.retention")
+_log = get_logger("c2s_enrich.retention")
 
 
 @dataclass(frozen=True)

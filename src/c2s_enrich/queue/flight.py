@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
-import structlog
-from structlog.contextvars import bind_contextvars
-
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.errors import LeaseLost
@@ -18,8 +15,9 @@ from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.verdict import RetryPolicy, database_away, verdict
 from c2s_enrich.telemetry.attempt import recorded_by
 from c2s_enrich.telemetry.facts import Level, log_facts
+from c2s_enrich.telemetry.lines import bind_contextvars, get_logger
 
-_log = structlog.get_logger("c2s_enrich.queue")
+_log = get_logger("c2s_enrich.queue")
 
 Why = Literal["taken_away", "lease_over", "deadline", "leaving", "settling"]
 

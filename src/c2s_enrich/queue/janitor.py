@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.queue.flight import Flights
 from c2s_enrich.queue.settler import SettleMetrics
 from c2s_enrich.queue.store import Outlook, QueueStore
 from c2s_enrich.queue.suspects import SuspectProcess
+from c2s_enrich.telemetry.lines import get_logger
 
-_log = structlog.get_logger("c2s_enrich.queue")
+_log = get_logger("c2s_enrich.queue")
 
 # While anybody has work in flight, a death is noticed within two looks.
 _BUSY_SECONDS = 1.0

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-import structlog
-
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.queue.claim import Claim, Ending, Handler, Journal, Lease
@@ -29,8 +27,9 @@ from c2s_enrich.queue.suspects import SuspectProcess
 from c2s_enrich.queue.verdict import RetryPolicy, verdict
 from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.queue.watchdog import Watchdog
+from c2s_enrich.telemetry.lines import get_logger
 
-_log = structlog.get_logger("c2s_enrich.queue")
+_log = get_logger("c2s_enrich.queue")
 
 # Without a free slot the loop still comes round this often, so that the watchdog sees it.
 _FULL_SECONDS = 1.0

@@ -9,15 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.queue.claim import Ending, Journal
 from c2s_enrich.queue.flight import Flight, Flights
 from c2s_enrich.queue.store import QueueStore
+from c2s_enrich.telemetry.lines import get_logger
 
-_log = structlog.get_logger("c2s_enrich.queue")
+_log = get_logger("c2s_enrich.queue")
 
 # A statement of this many rows stays far under a millisecond per row and well within any
 # statement's size.

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import structlog
+from c2s_enrich.telemetry.lines import get_logger
 
-_log = structlog.get_logger("c2s_enrich.queue")
+_log = get_logger("c2s_enrich.queue")
 
 COMMAND = (sys.executable, "-m", "c2s_enrich", "poller", "--suspects")
 

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
-import structlog
 
-_log = structlog.get_logger("c2s_enrich.queue")
+from c2s_enrich.telemetry.lines import get_logger
+
+_log = get_logger("c2s_enrich.queue")
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 

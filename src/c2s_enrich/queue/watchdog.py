@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
-
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.logs import log_stream
 
-_log = structlog.get_logger("c2s_enrich.queue")
+_log = get_logger("c2s_enrich.queue")
 
 # Exit status of a process that the watchdog ended (EX_SOFTWARE).
 WEDGED = 70

@@ -11,7 +11,6 @@ import secrets
 import time
 from typing import Any
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.problem import CLOSE, problem
+from c2s_enrich.telemetry.lines import get_logger
 
 Notes = dict[str, Any]
 """What an endpoint adds to its request's log line: words and numbers, nothing that a sender wrote.
@@ -57,7 +57,7 @@ class RequestMiddleware:
         self._faults = faults
         self._known = frozenset(known)
         # Bound once: `get_logger` builds its logger at the first line, each time.
-        self._log = structlog.get_logger("c2s_enrich.web").bind()
+        self._log = get_logger("c2s_enrich.web").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,9 +15,10 @@ from starlette.routing import BaseRoute, Route
 
 from c2s_enrich.serving.server import listen_on
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
 
-_log = structlog.get_logger("c2s_enrich.monitor")
+_log = get_logger("c2s_enrich.monitor")
 
 # Scrapers and one person with curl; whoever opens more is refused.
 _CONNECTIONS = 32

@@ -18,19 +18,21 @@ from enum import Enum
 from functools import partial
 from io import UnsupportedOperation
 from types import TracebackType
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import msgspec
-import structlog
-from structlog.typing import EventDict, Processor
 
 from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.facts import FactLines
+from c2s_enrich.telemetry.lines import structlog
 from c2s_enrich.telemetry.stream import LogStream
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000

@@ -16,8 +16,6 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-import httpx
-import structlog
 import tenacity
 
 from c2s_enrich.clock import Clock
@@ -29,10 +27,11 @@ from c2s_enrich.errors import (
     UpstreamError,
 )
 from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress, transport_failure
 from c2s_enrich.upstreams.response import Response, read_retry_after, same
-from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport
+from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport, httpx
 
 T = TypeVar("T")
 # What tests and wiring may put in place of the network; nothing else here has to know httpx.
@@ -43,7 +42,7 @@ AnyTransport = httpx.AsyncBaseTransport
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

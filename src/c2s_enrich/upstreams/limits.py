@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
-import structlog
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, is_transient, statements
@@ -27,6 +26,7 @@ from c2s_enrich.errors import (
     UpstreamError,
 )
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
 
 # Retry-After is a wish, not a right: a wrong header ("1 year") must not stop the product.
 LONGEST_THROTTLE = timedelta(minutes=15)
@@ -46,7 +46,7 @@ WAKE_BATCH = 1000
 # Parameters of the statements that decide about a call.
 Terms = Mapping[str, timedelta | datetime | None]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Decision(NamedTuple):

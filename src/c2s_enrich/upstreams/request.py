@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from c2s_enrich.errors import Unavailable, Uncertain, UpstreamError
+from c2s_enrich.upstreams.transport import httpx
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,11 @@ from functools import cache
 from typing import NamedTuple, cast
 
 import httptools
-import httpx
+
+from c2s_enrich.lean import hidden
+
+with hidden("httpx._main"):
+    import httpx as httpx
 
 # Servers close idle connections after 5 s and more; a request written into a closing connection is
 # an unclear send.

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -57,6 +56,7 @@ from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.logs import log_stream
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.telemetry.release import release
@@ -66,7 +66,7 @@ from c2s_enrich.upstreams.http import AnyTransport
 from c2s_enrich.upstreams.limits import Limits
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
 
-_log = structlog.get_logger("c2s_enrich.wiring")
+_log = get_logger("c2s_enrich.wiring")
 
 Boundary = Callable[[str], Awaitable[None]]
 

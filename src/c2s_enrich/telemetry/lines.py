@@ -1,0 +1,20 @@
+"""Where loggers come from: the one place that imports structlog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from c2s_enrich.lean import hidden
+
+with hidden("rich"):
+    import structlog as structlog
+
+
+def get_logger(name: str) -> Any:
+    """A logger whose lines go where `configure_logging` says."""
+    return structlog.get_logger(name)
+
+
+def bind_contextvars(**facts: str | int) -> None:
+    """What every further line of this task says, whoever writes it."""
+    structlog.contextvars.bind_contextvars(**facts)
