@@ -14,11 +14,11 @@ from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool
 from c2s_enrich.errors import CannotListen
 from c2s_enrich.ops.health import Signals
+from c2s_enrich.ops.watched import build_health
 from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.serving.server import listen_on, run_server
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.wiring import build_health
 
 
 async def ask(address: str, path: str) -> httpx.Response:

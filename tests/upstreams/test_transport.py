@@ -13,7 +13,6 @@ import pytest
 from tests.upstreams.conftest import MakeRig, Rig, tcp_server
 
 from c2s_enrich.errors import Unavailable, Uncertain, Unreadable
-from c2s_enrich.options import Secret
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.upstreams.transport import Transport
 

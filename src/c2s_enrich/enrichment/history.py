@@ -10,13 +10,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import structlog
-
 from c2s_enrich.database import Pool, statements
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.hashing import HashKeys
+from c2s_enrich.telemetry.lines import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Seen(NamedTuple):

@@ -19,8 +19,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal, Protocol
 
-import structlog
-
 from c2s_enrich import errors
 from c2s_enrich.enrichment.message import refs_of
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
@@ -28,12 +26,13 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 from c2s_enrich.redaction import redact_error
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.upstreams.c2s_answers import SendAnswer
 from c2s_enrich.upstreams.limits import Admission
 
 WhenUnclear = Literal["resend", "hold"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class SendMetrics(Protocol):

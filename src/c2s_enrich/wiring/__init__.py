@@ -4,14 +4,13 @@ is decided here.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -39,11 +38,10 @@ from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.store import IntakeStore
 from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
-from c2s_enrich.migrations import all_migrations, schema_problem
-from c2s_enrich.ops.alerts import Alerts
-from c2s_enrich.ops.health import Health, Signals
+from c2s_enrich.migrations import schema_problem
+from c2s_enrich.ops.health import Signals
 from c2s_enrich.ops.reconcile import reconcile_duty
-from c2s_enrich.ops.store import OpsStore
+from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.privacy.retention import retention_duty
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.poller import Poller, PollerConfig
@@ -53,13 +51,10 @@ from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
-from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
-from c2s_enrich.telemetry.logs import log_stream
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import AnyTransport
@@ -278,60 +273,6 @@ async def _prepare(
                 raise
             _log.warning("poller_waits_for_database", error=type(error).__name__)
             await clock.sleep(1.0)
-
-
-def build_health(
-    settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, signals: Signals
-) -> Health:
-    """What the process tells of the service, on its pages and in its metrics."""
-    newest = all_migrations()[-1].version
-    log = log_stream()
-
-    def problems() -> list[str]:
-        told = log.problem() if log is not None else None
-        return [*signals.problems(), *([told] if told else [])]
-
-    if log is not None:
-        metrics.watch("log_lines_dropped", "Log lines that were lost", lambda: log.dropped)
-    health = Health(
-        OpsStore(pool),
-        clock,
-        replace(signals, problems=problems),
-        newest_migration=newest,
-        token=settings.admin_token,
-        release=release(settings),
-    )
-    metrics.describe(health, version=release(settings), schema=newest)
-    metrics.watch_pool(pool.get_stats)
-    return health
-
-
-@asynccontextmanager
-async def watch(
-    settings: Settings, pool: Pool, metrics: Metrics, health: Health, process: str, watched: bool
-) -> AsyncIterator[None]:
-    """Serves METRICS_PORT and sends alerts while inside, where the process is `watched`: tests and
-    one-off runs are not.
-    """
-    if not watched:
-        yield
-        return
-    sender = Alerts(
-        pool,
-        health,
-        SystemClock(),
-        url=settings.alert_webhook_url,
-        process=f"{process} on {socket.gethostname()[:30]}",
-        income_from=settings.alert_income_from if process == "poller" else 0,
-        lead_link=settings.lead_link,
-    )
-    async with monitor(settings, metrics, health.routes(), health.refresh):
-        alerting = asyncio.create_task(sender.run()) if settings.alert_webhook_url else None
-        try:
-            yield
-        finally:
-            if alerting is not None:
-                alerting.cancel()
 
 
 def build_web(
