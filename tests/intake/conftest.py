@@ -18,7 +18,7 @@ from tests.conftest import ENVIRONMENT, Database
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.wiring import build_web
+from c2s_enrich.wiring.web import build_web
 
 PATH = "/api/v1/webhooks/c2s"
 TOKEN = ENVIRONMENT["WEBHOOK_SECRET"]

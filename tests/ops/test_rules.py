@@ -22,7 +22,7 @@ from c2s_enrich.ops.problems import Problem, problems_of
 from c2s_enrich.ops.store import Facts, LastHour, QueueHealth, Silence, UpstreamHealth
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.wiring import build_web
+from c2s_enrich.wiring.web import build_web
 
 OPS = Path(__file__).parents[2] / "ops"
 RULES = yaml.safe_load((OPS / "alerts.yml").read_text())["groups"][0]["rules"]

@@ -17,7 +17,7 @@ from prometheus_client import generate_latest
 from c2s_enrich.sandbox.simulators.population import Person
 from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.wiring import build_web
+from c2s_enrich.wiring.web import build_web
 from conftest import Database
 from promises.conftest import Product
 

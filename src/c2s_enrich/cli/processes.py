@@ -24,7 +24,7 @@ def web(
     from c2s_enrich.intake.fast.one_write import one_write
     from c2s_enrich.serving.server import run_server
     from c2s_enrich.telemetry.metrics import Metrics
-    from c2s_enrich.wiring import build_web
+    from c2s_enrich.wiring.web import build_web
 
     settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
     with logged(settings, "web"):

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 import msgspec
-import structlog
+
+from c2s_enrich.telemetry.lines import structlog
 
 Level = Literal["info", "warning"]
 

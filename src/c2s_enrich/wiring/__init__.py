@@ -275,51 +275,6 @@ async def _prepare(
             await clock.sleep(1.0)
 
 
-def build_web(
-    settings: Settings, metrics: Metrics, *, clock: Clock | None = None, watched: bool = False
-) -> WebApp:
-    """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what
-    was accepted is written first.
-    """
-    clock = clock or SystemClock()
-    intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
-    metrics.registry.register(intake)
-    pool = make_pool(settings, name="web")
-    store = IntakeStore(settings.max_attempts)
-    writer = Writer(pool, store, settings)
-    minutes = Minutes(pool, store, intake, refusals, clock)
-
-    def problems() -> list[str]:
-        return refusals.sentences() + faults.sentences()
-
-    health = build_health(settings, pool, metrics, clock, Signals(problems, intake.summary))
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        watching = watch(settings, pool, metrics, health, "web", watched)
-        async with pool, writer, minutes.running(), watching:
-            yield
-
-    known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())
-    return WebApp(
-        RequestMiddleware(
-            Webhook(settings, writer, intake, refusals, faults, random.SystemRandom()),
-            faults,
-            known,
-        ),
-        routes=[
-            *health.routes(),
-            Route(
-                "/openapi.json",
-                OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),
-            ),
-        ],
-        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
-        exception_handlers={HTTPException: answer_http_error},
-        lifespan=lifespan,
-    )
-
-
 def _worker_name() -> str:
     # The random part makes each start a worker of its own: a platform may give the same host name
     # and pid again.

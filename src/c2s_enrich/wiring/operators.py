@@ -16,12 +16,12 @@ from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
 from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
+from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Limits
-from c2s_enrich.wiring import build_health, watch
 
 
 def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:

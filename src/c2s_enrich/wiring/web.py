@@ -1,0 +1,75 @@
+"""Where the objects of the web process meet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.database import make_pool
+from c2s_enrich.intake.fast.app import WebApp
+from c2s_enrich.intake.metrics import IntakeMetrics
+from c2s_enrich.intake.minutes import Minutes
+from c2s_enrich.intake.openapi import OpenApi
+from c2s_enrich.intake.payload import DeliveryLimits
+from c2s_enrich.intake.refusals import Refusals
+from c2s_enrich.intake.store import IntakeStore
+from c2s_enrich.intake.webhook import Webhook
+from c2s_enrich.intake.writer import Writer
+from c2s_enrich.ops.health import Signals
+from c2s_enrich.ops.watched import build_health, watch
+from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
+from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.metrics import Metrics
+
+
+def build_web(
+    settings: Settings, metrics: Metrics, *, clock: Clock | None = None, watched: bool = False
+) -> WebApp:
+    """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what
+    was accepted is written first.
+    """
+    clock = clock or SystemClock()
+    intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
+    metrics.registry.register(intake)
+    pool = make_pool(settings, name="web")
+    store = IntakeStore(settings.max_attempts)
+    writer = Writer(pool, store, settings)
+    minutes = Minutes(pool, store, intake, refusals, clock)
+
+    def problems() -> list[str]:
+        return refusals.sentences() + faults.sentences()
+
+    health = build_health(settings, pool, metrics, clock, Signals(problems, intake.summary))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        watching = watch(settings, pool, metrics, health, "web", watched)
+        async with pool, writer, minutes.running(), watching:
+            yield
+
+    known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())
+    return WebApp(
+        RequestMiddleware(
+            Webhook(settings, writer, intake, refusals, faults, random.SystemRandom()),
+            faults,
+            known,
+        ),
+        routes=[
+            *health.routes(),
+            Route(
+                "/openapi.json",
+                OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),
+            ),
+        ],
+        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
+        exception_handlers={HTTPException: answer_http_error},
+        lifespan=lifespan,
+    )
