@@ -97,7 +97,7 @@ def logged(settings: Settings, process: str) -> Iterator[None]:
 
     from c2s_enrich.settings import misspelt
     from c2s_enrich.telemetry.lines import get_logger
-    from c2s_enrich.telemetry.logs import configure_logging, database_of
+    from c2s_enrich.telemetry.logs import configure_logging
     from c2s_enrich.telemetry.release import release
 
     configure_logging(settings, process)
@@ -105,7 +105,7 @@ def logged(settings: Settings, process: str) -> Iterator[None]:
     log.info(
         "started",
         version=release(settings),
-        database=database_of(settings),
+        database=_database_of(settings),
         concurrency=settings.concurrency if process == "poller" else None,
         pool_size=settings.database_pool_size,
         pid=os.getpid(),
@@ -116,3 +116,11 @@ def logged(settings: Settings, process: str) -> Iterator[None]:
         yield
     finally:
         log.info("stopped")
+
+
+def _database_of(settings: Settings) -> str:
+    """Host and name of the database, without user, password and options."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(settings.database_url.reveal())
+    return f"{parts.hostname or 'local'}{parts.path}" if parts.scheme else "given as key=value"

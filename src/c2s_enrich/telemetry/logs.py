@@ -130,12 +130,6 @@ def secrets_of(settings: Settings) -> frozenset[str]:
     )
 
 
-def database_of(settings: Settings) -> str:
-    """Host and name of the database, without user, password and options."""
-    parts = urlsplit(settings.database_url.reveal())
-    return f"{parts.hostname or 'local'}{parts.path}" if parts.scheme else "given as key=value"
-
-
 class Redactor:
     """The last step before a log line is written: plain values only, and each text of them
     redacted.

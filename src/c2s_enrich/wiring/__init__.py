@@ -5,7 +5,6 @@ is decided here.
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -14,13 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.routing import Route
-
 from c2s_enrich.clock import Clock, SystemClock
-from c2s_enrich.database import Pool, is_transient, make_pool, open_pool
+from c2s_enrich.database import Pool, is_transient, open_pool
 from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.lookup import Lookup
@@ -29,15 +23,6 @@ from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender, WhenUnclear
 from c2s_enrich.enrichment.store import EnrichmentStore, record_facts
-from c2s_enrich.intake.fast.app import WebApp
-from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.intake.minutes import Minutes
-from c2s_enrich.intake.openapi import OpenApi
-from c2s_enrich.intake.payload import DeliveryLimits
-from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.store import IntakeStore
-from c2s_enrich.intake.webhook import Webhook
-from c2s_enrich.intake.writer import Writer
 from c2s_enrich.migrations import schema_problem
 from c2s_enrich.ops.health import Signals
 from c2s_enrich.ops.reconcile import reconcile_duty
@@ -49,8 +34,6 @@ from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.suspects import COMMAND
 from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener
-from c2s_enrich.serving.faults import OwnFaults
-from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
