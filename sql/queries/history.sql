@@ -10,7 +10,8 @@ returning check_value;
 
 -- name: notice_restore
 -- From here on nothing is sent before it was looked up that may have been sent before the restore. What waits
--- is an unclear send now: after the settle time it is looked up twice, like any other. Answers how many.
+-- is an unclear send now: after the settle time it is looked up twice, like any other. Answers whether that is
+-- news, and how many wait.
 with noticed as (
   insert into restores (why, identity, since)
   select %(why)s, coalesce(%(identity)s, (database_state()).identity), %(since)s::timestamptz
@@ -24,4 +25,4 @@ with noticed as (
    where m.status = 'pending' and %(why)s <> 'first_start'
   returning 1
 )
-select count(*) from marked;
+select exists (select from noticed) as noticed, (select count(*) from marked) as messages;

@@ -30,7 +30,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     right = psycopg.AsyncCursor.execute
 
     async def execute(cursor: Any, query: Any, *given: Any, **named: Any) -> Any:
-        seen[names.get(query, str(query))] += 1
+        seen[names.get(query, query) if isinstance(query, str) else repr(query)] += 1
         return await right(cursor, query, *given, **named)
 
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", execute)
@@ -93,6 +93,7 @@ class TestALead:
                 await poller.drain()
                 costs.append((await brokerage.db.value(written) - before) / LEADS)
 
+        assert set((await brokerage.outcomes()).values()) == {"enriched"}
         assert min(costs) < WAL_BYTES_OF_ONE_LEAD
 
 

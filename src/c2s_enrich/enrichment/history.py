@@ -34,7 +34,7 @@ class DatabaseHistory:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = statements("history")
-        self._furthest = 0
+        self.furthest = 0
 
     async def check_key(self, keys: HashKeys) -> None:
         """Raises SettingsError where the database's hashes were made with another key."""
@@ -47,15 +47,15 @@ class DatabaseHistory:
                 ]
             )
 
-    async def compare(self, seen: Seen) -> None:
+    async def compare(self, seen: Seen, furthest: int) -> None:
         """Notices a restore: the database is another one than was remembered, or its log is shorter
-        than this process has seen it.
+        than `furthest`, which this process had seen before it asked.
         """
         log_end = seen.log_end or 0
-        if seen.identity == seen.known and log_end >= self._furthest:
-            self._furthest = log_end
+        if seen.identity == seen.known and log_end >= furthest:
+            self.furthest = max(self.furthest, log_end)
             return
-        self._furthest = log_end
+        self.furthest = log_end
         why = (
             "counter"
             if seen.identity == seen.known
@@ -72,8 +72,10 @@ class DatabaseHistory:
         return await self._notice("person", None, since)
 
     async def _notice(self, why: str, identity: str | None, since: datetime | None) -> int:
-        [(messages,)] = await self._run("notice_restore", why=why, identity=identity, since=since)
-        if why != "first_start":
+        [(noticed, messages)] = await self._run(
+            "notice_restore", why=why, identity=identity, since=since
+        )
+        if noticed and why != "first_start":
             _log.warning("restore_noticed", why=why, messages=messages)
         return int(messages)
 

@@ -108,6 +108,7 @@ class EnrichmentStore:
 
         Raises LeaseLost when the event is not ours any more, or its lead was erased.
         """
+        furthest = self._history.furthest
         row = await self._one(
             "begin_work",
             event_id=claim.event_id, lease_token=claim.lease_token, refs=list(refs),
@@ -117,7 +118,7 @@ class EnrichmentStore:
         if row is None:
             raise LeaseLost
         name, phone, email, newer_exists, told_fingerprint, told, unclear, *seen = row
-        await self._history.compare(Seen(*seen))
+        await self._history.compare(Seen(*seen), furthest)
         return (
             replace(facts, name=name, phone=phone, email=email),
             Situation(
