@@ -138,7 +138,7 @@ class TestNoSecret:
     @pytest.mark.parametrize(
         "host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com", "example.com"]
     )
-    def test_insecure_is_refused_beyond_loopback_even_beside_a_secret(self, host: str) -> None:
+    def test_insecure_is_refused_beyond_loopback_even_with_a_secret(self, host: str) -> None:
         for secret in ("", "a-secret"):
             with pytest.raises(
                 SettingsError, match="INSECURE, is allowed on the loopback address only"

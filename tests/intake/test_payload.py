@@ -1,5 +1,5 @@
 """Bytes become events: every envelope that was seen, every spelling of an id and a time; and what
-is no event is told why.
+is not an event is told why.
 """
 
 from __future__ import annotations
@@ -350,7 +350,7 @@ class TestTheHookAction:
             b'"done_details":{"done":1e999}',
         ],
     )
-    def test_is_derived_beside_numbers_beyond_all_numbers(self, field: bytes) -> None:
+    def test_is_derived_next_to_numbers_beyond_all_numbers(self, field: bytes) -> None:
         assert event(b'{"id":1,' + field + b"," + TIME + b"}").hook_action == "on_update_lead"
 
     def test_has_a_longest_length(self) -> None:

@@ -58,7 +58,7 @@ async def locked(
 
 
 async def writers_that_wait(db: Database, number: int) -> None:
-    """Returns when so many statements wait for a lock."""
+    """Returns when this many statements wait for a lock."""
     query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
     async with asyncio.timeout(10):
         while await db.value(query) < number:

@@ -59,7 +59,7 @@ SENTENCES: dict[Reason, str] = {
     "nul_character": "A text holds a NUL character, which the database does not accept.",
     "lone_surrogate": "A text holds half a surrogate pair, which is not a character.",
     "not_storable": "The database does not accept this JSON: a number may be out of range.",
-    "same_key_other_body": "This id and updated_at were stored before with another body; the first one stays.",
+    "same_key_other_body": "Too many different bodies share this id and updated_at.",
 }
 
 

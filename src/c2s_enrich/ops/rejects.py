@@ -38,7 +38,7 @@ class ReadEvent:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the parser makes of the bytes: events, and a sentence for each part that still is none."""
+    """What the parser makes of the bytes: events, and a sentence for each part it cannot read."""
 
     events: tuple[ReadEvent, ...]
     flaws: tuple[str, ...]

@@ -22,6 +22,7 @@ _FORMS = tuple(
         r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) ",
     )
 )
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII)
 _EPOCH = re.compile(r"\d{10}(\d{3})?(\.\d{1,9})?", re.ASCII)
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _NAMED_ZONES = {"z": UTC, "utc": UTC, "gmt": UTC, "brt": SAO_PAULO}
@@ -43,6 +44,12 @@ def parse_time(value: object) -> datetime | None:
         return _from_epoch(value)
     if not isinstance(value, str) or len(value) > _LONGEST:
         return None
+    if _PLAIN.fullmatch(value):
+        # Nearly every time that C2S writes, at a tenth of the cost.
+        try:
+            return _in_range(datetime.fromisoformat(value).astimezone(UTC))
+        except (ValueError, OverflowError):
+            return None
     text = value.strip()
     if _EPOCH.fullmatch(text):
         return _from_epoch(float(text))

@@ -16,7 +16,7 @@ _ROOM = 4 * 1024 * 1024
 _GATHER_SECONDS = 0.005
 # Between tries while nothing can be written.
 _NAP_SECONDS = 0.5
-# How long a drop is worth a sentence.
+# How long /health tells of a drop.
 _FRESH_SECONDS = 600.0
 
 
