@@ -100,8 +100,8 @@ def _describe(error: BaseException) -> str:
 
 # The fencing token of a lease is not a secret, and the word to search the logs for.
 _NAME = (
-    r"(?!lease_token\b)(?:[\w-]*(?:token|secret|senha|password|passwd|passphrase|pass|pwd|api[_-]?key|auth|authorization|authentication"
-    r"|signature|credentials?|cookie)|[\w-]*cpf|consulta|documento)"
+    r"(?!lease_token\b)(?:[\w-]*(?:token|secret|senha|password|passwd|passphrase|pass|pwd"
+    r"|api[_-]?key|auth|authorization|authentication|signature|credentials?|cookie)|[\w-]*cpf|consulta|documento)"
 )
 _SENSITIVE_NAME = re.compile(_NAME, re.IGNORECASE)
 
@@ -149,10 +149,14 @@ _GAP = (
 )
 # A digit in front would make it another number, unless that digit ends an escape: %20, \x20 or
 # \u0020.
-_START = r"(?:(?<![0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
+_START = (
+    r"(?:(?<![0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})"
+    r"|(?<=\\u[0-9A-Fa-f]{4}))"
+)
 # In a lookahead, so that overlapping candidates are all tried. The Work API pads CPFs with zeros.
 _CPF_LIKE = re.compile(
-    rf"{_START}(?=(0{{0,9}}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{2}}))(?![0-9]))",
+    rf"{_START}(?=(0{{0,9}}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{3}}){_GAP}([0-9]{{2}}))"
+    r"(?![0-9]))",
     re.IGNORECASE,
 )
 
@@ -168,7 +172,8 @@ _PHONE = re.compile(
     (?P<kept>{_KEPT})
     | (?<![\w.,-])
       (?: (?:\+|%2B|00) [1-9] (?:[\s().-]{{0,2}}[0-9]){{7,14}}
-      | (?:55[\s.-]?)? \(?0?[1-9][0-9]\)? [\s.-]{{0,2}} (?: 9[\s.]?[0-9]{{4}} | [2-5][0-9]{{3}} | [6-9][0-9]{{3}} ) [\s.-]? [0-9]{{4}}
+      | (?:55[\s.-]?)? \(?0?[1-9][0-9]\)? [\s.-]{{0,2}}
+        (?: 9[\s.]?[0-9]{{4}} | [2-5][0-9]{{3}} | [6-9][0-9]{{3}} ) [\s.-]? [0-9]{{4}}
       | 9[0-9]{{4}}-[0-9]{{4}} )
       (?![0-9])
     """,

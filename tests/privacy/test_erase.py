@@ -16,7 +16,7 @@ from tests.intake.conftest import Kept, an_event, kept, open_web
 
 from c2s_enrich.database import Pool
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.privacy.erase import Receipt, erase
+from c2s_enrich.privacy.erase import ErasureReceipt, erase
 from c2s_enrich.privacy.traces import Traces
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.sandbox.simulators.population import Person
@@ -222,7 +222,7 @@ class TestTheReceipt:
         await brokerage.work()
         await erase(pool, lead_id="lead")
 
-        again: list[Receipt] = [
+        again: list[ErasureReceipt] = [
             await erase(pool, lead_id="lead"),
             await erase(pool, cpf=cpf_of(ana)),
         ]

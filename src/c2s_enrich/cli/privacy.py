@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from c2s_enrich.hashing import HashKeys
     from c2s_enrich.people.contact import Email, Phone
     from c2s_enrich.people.cpf import Cpf
-    from c2s_enrich.privacy.erase import ErasurePlan, Receipt
+    from c2s_enrich.privacy.erase import ErasurePlan, ErasureReceipt
 
 app = group("Opposition, access and where personal data is (LGPD).")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -204,7 +204,7 @@ def _some(lead_ids: tuple[str, ...]) -> str:
     return shown + (f" and {len(lead_ids) - 20} more" if len(lead_ids) > 20 else "")
 
 
-def _print_receipt(receipt: Receipt, keys: HashKeys) -> None:
+def _print_receipt(receipt: ErasureReceipt, keys: HashKeys) -> None:
     by = f"asked for by {receipt.asked_by}"
     typer.echo(f"receipt {receipt.id}  erased at {when(receipt.erased_at)}  {by}")
     for table, count in receipt.counts.items():

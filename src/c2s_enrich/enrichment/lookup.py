@@ -112,8 +112,8 @@ class Lookup:
             try:
                 found = await self._memory.candidates(attempt.claim, source, kind, key, paid)
             except Unproven:
-                # It may be nobody's contact. After the tries the event ends so, but nothing of it is
-                # remembered and the event says which source proved nothing.
+                # It may be nobody's contact. After the tries the event ends so, but nothing of it
+                # is remembered and the event says which source proved nothing.
                 if not attempt.was_the_last:
                     raise
                 attempt.unproven.add(source)

@@ -39,7 +39,7 @@ class FoundPerson:
 
 @dataclass(frozen=True)
 class ContactOwner:
-    """Whom a contact leads to: one of the people found where it can, and how many people share it."""
+    """Whom a contact leads to, one of the people found where it can; how many people share it."""
 
     contact: Phone | Email
     candidate: Candidate

@@ -171,6 +171,8 @@ def _owners(found: Match, people: Sequence[PersonText]) -> str:
         else:
             whose = people[place - 1].called + (f" (pessoa {place})" if len(people) > 1 else "")
         more = owner.sharing - 1
+        if len(found.owners) == len(people) == 1 and not more:
+            return f"{mark} {_shown(owner.contact)}"
         shared = f" e mais {more} {'pessoas' if more > 1 else 'pessoa'}" if more else ""
         return f"{mark} {_shown(owner.contact)} → {whose}{shared}"
 

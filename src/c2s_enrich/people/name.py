@@ -48,8 +48,8 @@ class NameAgreement(IntEnum):
 
 
 def compare_names(one: str | None, other: str | None) -> NameAgreement:
-    """Compares two names as people write them; symmetric. Accents, case, order, titles and de/da/dos
-    do not matter.
+    """Compares two names as people write them; symmetric. Accents, case, order, titles and
+    de/da/dos do not matter.
     """
     first, second = _read(one), _read(other)
     if first is None or second is None:
@@ -86,8 +86,8 @@ class _Name:
 
 
 _BETWEEN_PARTIES = re.compile(
-    r"\s+e\s+|\s*[&+/]\s*|\b(?:esposa|esposo|marido|mulher|m[aã]e|pai|namorad[oa]|noiv[oa]|irm[aã]o?|"
-    r"s[oó]ci[oa]|cunhad[oa]|sogr[oa])\s+d[aeo]s?\s+",
+    r"\s+e\s+|\s*[&+/]\s*|\b(?:esposa|esposo|marido|mulher|m[aã]e|pai|namorad[oa]|noiv[oa]|"
+    r"irm[aã]o?|s[oó]ci[oa]|cunhad[oa]|sogr[oa])\s+d[aeo]s?\s+",
     re.IGNORECASE,
 )
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 
-# Numbers that anybody may call and nobody owns: 0800, 0300, 0303, 0500, 0900. None of them begins like
-# an area code in use.
+# Numbers that anybody may call and nobody owns: 0800, 0300, 0303, 0500, 0900. None of them begins
+# like an area code in use.
 SERVICE = re.compile(r"(?:800|300|303|500|900)\d{6,7}")
 
 THROWAWAY = {
-    "10minutemail.com", "dispostable.com", "fakeinbox.com", "getnada.com", "guerrillamail.com", "maildrop.cc", "mailinator.com",
-    "mailnesia.com", "sharklasers.com", "temp-mail.org", "tempmail.com", "throwawaymail.com", "trashmail.com", "yopmail.com",
+    "10minutemail.com", "dispostable.com", "fakeinbox.com", "getnada.com", "guerrillamail.com",
+    "maildrop.cc", "mailinator.com", "mailnesia.com", "sharklasers.com", "temp-mail.org",
+    "tempmail.com", "throwawaymail.com", "trashmail.com", "yopmail.com",
 }  # fmt: skip
 
 FAKE_LOCAL = re.compile(
-    r"teste?\d*|testando\d*|asdf\w*|qwerty\d*|n[aã]o[._-]?(tem|tenho|possui|informado|informou)\w*|sem[._-]?e?-?mail\w*|"
-    r"fake\d*|seu[._-]?e?-?mail|n[aã]o|x{3,}",
+    r"teste?\d*|testando\d*|asdf\w*|qwerty\d*|n[aã]o[._-]?(tem|tenho|possui|informado|informou)\w*|"
+    r"sem[._-]?e?-?mail\w*|fake\d*|seu[._-]?e?-?mail|n[aã]o|x{3,}",
     re.ASCII | re.IGNORECASE,
 )
 

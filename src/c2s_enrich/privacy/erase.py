@@ -40,7 +40,7 @@ from c2s_enrich.privacy.traces import Traces, needles
 
 
 @dataclass(frozen=True)
-class Receipt:
+class ErasureReceipt:
     """What an erasure removed or emptied, in rows by table. `erased_at` is the database's time.
     Names nobody but in `subjects`, "lead ID" and "cpf DIGITS", which are to be hashed and kept
     elsewhere: after a restore they say what to erase again.
@@ -55,7 +55,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class ReachedBy:
-    """A contact of the person and the leads that it reaches; only a `followed` one takes them along."""
+    """A contact of the person and the leads that it reaches, which go where it is `followed`."""
 
     contact: str
     shared: bool
@@ -92,7 +92,7 @@ async def plan_erasure(pool: Pool, cpf: Cpf, follow: Collection[str] = ()) -> Er
 
 async def erase(
     pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = None, follow: Collection[str] = ()
-) -> Receipt:
+) -> ErasureReceipt:
     """Erases one lead, or one person with all their leads. Raises ValueError unless exactly one of
     the two is given.
 
@@ -111,10 +111,10 @@ async def erase(
         asked_by = "lead" if cpf is None else "cpf"
         receipt_id, erased_at = await store.write_receipt(asked_by, counts)
     subjects = [f"lead {each}" for each in lead_ids] + ([f"cpf {cpf.digits}"] if cpf else [])
-    return Receipt(receipt_id, erased_at, asked_by, counts, tuple(subjects))
+    return ErasureReceipt(receipt_id, erased_at, asked_by, counts, tuple(subjects))
 
 
-async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> list[Receipt]:
+async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> list[ErasureReceipt]:
     """After a restore: repeats the erasures whose subjects' hashes were kept, for whoever is stored
     now.
     """

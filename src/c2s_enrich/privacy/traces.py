@@ -114,8 +114,8 @@ def _any(expressions: Iterable[str]) -> re.Pattern[str]:
 
 
 def _readings(raw: bytes) -> Iterator[str]:
-    """The text as it stands and as it looks, and as it reads once the escapes of JSON, HTML and URLs
-    are resolved; in two bytes a character, too, where there are zeros.
+    """The text as it stands and as it looks, and as it reads once the escapes of JSON, HTML and
+    URLs are resolved; in two bytes a character, too, where there are zeros.
     """
     encodings = ["utf-8", "utf-16-le", "utf-16-be"] if b"\x00" in raw else ["utf-8"]
     for encoding in encodings:

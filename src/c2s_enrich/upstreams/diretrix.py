@@ -1,4 +1,4 @@
-"""Diretrix: who owns a phone or an e-mail. The smallest client: copy this one for a new upstream."""
+"""Diretrix: who owns a phone or an e-mail. The smallest client: copy it for a new upstream."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Reads a person's record as the Work API answers it. Pure: bytes were decoded by the client, errors
-are raised by the client.
+"""Reads a person's record as the Work API answers it. Pure: the client decodes bytes and raises
+errors.
 
 HTTP 200 proves nothing at the Work API: it sends "not found", "no credits" and "unknown module"
 with it. So a record is one that has a name and the CPF that was asked for; everything else is told
