@@ -19,7 +19,7 @@ BUILDER ?= docker
 .PHONY: help demo drill check test test-image bench spec lint format schema docs wheel image pin-base release audit lock clean
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="…" is handed on: make demo ARGS="--once --json", make test ARGS="-k claim"'
 
@@ -37,6 +37,9 @@ test: $(STAMP) ## run all tests; types, style and layers are among them
 
 test-image: $(STAMP) ## build and run the container image with Docker, podman or buildah
 	@TEST_IMAGE=1 $(BIN)/pytest -q -s tests/ship/test_image.py $(ARGS)
+
+test-majors: $(STAMP) ## run what rests on Postgres on 14 to 18: make test-majors ARGS="14 18"
+	@.ci/majors $(ARGS)
 
 bench: $(STAMP) ## measure everything, next to five peers, or parts: make bench ARGS="drain cost"
 	@$(BIN)/python -m bench $(ARGS)

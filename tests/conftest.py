@@ -1,8 +1,9 @@
 """What every test may ask for: a migrated database of its own, emptied before each test. Real
 Postgres always.
 
-Which server, best first: TEST_DATABASE_URL; Docker (testcontainers), where a daemon answers and the
-image can be had; the embedded one. The header of the run says which it took and why.
+Which server, best first: TEST_DATABASE_URL; the programs in the folder TEST_POSTGRES_PROGRAMS;
+Docker (testcontainers), where a daemon answers and the image can be had; the embedded one. The
+header of the run says which it took and why.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -144,6 +146,8 @@ def _choose_server(config: pytest.Config, env: Mapping[str, str]) -> Server:
         return Server("the server of this run", "its processes share it", lambda _: shared)
     if url := env.get("TEST_DATABASE_URL"):
         return Server("TEST_DATABASE_URL", "it is set", lambda _: url)
+    if programs := env.get("TEST_POSTGRES_PROGRAMS"):
+        return Server(programs, "TEST_POSTGRES_PROGRAMS is set", _start_embedded(Path(programs)))
     problem = _docker_problem()
     if problem is None:
         return Server(
@@ -154,7 +158,7 @@ def _choose_server(config: pytest.Config, env: Mapping[str, str]) -> Server:
     return Server(
         "embedded Postgres",
         f"TEST_DATABASE_URL is not set, and no Docker: {problem}",
-        _start_embedded,
+        _start_embedded(None),
     )
 
 
@@ -190,8 +194,11 @@ def _start_container(stack: ExitStack) -> str:
     return str(container.get_connection_url())
 
 
-def _start_embedded(stack: ExitStack) -> str:
-    return stack.enter_context(postgres.start_throwaway(settings={"max_connections": "400"})).url
+def _start_embedded(programs: Path | None) -> Callable[[ExitStack], str]:
+    settings = {"max_connections": "400"}
+    return lambda stack: (
+        stack.enter_context(postgres.start_throwaway(settings=settings, programs=programs)).url
+    )
 
 
 @pytest.fixture(scope="session")
