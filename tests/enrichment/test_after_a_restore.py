@@ -13,6 +13,8 @@ from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.history import DatabaseHistory, Seen
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.migrations import migrate
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.wiring.operators import build_ops
 
 LEAD, OTHER = "a" * 32, "b" * 32
 COPIED = ("webhook_events", "event_attempts", "leads", "lead_people", "lead_messages", "read_backs")
@@ -247,6 +249,20 @@ class TestTheHashKey:
 
         with pytest.raises(SettingsError, match="HASH_KEY"):
             await brokerage.work(HASH_KEY="another-hash-key-of-at-least-32-characters")
+
+    async def test_of_another_database_stops_ops_at_its_start(self, brokerage: Brokerage) -> None:
+        await told_once_proven(brokerage)
+        settings = brokerage.db.settings(
+            "ops",
+            HASH_KEY="another-hash-key-of-at-least-32-characters",
+            ADMIN_TOKEN="an-admin-token-that-is-long",
+            METRICS_PORT="0",
+        )
+        app = build_ops(settings, Metrics())
+
+        with pytest.raises(SettingsError, match="HASH_KEY"):
+            async with app.router.lifespan_context(app):
+                pass
 
     async def test_may_be_replaced_while_the_old_one_is_given_too(
         self, brokerage: Brokerage

@@ -79,6 +79,7 @@ def reconcile(
     """Ask C2S which leads changed and queue those that no webhook told us about. Takes 6 s for each
     50 leads.
     """
+    from c2s_enrich.enrichment.history import DatabaseHistory
     from c2s_enrich.ops.filters import read_length
     from c2s_enrich.ops.reconcile import OneLead
     from c2s_enrich.ops.reconcile import reconcile as reconcile_with
@@ -92,6 +93,7 @@ def reconcile(
     settings = load_settings("poller")
 
     async def asked(upstreams: Upstreams, pool: Pool) -> Report:
+        await DatabaseHistory(pool).check_key(settings.hash_keys)
         c2s = upstreams.c2s
         listed = c2s if lead is None else OneLead(c2s.lead_json, lead)
         return await reconcile_with(
@@ -120,7 +122,9 @@ def restored(
     settings = load_settings("poller")
 
     async def mark_and_ask(upstreams: Upstreams, pool: Pool) -> tuple[int, Report]:
-        marked = await DatabaseHistory(pool).restored(moment)
+        history = DatabaseHistory(pool)
+        await history.check_key(settings.hash_keys)
+        marked = await history.restored(moment)
         keys, most = settings.hash_keys, settings.max_attempts
         return marked, await reconcile_with(pool, upstreams.c2s, keys, back, max_attempts=most)
 

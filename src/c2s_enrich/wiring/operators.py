@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from zoneinfo import ZoneInfo
 
+import psycopg
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool, make_pool
+from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
@@ -36,6 +39,10 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with pool, watch(settings, pool, metrics, health, "ops", watched):
+            # A wrong key ends this process; a database that is away is what /health is for.
+            with suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(3):
+                    await DatabaseHistory(pool).check_key(settings.hash_keys)
             yield
             await api.close()
 
