@@ -35,6 +35,7 @@ from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
 from c2s_enrich.settings import Process, Settings
+from c2s_enrich.telemetry.facts import FactLines
 
 IMAGE = "postgres:17-alpine"
 
@@ -309,6 +310,7 @@ def no_logs_left_behind() -> Iterator[None]:
     if root.handlers != before:
         root.handlers[:] = before
         structlog.reset_defaults()
+        FactLines.writer = None
         logging.captureWarnings(False)
         sys.excepthook, threading.excepthook = hooks
 

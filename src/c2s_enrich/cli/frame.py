@@ -71,8 +71,8 @@ def print_table(
     spare: Sequence[str] = (),
 ) -> None:
     """One line for each row, or one JSON array of the rows as they are. `empty` says what it means
-    that there are none. On a terminal that is too narrow the `spare` columns are left out and the
-    last one is cut to the width.
+    that there are none. On a terminal that is too narrow the `spare` columns are left out, and the
+    last one is cut; where even that does not fit, each row becomes a block of lines.
     """
     if as_json:
         return print_json(rows)
@@ -85,9 +85,16 @@ def print_table(
     if spare and sys.stdout.isatty() and left < 20:
         kept = {name: read for name, read in columns.items() if name not in spare}
         return print_table(rows, kept, as_json=False, empty=empty)
+    if sys.stdout.isatty() and left < min(8, max(len(row[-1]) for row in table)):
+        name_width = max(map(len, columns))
+        for row in cells:
+            for name, text in zip(columns, row, strict=True):
+                typer.echo(f"{name.ljust(name_width)}  {text}".rstrip())
+            typer.echo()
+        return None
     for *first, last in table:
-        if sys.stdout.isatty() and len(last) > max(left, 20):
-            last = last[: max(left, 20) - 1] + "…"
+        if sys.stdout.isatty() and len(last) > left:
+            last = last[: left - 1] + "…"
         padded = [text.ljust(width) for text, width in zip(first, widths, strict=True)]
         typer.echo("  ".join([*padded, last]).rstrip())
     return None

@@ -113,6 +113,10 @@ def _plain(value: Any) -> Any:
         from c2s_enrich.ops.explain import length
 
         return length(value)
+    if isinstance(value, dict | list):
+        import msgspec
+
+        return msgspec.json.encode(value).decode()
     return value
 
 
