@@ -87,7 +87,7 @@ class _Name:
 
 _BETWEEN_PARTIES = re.compile(
     r"\s+e\s+|\s*[&+/]\s*|\b(?:esposa|esposo|marido|mulher|m[aã]e|pai|namorad[oa]|noiv[oa]|"
-    r"irm[aã]o?|s[oó]ci[oa]|cunhad[oa]|sogr[oa])\s+d[aeo]s?\s+",
+    r"filh[oa]|irm[aã]o?|s[oó]ci[oa]|cunhad[oa]|sogr[oa])\s+d[aeo]s?\s+",
     re.IGNORECASE,
 )
 
