@@ -26,9 +26,9 @@ def written(person: Person) -> str:
 
 def about(*people: Person, ref: str = "AAAA2222", update: bool = False) -> str:
     """A message as sellers read it: about one person known by both contacts, or about two."""
-    opening = "📞📧 Telefone e e-mail" if len(people) == 1 else "⚠️ ATENÇÃO"
-    news = "🔄 ATUALIZAÇÃO: novo e-mail\n\n" if update else ""
-    return news + "\n\n".join([opening, *map(written, people)]) + f"\n\nref {ref}"
+    opening = "📞📧 Mesma pessoa" if len(people) == 1 else "⚠️ Pessoas diferentes"
+    news = " 🔄 atualização" if update else ""
+    return "\n\n".join([opening + news, *map(written, people)]) + f"\n\nref {ref}"
 
 
 # Ana's lead is told about her; nobody knows the other lead's phone.
@@ -81,6 +81,21 @@ class TestTheAudit:
 
     def test_expects_the_change_of_a_contact_to_be_told(self) -> None:
         assert audit(CHANGED).clean
+
+    def test_takes_the_return_to_an_earlier_contact_for_what_it_points_to(self) -> None:
+        back = "🔄 Voltou a valer: e-mail\n\nref AAAA2222.\n\nref CCCC4444"
+        later = LATER + timedelta(hours=1)
+        returned = replace(
+            CHANGED,
+            said=(*CHANGED.said, Said("ana", later, "55" + ANA.phone, ANA.email)),
+            accepted=CHANGED.accepted | {("ana", later)},
+            rows=(*CHANGED.rows, Row("ana", later, "completed")),
+            outbox=(*CHANGED.outbox, Told("ana", "CCCC4444", "sent")),
+            received=told(*CHANGED.received["ana"], back),
+        )
+
+        assert audit(returned).clean
+        assert not audit(replace(returned, received=told(*returned.received["ana"], back))).clean
 
     def test_lets_a_newer_event_overtake_an_older_one(self) -> None:
         assert audit(

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from c2s_enrich.sandbox.drill.lessons import Course, Directory, courses, questions, ref_of
+from c2s_enrich.sandbox.drill.lessons import (
+    Course,
+    Directory,
+    courses,
+    meant_by,
+    questions,
+    ref_of,
+)
 from c2s_enrich.sandbox.drill.paid import Asked, Trouble, bill
 from c2s_enrich.sandbox.simulators.population import Person
 from c2s_enrich.sandbox.simulators.stream import Said
@@ -168,7 +175,8 @@ def _received(records: Records, stories: Mapping[str, Course]) -> tuple[list[str
         lessons = stories[lead].lessons if lead in stories else ()
         taught: list[int] = []
         for text in texts:
-            places = [n for n, lesson in enumerate(lessons) if lesson and lesson.is_taught_by(text)]
+            meant = meant_by(text, texts)
+            places = [n for n, each in enumerate(lessons) if each and each.is_taught_by(meant)]
             new = [place for place in places if place not in taught]
             if not places:
                 wrong.append(f"wrong: lead {lead} has a message about other people than its own")
@@ -176,7 +184,7 @@ def _received(records: Records, stories: Mapping[str, Course]) -> tuple[list[str
                 duplicated.append(f"duplicated: lead {lead} was told the same again")
             elif taught and new[-1] < taught[-1]:
                 wrong.append(f"wrong: lead {lead} was told something old after something new")
-            elif not taught and text.startswith("🔄"):
+            elif not taught and "🔄" in text.partition("\n")[0]:
                 wrong.append(f"wrong: lead {lead} has an update of nothing")
             elif (lead, ref_of(text)) not in refs:
                 wrong.append(f"wrong: lead {lead} has a message that the outbox does not know")

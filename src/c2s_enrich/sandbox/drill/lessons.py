@@ -19,8 +19,8 @@ How = Literal["both", "two people", "phone", "email"]
 _OPENINGS: tuple[tuple[str, How], ...] = (
     ("📞📧", "both"),
     ("⚠️", "two people"),
-    ("🔎 Pessoa localizada somente pelo telefone", "phone"),
-    ("🔎 Pessoa localizada somente pelo e-mail", "email"),
+    ("🔎 Só pelo telefone", "phone"),
+    ("🔎 Só pelo e-mail", "email"),
 )
 _CPF = re.compile(r"\b(\d{3})\.(\d{3})\.(\d{3})-(\d{2})\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w.-]+\w")
@@ -29,8 +29,8 @@ _REF = re.compile(r"\bref ([0-9A-Z]{8})\b")
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a seller learns: how the lead's contacts led to whom. `people` are CPFs, the phone's
-    first; `emails` are the addresses that a message about them may show.
+    """What a seller learns: how the lead's contacts led to whom. `people` are CPFs, `emails` the
+    addresses that a message about them may show.
     """
 
     how: How
@@ -41,7 +41,7 @@ class Lesson:
         """Whether this message says it, of these people and of nobody else."""
         return (
             _how(message) == self.how
-            and tuple("".join(digits) for digits in _CPF.findall(message)) == self.people
+            and sorted("".join(digits) for digits in _CPF.findall(message)) == sorted(self.people)
             and {address.lower() for address in _EMAIL.findall(message)} <= self.emails
         )
 
@@ -116,6 +116,13 @@ def ref_of(message: str) -> str | None:
     return refs[-1] if refs else None
 
 
+def meant_by(message: str, others: Iterable[str]) -> str:
+    """The message itself, or the earlier one to which it says that the lead has returned."""
+    if not message.startswith("🔄 Voltou a valer"):
+        return message
+    earlier = _REF.findall(message)[0]
+    return next((other for other in others if ref_of(other) == earlier), message)
+
+
 def _how(message: str) -> How | None:
-    lines = message.splitlines()
-    return next((how for mark, how in _OPENINGS for line in lines if line.startswith(mark)), None)
+    return next((how for mark, how in _OPENINGS if message.startswith(mark)), None)
