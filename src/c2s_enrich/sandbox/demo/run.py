@@ -5,6 +5,9 @@ all of it was right.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+import shutil
 import signal
 import sys
 import time
@@ -53,7 +56,7 @@ async def _demo(server: postgres.EmbeddedServer, console: Console, watched: bool
     began = time.perf_counter()
     url = await _fresh_database(server)
     await migrate(url)
-    folder = Path(server.base) / "demo" / url.partition(_DATABASES)[2].partition("?")[0]
+    folder = _fresh_folder(Path(server.base) / "demo", url)
     async with (
         Stage(folder, url, size=_PEOPLE, settings=_PACE) as stage,
         await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
@@ -72,8 +75,8 @@ async def _demo(server: postgres.EmbeddedServer, console: Console, watched: bool
         print_message(console, await story.a_message())
         print_verdict(console, verdict)
         if watched:
-            print_addresses(console, stage)
-            console.print("\nEverything goes on running until Ctrl-C.")
+            print_addresses(console, stage, await story.a_failed_lead())
+            console.print("\nStill running. Press Ctrl-C to stop.")
             await asyncio.Event().wait()
     return verdict
 
@@ -84,10 +87,26 @@ async def _play_live(story: Story, console: Console) -> None:
         # The story has a connection of its own for one statement at a time, so both take turns on
         # it.
         while not playing.done():
-            live.update(live_view(await story.progress(), story, console.height))
+            live.update(live_view(await story.progress(), story, console.width, console.height))
             await asyncio.wait([playing], timeout=0.15)
-        live.update(live_view(await story.progress(), story, console.height))
+        live.update(live_view(await story.progress(), story, console.width, console.height))
         await playing
+
+
+def _fresh_folder(demos: Path, url: str) -> Path:
+    """Where this demo's logs go. Those of demos that have ended are removed: a running one holds
+    its folder's lock.
+    """
+    for old in demos.glob("*/lock"):
+        with old.open("a") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old.parent, ignore_errors=True)
+    folder = demos / url.partition(_DATABASES)[2].partition("?")[0]
+    folder.mkdir(parents=True)
+    # Held until this process ends, however it ends.
+    held = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return folder
 
 
 async def _fresh_database(server: postgres.EmbeddedServer) -> str:

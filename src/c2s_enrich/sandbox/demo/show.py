@@ -4,7 +4,9 @@ where to look further.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -18,29 +20,37 @@ _STATUSES = ("received", "processing", "completed", "failed")
 _COLOURS = {"received": "yellow", "processing": "cyan", "completed": "green", "failed": "red"}
 _SQL = (
     "SELECT status, COUNT(*) FROM webhook_events GROUP BY status;",
-    "SELECT lead_id, status, received_at, processed_at, error_message FROM webhook_events ORDER BY received_at DESC LIMIT 10;",
     "UPDATE webhook_events SET status = 'received' WHERE status = 'failed';",
 )
+# Steps are worth their room only where the other columns keep theirs.
+_WIDE = 110
 
 
-def live_view(events: list[Progress], story: Story, height: int) -> Group:
-    """The counts by status and the newest events with their steps, as many as fit."""
+def live_view(events: list[Progress], story: Story, width: int, height: int) -> Group:
+    """The counts by status and the newest events, as many as fit. The status is never cut."""
     counts = Counter(event.status for event in events)
     head = Text("  →  ".join(f"{status} {counts[status]}" for status in _STATUSES), style="bold")
-    table = Table(expand=True, box=None, header_style="dim")
-    for column in ("lead", "what", "status", "outcome", "steps in ms", "s"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    table = Table(expand=True, box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("lead", no_wrap=True, min_width=8)
+    table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("status", no_wrap=True, min_width=10)
+    table.add_column("outcome", no_wrap=True, overflow="ellipsis", ratio=2, min_width=12)
+    table.add_column("s", no_wrap=True, justify="right", min_width=5)
+    if width >= _WIDE:
+        table.add_column("steps in ms", no_wrap=True, overflow="ellipsis", ratio=4)
     for event in events[: max(5, height - 6)]:
-        steps = "  ".join(f"{step['step']} {round(step['ms'] or 0)}" for step in event.steps or [])
         outcome = event.outcome or event.error_message or ("waits" if event.waits else "")
-        table.add_row(
+        cells: list[str | Text] = [
             event.lead_id[:8],
             story.titles.get(event.lead_id, ""),
             Text(event.status, style=_COLOURS[event.status]),
             outcome,
-            steps,
             f"{event.seconds:.2f}",
-        )
+        ]
+        if width >= _WIDE:
+            steps = (f"{step['step']} {round(step['ms'] or 0)}" for step in event.steps or [])
+            cells.append("  ".join(steps))
+        table.add_row(*cells)
     return Group(head, table)
 
 
@@ -52,24 +62,36 @@ def print_message(console: Console, body: str | None) -> None:
         )
 
 
-def print_addresses(console: Console, stage: Stage) -> None:
-    """Where to look, and what to type."""
-    console.print(f"messages of all leads   {stage.simulators_url}/", highlight=False)
-    console.print(f"web                     {stage.web_url}/health", highlight=False)
-    console.print(f"database                {stage.database_url}", highlight=False, soft_wrap=True)
-    console.print(f"logs                    {stage.folder}", highlight=False, soft_wrap=True)
-    console.print("\nSQL to try:")
-    for line in _SQL:
-        console.print(f"  {line}", highlight=False, soft_wrap=True)
+def print_addresses(console: Console, stage: Stage, lead: str | None) -> None:
+    """Where to look, and what to type; `lead` is one that got nothing."""
+
+    def line(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    program = Path(sys.argv[0]).resolve()
+    line(f"What sellers see   {stage.simulators_url}/")
+    line(f"Health             {stage.web_url}/health")
+    line(f"Logs               {stage.folder}")
+    line("\nIn another terminal:")
+    line(f"  export DATABASE_URL='{stage.database_url}'")
+    for words in (f"explain {lead}" if lead else "", "status", "errors", "events list"):
+        if words:
+            line(f"  {program} {words}")
+    line("\nSQL, with any client:")
+    for statement in _SQL:
+        line(f"  {statement}")
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """Counts and, where something is wrong, what."""
+    copies = verdict.messages_duplicated
+    doubled = "no duplicates" if not copies else f"{copies} sent twice"
     console.print(
-        f"{verdict.received} events: {verdict.completed} completed, {verdict.failed} failed as they should; "
-        f"{verdict.messages_sent} messages, {verdict.messages_duplicated} twice; {verdict.seconds:.1f} s"
+        f"{verdict.received} events: {verdict.completed} completed, {verdict.failed} failed as expected. "
+        f"{verdict.messages_sent} messages sent, {doubled}. {verdict.seconds:.1f} s"
         if not verdict.problems
-        else "[red]Not everything ended as it should:[/red]"
+        else "[red]Not everything ended as expected:[/red]",
+        highlight=False,
     )
     for problem in verdict.problems:
         console.print(f"  {problem}", highlight=False, markup=False)

@@ -141,6 +141,11 @@ class Story:
                     return str(told[lead_id][0]["body"])
         return None
 
+    async def a_failed_lead(self) -> str | None:
+        """A lead that got nothing, for somebody who wants to ask why."""
+        failed = (event.lead_id for event in await self.progress() if event.status == "failed")
+        return next(failed, None)
+
     async def _play(self, scenario: Scenario, delay: float) -> None:
         await asyncio.sleep(delay)
         for upstream, faults in scenario.faults.items():
