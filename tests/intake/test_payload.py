@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.cast import ANA, DAVI_PAYLOAD, lead_json
 
 from c2s_enrich.intake.payload import (
@@ -18,6 +20,7 @@ from c2s_enrich.intake.payload import (
     ParsedEvent,
     read_delivery,
 )
+from c2s_enrich.people.c2s_lead import LeadFacts, is_closing
 
 LIMITS = DeliveryLimits()
 ID = "0123456789abcdef0123456789abcdef"
@@ -505,3 +508,43 @@ class TestABodyThatIsNoEvent:
     )
     def test_costs_time_in_proportion_to_its_length(self, body: bytes) -> None:
         assert read(body).received == 1
+
+
+NAMES = st.sampled_from(
+    [
+        *("id", "lead_id", "data", "lead", "attributes", "updated_at", "customer", "name"),
+        *("archive_details", "archived", "done_details", "done", "hook_action"),
+    ]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from([AT, "x", "", " ", "sim", "1", "on_close_lead", "lead.closed", 1748782800]),
+    lambda inner: (
+        st.dictionaries(NAMES, inner, max_size=5) | st.lists(inner, min_size=1, max_size=2)
+    ),
+    max_leaves=25,
+)
+
+
+class TestBothReaders:
+    """Intake and the pipeline read one body."""
+
+    @given(st.dictionaries(NAMES, VALUES).map(lambda body: lead() | body))
+    def test_agree_on_whose_event_it_is_when_it_happened_and_whether_the_lead_is_closed(
+        self, body: Any
+    ) -> None:
+        for found in read(body).events:
+            facts = LeadFacts.from_json(json.loads(found.payload))
+
+            assert facts is not None
+            assert (facts.lead_id, facts.updated_at) == (found.lead_id, found.updated_at)
+            if "hook_action" not in json.dumps(body):
+                assert facts.closed == is_closing(found.hook_action)
+
+    @given(st.dictionaries(NAMES, VALUES))
+    def test_agree_that_nobodys_lead_is_in_it(self, body: Any) -> None:
+        for rejection in read(body).rejections:
+            if rejection.reason in ("id_missing", "id_unreadable"):
+                assert LeadFacts.from_json(json.loads(rejection.raw)) is None
