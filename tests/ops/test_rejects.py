@@ -124,7 +124,7 @@ class TestReplaying:
         assert (first.stored, first.known, first.flaws) == (
             2,
             0,
-            ("An event is a JSON object. (element 1)",),
+            ("An event must be a JSON object. (element 1)",),
         )
         assert (second.stored, second.known) == (0, 2)
         assert await db.value("select count(*) from webhook_events") == 2
