@@ -20,9 +20,18 @@ from tests.conftest import Database
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.claim import Claim, ClaimKey, Done, Ending, Handler, Journal, Lease
+from c2s_enrich.queue.claim import (
+    Claim,
+    ClaimKey,
+    Done,
+    Ending,
+    Handler,
+    Journal,
+    Lease,
+    PollerConfig,
+)
 from c2s_enrich.queue.claimer import START, Claimer
-from c2s_enrich.queue.poller import Poller, PollerConfig
+from c2s_enrich.queue.poller import Poller
 from c2s_enrich.queue.store import Lane, Look, Outlook, QueueStore, Settled, Settlement
 from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener

@@ -61,9 +61,9 @@ class Lease:
     """The local view of a lease: a countdown that started before the statement which granted it was
     sent.
 
-    It can only be shorter than the database's lease, so whoever obeys it never works on an event
-    that someone else has been given, even when the database cannot be reached. Like there, no
-    heartbeat carries it past the attempt's deadline.
+    It can only be shorter than the database's lease. Whoever obeys it works on no event that
+    someone else was given because its lease had ended, even when the database cannot be reached.
+    Like there, no heartbeat carries it past the attempt's deadline.
     """
 
     def __init__(
@@ -231,3 +231,26 @@ class Journal:
 
 
 Handler = Callable[[Claim, Lease, Journal], Awaitable[Done]]
+
+
+@dataclass(frozen=True)
+class PollerConfig:
+    """The numbers of one poller; see the settings of the same names."""
+
+    concurrency: int
+    lease: timedelta
+    deadline: timedelta
+    grace: timedelta
+    idle_poll: timedelta
+
+    @property
+    def wedged_after(self) -> timedelta:
+        """How long the claim loop may not come round: longer than any wait that it takes on
+        purpose.
+        """
+        return max(
+            timedelta(seconds=60),
+            self.lease * 3,
+            self.idle_poll * 3,
+            self.grace + timedelta(seconds=30),
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Literal
 
 from c2s_enrich.clock import Clock
@@ -18,6 +19,9 @@ from c2s_enrich.telemetry.facts import Level, log_facts
 from c2s_enrich.telemetry.lines import bind_contextvars, get_logger
 
 _log = get_logger("c2s_enrich.queue")
+
+# Longest wait for what is given back at the end; without the database the leases end by themselves.
+RELEASE_SECONDS = 5.0
 
 Why = Literal["taken_away", "lease_over", "deadline", "leaving", "settling"]
 
@@ -142,6 +146,29 @@ class Flights(dict[ClaimKey, Flight]):
         self._store = store
         self._clock = clock
         self._lease_seconds = lease_seconds
+        self._landed = asyncio.Event()
+
+    def land(self, flight: Flight) -> None:
+        """This one is over."""
+        del self[flight.claim.key]
+        self._landed.set()
+
+    async def finish(self, grace: float) -> None:
+        """What is in flight may end within `grace` seconds, the rest is given back with its
+        attempt.
+        """
+        await self._all_landed_within(grace)
+        self.end_all("leaving")
+        await self._all_landed_within(RELEASE_SECONDS)
+        for flight in self.values():
+            flight.task.cancel()
+
+    async def _all_landed_within(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self:
+                    self._landed.clear()
+                    await self._landed.wait()
 
     def end_all(self, why: Why) -> None:
         for flight in self.values():

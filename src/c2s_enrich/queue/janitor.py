@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
+from c2s_enrich.queue.claim import PollerConfig
 from c2s_enrich.queue.flight import Flights
 from c2s_enrich.queue.settler import SettleMetrics
 from c2s_enrich.queue.store import Outlook, QueueStore
 from c2s_enrich.queue.suspects import SuspectProcess
+from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.telemetry.lines import get_logger
 
 _log = get_logger("c2s_enrich.queue")
@@ -25,8 +27,8 @@ _CONFIRM_SECONDS = 1.0
 
 
 class Janitor:
-    """`reclaimed` is called when events have been given back. `pulse` tells whether the server can
-    see this worker's life: its direct connection stands.
+    """`reclaimed` is called when events have been given back. While the listener is connected, the
+    server can see this worker's life.
     """
 
     def __init__(
@@ -36,21 +38,19 @@ class Janitor:
         suspects: SuspectProcess,
         clock: Clock,
         metrics: SettleMetrics,
-        *,
-        concurrency: int,
-        lease_seconds: float,
-        pulse: Callable[[], bool],
+        config: PollerConfig,
         reclaimed: Callable[[], None],
+        listener: Listener | None,
     ) -> None:
         self._store = store
         self._flights = flights
         self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
-        self._concurrency = concurrency
-        self._lease_seconds = lease_seconds
-        self._pulse = pulse
+        self._concurrency = config.concurrency
+        self._lease_seconds = config.lease.total_seconds()
         self._reclaimed = reclaimed
+        self._listener = listener
         self._looked_at = float("-inf")
         self._others_busy = False
         self._silent_since: dict[str, float] = {}
@@ -72,7 +72,8 @@ class Janitor:
 
     async def look(self) -> Outlook:
         """Beats, and does what the answer asks for."""
-        outlook = await self._store.beat(len(self._flights), self._concurrency, self._pulse())
+        pulse = self._listener is not None and self._listener.connected
+        outlook = await self._store.beat(len(self._flights), self._concurrency, pulse)
         self._looked_at = self._clock.boottime()
         self._others_busy = outlook.others_busy or outlook.lease_over or bool(outlook.silent)
         dead = self._lasting(self._silent_since, outlook.silent, _CONFIRM_SECONDS)

@@ -11,15 +11,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
-from c2s_enrich.queue.claim import Claim, Ending, Handler, Journal, Lease
+from c2s_enrich.queue.claim import Claim, Ending, Handler, Journal, Lease, PollerConfig
 from c2s_enrich.queue.claimer import Claimer, ClaimMetrics
-from c2s_enrich.queue.flight import Flight, Flights
+from c2s_enrich.queue.flight import RELEASE_SECONDS, Flight, Flights
 from c2s_enrich.queue.janitor import Janitor
 from c2s_enrich.queue.settler import SettleMetrics, Settler
 from c2s_enrich.queue.store import QueueStore
@@ -33,8 +31,6 @@ _log = get_logger("c2s_enrich.queue")
 
 # Without a free slot the loop still comes round this often, so that the watchdog sees it.
 _FULL_SECONDS = 1.0
-# Longest wait for what is given back at the end; without the database the leases end by themselves.
-_RELEASE_SECONDS = 5.0
 
 
 class QueueMetrics(ClaimMetrics, SettleMetrics, Protocol):
@@ -42,29 +38,6 @@ class QueueMetrics(ClaimMetrics, SettleMetrics, Protocol):
 
     def listener_reconnected(self) -> None: ...
     def waited(self, seconds: float) -> None: ...
-
-
-@dataclass(frozen=True)
-class PollerConfig:
-    """The numbers of one poller; see the settings of the same names."""
-
-    concurrency: int
-    lease: timedelta
-    deadline: timedelta
-    grace: timedelta
-    idle_poll: timedelta
-
-    @property
-    def wedged_after(self) -> timedelta:
-        """How long the claim loop may not come round: longer than any wait that it takes on
-        purpose.
-        """
-        return max(
-            timedelta(seconds=60),
-            self.lease * 3,
-            self.idle_poll * 3,
-            self.grace + timedelta(seconds=30),
-        )
 
 
 class Poller:
@@ -100,8 +73,7 @@ class Poller:
         self._running = 0
         self._wake, self._stopping = asyncio.Event(), asyncio.Event()
         self._at_once = False
-        lease_seconds = config.lease.total_seconds()
-        self.in_flight = Flights(store, clock, lease_seconds)
+        self.in_flight = Flights(store, clock, config.lease.total_seconds())
         self._claimer = Claimer(
             store, clock, metrics, idle_poll=config.idle_poll, suspects_only=suspects is None
         )
@@ -115,10 +87,9 @@ class Poller:
             self._suspects,
             clock,
             metrics,
-            concurrency=config.concurrency,
-            lease_seconds=lease_seconds,
-            pulse=lambda: listener is not None and listener.connected,
-            reclaimed=self._look_again,
+            config,
+            self._look_again,
+            listener,
         )
         self.watchdog = Watchdog(config.wedged_after.total_seconds())
 
@@ -128,9 +99,7 @@ class Poller:
         self._wake.set()
 
     def stop(self) -> None:
-        """First call: claim no more and finish within the grace time. Second call: give everything
-        back at once.
-        """
+        """First call: finish within the grace time. Second call: give everything back at once."""
         if self._stopping.is_set():
             self._at_once = True
             self.in_flight.end_all("leaving")
@@ -145,13 +114,11 @@ class Poller:
         async with self._at_work(duties) as group:
             await self._claim_until_stopped(group)
         with suppress(Exception):
-            async with asyncio.timeout(_RELEASE_SECONDS):
+            async with asyncio.timeout(RELEASE_SECONDS):
                 await self.store.leave([self.store.worker])
 
     async def drain(self) -> None:
-        """Works until nothing is due and nothing is in flight, or `stop`. For suspects, one-off
-        runs and tests.
-        """
+        """Works until nothing is due and nothing is in flight, or `stop`."""
         async with self._at_work([]) as group:
             while not self._stopping.is_set():
                 self.watchdog.alive()
@@ -176,8 +143,10 @@ class Poller:
                 async with self.store.steady(), asyncio.TaskGroup() as group:
                     tasks = [group.create_task(duty) for duty in duties]
                     yield group
-                    await self._finish()
-                    await self._suspects.stop(self.config.grace.total_seconds() + _RELEASE_SECONDS)
+                    # A claim that was under way during a second `stop` may have brought new events:
+                    # there is no grace time for those.
+                    await flights.finish(0 if self._at_once else self.config.grace.total_seconds())
+                    await self._suspects.stop(self.config.grace.total_seconds() + RELEASE_SECONDS)
                     await _end(tasks)
         finally:
             flights.clear()
@@ -265,25 +234,6 @@ class Poller:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-
-    async def _finish(self) -> None:
-        """After `stop`: what is in flight may end within the grace time, the rest is given back
-        with its attempt.
-        """
-        # A claim that was under way during the second call may have brought new events: there is no
-        # grace time for those.
-        await self._all_landed_within(0 if self._at_once else self.config.grace.total_seconds())
-        self.in_flight.end_all("leaving")
-        await self._all_landed_within(_RELEASE_SECONDS)
-        for flight in self.in_flight.values():
-            flight.task.cancel()
-
-    async def _all_landed_within(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.in_flight:
-                    self._wake.clear()
-                    await self._wake.wait()
 
 
 async def _end(duties: list[asyncio.Task[None]]) -> None:

@@ -70,7 +70,7 @@ class Settler:
         """These are over, each with the transition that it made or "lease_lost"."""
         ends: Counter[tuple[str, str | None]] = Counter()
         for flight, transition in flights:
-            del self._flights[flight.claim.key]
+            self._flights.land(flight)
             self._busy_waits.pop(flight, None)
             flight.tell(transition)
             ends[transition, flight.ending.error_kind if transition == "failed" else None] += 1

@@ -29,7 +29,8 @@ from c2s_enrich.ops.reconcile import reconcile_duty
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.privacy.retention import retention_duty
 from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.poller import Poller, PollerConfig
+from c2s_enrich.queue.claim import PollerConfig
+from c2s_enrich.queue.poller import Poller
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.suspects import COMMAND
 from c2s_enrich.queue.verdict import RetryPolicy
