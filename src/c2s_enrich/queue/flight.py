@@ -114,7 +114,7 @@ class Flight:
         """The one line of this attempt in the log."""
         claim, journal, ending = self.claim, self.journal, getattr(self, "ending", None)
         facts: dict[str, object] = {
-            "event_id": claim.event_id,
+            "event_id": str(claim.event_id),
             "lead_id": claim.lead_id,
             "attempt": claim.attempts,
             "duration_s": round(journal.elapsed, 3),

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error
 from psycopg.pq import TransactionStatus
 
 from c2s_enrich.database import Pool, is_transient
@@ -45,13 +45,14 @@ class KeptConnection:
             if self._kept is None:
                 self._kept = await self._pool.getconn()
             try:
-                if fresh and self.steady and self._kept.prepare_threshold is not None:
-                    # The claim would be planned for each call, which takes as long as it runs. Not
-                    # through a pooler: there the setting would be somebody else's.
-                    await self._kept.execute("set plan_cache_mode = force_generic_plan")
+                if fresh:
+                    await self._plan(self._kept, "force_generic_plan")
                 yield self._kept
             except BaseException as error:
-                if _in_doubt(self._kept, error) or not self.steady:
+                in_doubt = _in_doubt(self._kept, error)
+                if in_doubt and self.steady:
+                    await self._kept.close()
+                if in_doubt or not self.steady:
                     await self.hang_up()
                 raise
             self._used_at = loop.time()
@@ -59,14 +60,20 @@ class KeptConnection:
                 await self.hang_up()
 
     async def hang_up(self) -> None:
-        """Gives the connection back; the pool throws away one that is broken, or was set up for
-        these statements.
-        """
+        """Gives the connection back; the pool throws away a broken one."""
         connection, self._kept = self._kept, None
         if connection is not None:
-            if self.steady:
+            try:
+                await self._plan(connection, "auto")
+            except Error:
                 await connection.close()
             await self._pool.putconn(connection)
+
+    async def _plan(self, connection: AsyncConnection[Any], mode: LiteralString) -> None:
+        # The claim would be planned for each call, which takes as long as it runs. Not through a
+        # pooler: there the setting would be somebody else's.
+        if self.steady and not connection.closed and connection.prepare_threshold is not None:
+            await connection.execute(f"set plan_cache_mode = {mode}")
 
 
 def _in_doubt(connection: AsyncConnection[Any], error: BaseException) -> bool:
