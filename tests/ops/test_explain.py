@@ -420,6 +420,14 @@ class TestEveryCause:
         assert said.summary
 
 
+class TestAProposedCommand:
+    def test_can_be_pasted_into_a_shell_whatever_the_lead_is_called(self) -> None:
+        said = explain(LeadSituation("x;reboot", None, datetime.now(UTC)))
+
+        assert shlex.split(said.actions[0].command)[-1] == "x;reboot"
+        assert "'x;reboot'" in said.actions[0].command
+
+
 class TestWhatIsAskedFor:
     @pytest.mark.parametrize(
         ("text", "kind"),

@@ -2,15 +2,21 @@
 that can be stopped, and leaves a row that says who did it.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 from tests.brokerage import Brokerage
 from tests.conftest import Database
 
-from c2s_enrich.database import Pool
+from c2s_enrich.clock import SystemClock
+from c2s_enrich.database import Pool, open_pool
+from c2s_enrich.ops.events import EventsDesk
+from c2s_enrich.ops.explain import Explainer
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner
+from c2s_enrich.upstreams.limits import Limits
 
 
 @pytest.fixture
@@ -88,6 +94,35 @@ class TestAPlan:
         await db.execute("update upstreams set min_interval = '6 s' where name = 'c2s'")
 
         assert (await planner.plan(Order("reprocess", FAILED))).minutes == 1.0
+
+
+class TestTheOperatorsRole:
+    async def test_may_do_all_that_operators_do(self, brokerage: Brokerage) -> None:
+        db = brokerage.db
+        await brokerage.accept("lead-0", brokerage.people[0])
+        await brokerage.work()
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('w', now(), '{}')"
+        )
+        message_id = await db.value(
+            "update lead_messages set status = 'sending', sent_at = null, proof = null returning id"
+        )
+        ops = replace(db, url=make_conninfo(db.url, options="-c role=c2s_ops"))
+
+        async with open_pool(ops.settings(), name="test") as pool:
+            planner = Planner(pool, actor="ana", via="api")
+            limits = Limits(pool, ops.settings(), SystemClock())
+            again = Order("reprocess", Filter(status="completed"), fresh=True)
+            given_up = Order("fail", Filter(lead="w"), reason="test")
+            done = [await planner.run((await planner.plan(o)).id) for o in (again, given_up)]
+            changed = [await limits.pause("c2s", 5, "test"), await limits.resume("c2s")]
+            changed.append(await limits.budget("work_api", 9))
+            changed.append(await EventsDesk(pool).judge(message_id, delivered=True))
+            said = await Explainer(pool).situation("lead-0")
+
+        assert [each.done for each in done] == [1, 1]
+        assert changed == [True, True, True, True]
+        assert said.event is not None
 
 
 class TestARun:

@@ -18,7 +18,7 @@ from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import Throttled
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
-from c2s_enrich.ops.reconcile import Missing, Report, reconcile, reconcile_duty
+from c2s_enrich.ops.reconcile import Missing, OneLead, Report, reconcile, reconcile_duty
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.privacy.erase import erase
 from c2s_enrich.sandbox.simulators.faults import Fault
@@ -82,6 +82,22 @@ class TestALeadOfWhichNoWebhookTold:
         assert report.missing == (Missing("missed", changed_at),)
         assert await brokerage.outcomes() == {"heard-of": "enriched", "missed": "enriched"}
         assert bruno.name.upper() in brokerage.messages("missed")[0].upper()
+
+    async def test_is_found_by_its_id_however_long_ago_it_changed(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        ana, bruno = brokerage.people[:2]
+        for lead_id, person in (("missed", ana), ("not asked for", bruno)):
+            brokerage.world.add_lead(lead_id, phone=person.phone, email=person.email)
+
+        async with c2s_of(brokerage, pool) as c2s:
+            report = await reconcile(
+                pool, OneLead(c2s.lead_json, "missed"), KEYS, timedelta(seconds=1)
+            )
+        await brokerage.work()
+
+        assert (report.looked_at, report.inserted) == (1, 1)
+        assert await brokerage.outcomes() == {"missed": "enriched"}
 
     async def test_is_found_once(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)

@@ -100,7 +100,8 @@ def reconcile(
             pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
         )
 
-    _tell(with_upstreams(settings, asked), one=lead is not None)
+    report = with_upstreams(settings, asked)
+    print_json(report) if as_json else _tell(report, one=lead is not None)
 
 
 def restored(

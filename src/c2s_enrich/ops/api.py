@@ -130,7 +130,7 @@ class AdminApi:
         return answer
 
     async def _document(self, _: Request) -> Any:
-        return document(ROOT)
+        return document(ROOT, {"/plans": OrderBody, "/upstreams/{name}/pause": PauseBody})
 
     async def _events(self, request: Request) -> Any:
         words = dict(request.query_params)

@@ -15,95 +15,65 @@ from c2s_enrich.ops.plans import Plan, PlanState, RunResult
 from c2s_enrich.upstreams.limits import UpstreamState
 
 _Json = dict[str, Any]
-_ANSWERS = {
-    "200": "Done",
-    "201": "Made",
-    "202": "Still running",
-    "401": "ADMIN_TOKEN is missing or wrong",
-    "404": "Unknown",
-    "409": "The plan is too old, unknown, or was run before",
-    "413": "Too many bytes",
-    "422": "A word or a value is not understood",
-    "503": "The database does not answer",
+_FAILURES = {
+    401: "ADMIN_TOKEN is missing or wrong",
+    404: "Unknown",
+    409: "The plan is too old, unknown, or was run before",
+    413: "Too many bytes",
+    422: "A word or a value is not understood",
+    503: "The database does not answer",
 }
 
 
-def document(root: str) -> _Json:
-    """OpenAPI 3.1."""
-    known = [EventLine, ErrorGroup, Explanation, UpstreamState, Plan, PlanState, RunResult]
-    _, schemas = msgspec.json.schema_components(known, ref_template="#/components/schemas/{name}")
-    words = [_parameter(name, why) for name, why in WORDS.items()]
-    plan, name = _in_path("id", "the plan's id"), _in_path("name", "c2s, diretrix or work_api")
-    order = _object(
-        {
-            "verb": {"enum": ["reprocess", "fail"]},
-            "filter": {"type": "object", "additionalProperties": {"type": "string"}},
-            "actor": {"type": "string"},
-            "fresh": {"type": "boolean"},
-            "limit": {"type": ["integer", "null"]},
-            "reason": {"type": ["string", "null"]},
-        },
-        ["verb", "filter"],
-    )
-    pause = _object({"minutes": {"type": "number"}, "reason": {"type": "string"}}, [])
+def document(root: str, bodies: dict[str, type[Any]]) -> _Json:
+    """OpenAPI 3.1. `bodies` by path: what a POST takes."""
+    words, explaining = dict(WORDS), {"lang": "en or pt", "history": "true: what happened, too"}
+    listing = words | {"limit": "at most this many, up to 1000"}
     explained = {
         "allOf": [_ref(Explanation)],
         "properties": {"history": {"type": "array"}},
         "required": ["history"],
     }
-    paths = {
-        "/openapi.json": {"get": _operation("This document", {"200": {"type": "object"}})},
-        "/events": {
-            "get": _operation(
-                "Events, newest first",
-                {"200": _list(EventLine), "422": None},
-                [*words, _parameter("limit", "at most this many, up to 1000")],
+    table: list[tuple[str, str, str, dict[int, _Json], tuple[int, ...], dict[str, str]]] = [
+        ("get", "/openapi.json", "This document", {200: {"type": "object"}}, (), {}),
+        ("get", "/events", "Events, newest first", {200: _list(EventLine)}, (422,), listing),
+        ("get", "/errors", "Errors in groups", {200: _list(ErrorGroup)}, (422,), words),
+        ("get", "/explain/{what}", "Why it stands there", {200: explained}, (422,), explaining),
+        ("get", "/upstreams", "Pauses, limits, budgets", {200: _list(UpstreamState)}, (), {}),
+        *(
+            ("post", f"/upstreams/{{name}}/{verb}", why, {200: _ref(UpstreamState)}, failures, {})
+            for verb, why, failures in (
+                ("pause", "Stop all pollers from calling it", (404, 413, 422)),
+                ("resume", "End its pause", (404,)),
             )
-        },
-        "/errors": {
-            "get": _operation("Errors in groups", {"200": _list(ErrorGroup), "422": None}, words)
-        },
-        "/explain/{what}": {
-            "get": _operation(
-                "Why a lead, an event or a message stands where it stands",
-                {"200": explained, "422": None},
-                [
-                    _in_path("what", "lead, event, ref of a message, or address in C2S"),
-                    _parameter("lang", "en or pt"),
-                    _parameter("history", "true: all that happened, too"),
-                ],
-            )
-        },
-        "/upstreams": {"get": _operation("Pauses, limits, budgets", {"200": _list(UpstreamState)})},
-        "/upstreams/{name}/pause": {
-            "post": _operation(
-                "Stop all pollers from calling it",
-                {"200": _ref(UpstreamState), "404": None, "413": None, "422": None},
-                [name],
-                pause,
-            )
-        },
-        "/upstreams/{name}/resume": {
-            "post": _operation("End its pause", {"200": _ref(UpstreamState), "404": None}, [name])
-        },
-        "/plans": {
-            "post": _operation(
-                "Plan a bulk action; nothing is done yet",
-                {"201": _ref(Plan), "413": None, "422": None},
-                body=order,
-            )
-        },
-        "/plans/{id}": {
-            "get": _operation("How far it is", {"200": _ref(PlanState), "404": None}, [plan])
-        },
-        "/plans/{id}/run": {
-            "post": _operation(
-                "Run it, once",
-                {"200": _ref(RunResult), "202": _ref(PlanState), "404": None, "409": None},
-                [plan],
-            )
-        },
-    }
+        ),
+        ("post", "/plans", "Plan; nothing is done yet", {201: _ref(Plan)}, (413, 422), {}),
+        ("get", "/plans/{id}", "How far it is", {200: _ref(PlanState)}, (404,), {}),
+        (
+            *("post", "/plans/{id}/run", "Run it, once; 202: it goes on"),
+            *({200: _ref(RunResult), 202: _ref(PlanState)}, (404, 409), {}),
+        ),
+    ]
+    known = [EventLine, ErrorGroup, Explanation, UpstreamState, Plan, PlanState, RunResult]
+    _, schemas = msgspec.json.schema_components(
+        [*known, *bodies.values()], ref_template="#/components/schemas/{name}"
+    )
+    paths: _Json = {}
+    for method, path, summary, answers, failures, query in table:
+        operation: _Json = {
+            "summary": summary,
+            "parameters": [
+                *(_parameter(name, "query", why) for name, why in query.items()),
+                *(_parameter(part[1:-1], "path", "") for part in path.split("/") if "{" in part),
+            ],
+            "responses": {
+                **{str(status): _content(summary, schema) for status, schema in answers.items()},
+                **{str(status): _problem(status) for status in (401, *failures, 503)},
+            },
+        }
+        if path in bodies:
+            operation["requestBody"] = _content("", _ref(bodies[path]))
+        paths.setdefault(root + path, {})[method] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -111,53 +81,23 @@ def document(root: str) -> _Json:
             "version": "1",
             "description": "The functions of the command line over HTTP, with the same words.",
         },
-        "paths": {root + path: operations for path, operations in paths.items()},
+        "paths": paths,
         "components": {
-            "schemas": schemas | {"Problem": _PROBLEM},
+            "schemas": schemas,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"bearer": []}],
     }
 
 
-_PROBLEM: _Json = {
-    "type": "object",
-    "required": ["type", "title", "status", "reason", "detail", "fault"],
-    "properties": {
-        "status": {"type": "integer"},
-        "reason": {"type": "string"},
-        "detail": {"type": "string"},
-    },
-}
+def _content(description: str, schema: _Json, kind: str = "application/json") -> _Json:
+    return {"description": description, "content": {kind: {"schema": schema}}}
 
 
-def _operation(
-    summary: str, answers: _Json, parameters: list[_Json] | None = None, body: _Json | None = None
-) -> _Json:
-    """`answers` by status; None is a problem. 401 and 503 can be any operation's answer."""
-    operation: _Json = {
-        "summary": summary,
-        "responses": {
-            status: {
-                "description": _ANSWERS[status],
-                "content": {
-                    "application/problem+json" if schema is None else "application/json": {
-                        "schema": schema or _problem()
-                    }
-                },
-            }
-            for status, schema in (answers | {"401": None, "503": None}).items()
-        },
-    }
-    if parameters:
-        operation["parameters"] = parameters
-    if body is not None:
-        operation["requestBody"] = {"content": {"application/json": {"schema": body}}}
-    return operation
-
-
-def _problem() -> _Json:
-    return {"$ref": "#/components/schemas/Problem"}
+def _problem(status: int) -> _Json:
+    fields = ("type", "title", "status", "reason", "detail", "fault")
+    schema = {"type": "object", "required": list(fields)}
+    return _content(_FAILURES[status], schema, "application/problem+json")
 
 
 def _ref(kind: type[Any]) -> _Json:
@@ -168,18 +108,8 @@ def _list(kind: type[Any]) -> _Json:
     return {"type": "array", "items": _ref(kind)}
 
 
-def _parameter(name: str, why: str) -> _Json:
-    return {"name": name, "in": "query", "description": why, "schema": {"type": "string"}}
-
-
-def _in_path(name: str, why: str) -> _Json:
-    return _parameter(name, why) | {"in": "path", "required": True}
-
-
-def _object(properties: _Json, required: list[str]) -> _Json:
+def _parameter(name: str, place: str, why: str) -> _Json:
+    place_only = {"required": True} if place == "path" else {}
     return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+        "name": name, "in": place, "description": why, "schema": {"type": "string"}, **place_only,
+    }  # fmt: skip

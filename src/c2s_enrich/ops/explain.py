@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from shlex import quote
 from typing import Any
 from uuid import UUID
 
@@ -120,6 +121,8 @@ def _facts(situation: LeadSituation) -> dict[str, Any]:
         "others": max(situation.same_cause - 1, 0) or None,
         "ahead": situation.ahead,
     }
+    if "detail" in facts:
+        facts["detail"] = redact(facts["detail"] or "") or None
     detail = facts.get("outcome_detail") or {}
     facts["upstream_name"] = facts.get("upstream")
     facts["answers"] = detail.get("answers") or None
@@ -145,8 +148,12 @@ class _Words:
     def action(self, key: str) -> Action | None:
         """None where a part of the command is not known."""
         command, paid_calls, sends = ACTIONS[key]
-        filled = self.lines([command])
-        return Action(filled[0], self._words[key], paid_calls, sends) if filled else None
+        # Somebody pastes it into a shell, and a lead's id may be anything.
+        quoted = {name: quote(text) for name, text in self._filled.items()}
+        try:
+            return Action(command.format_map(quoted), self._words[key], paid_calls, sends)
+        except KeyError:
+            return None
 
     def summary(self, template: str) -> str:
         """Always a sentence: what is not known is a question mark."""
