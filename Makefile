@@ -16,7 +16,7 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 BUILDER ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill check test test-image bench spec lint format schema docs wheel image pin-base release audit lock clean
+.PHONY: help demo drill mutants check test test-image bench spec lint format schema docs wheel image pin-base release audit lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: $(STAMP) ## watch leads arrive, get enriched and answered; brings its own 
 
 drill: $(STAMP) ## kill, freeze and cut everything on purpose, then count what was lost, told twice or left behind
 	@$(BIN)/c2s-enrich drill $(ARGS)
+
+mutants: $(STAMP) ## change one line at a time and see that the tests notice; ARGS=pure: every operator of the pure modules
+	@$(BIN)/python -m proofs.mutants $(ARGS)
 
 check: $(STAMP) ## the inner loop: types, style, layers and all tests that need no database
 	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" --ignore=tests/sandbox --ignore=tests/promises $(ARGS)
@@ -95,6 +98,9 @@ lock: ## choose new versions of all packages (needs a package index)
 COMPILE := pip compile pyproject.toml --quiet --upgrade --python-version=3.11 --generate-hashes --no-emit-index-url
 
 clean: ## remove what was made here, the environment too; the demo's data stays
+	@rm -rf $(VENV) .venv-lock build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests bench proofs -name __pycache__ -type d -prune -exec rm -rf {} +
+
 	@rm -rf $(VENV) .venv-lock .venv-release .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -109,3 +109,17 @@ update upstreams
 -- waits for).
 select status, case when status = 'received' then greatest(available_at - clock_timestamp(), interval '0') end
   from webhook_events where id = %(event_id)s;
+
+-- name: fill_disk
+-- From here on, for as long as this session lasts: see sql/drill/full_disk.sql.
+select pg_advisory_lock(53100);
+
+-- name: reload
+select pg_reload_conf();
+
+-- name: standby_has_all
+-- A row once the standby is waited for and has what was committed before.
+select pid from pg_stat_replication where sync_state = 'sync' and flush_lsn >= pg_current_wal_lsn();
+
+-- name: promote
+select pg_promote();

@@ -14,6 +14,7 @@ from tests.conftest import Database
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
+from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.people_store import forget_answers
 from c2s_enrich.enrichment.remember import candidates_in
 from c2s_enrich.enrichment.store import EnrichmentStore, Question
@@ -93,7 +94,7 @@ class TestAnAnswerWithinItsFreshness:
         )
 
         async with brokerage.poller() as heir:
-            assert (await heir.store.reclaim())[0] == 1
+            assert len((await heir.store.reclaim())[0]) == 1
             await heir.drain()
 
         assert await brokerage.outcomes() == {"lead": "enriched"}
@@ -422,7 +423,14 @@ async def ask(pool: Pool, claim: Claim) -> str:
 
 
 def a_store(pool: Pool) -> EnrichmentStore:
-    return EnrichmentStore(pool, settle_time=120 * SECOND, time_limit=15 * SECOND, max_sends=3)
+    return EnrichmentStore(
+        pool,
+        DatabaseHistory(pool),
+        account="an-account",
+        settle_time=120 * SECOND,
+        time_limit=15 * SECOND,
+        max_sends=3,
+    )
 
 
 async def a_claim(db: Database, lead_id: str, *, lease: timedelta = 60 * SECOND) -> Claim:

@@ -10,6 +10,9 @@ CLOSED = LeadFacts("lead", phone="11987650001", closed=True)
 QUIET = Situation(newer_exists=False, told_fingerprint=None, told=(), message_unclear=False)
 NEWER = Situation(newer_exists=True, told_fingerprint=None, told=(), message_unclear=False)
 TOLD = Situation(newer_exists=False, told_fingerprint="new", told=(), message_unclear=False)
+TOLD_AND_NEWER = Situation(
+    newer_exists=True, told_fingerprint="new", told=(), message_unclear=False
+)
 TOLD_UNDER_THE_KEY_BEFORE = Situation(
     newer_exists=False, told_fingerprint="old", told=(), message_unclear=False
 )
@@ -24,6 +27,7 @@ class TestAnEvent:
             (OPEN, NEWER, Skip("superseded", withdraw=True)),
             (OPEN, TOLD, Skip("unchanged", withdraw=False)),
             (OPEN, TOLD_UNDER_THE_KEY_BEFORE, Skip("unchanged", withdraw=False)),
+            (OPEN, TOLD_AND_NEWER, Skip("unchanged", withdraw=False)),
             (LeadFacts("lead"), TOLD, None),
         ],
     )

@@ -4,6 +4,7 @@ secret does not start.
 
 from __future__ import annotations
 
+import hmac
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ class TestTheToken:
             judge((b"x-webhook-token", "chave-de-integração".encode("latin-1")), gate=gate)
             == "wrong"
         )
+
+    def test_is_compared_with_every_secret_in_constant_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compared: list[tuple[bytes, bytes]] = []
+        right = hmac.compare_digest
+        monkeypatch.setattr(
+            hmac, "compare_digest", lambda a, b: compared.append((a, b)) or right(a, b)
+        )
+
+        judge((b"x-webhook-token", NEW))
+
+        assert compared == [(NEW, NEW), (NEW, OLD)]
 
 
 class TestSeveralTokens:

@@ -70,6 +70,18 @@ class TestAStalePoller:
 
         assert await queue.row(event_id) == before
 
+    async def test_cannot_extend_the_lease_of_its_successor(self, queue: Queue) -> None:
+        event_id = await queue.accept()
+        stale = await queue.claim(first := queue.worker("ana"))
+        await queue.reset(event_id)
+        await queue.claim(queue.worker("bia", now=at(1)))
+        before = await queue.row(event_id)
+
+        first.now = at(20)
+        assert await first.extend_leases([stale]) == {}
+
+        assert await queue.row(event_id) == before
+
     async def test_does_not_hold_up_the_others_of_its_batch(self, queue: Queue) -> None:
         worker = queue.worker(now=at(1))
         await queue.accept_many(3)

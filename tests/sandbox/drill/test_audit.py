@@ -40,10 +40,11 @@ GOOD = Records(
     received={"ana": (about(ANA),)},
     people=PEOPLE,
     asked=(
-        Asked("phone", ANA.phone, 1.0, 1.1),
-        Asked("email", ANA.email, 1.0, 1.1),
-        Asked("record", ANA.cpf, 2.0, 2.1),
-        Asked("phone", "68987654321", 1.0, 1.1),
+        Asked("diretrix phone", ANA.phone, 1.0, 1.1),
+        Asked("diretrix email", ANA.email, 1.0, 1.1),
+        Asked("work_api record", ANA.cpf, 2.0, 2.1),
+        Asked("diretrix phone", "68987654321", 1.0, 1.1),
+        Asked("work_api phone", "68987654321", 1.0, 1.1),
     ),
 )
 # Then the lead's e-mail becomes Bia's.
@@ -56,8 +57,8 @@ CHANGED = replace(
     received={"ana": (about(ANA), about(ANA, BIA, ref="BBBB3333", update=True))},
     asked=(
         *GOOD.asked,
-        Asked("email", BIA.email, 5.0, 5.1),
-        Asked("record", BIA.cpf, 6.0, 6.1),
+        Asked("diretrix email", BIA.email, 5.0, 5.1),
+        Asked("work_api record", BIA.cpf, 6.0, 6.1),
     ),
 )
 
@@ -108,7 +109,7 @@ class TestTheAudit:
         assert audit(replace(GOOD, rows=(*GOOD.rows, Row("ana", LATER, "completed")))).clean
 
     def test_excuses_a_paid_question_that_trouble_has_cut_off(self) -> None:
-        asked = (*GOOD.asked, Asked("record", ANA.cpf, 9.0, 9.1))
+        asked = (*GOOD.asked, Asked("work_api record", ANA.cpf, 9.0, 9.1))
 
         found = audit(replace(GOOD, asked=asked, troubles=(Trouble(2.0, 3.0, 1),)))
 
@@ -226,19 +227,19 @@ class TestTheAuditGoesRed:
                 id="for a message still unclear",
             ),
             pytest.param(
-                replace(GOOD, asked=(*GOOD.asked, Asked("record", ANA.cpf, 9.0, 9.1))),
+                replace(GOOD, asked=(*GOOD.asked, Asked("work_api record", ANA.cpf, 9.0, 9.1))),
                 {"paid_twice": 1},
                 id="for an answer that was paid for again",
             ),
             pytest.param(
-                replace(GOOD, asked=(*GOOD.asked, Asked("record", CAIO.cpf, 9.0, 9.1))),
+                replace(GOOD, asked=(*GOOD.asked, Asked("work_api record", CAIO.cpf, 9.0, 9.1))),
                 {"paid_twice": 1},
                 id="for a record that nothing leads to",
             ),
             pytest.param(
                 replace(
                     GOOD,
-                    asked=(*GOOD.asked, Asked("record", ANA.cpf, 9.0, 9.1)),
+                    asked=(*GOOD.asked, Asked("work_api record", ANA.cpf, 9.0, 9.1)),
                     troubles=(Trouble(5.0, 6.0, 9),),
                 ),
                 {"paid_twice": 1},
@@ -249,8 +250,8 @@ class TestTheAuditGoesRed:
                     GOOD,
                     asked=(
                         *GOOD.asked,
-                        Asked("record", ANA.cpf, 9.0, 9.1),
-                        Asked("phone", ANA.phone, 9.0, 9.1),
+                        Asked("work_api record", ANA.cpf, 9.0, 9.1),
+                        Asked("diretrix phone", ANA.phone, 9.0, 9.1),
                     ),
                     troubles=(Trouble(1.0, 3.0, 1),),
                 ),

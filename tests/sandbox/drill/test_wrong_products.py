@@ -66,7 +66,12 @@ class Audited(Brokerage):
                 received={LEAD: self.messages(LEAD)},
                 people=self.world.people,
                 asked=[
-                    Asked(call.kind, call.subject, call.started, call.ended or call.started)
+                    Asked(
+                        f"{upstream} {call.kind}",
+                        call.subject,
+                        call.started,
+                        call.ended or call.started,
+                    )
                     for upstream in ("diretrix", "work_api")
                     for call in self.world.asked(upstream)
                 ],

@@ -243,6 +243,7 @@ class TestTheDial:
             "unauthorised": (403, 0),
             "garbage": (200, 0),
             "truncated": (200, 1),
+            "double": (201, 1),
             "hang": (httpx.ReadTimeout, 0),
             "reset": (httpx.ReadError, 0),
             "accept_then_lose": (httpx.ReadError, 1),

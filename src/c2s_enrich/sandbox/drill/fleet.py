@@ -16,9 +16,10 @@ import httpx
 import psycopg
 
 from c2s_enrich.sandbox.drill.paid import Trouble
-from c2s_enrich.sandbox.drill.plan import FROZEN_SECONDS, POLLERS, Strike
+from c2s_enrich.sandbox.drill.plan import CUTS_OFF, FROZEN_SECONDS, ODD_CUTS_OFF, POLLERS, Strike
+from c2s_enrich.sandbox.drill.proxy import Proxy
 from c2s_enrich.sandbox.drill.store import DrillStore
-from c2s_enrich.sandbox.postgres import EmbeddedServer, StopMode
+from c2s_enrich.sandbox.postgres import EmbeddedServer, StopMode, start_throwaway
 from c2s_enrich.sandbox.stage import QUICK, Stage
 
 _ODD_AT_ONCE = 2
@@ -27,19 +28,6 @@ _TO_FALL_ASLEEP_SECONDS = 5.0
 _SUPERVISOR_SECONDS = 0.1
 _OPERATOR_SECONDS = 0.5
 _RESET_AT_ONCE, _RESET_AGAIN_SECONDS = 50, 0.3
-# How many paid calls trouble can cut off: of one poller all that it works on, of which each may ask
-# two questions at once; of the database those of all pollers. The others cut off none.
-_CUTS_OFF = dict.fromkeys(("kill_poller", "terminate_poller", "zombie"), 20) | dict.fromkeys(
-    (
-        "postgres_fast",
-        "postgres_immediate",
-        "connections_cut",
-        "transaction_held",
-        "operator_resets",
-    ),
-    44,
-)
-_ODD_CUTS_OFF = 2
 # SIGTERM cuts off after the grace time; a lease that ran out, when its event is taken over.
 _FELT_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
 
@@ -53,7 +41,9 @@ class Fleet:
     the strikes that can have cut off a paid call.
     """
 
-    def __init__(self, stage: Stage, server: EmbeddedServer, store: DrillStore) -> None:
+    def __init__(
+        self, stage: Stage, server: EmbeddedServer, store: DrillStore, proxy: Proxy
+    ) -> None:
         self.kills = 0
         self.restarts = 0
         self.resets = 0
@@ -61,12 +51,14 @@ class Fleet:
         self.resumed = 0
         self.troubles: list[Trouble] = []
         self._stage = stage
-        self._server = server
+        self.server = server
         self._store = store
+        self._proxy = proxy
         self._odd: deque[str] = deque()
         self._odd_started = 0
         self._postgres = asyncio.Lock()
         self._refusing: set[str] = set()
+        self._promoted = False
 
     async def start(self) -> None:
         """Everything up, in the order in which an operator would start it."""
@@ -101,7 +93,7 @@ class Fleet:
         try:
             await self._strike(strike)
         finally:
-            if most := _CUTS_OFF.get(strike.fault):
+            if most := CUTS_OFF.get(strike.fault):
                 self.troubles.append(Trouble(began, time.monotonic() + _FELT_SECONDS, most))
 
     async def _strike(self, strike: Strike) -> None:
@@ -124,6 +116,16 @@ class Fleet:
                 await self._stop_postgres("fast", strike.seconds)
             case "postgres_immediate":
                 await self._stop_postgres("immediate", strike.seconds)
+            case "promotion":
+                # To its end, even where the drill's time is over: half of it leaves no server.
+                await asyncio.shield(self._promote_a_standby())
+            case "disk_full":
+                with suppress(psycopg.OperationalError):
+                    await self._store.fill_disk(strike.seconds)
+            case "commit_lost":
+                await self._proxy.swallow(strike.seconds)
+            case "silence":
+                await self._proxy.be_silent(FROZEN_SECONDS)
             case "connections_cut":
                 # Where the server is just down, there is nothing left to cut.
                 with suppress(psycopg.OperationalError):
@@ -150,11 +152,18 @@ class Fleet:
 
     async def heal(self) -> None:
         """Ends every fault: what comes after it is only the product's own doing."""
+        async with self._postgres:
+            pass  # whoever was just stopping or replacing the server has come to an end
         for upstream in ("c2s", "diretrix", "work_api"):
             await self._dial(upstream)
         await self._hook("subscribe")
         while self._odd:
             self._end_odd(self._odd.popleft())
+
+    def close(self) -> None:
+        """Stops a server that was promoted; the first one belongs to the caller."""
+        if self._promoted:
+            self.server.close()
 
     async def _reset(self, most: int | None, seconds: float) -> None:
         """Again and again: what one reset has brought, the next one finds in flight."""
@@ -176,11 +185,27 @@ class Fleet:
 
     async def _stop_postgres(self, mode: StopMode, seconds: float) -> None:
         async with self._postgres:
-            await asyncio.to_thread(self._server.stop, mode)
+            await asyncio.to_thread(self.server.stop, mode)
             try:
                 await asyncio.sleep(seconds)
             finally:
-                await asyncio.to_thread(self._server.start)
+                await asyncio.to_thread(self.server.start)
+            self.restarts += 1
+
+    async def _promote_a_standby(self) -> None:
+        async with self._postgres:
+            following = await asyncio.to_thread(
+                start_throwaway,
+                durable=True,
+                settings={"wal_retrieve_retry_interval": "200ms"},
+                standby_of=self.server,
+            )
+            await self._store.commit_on_standby()
+            await asyncio.to_thread(self.server.close)
+            self.server, self._promoted = following, True
+            self._store.url = self._proxy.target = following.url
+            await self._store.promote()
+            self._proxy.cut()
             self.restarts += 1
 
     async def _spoil(self, strike: Strike) -> None:
@@ -250,7 +275,7 @@ class Fleet:
 
     def _odd_ended(self) -> None:
         now = time.monotonic()
-        self.troubles.append(Trouble(now - _FELT_SECONDS, now, _ODD_CUTS_OFF))
+        self.troubles.append(Trouble(now - _FELT_SECONDS, now, ODD_CUTS_OFF))
 
     def _bury_the_odd(self) -> None:
         for name in [name for name in self._odd if not self._stage.alive(name)]:

@@ -94,13 +94,15 @@ def courses(said: Iterable[Said], directory: Directory) -> Mapping[str, Course]:
 
 
 def questions(said: Iterable[Said], directory: Directory) -> frozenset[tuple[str, str]]:
-    """What may be paid for: each contact, and the record of each person whom they lead to."""
+    """What may be paid for: each contact at each source, and the record of each person whom the
+    contacts lead to.
+    """
     found: set[tuple[str, str]] = set()
     for event in said:
         phone, email = contacts_of(event)
         lesson = directory.lesson(event)
-        found |= {("phone", phone), ("email", email)}
-        found |= {("record", cpf) for cpf in (lesson.people if lesson else ())}
+        found |= {("diretrix phone", phone), ("work_api phone", phone), ("diretrix email", email)}
+        found |= {("work_api record", cpf) for cpf in (lesson.people if lesson else ())}
     return frozenset(found)
 
 

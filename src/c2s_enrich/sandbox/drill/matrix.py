@@ -32,7 +32,7 @@ from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
 from c2s_enrich.sandbox.drill.paid import Asked
 from c2s_enrich.sandbox.drill.puppets import Line, Process, Stopped
 from c2s_enrich.sandbox.drill.report import show
-from c2s_enrich.sandbox.drill.schedules import Gap, Schedule, schedules
+from c2s_enrich.sandbox.drill.schedules import Attempt, Gap, Schedule, schedules
 from c2s_enrich.sandbox.drill.store import DrillStore
 from c2s_enrich.sandbox.simulators.app import build_simulators
 from c2s_enrich.sandbox.simulators.payloads import written
@@ -65,6 +65,8 @@ _APPLIED_WITHIN = 119 * _SECOND
 # Two deaths, two looks and a resend take six attempts.
 _ATTEMPTS_AT_MOST = 15
 _WORKERS = 2
+# Nothing unclear is sent again before C2S has once shown a message that it has for sure.
+_FIRST_OF_ALL = Schedule(Attempt("ends", None, "yes"), "reset", Attempt("ends", None, "yes"))
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -73,10 +75,10 @@ class Matrix:
 
     def __init__(self, url: str, schedules: Sequence[Schedule], seed: int = 1) -> None:
         self._url = url
-        self._schedules = schedules
+        self._schedules = (_FIRST_OF_ALL, *schedules)
         self._sql = statements("drill")
         self._said: list[Said] = []
-        self.world = World(seed, size=len(schedules) + len(schedules) // 5 + 20)
+        self.world = World(seed, size=len(schedules) + len(schedules) // 5 + 30)
         self._people = [person for person in self.world.people if person.has_record]
 
     async def play(self) -> Findings:
@@ -105,7 +107,12 @@ class Matrix:
                 },
                 people=self.world.people,
                 asked=[
-                    Asked(call.kind, call.subject, call.started, call.ended or call.started)
+                    Asked(
+                        f"{upstream} {call.kind}",
+                        call.subject,
+                        call.started,
+                        call.ended or call.started,
+                    )
                     for upstream in ("diretrix", "work_api")
                     for call in self.world.asked(upstream)
                 ],

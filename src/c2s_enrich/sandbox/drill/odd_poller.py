@@ -43,8 +43,8 @@ def die_at(point: str) -> Boundary:
 
 
 class Sleepwalker(SystemClock):
-    """A clock that stood still while the process did, as on a machine that is suspended: its
-    countdown cannot tell that a lease is over.
+    """A clock that stood still while the process did, so that its countdown cannot tell that a lease
+    is over.
     """
 
     def __init__(self, point: str) -> None:

@@ -26,10 +26,13 @@ FROZEN_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
 _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
 # Each fault with what it can strike. "sleep_at" is a freeze of which the poller's own clock knows
-# nothing: only the fence is left. "clock" is how many seconds a poller's clocks are wrong.
-# "operator_resets" sets rows of every status back to received, as reprocessing does;
-# "transaction_held" keeps rows of this status locked. C2S mostly tells us of a message whose answer
-# was lost by its hook; without that, only reading the lead back can.
+# nothing: only the fence is left, and between the permit and the send the pulse.
+# "promotion" crashes the server and promotes a standby that has every COMMIT. "commit_lost" carries
+# statements out and loses their answers; in a "silence" nothing comes and nothing is closed.
+# "clock" is how many seconds a poller's clocks are wrong. "operator_resets" sets rows of every
+# status back to received, as reprocessing does; "transaction_held" keeps rows of this status locked.
+# C2S mostly tells us of a message whose answer was lost by its hook; without that, only reading the
+# lead back can.
 TARGETS: dict[str, tuple[str, ...]] = {
     "kill_poller": POLLERS,
     "terminate_poller": POLLERS,
@@ -38,10 +41,14 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "freeze_web": ("web",),
     "die_at": POINTS,
     "zombie": POLLERS,
-    "sleep_at": ("claimed", "lookup:done", "store:done", "permit", "answered", "send:done"),
+    "sleep_at": POINTS,
     "clock": ("-86400", "-7", "7", "86400"),
     "postgres_fast": ("postgres",),
     "postgres_immediate": ("postgres",),
+    "promotion": ("postgres",),
+    "disk_full": ("postgres",),
+    "commit_lost": ("postgres",),
+    "silence": ("postgres",),
     "connections_cut": ("postgres",),
     "notify_lost": ("postgres",),
     "transaction_held": ("received", "processing"),
@@ -52,19 +59,40 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "hang": _UPSTREAMS,
     "reset": _UPSTREAMS,
     "garbage": _UPSTREAMS,
+    "double": _UPSTREAMS,
     "refuse_credential": _UPSTREAMS,
     "accept_then_lose": ("answer", "answer_and_hook"),
 }
 FAULTS = tuple(TARGETS)
+
+# How many paid calls trouble can cut off: of one poller all that it works on, of which each may ask
+# two questions at once; of the database those of all pollers. The others cut off none.
+CUTS_OFF = dict.fromkeys(("kill_poller", "terminate_poller", "zombie"), 20) | dict.fromkeys(
+    (
+        "postgres_fast",
+        "postgres_immediate",
+        "promotion",
+        "disk_full",
+        "commit_lost",
+        "silence",
+        "connections_cut",
+        "transaction_held",
+        "operator_resets",
+    ),
+    44,
+)
+# A poller that works on one event at a time.
+ODD_CUTS_OFF = 2
 
 # Kills are cheap and say the most, so a round holds several of them for each other fault.
 _OFTEN = {
     "kill_poller": 5,
     "terminate_poller": 2,
     "kill_web": 2,
-    "die_at": 12,
+    "die_at": 14,
     "zombie": 2,
-    "sleep_at": 2,
+    "sleep_at": 3,
+    "commit_lost": 3,
     "accept_then_lose": 4,
 }
 # A poller needs about a second to come up, several on a busy machine; closer together, nothing

@@ -22,6 +22,7 @@ from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
 from c2s_enrich.sandbox.drill.fleet import Fleet
 from c2s_enrich.sandbox.drill.paid import Asked
 from c2s_enrich.sandbox.drill.plan import Strike, schedule
+from c2s_enrich.sandbox.drill.proxy import Proxy
 from c2s_enrich.sandbox.drill.report import show
 from c2s_enrich.sandbox.drill.sender import Sender
 from c2s_enrich.sandbox.drill.store import DrillStore
@@ -96,12 +97,16 @@ class _Drill:
         await migrate(self._server.url)
         store = DrillStore(self._server.url)
         await store.keep_diary()
-        async with Stage(
-            self._folder, self._server.url, seed=self._seed, size=_PEOPLE, settings=_SETTINGS
-        ) as stage:
+        await store.prepare_disk()
+        async with (
+            Proxy(self._folder, self._server.url, self._seed) as proxy,
+            Stage(
+                self._folder, proxy.url, seed=self._seed, size=_PEOPLE, settings=_SETTINGS
+            ) as stage,
+        ):
             people = populate(self._seed, _PEOPLE)
             stream = Stream(people, self._seed, per_second=1.0)
-            fleet, sender = Fleet(stage, self._server, store), Sender(stage, stream)
+            fleet, sender = Fleet(stage, self._server, store, proxy), Sender(stage, stream)
             await fleet.start()
             staff = asyncio.gather(fleet.supervise(), fleet.mend_credentials())
             self._console.print(
@@ -139,10 +144,12 @@ class _Drill:
             self.by_the_way = {
                 "deliveries refused, sent again": sender.refusals,
                 "rows held locked": fleet.held,
+                "answers of the database lost": proxy.swallowed,
             }
             staff.cancel()
             with suppress(asyncio.CancelledError):
                 await staff
+            await asyncio.to_thread(fleet.close)
         findings = audit(records)
         took = round(time.perf_counter() - began, 1)
         return findings, {
@@ -186,7 +193,7 @@ async def _asked(stage: Stage) -> list[Asked]:
     """Every call of a source that got its answer; one that a fault has spoilt is not paid for."""
     answer = await stage.client.get(f"{stage.simulators_url}/_sim/calls")
     return [
-        Asked(call["kind"], call["subject"], call["started"], call["ended"])
+        Asked(f"{call['upstream']} {call['kind']}", call["subject"], call["started"], call["ended"])
         for call in answer.json()["calls"]
         if call["upstream"] in ("diretrix", "work_api")
         and call["fault"] in (None, "slow")

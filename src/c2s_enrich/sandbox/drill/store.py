@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from c2s_enrich.database import statements
+from c2s_enrich.database import sql_folder, statements
 from c2s_enrich.sandbox.drill.audit import Row, Told
 
 # Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
@@ -24,12 +24,38 @@ class DrillStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._sql = statements("drill")
 
     async def keep_diary(self) -> None:
         """To be called once, after the migrations: the audit needs to know what was reset by hand."""
         await self._run("keep_diary")
+
+    async def prepare_disk(self) -> None:
+        """To be called once, after the migrations: from here on the disk can be full."""
+        await self._run_script("full_disk")
+
+    async def fill_disk(self, seconds: float) -> None:
+        """For so long every statement that writes fails as it does on a full disk."""
+        async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
+            await connection.execute(self._sql["fill_disk"])
+            await asyncio.sleep(seconds)
+
+    async def commit_on_standby(self) -> None:
+        """Every COMMIT waits for the standby from here on; returns when it has all earlier ones."""
+        await self._run_script("follow")
+        await self._run("reload")
+        async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
+            while not await (await connection.execute(self._sql["standby_has_all"])).fetchone():
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def promote(self) -> None:
+        await self._run("promote")
+
+    async def _run_script(self, name: str) -> None:
+        script = (sql_folder() / "drill" / f"{name}.sql").read_bytes()
+        async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
+            await connection.execute(script)
 
     async def cut_connections(self) -> None:
         await self._run("cut_connections")
@@ -47,7 +73,7 @@ class DrillStore:
         """
         until = time.monotonic() + _WAIT_SECONDS
         held = 0
-        async with await AsyncConnection.connect(self._url) as connection:
+        async with await AsyncConnection.connect(self.url) as connection:
             while not held and time.monotonic() < until:
                 await connection.rollback()
                 held = (
@@ -59,7 +85,7 @@ class DrillStore:
 
     async def refused_credentials(self) -> list[str]:
         """The upstreams that are paused because they refused our credential."""
-        async with await AsyncConnection.connect(self._url) as connection:
+        async with await AsyncConnection.connect(self.url) as connection:
             return [
                 name
                 for (name,) in await (
@@ -69,7 +95,7 @@ class DrillStore:
 
     async def count_open(self) -> int:
         """Events that have not ended."""
-        async with await AsyncConnection.connect(self._url) as connection:
+        async with await AsyncConnection.connect(self.url) as connection:
             [count] = await (await connection.execute(self._sql["count_open"])).fetchone() or [0]
             return int(count)
 
@@ -79,19 +105,19 @@ class DrillStore:
 
     async def events(self) -> list[Row]:
         async with (
-            await AsyncConnection.connect(self._url) as connection,
+            await AsyncConnection.connect(self.url) as connection,
             connection.cursor(row_factory=class_row(Row)) as cursor,
         ):
             return await (await cursor.execute(self._sql["audited_events"])).fetchall()
 
     async def messages(self) -> list[Told]:
         async with (
-            await AsyncConnection.connect(self._url) as connection,
+            await AsyncConnection.connect(self.url) as connection,
             connection.cursor(row_factory=class_row(Told)) as cursor,
         ):
             return await (await cursor.execute(self._sql["audited_messages"])).fetchall()
 
     async def _run(self, name: str, **parameters: object) -> int:
         connection: AsyncConnection[Any]
-        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+        async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
             return (await connection.execute(self._sql[name], parameters)).rowcount

@@ -17,6 +17,7 @@ KINDS = (
     "unauthorised",  # the credential is refused, in this upstream's way
     "garbage",  # 200 with a web page
     "truncated",  # 200 with half of the JSON
+    "double",  # answers, and then the same answer once more
     "hang",  # takes nothing, answers nothing, closes after `seconds`
     "reset",  # takes nothing, cuts the connection in the middle of an answer
     "accept_then_lose",  # does what was asked, then cuts the connection after `seconds` without an answer

@@ -24,7 +24,7 @@ from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.sandbox.simulators.world import World
 
 Handler = Callable[[Request], Awaitable[Response]]
-_CUT = "c2s_enrich.cut"
+_CUT, _WRITE = "c2s_enrich.cut", "c2s_enrich.write"
 
 
 class ConnectionCut(Exception):
@@ -37,6 +37,8 @@ class Simulators(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
         scope[_CUT] = lambda: _cut(transport)
+        # In process there is no connection that could carry a second answer.
+        scope[_WRITE] = transport.write if transport is not None else lambda _: None
         await super().__call__(scope, receive, send)
 
 
@@ -87,6 +89,8 @@ async def _spoil(fault: Fault, request: Request, handler: Handler, refuse: Respo
         case "truncated":
             whole = (await handler(request)).body
             return Response(bytes(whole)[: len(whole) // 2], media_type="application/json")
+        case "double":
+            return _Doubled(await handler(request))
         case "hang":
             await _stay_silent(request, fault.seconds)
             return _Cut(b"")
@@ -96,6 +100,19 @@ async def _spoil(fault: Fault, request: Request, handler: Handler, refuse: Respo
             return _Cut(b"")
         case _:  # reset
             return _Cut(json.dumps({"data": {"id": "half"}}).encode()[:10])
+
+
+class _Doubled(Response):
+    """The answer, and its copy behind it on the same connection."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(bytes(answer.body), answer.status_code, dict(answer.headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+        head = f"HTTP/1.1 {self.status_code} OK\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        scope[_WRITE](head.encode() + b"\r\n" + bytes(self.body))
 
 
 async def _stay_silent(request: Request, seconds: float) -> None:

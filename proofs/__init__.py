@@ -1,0 +1,1 @@
+"""Proofs about the tests: what they would notice."""
