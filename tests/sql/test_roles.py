@@ -14,7 +14,7 @@ from c2s_enrich.database import sql_folder, statements
 
 ROLES = ("web", "poller", "ops", "reader")
 # Every statement with the roles that may run it. `make schema` writes it; read the difference.
-MATRIX = Path(__file__).parents[1] / "golden/who_may_run_which_statement.txt"
+MATRIX = Path(__file__).with_name("who_may_run_which_statement.txt")
 # What a process cannot be without: topics, less the statements after the dash.
 NEEDS = {
     "web": "intake duties alerts ops - alerts.valuable_leads ops.subscribed ops.subscriptions ops.visibility",
