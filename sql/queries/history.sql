@@ -10,8 +10,8 @@ returning check_value;
 
 -- name: notice_restore
 -- From here on nothing is sent before it was looked up that may have been sent before the restore. What waits
--- is an unclear send now: after the settle time it is looked up twice, like any other. Answers whether that is
--- news, and how many wait.
+-- is an unclear send now: after the settle time it is looked up twice, like any other. Answers whether that
+-- is news, and how many wait.
 with noticed as (
   insert into restores (why, identity, since)
   select %(why)s, coalesce(%(identity)s, (database_state()).identity), %(since)s::timestamptz

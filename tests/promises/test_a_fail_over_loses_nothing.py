@@ -1,0 +1,83 @@
+"""A synchronous standby takes over while deliveries come in: nothing that was answered 200 is lost,
+and no seller is told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
+
+from psycopg import AsyncConnection
+from tests.promises.test_an_accepted_webhook_is_never_lost import _deliver_until, _until_all_ended
+
+from c2s_enrich.migrations import migrate
+from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox.simulators.world import World
+from c2s_enrich.sandbox.stage import QUICK, Stage
+
+REPLICATING = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
+
+
+class TestAFailOverToASynchronousStandby:
+    async def test_loses_no_lead_and_tells_none_twice(self, tmp_path: Path) -> None:
+        with (
+            postgres.start_throwaway(durable=True, settings=REPLICATING) as primary,
+            postgres.start_throwaway(
+                durable=True, settings=REPLICATING, standby_of=primary
+            ) as standby,
+        ):
+            await migrate(primary.url)
+            await _follow(primary)
+            folders = ",".join(quote(str(server.base), safe="") for server in (primary, standby))
+            both = (
+                f"postgresql://postgres@/postgres?host={folders}&port=5432,5432"
+                "&target_session_attrs=read-write"
+            )
+            quick = QUICK | {"STORE_TIMEOUT": "2"}
+            async with Stage(tmp_path, both, size=60, settings=quick) as stage:
+                await stage.start_simulators()
+                await stage.start_web()
+                stage.start_poller()
+                with World(1, size=60) as world:
+                    people = [person for person in world.people if person.has_record][:16]
+
+                deliveries = asyncio.create_task(_deliver_until(stage, people, f"{7:016x}"))
+                while await _stored(primary) < 6:
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(primary.stop, "immediate")
+                async with await AsyncConnection.connect(standby.url, autocommit=True) as there:
+                    await there.execute("select pg_promote()")
+                accepted = await deliveries
+
+                await _until_all_ended(standby.url)
+                answer = await stage.client.get(f"{stage.simulators_url}/_sim/messages")
+                messages = answer.json()["leads"]
+
+            told = {lead: len(messages.get(lead, [])) for lead in accepted}
+            assert told == dict.fromkeys(accepted, 1)
+            assert await _stored(standby) == len(people)
+
+
+async def _stored(server: postgres.EmbeddedServer) -> int:
+    async with await AsyncConnection.connect(server.url, autocommit=True) as connection:
+        rows = await connection.execute(
+            "select count(distinct lead_id)::integer from webhook_events"
+        )
+        [[count]] = await rows.fetchall()
+        return int(count)
+
+
+async def _follow(primary: postgres.EmbeddedServer) -> None:
+    """Every commit waits for the standby from here on."""
+    async with await AsyncConnection.connect(primary.url, autocommit=True) as connection:
+        await connection.execute("alter system set synchronous_standby_names = '*'")
+        await connection.execute("select pg_reload_conf()")
+        async with asyncio.timeout(20):
+            while True:
+                rows = await connection.execute(
+                    "select count(*) from pg_stat_replication where sync_state = 'sync'"
+                )
+                if await rows.fetchone() == (1,):
+                    return
+                await asyncio.sleep(0.05)
