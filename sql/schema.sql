@@ -1193,7 +1193,9 @@ CREATE TABLE public.pollers (
     beat_at timestamp with time zone DEFAULT now() NOT NULL,
     in_flight integer DEFAULT 0 NOT NULL,
     concurrency integer NOT NULL,
-    pulse boolean DEFAULT false NOT NULL
+    pulse boolean DEFAULT false NOT NULL,
+    version text,
+    metrics text
 )
 WITH (fillfactor='50');
 
@@ -3208,7 +3210,9 @@ CREATE VIEW public.v_pollers AS
     (now() - beat_at) AS silent_for,
     in_flight,
     concurrency,
-    (beat_at > (now() - '00:01:00'::interval)) AS beating
+    (beat_at > (now() - '00:01:00'::interval)) AS beating,
+    version,
+    metrics
    FROM public.pollers;
 
 --
@@ -3258,6 +3262,18 @@ COMMENT ON COLUMN public.v_pollers.concurrency IS 'Events it works on at most.';
 --
 
 COMMENT ON COLUMN public.v_pollers.beating IS 'It gave a sign of life within the last minute.';
+
+--
+-- Name: COLUMN v_pollers.version; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.version IS 'The program that it runs, with the revision where the image knows it.';
+
+--
+-- Name: COLUMN v_pollers.metrics; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_pollers.metrics IS 'Where it serves /metrics and /health; null where its port was taken.';
 
 --
 -- Name: v_queue; Type: VIEW; Schema: public; Owner: -

@@ -554,7 +554,9 @@ create table pollers (
   beat_at     timestamptz not null default now(),
   in_flight   integer     not null default 0,
   concurrency integer     not null,
-  pulse       boolean     not null default false
+  pulse       boolean     not null default false,
+  version     text,
+  metrics     text
 ) with (fillfactor = 50);
 comment on table pollers is
   'Heartbeats, for people and for /health.';

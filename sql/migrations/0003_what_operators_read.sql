@@ -144,7 +144,7 @@ comment on view v_throughput is
 
 create view v_pollers as
 select name, started_at, beat_at, now() - beat_at as silent_for, in_flight, concurrency,
-       beat_at > now() - interval '1 minute' as beating
+       beat_at > now() - interval '1 minute' as beating, version, metrics
   from pollers;
 comment on view v_pollers is
   'Pollers by their last sign of life; one that is silent for an hour is forgotten.';
@@ -332,6 +332,8 @@ begin
         ('started_at', 'When it started.'),
         ('beat_at', 'Its last sign of life.'),
         ('silent_for', 'Time since its last sign of life.'),
+        ('version', 'The program that it runs, with the revision where the image knows it.'),
+        ('metrics', 'Where it serves /metrics and /health; null where its port was taken.'),
         ('in_flight', 'Events it works on.'),
         ('concurrency', 'Events it works on at most.'),
         ('beating', 'It gave a sign of life within the last minute.'),

@@ -269,8 +269,8 @@ select count(*) filter (where pg_terminate_backend(pid))
 -- due, whether one is due now (some may be waiting for their lead), whether a suspect is, whether a lease is
 -- over, whether other pollers have work in flight, and the workers with a pulse whose session is gone.
 with beat as (
-  insert into pollers (name, in_flight, concurrency, pulse)
-  values (%(name)s, %(in_flight)s, %(concurrency)s, %(pulse)s)
+  insert into pollers (name, in_flight, concurrency, pulse, version, metrics)
+  values (%(name)s, %(in_flight)s, %(concurrency)s, %(pulse)s, %(version)s, %(metrics)s)
   on conflict (name) do update
      set beat_at = now(), in_flight = excluded.in_flight, concurrency = excluded.concurrency,
          pulse = excluded.pulse

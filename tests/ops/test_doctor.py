@@ -120,7 +120,14 @@ class TestDoctor:
         assert any("https://" in sentence for sentence in wrong)
         assert any("ALERT_WEBHOOK_URL" in sentence for sentence in wrong)
 
-    async def test_for_production_is_content_with_a_correct_set_up(self, doctor: Doctor) -> None:
+    async def test_for_production_is_content_with_a_correct_set_up(
+        self, doctor: Doctor, db: Database
+    ) -> None:
+        await db.execute(
+            "insert into operator_actions (actor, via, verb, reason)"
+            " values ('ana', 'cli', 'visible_to', 'sellers')"
+        )
+
         assert await doctor(
             "--production",
             WORK_API_DAILY_BUDGET="500",
@@ -179,6 +186,22 @@ class TestTheSubscription:
         assert ENVIRONMENT["WEBHOOK_SECRET"] not in done.output + listed.output
         assert ended.exit_code == 0
         assert await db.value("select count(*) from subscriptions where address <> ''") == 0
+
+    async def test_takes_the_whole_address_where_the_token_is_not_at_hand(
+        self, simulated: dict[str, str], db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        environment = ENVIRONMENT | {"DATABASE_URL": db.url, "WEBHOOK_SECRET": ""} | simulated
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        address = "https://web.example/api/v1/webhooks/c2s/a-token-from-elsewhere"
+
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["subscribe", address, "--yes"])
+
+        assert done.exit_code == 0
+        assert "a-token-from-elsewhere" not in done.output
+        assert await db.value("select min(address) from subscriptions") == (
+            "https://web.example/api/v1/webhooks/c2s/***"
+        )
 
     async def test_needs_an_address_that_nobody_reads_on_the_way(self) -> None:
         refused = CliRunner().invoke(app, ["subscribe", "http://web.example"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from c2s_enrich.wiring import Upstreams
 
 ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
+_PATH = "/api/v1/webhooks/c2s/"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -38,7 +39,9 @@ class Subscription:
 
 
 def subscribe(
-    host: Annotated[str, typer.Argument(help="where web is reached: https://enrich.example.com")],
+    address: Annotated[
+        str, typer.Argument(help="where web is reached, or the whole address with its token")
+    ],
     yes: Yes = False,
 ) -> None:
     """Make C2S deliver its webhooks to this web process. Ends every other subscription!
@@ -48,19 +51,21 @@ def subscribe(
     \b
     c2s-enrich subscribe https://enrich.example.com
     """
-    if not host.startswith("https://") and not host.startswith("http://127.0.0.1"):
+    if not address.startswith("https://") and not address.startswith("http://127.0.0.1"):
         fail("the address begins with https://: the webhook token is part of it")
     settings = load_settings("poller")
-    if not settings.webhook_secret:
+    host, _, token = address.rstrip("/").partition(_PATH)
+    token = token or settings.webhook_secret.reveal()
+    if not token:
         fail("WEBHOOK_SECRET is not set: C2S cannot send headers, so it is part of the address")
-    path = f"{host.rstrip('/')}/api/v1/webhooks/c2s/"
+    path = host + _PATH
     note(f"C2S will deliver to {path}*** and to nowhere else.")
     note("C2S allows ONE address per token: any other subscription of this token ends silently.")
     confirm("subscribe", yes)
 
     async def ask(upstreams: Upstreams, pool: Pool) -> None:
         for action in ACTIONS:
-            await upstreams.c2s.subscribe(action, path + settings.webhook_secret.reveal())
+            await upstreams.c2s.subscribe(action, path + token)
             await _remember(pool, action, f"{path}***")
 
     with_upstreams(settings, ask)

@@ -50,12 +50,12 @@ def build_health(
 @asynccontextmanager
 async def watch(
     settings: Settings, pool: Pool, metrics: Metrics, health: Health, process: str, watched: bool
-) -> AsyncIterator[None]:
+) -> AsyncIterator[str | None]:
     """Serves METRICS_PORT and sends alerts while inside, where the process is `watched`: tests and
-    one-off runs are not.
+    one-off runs are not. Yields the address of the metrics, None where there is none.
     """
     if not watched:
-        yield
+        yield None
         return
     sender = Alerts(
         pool,
@@ -66,10 +66,10 @@ async def watch(
         income_from=settings.alert_income_from if process == "poller" else 0,
         lead_link=settings.lead_link,
     )
-    async with monitor(settings, metrics, health.routes(), health.refresh):
+    async with monitor(settings, metrics, health.routes(), health.refresh) as address:
         alerting = asyncio.create_task(sender.run()) if settings.alert_webhook_url else None
         try:
-            yield
+            yield address
         finally:
             if alerting is not None:
                 alerting.cancel()

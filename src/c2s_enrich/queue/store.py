@@ -70,6 +70,7 @@ class QueueStore:
         deadline: timedelta,
         backoff: Backoff,
         record_facts: LiteralString | None = None,
+        version: str | None = None,
         now: datetime | None = None,
     ) -> None:
         self._pool = pool
@@ -78,6 +79,9 @@ class QueueStore:
             fact = f"with fact as ({_bare(record_facts).rstrip(';')}), ending"
             self._sql["settle"] = self._sql["settle"].replace("with ending", fact, 1)
         self.worker = worker
+        self._version = version
+        # Where this process serves its metrics, for who looks at the pollers.
+        self.metrics_address: str | None = None
         self._lease = lease
         self._deadline = deadline
         self._backoff = backoff
@@ -187,6 +191,8 @@ class QueueStore:
             in_flight=in_flight,
             concurrency=concurrency,
             pulse=pulse,
+            version=self._version,
+            metrics=self.metrics_address,
             now=self.now,
         )
         return Outlook(*row)

@@ -39,6 +39,7 @@ from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import AnyTransport
@@ -184,6 +185,7 @@ async def build_poller(
         poller = Poller(
             store=QueueStore(
                 pool,
+                version=release(settings),
                 worker=worker,
                 lease=settings.lease,
                 deadline=settings.attempt_deadline,
@@ -222,7 +224,9 @@ async def build_poller(
             "claim_loop_age_seconds", "Since the claim loop came round", poller.watchdog.silent_for
         )
         health = build_health(settings, pool, metrics, clock, Signals(stuck=poller.watchdog.stuck))
-        await stack.enter_async_context(watch(settings, pool, metrics, health, "poller", watched))
+        poller.store.metrics_address = await stack.enter_async_context(
+            watch(settings, pool, metrics, health, "poller", watched)
+        )
         yield poller
 
 
