@@ -20,7 +20,7 @@ from c2s_enrich.telemetry.attempt import What
 
 # The event and the token of one claim of it.
 ClaimKey = tuple[UUID, int]
-# The parameters of a fact that is recorded together with the end of its event. Facts are not fenced:
+# The parameters of a fact that is recorded together with the end of its event. Not fenced:
 # "C2S took the message" stays true when the event has been taken away meanwhile.
 Fact = Mapping[str, object]
 Result = Literal["completed", "retried", "postponed", "failed", "released"]
@@ -211,7 +211,7 @@ class Journal:
         return str(self.steps[-1]["step"]) if self.steps else None
 
     def record(self, what: What, facts: dict[str, object]) -> None:
-        """A call, with the seconds that it took, an answer, or unreadable rows: see `telemetry/attempt.py`."""
+        """A call, with its seconds, an answer, or unreadable rows: see `telemetry/attempt.py`."""
         if what == "calls":
             ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
             at = self._offset(self._clock.boottime()) - ms

@@ -36,8 +36,8 @@ class ClaimMetrics(Protocol):
 
 
 class Claimer:
-    """Claims for one poller. The mark is the place up to which the ordinary lane was looked through:
-    without it each claim would walk over everything that was finished before.
+    """Claims for one poller. The mark is the place up to which the ordinary lane was looked
+    through: without it each claim would walk over everything that was finished before.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ _log = get_logger("c2s_enrich.queue")
 _BUSY_SECONDS = 1.0
 # People and /health see a poller beat at least this often.
 _IDLE_SECONDS = 10.0
-# Rare, because each look costs statements also at rest; retention and reconciliation may wait so long.
+# Rare, because each turn costs statements also at rest. Retention may wait so long.
 _HOUSEKEEPING_SECONDS = 300.0
 # A worker whose session has ended may be connecting again, as all do after a fail-over.
 _CONFIRM_SECONDS = 1.0

@@ -42,7 +42,7 @@ class QueueMetrics(ClaimMetrics, SettleMetrics, Protocol):
 
 class Poller:
     """One poller process's work. `boundary` is called at every named point of an event's life (see
-    `Journal`). With `suspects` None this is the process that works on suspects, and on nothing else.
+    `Journal`). With `suspects` None this is the process for suspects, and works on nothing else.
     """
 
     def __init__(

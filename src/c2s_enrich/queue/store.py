@@ -110,7 +110,7 @@ class QueueStore:
         self, look: Look, slots: int, window: timedelta = timedelta(minutes=1)
     ) -> tuple[list[Claim], Place]:
         """Up to `slots` due events, at most one of each lead, leased to this worker; and how far it
-        looked. Raises UniqueViolation or LockNotAvailable when another poller took a lead meanwhile.
+        looked. Raises UniqueViolation or LockNotAvailable when another poller took a lead.
         """
         params = {
             "lane": look.lane,
