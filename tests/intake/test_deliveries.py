@@ -114,9 +114,9 @@ class TestADelivery:
         ) == [
             (
                 json.dumps(with_nul).encode(),
-                "A text holds a NUL character, which the database does not take. (element 4)",
+                "A text holds a NUL character, which the database does not accept. (element 4)",
             ),
-            (b'"x"', "An event is a JSON object. (element 3)"),
+            (b'"x"', "An event must be a JSON object. (element 3)"),
             (b'{"id": 2}', "The event has no updated_at. (element 1)"),
         ]
 
