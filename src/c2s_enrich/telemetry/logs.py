@@ -229,9 +229,13 @@ class _Handler(logging.StreamHandler[TextIO]):
         self.tell_of_lost_line(record.name)
 
     def write_line(self, line: str) -> None:
-        with self.lock or nullcontext():
-            self.stream.write(line + self.terminator)
-            self.flush()
+        # A stream that is closed must end no attempt: the queue's lines come here directly.
+        try:
+            with self.lock or nullcontext():
+                self.stream.write(line + self.terminator)
+                self.flush()
+        except (ValueError, OSError):
+            self.tell_of_lost_line("")
 
     def tell_of_lost_line(self, logger: str) -> None:
         kind, *_ = sys.exc_info()
