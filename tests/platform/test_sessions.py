@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,22 +183,32 @@ class Cable:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.connections = 0
+        self._carrying: list[asyncio.Task[None]] = []
+        self._handlers: list[asyncio.Task[Any]] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if handler := asyncio.current_task():
+            self._handlers.append(handler)
         flowing = self._flowing
         there, back = await asyncio.open_unix_connection(self._socket)
-        both = [
-            asyncio.create_task(self._carry(*way, flowing))
-            for way in ((reader, back), (there, writer))
-        ]
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                task.cancel()
-            back.close()
-            writer.close()
+        ways = ((reader, back), (there, writer))
+        both = [asyncio.create_task(self._carry(*way, flowing)) for way in ways]
+        self._carrying += both
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        await asyncio.wait(both)
+        for end in (back, writer):
+            end.close()
+            with suppress(OSError):
+                await end.wait_closed()
+
+    async def cut(self) -> None:
+        """Ends every connection; returns when nothing of them is left."""
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     async def _carry(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, flowing: asyncio.Event
@@ -227,6 +237,7 @@ async def behind_a_cable(db: Database) -> AsyncIterator[tuple[Database, Cable]]:
             f"postgresql://postgres@127.0.0.1:{port}{parts.path}?gssencmode=disable&sslmode=disable"
         )
         yield replace(db, url=url), cable
+        await cable.cut()
 
 
 class TestASilence:
