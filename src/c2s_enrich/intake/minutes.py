@@ -1,5 +1,5 @@
-"""What web does once a minute: it writes what it counted, and compares the leads of refused deliveries
-with those that we know.
+"""What web does once a minute: it writes what it counted, and compares the leads of refused
+deliveries with those that we know.
 """
 
 from __future__ import annotations

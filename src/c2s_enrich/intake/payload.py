@@ -101,7 +101,7 @@ class ParsedDelivery(Struct, frozen=True):
 
     @property
     def received(self) -> int:
-        """How many events the sender delivered. A body that could not be taken apart counts as one."""
+        """Events that the sender delivered. A body that could not be taken apart counts as one."""
         return len(self.events) + len(self.rejections)
 
 

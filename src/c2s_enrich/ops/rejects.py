@@ -221,7 +221,8 @@ def line_text(text: str | None) -> str:
 
 
 _TOKEN = re.compile(
-    r"""(?P<string>"(?:\\.|[^"\\])*(?:"|\\?\Z)) (?P<colon>\s*:)? | (?P<word>\w[\w.@%+-]*) (?P<sign>=)?""",
+    r"""(?P<string>"(?:\\.|[^"\\])*(?:"|\\?\Z)) (?P<colon>\s*:)?
+        | (?P<word>\w[\w.@%+-]*) (?P<sign>=)?""",
     re.VERBOSE | re.DOTALL,
 )
 _KEY = re.compile(r'"[A-Za-z_][A-Za-z0-9_.-]{0,40}"')

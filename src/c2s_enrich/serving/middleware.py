@@ -114,7 +114,7 @@ class RequestMiddleware:
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:
-    """For Starlette: unknown addresses and wrong methods, in the same form as every other failure."""
+    """For Starlette: unknown addresses and wrong methods, in the form of every other failure."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     answer = problem(

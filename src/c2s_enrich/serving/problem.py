@@ -16,8 +16,8 @@ PROBLEM = b"application/problem+json"
 
 
 class Answer(Struct, frozen=True):
-    """Status, body and headers besides Content-Type and Content-Length. `reason` is one word for the
-    log.
+    """Status, body and headers besides Content-Type and Content-Length. `reason` is a word for
+    the log.
     """
 
     status: int

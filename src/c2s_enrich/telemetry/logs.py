@@ -255,7 +255,7 @@ class _Lines:
         self._last = last
 
     def info(self, event: Any) -> None:
-        """Named after the level, because structlog calls it so; the event knows its level already."""
+        """Named after the level, as structlog calls it; the event knows its level already."""
         try:
             for process in self._last:
                 event = process(self, "", event)
