@@ -1,18 +1,18 @@
 """The whole retry policy on one page: an error in, how the attempt ends out. Pure: no clock, no
 database, no chance of its own.
 
-| error                             | ending                              | spent | until            |
-| --------------------------------- | ----------------------------------- | ----- | ---------------- |
-| Unavailable, Uncertain            | retry later (backoff)               | yes   | never: see below |
-| Unreadable                        | retry later (backoff)               | yes   | 4 attempts       |
-| Throttled, Paused, NoSlot         | postpone until it wants us          | no    | the age limit    |
-| Unauthorised, BudgetSpent, NotYet | postpone                            | no    | the age limit    |
-| Refused                           | fail                                |       |                  |
-| MissingCustomer, LeadNotFound     | fail                                |       |                  |
-| DeliveryUnclear                   | fail, a person decides              |       |                  |
-| LeaseLost                         | retry later, where it is still ours | yes   | max_attempts     |
-| our own database is away          | postpone for seconds                | no    | the age limit    |
-| anything else                     | our bug: retry later                | yes   | max_attempts     |
+| error                             | ending                              | spent | until         |
+| --------------------------------- | ----------------------------------- | ----- | ------------- |
+| Unavailable, Uncertain            | retry later (backoff)               | yes   | never         |
+| Unreadable                        | retry later (backoff)               | yes   | 4 attempts    |
+| Throttled, Paused, NoSlot         | postpone until it wants us          | no    | the age limit |
+| Unauthorised, BudgetSpent, NotYet | postpone                            | no    | the age limit |
+| Refused                           | fail                                |       |               |
+| MissingCustomer, LeadNotFound     | fail                                |       |               |
+| DeliveryUnclear                   | fail, a person decides              |       |               |
+| LeaseLost                         | retry later, where it is still ours | yes   | max_attempts  |
+| our own database is away          | postpone for seconds                | no    | the age limit |
+| anything else                     | our bug: retry later                | yes   | max_attempts  |
 
 An upstream that is down must fail no event: when the attempts are spent on Unavailable or
 Uncertain, the event goes on waiting at the longest backoff until the age limit. The age limit
