@@ -4,13 +4,15 @@ C2S's create_message has no idempotency key, so the outbox row decides:
 
     pending ──permit──▶ sending ──a clear yes──▶ sent
        ▲                  │  ▲
-       └──a clear no──────┘  └── no clear answer: stays here until a look at the lead's messages finds it (sent), or two
-                                 looks after the settle time do not (then it may be sent again, or a
-                                 person decides)
+       └──a clear no──────┘  └── no clear answer: stays here until a look at the lead finds it
+                                 (sent), or two looks after the settle time do not (then it may be
+                                 sent again, or a person decides)
 
 "sending" is committed before the first byte leaves. Whoever finds a row in "sending" that he did
-not put there himself reads the lead back before anything else. What is promised: at most one copy,
-unless C2S applies a request later than the settle time.
+not put there himself reads the lead back before anything else. Two things make a look worth
+something: the first message of each account proves that C2S shows what it has, and a message that a
+restore of the database may have forgotten begins in "sending" (`history.py`). What is promised: at
+most one copy, unless C2S applies a request later than the settle time.
 """
 
 from __future__ import annotations
@@ -194,7 +196,7 @@ class Sender:
         return seen
 
     async def _wait_or_give_up(self, message: OutboxMessage) -> None:
-        """Returns when the message may be sent again; raises NotYet or DeliveryUnclear otherwise."""
+        """Returns when the message may be sent again; else raises NotYet or DeliveryUnclear."""
         if message.unsettled is not None and message.unsettled > timedelta():
             raise errors.NotYet(
                 message.unsettled,

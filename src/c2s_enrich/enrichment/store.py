@@ -242,8 +242,8 @@ class EnrichmentStore:
         await self._run("not_sent", message_id=message.id, sending_at=sending_at)
 
     async def record_look(self, message: OutboxMessage) -> tuple[int, bool] | None:
-        """Counts a look that did not find the message: how many there were, and whether it is proven
-        that this account shows what it has. None when the row has moved on meanwhile.
+        """Counts a look that did not find the message: how many there were, and whether this account
+        is proven to show what it has. None when the row has moved on meanwhile.
         """
         row = await self._one(
             "record_look",
@@ -259,7 +259,7 @@ class EnrichmentStore:
         await self._run("record_read_back", account=self._account, found=found)
 
     def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Fact:
-        """The fact that C2S has the message, to be committed together with the event's completion."""
+        """The fact that C2S has the message, to be committed with the event's completion."""
         return {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id}
 
     async def record_sent(

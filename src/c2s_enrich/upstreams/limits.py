@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -151,12 +151,10 @@ class Limits:
         if wait > timedelta(0):
             await self._clock.sleep(wait.total_seconds())
             if wait > SHORT_WAIT and word != "probe":
-                await self._check_pause_begun_meanwhile(name)
+                # A pause may have begun meanwhile.
+                for left, reason in await self._run("give_up_slot", name=name):
+                    raise Paused(name, left, reason)
         return Admission(name, failures, probe)
-
-    async def _check_pause_begun_meanwhile(self, name: str) -> None:
-        for wait, reason in await self._run("give_up_slot", name=name):
-            raise Paused(name, wait, reason)
 
     async def succeeded(self, admission: Admission) -> bool:
         """The call came back well. True when it was the probe and ended the pause; its waiting
@@ -273,25 +271,22 @@ class Limits:
         async with self._pool.connection() as connection:
             while True:
                 cursor = await connection.execute(
-                    self._statement("wake_events"),
+                    self._sql["wake_events"],
                     {"name": name, "batch": WAKE_BATCH, "now": self._now},
                 )
                 woken += cursor.rowcount
                 if cursor.rowcount < WAKE_BATCH:
                     break
             if woken:
-                await connection.execute(self._statement("announce"))
+                await connection.execute(self._sql["announce"])
         return woken
 
     async def _run(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
-                self._statement(statement), {"now": self._now, **parameters}
+                self._sql[statement], {"now": self._now, **parameters}
             )
             return await cursor.fetchall() if cursor.description is not None else []
-
-    def _statement(self, name: str) -> LiteralString:
-        return self._sql[name]
 
 
 def _let_pass(trouble: psycopg.Error, upstream: str) -> None:
