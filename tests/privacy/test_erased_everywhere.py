@@ -14,6 +14,7 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.options import Secret
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.erase import erase, erase_again, export, plan_erasure
+from c2s_enrich.privacy.store import SuppressionStore
 from c2s_enrich.privacy.suppress import Suppressions, read_subject
 from c2s_enrich.privacy.traces import Traces
 from c2s_enrich.sandbox.simulators.population import Person
@@ -286,7 +287,7 @@ class TestSuppressed:
         ana = brokerage.people[0]
         keys = brokerage.db.settings("poller").hash_keys
         await self.suppress(pool, brokerage, ana.cpf)
-        [entry] = await Suppressions(pool, keys).all()
+        [entry] = await SuppressionStore(pool).all()
         assert ana.cpf not in str(entry)
         assert not await Suppressions(pool, keys).add(cpf_of(ana))
 

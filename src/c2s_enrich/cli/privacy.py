@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -26,10 +27,14 @@ from c2s_enrich.cli.frame import (
 )
 
 if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
     from c2s_enrich.hashing import HashKeys
     from c2s_enrich.people.contact import Email, Phone
     from c2s_enrich.people.cpf import Cpf
     from c2s_enrich.privacy.erase import ErasurePlan, ErasureReceipt
+    from c2s_enrich.settings import Settings
+
+T = TypeVar("T")
 
 app = group("Opposition, access and where personal data is (LGPD).")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -67,7 +72,7 @@ def erase(
         hashes = [
             line.split()[-1] for line in again.read_text("utf-8").splitlines() if line.strip()
         ]
-        receipts = with_pool(lambda pool, _: erase_again(pool, keys, hashes))
+        receipts = _with_keys(lambda pool, keys: erase_again(pool, keys, hashes))
         note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
         for receipt in receipts:
             _print_receipt(receipt, keys)
@@ -91,13 +96,13 @@ def suppress(yes: Yes = False) -> None:
     from c2s_enrich.people.cpf import Cpf
     from c2s_enrich.privacy.suppress import Suppressions
 
-    subject, keys = _subject(), _keys()
+    subject = _subject()
     if not isinstance(subject, Cpf):
-        others = with_pool(lambda pool, _: Suppressions(pool, keys).sharing(subject))
+        others = _with_keys(lambda pool, keys: Suppressions(pool, keys).sharing(subject))
         if others > 1:
             note(f"This contact leads to {others} people: none of them would be processed by it.")
             confirm("suppress", yes)
-    added = with_pool(lambda pool, _: Suppressions(pool, keys).add(subject))
+    added = _with_keys(lambda pool, keys: Suppressions(pool, keys).add(subject))
     note("suppressed" if added else "was suppressed already")
 
 
@@ -106,8 +111,8 @@ def unsuppress() -> None:
     """Process a person again: the CPF, phone or e-mail from standard input."""
     from c2s_enrich.privacy.suppress import Suppressions
 
-    subject, keys = _subject(), _keys()
-    if not with_pool(lambda pool, _: Suppressions(pool, keys).remove(subject)):
+    subject = _subject()
+    if not _with_keys(lambda pool, keys: Suppressions(pool, keys).remove(subject)):
         fail("that is not on the list", NOT_FOUND)
     note("no longer suppressed")
 
@@ -183,11 +188,19 @@ def _subject() -> Cpf | Phone | Email:
     return subject
 
 
-def _keys() -> HashKeys:
+def _with_keys(ask: Callable[[Pool, HashKeys], Awaitable[T]]) -> T:
+    """What `ask` answers with the database and the key of its hashes; another key is refused."""
+    from c2s_enrich.enrichment.history import DatabaseHistory
+
     keys = load_settings("migrate").hash_keys
     if not keys.ids:
-        fail("HASH_KEY is not set: the list holds hashes under it")
-    return keys
+        fail("HASH_KEY is not set: the hashes are made with it")
+
+    async def asked(pool: Pool, _: Settings) -> T:
+        await DatabaseHistory(pool).check_key(keys)
+        return await ask(pool, keys)
+
+    return with_pool(asked)
 
 
 def _print_plan(plan: ErasurePlan) -> None:

@@ -8,7 +8,7 @@ from c2s_enrich.database import Pool
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.privacy.store import Suppression, SuppressionStore
+from c2s_enrich.privacy.store import SuppressionStore
 
 
 class Suppressions:
@@ -27,10 +27,6 @@ class Suppressions:
         """Takes it off the list; False where it did not stand there."""
         hashes = self._keys.hashes("suppression", _kind_and_text(subject)[1])
         return await self._store.remove(hashes) > 0
-
-    async def all(self) -> list[Suppression]:
-        """The list, oldest first."""
-        return await self._store.all()
 
     async def sharing(self, subject: Phone | Email) -> int:
         """How many people it leads to, as far as is known: suppressing it stops all of them."""
