@@ -255,6 +255,19 @@ class TestADeliveryThatCouldNotBeRead:
         assert (await why(pool, LEAD)).cause == "never_arrived"
         assert "rejects_waiting" not in await health(pool)
 
+    async def test_counts_for_more_than_an_event_from_before_it(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        reject = (
+            "insert into rejected_deliveries (raw, reason, lead_id) values (%s, 'not_json', %s)"
+        )
+        await brokerage.db.execute(reject, (b"{", LEAD))
+        await brokerage.accept(LEAD, brokerage.people[0])
+        before = (await why(pool, LEAD)).cause
+        await brokerage.db.execute(reject, (b"{{", LEAD))
+
+        assert (before, (await why(pool, LEAD)).cause) == ("no_poller", "rejected")
+
 
 class TestWhatWasDelivered:
     async def test_is_told_with_its_proof(self, brokerage: Brokerage, pool: Pool) -> None:

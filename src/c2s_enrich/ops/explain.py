@@ -102,14 +102,20 @@ def explain(
 
 
 def _cause(situation: LeadSituation) -> str:
-    """The first that matches; what an event's row says is the view's."""
-    event = situation.event
+    """The first that matches; what an event's row says is the view's. A delivery that could not be
+    read counts for more than an event from before it.
+    """
+    event, reject = situation.event, situation.reject
+    if event is not None and reject is not None:
+        came, refused = _moment(event.get("received_at")), _moment(reject.get("rejected_at"))
+        if came is not None and refused is not None and refused > came:
+            return "rejected"
     if event is not None and event["cause"] != "erased":
         cause = str(event["cause"])
         return cause if cause in CAUSES else "completed_by_hand"
     if situation.erased_at is not None or event is not None:
         return "erased"
-    return "rejected" if situation.reject is not None else "never_arrived"
+    return "rejected" if reject is not None else "never_arrived"
 
 
 def _facts(situation: LeadSituation) -> dict[str, Any]:
