@@ -93,8 +93,7 @@ class TestARefusedCredential:
         ]
         [problem] = await _problems(product)
         assert re.fullmatch(
-            r"work_api is paused for another \d+ s: credential refused: account problem: status 403\.",
-            problem,
+            r"work_api refuses our credential: no calls for another \d+ s\.", problem
         )
 
         # Somebody mends it, and the pause's time passes. Only one event is due by itself.
