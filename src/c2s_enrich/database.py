@@ -1,7 +1,7 @@
 """The way to Postgres: the SQL files, the pool, and which errors heal by themselves.
 
-No statement of a topic is written here. SQL lives in `sql/`, and each statement has one caller, in the
-`store.py` of its topic.
+No statement of a topic is written here. SQL lives in `sql/`, and each statement has one caller, in
+the `store.py` of its topic.
 """
 
 from __future__ import annotations
@@ -42,14 +42,18 @@ _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 
 
 def sql_folder() -> Path:
-    """The folder `sql/`: inside the package in a wheel, at the top of the repository in a checkout."""
+    """The folder `sql/`: inside the package in a wheel, at the top of the repository in a
+    checkout.
+    """
     packed = Path(__file__).parent / "sql"
     return packed if packed.is_dir() else Path(__file__).parents[2] / "sql"
 
 
 @cache
 def statements(topic: str) -> Mapping[str, LiteralString]:
-    """The statements of `sql/queries/<topic>.sql` by name. Raises ValueError on a name given twice."""
+    """The statements of `sql/queries/<topic>.sql` by name. Raises ValueError on a name given
+    twice.
+    """
     text = (sql_folder() / "queries" / f"{topic}.sql").read_text(encoding="utf-8")
     _, *parts = _NAME.split(text)
     found: dict[str, LiteralString] = {}

@@ -126,7 +126,9 @@ class LeadNotFound(EnrichError):
 
 
 class DeliveryUnclear(EnrichError):
-    """C2S may or may not have taken the message; reading back did not settle it. A person decides."""
+    """C2S may or may not have taken the message; reading back did not settle it. A person
+    decides.
+    """
 
 
 class NotYet(EnrichError):

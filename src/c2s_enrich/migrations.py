@@ -76,7 +76,8 @@ async def migrate(
         known = await _applied(connection)
         if known and ours and max(known) > ours[-1].version:
             say(
-                f"The database is at migration {max(known)}, newer than this program's {ours[-1].version}."
+                f"The database is at migration {max(known)}, newer than this program's "
+                f"{ours[-1].version}."
             )
         return [
             migration.name for migration in ours if await _apply(url, connection, migration, say)

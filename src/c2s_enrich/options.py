@@ -66,7 +66,9 @@ def clean(value: str) -> str:
 
 
 def refuse_invisible(value: str) -> None:
-    """Raises ValueError on what cannot be seen inside of a value: a paste from a web page holds it."""
+    """Raises ValueError on what cannot be seen inside of a value: a paste from a web page holds
+    it.
+    """
     for at, each in enumerate(value, 1):
         if not each.isprintable():
             name = unicodedata.name(each, f"U+{ord(each):04X}")

@@ -56,7 +56,8 @@ class Settings:
         "", "Postgres without pooler: migrations and LISTEN; default: DATABASE_URL", dsn)
     webhook_secret: Secret = option("", "token that C2S must present", secret)
     webhook_secret_previous: Secret = option("", "token before a rotation, still accepted", secret)
-    hash_key: Secret = option("", "key of refs and other keyed hashes; not for web; back it up", secret)
+    hash_key: Secret = option(
+        "", "key of refs and other keyed hashes; not for web; back it up", secret)
     c2s_token: Secret = option("", "C2S API token", credential)
     diretrix_user: Secret = option("", "Diretrix user", credential)
     diretrix_pass: Secret = option("", "Diretrix password", credential)

@@ -1,4 +1,5 @@
-"""What all commands share: settings, the database, tables and JSON, times, errors and exit statuses.
+"""What all commands share: settings, the database, tables and JSON, times, errors and exit
+statuses.
 
 Data goes to stdout, words go to stderr. Exit status: 0 done · 1 it did not work out, or a person
 has to act · 2 the call or the settings are wrong · 3 not found · 75 it goes on by itself.
@@ -227,8 +228,8 @@ async def _reach(settings: Settings) -> None:
 
 
 def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:
-    """The coroutine's answer; see `guarded`. `fast` is for processes that stay: uvloop takes a fifth
-    off the CPU of a small claim and settlement.
+    """The coroutine's answer; see `guarded`. `fast` is for processes that stay: uvloop takes a
+    fifth off the CPU of a small claim and settlement.
     """
     import asyncio
 

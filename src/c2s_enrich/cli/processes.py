@@ -81,7 +81,9 @@ def ops() -> None:
 
 
 def migrate() -> None:
-    """Bring the database to the newest schema. Safe to repeat, and from several machines at once."""
+    """Bring the database to the newest schema. Safe to repeat, and from several machines at
+    once.
+    """
     from c2s_enrich.migrations import migrate as apply
 
     applied = run(apply(load_settings("migrate").direct_url.reveal(), say=note))

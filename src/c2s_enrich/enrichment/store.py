@@ -242,7 +242,7 @@ class EnrichmentStore:
         await self._run("not_sent", message_id=message.id, sending_at=sending_at)
 
     async def record_look(self, message: OutboxMessage) -> tuple[int, bool] | None:
-        """Counts a look that did not find the message: how many there were, and whether this account
+        """Counts a look that did not find the message: how many there were, and if this account
         is proven to show what it has. None when the row has moved on meanwhile.
         """
         row = await self._one(

@@ -171,7 +171,7 @@ def check_production(settings: Settings, env: Mapping[str, str]) -> Iterator[Che
                     settings.c2s_gateway_url or "https://",
                 )
             ),
-            "every upstream is called by https:// (http:// shows passwords and contacts to the way)",
+            "every upstream is called by https:// (http:// shows passwords and contacts)",
         ),
         (
             len(settings.webhook_secret.reveal()) >= _LONG_SECRET,

@@ -46,7 +46,9 @@ class LeadSituation:
 
 @dataclass(frozen=True)
 class Action:
-    """A command that mends it. `paid_calls` at most; `sends` messages at most, none of them twice."""
+    """A command that mends it. `paid_calls` at most; `sends` messages at most, none of them
+    twice.
+    """
 
     command: str
     why: str

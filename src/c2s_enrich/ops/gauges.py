@@ -1,4 +1,6 @@
-"""The facts of /health as metrics. Every process that is scraped tells the same: take their `max`."""
+"""The facts of /health as metrics. Every process that is scraped tells the same: take their
+`max`.
+"""
 
 from __future__ import annotations
 

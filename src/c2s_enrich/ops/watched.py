@@ -1,4 +1,6 @@
-"""How a process is watched: /health, metrics and alerts, put together for web, poller and ops alike."""
+"""How a process is watched: /health, metrics and alerts, put together for web, poller and ops
+alike.
+"""
 
 from __future__ import annotations
 

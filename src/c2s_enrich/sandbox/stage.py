@@ -122,7 +122,9 @@ class Stage:
         )
 
     async def start_simulators(self) -> None:
-        """The three upstreams, with a journal: killed and started again they know what they knew."""
+        """The three upstreams, with a journal: killed and started again they know what they
+        knew.
+        """
         self._start(
             "simulators",
             [

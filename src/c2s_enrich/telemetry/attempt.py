@@ -26,8 +26,8 @@ def recorded_by(record: Record) -> Iterator[None]:
 
 
 def tell_attempt(what: What, **facts: object) -> None:
-    """One call, one answer or one source's unreadable rows; words and numbers, never a contact. Outside an attempt nobody
-    listens.
+    """One call, one answer or one source's unreadable rows; words and numbers, never a contact.
+    Outside an attempt nobody listens.
     """
     record = _record.get()
     if record is not None:

@@ -1,5 +1,5 @@
-"""Metrics: the numbers of one process for Prometheus. Base units, `_total` on counters, the words of
-the logs and of SQL.
+"""Metrics: the numbers of one process for Prometheus. Base units, `_total` on counters, the words
+of the logs and of SQL.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Metrics:
                 self._step_seconds.labels(step["step"]).observe(spent / 1000)
 
     def ended(self, outcome: str | None, seconds: float) -> None:
-        """An event was completed (with its outcome) or failed (None), `seconds` after it arrived."""
+        """An event was completed (with its outcome) or failed (None), `seconds` after it
+        arrived.
+        """
         self._event_seconds.observe(seconds)
         if outcome is not None:
             self._outcomes.labels(outcome).inc()

@@ -217,7 +217,7 @@ class Upstream:
         read: Callable[[Response], T],
         unwrap: Callable[[Response], Response],
     ) -> T:
-        """Sends the request; where the credential is refused, once more with each other form of it."""
+        """Sends the request; where the credential is refused, again with each other form of it."""
         refusals: list[Unauthorised] = []
         for form in list(self._credentials):
             response = unwrap(await self._exchange(request, form))

@@ -23,7 +23,9 @@ class OutgoingRequest:
     before_send: Callable[[], None] | None
 
     def failure(self, kind: type[UpstreamError], upstream: str, detail: str) -> UpstreamError:
-        """A failure after the request left: this kind, or Uncertain where it may not be repeated."""
+        """A failure after the request left: this kind, or Uncertain where it may not be
+        repeated.
+        """
         return kind(upstream, detail) if self.idempotent else Uncertain(upstream, detail)
 
 

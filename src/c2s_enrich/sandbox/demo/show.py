@@ -87,7 +87,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     copies = verdict.messages_duplicated
     doubled = "no duplicates" if not copies else f"{copies} sent twice"
     console.print(
-        f"{verdict.received} events: {verdict.completed} completed, {verdict.failed} failed as expected. "
+        f"{verdict.received} events: {verdict.completed} completed, "
+        f"{verdict.failed} failed as expected. "
         f"{verdict.messages_sent} messages sent, {doubled}. {verdict.seconds:.1f} s"
         if not verdict.problems
         else "[red]Not everything ended as expected:[/red]",

@@ -189,7 +189,8 @@ class Story:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise EnrichError(
-                f"events are still open after {_PATIENCE_SECONDS:.0f} s; the logs are in {self._stage.folder}"
+                f"events are still open after {_PATIENCE_SECONDS:.0f} s; "
+                f"the logs are in {self._stage.folder}"
             ) from None
 
 

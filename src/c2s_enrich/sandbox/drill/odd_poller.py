@@ -43,8 +43,8 @@ def die_at(point: str) -> Boundary:
 
 
 class Sleepwalker(SystemClock):
-    """A clock that stood still while the process did, so that its countdown cannot tell that a lease
-    is over.
+    """A clock that stood still while the process did, so that its countdown cannot tell that a
+    lease is over.
     """
 
     def __init__(self, point: str) -> None:
@@ -55,7 +55,9 @@ class Sleepwalker(SystemClock):
         return super().boottime() - self._slept
 
     async def boundary(self, reached: str) -> None:
-        """Freezes the whole process, its heartbeat too, the first time that it comes to the point."""
+        """Freezes the whole process, its heartbeat too, the first time that it comes to the
+        point.
+        """
         if reached == self._point and not self._slept:
             self._slept = FROZEN_SECONDS
             time.sleep(FROZEN_SECONDS)  # noqa: ASYNC251 the loop has to stand still

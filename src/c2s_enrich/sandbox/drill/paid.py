@@ -17,7 +17,9 @@ _STORED_WITHIN_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Asked:
-    """One answered call. `kind` names the source and what it was asked by; times are seconds of CLOCK_MONOTONIC on this machine."""
+    """One answered call. `kind` names the source and what it was asked by; times are seconds of
+    CLOCK_MONOTONIC on this machine.
+    """
 
     kind: str
     subject: str

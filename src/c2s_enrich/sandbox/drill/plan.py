@@ -26,13 +26,13 @@ FROZEN_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
 _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
 # Each fault with what it can strike. "sleep_at" is a freeze of which the poller's own clock knows
-# nothing: only the fence is left, and between the permit and the send the pulse.
-# "promotion" crashes the server and promotes a standby that has every COMMIT. "commit_lost" carries
-# statements out and loses their answers; in a "silence" nothing comes and nothing is closed.
-# "clock" is how many seconds a poller's clocks are wrong. "operator_resets" sets rows of every
-# status back to received, as reprocessing does; "transaction_held" keeps rows of this status locked.
-# C2S mostly tells us of a message whose answer was lost by its hook; without that, only reading the
-# lead back can.
+# nothing: only the fence is left, and between the permit and the send the pulse. "promotion"
+# crashes the server and promotes a standby that has every COMMIT. "commit_lost" carries statements
+# out and loses their answers; in a "silence" nothing comes and nothing is closed. "clock" is how
+# many seconds a poller's clocks are wrong. "operator_resets" sets rows of every status back to
+# received, as reprocessing does; "transaction_held" keeps rows of this status locked. C2S mostly
+# tells us of a message whose answer was lost by its hook; without that, only reading the lead back
+# can.
 TARGETS: dict[str, tuple[str, ...]] = {
     "kill_poller": POLLERS,
     "terminate_poller": POLLERS,
@@ -102,7 +102,9 @@ _STRIKES_PER_SECOND = 1.0
 
 @dataclass(frozen=True)
 class Strike:
-    """One fault: `at` seconds after the beginning, against `target`, for `seconds` where it lasts."""
+    """One fault: `at` seconds after the beginning, against `target`, for `seconds` where it
+    lasts.
+    """
 
     at: float
     fault: str

@@ -20,8 +20,8 @@ _SWALLOWED = 0.05
 
 
 class Proxy:
-    """A unix socket in `folder` that leads to `target`, an address of a server of ours. Use it as an
-    async context manager.
+    """A unix socket in `folder` that leads to `target`, an address of a server of ours. Use it as
+    an async context manager.
     """
 
     def __init__(self, folder: Path, target: str, seed: int) -> None:

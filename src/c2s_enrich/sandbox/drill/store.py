@@ -28,7 +28,9 @@ class DrillStore:
         self._sql = statements("drill")
 
     async def keep_diary(self) -> None:
-        """To be called once, after the migrations: the audit needs to know what was reset by hand."""
+        """To be called once, after the migrations: the audit needs to know what was reset by
+        hand.
+        """
         await self._run("keep_diary")
 
     async def prepare_disk(self) -> None:

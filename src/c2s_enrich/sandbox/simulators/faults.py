@@ -20,7 +20,7 @@ KINDS = (
     "double",  # answers, and then the same answer once more
     "hang",  # takes nothing, answers nothing, closes after `seconds`
     "reset",  # takes nothing, cuts the connection in the middle of an answer
-    "accept_then_lose",  # does what was asked, then cuts the connection after `seconds` without an answer
+    "accept_then_lose",  # does it, then cuts the connection after `seconds` without an answer
 )
 
 

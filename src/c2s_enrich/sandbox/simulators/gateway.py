@@ -21,7 +21,9 @@ TIMEOUT = 30.0
 
 
 def routes(world: World, c2s: ASGIApp) -> list[Route]:
-    """The gateway under `/gateway`. It needs no credentials and uses the company's own C2S token."""
+    """The gateway under `/gateway`. It needs no credentials and uses the company's own C2S
+    token.
+    """
     # The address is only for the error texts, which quote it.
     client = httpx.AsyncClient(
         transport=SimulatedTransport(c2s), base_url="https://c2s.simulated/c2s", timeout=TIMEOUT

@@ -206,7 +206,8 @@ def populate(seed: int, size: int) -> tuple[Person, ...]:
     while len(people) < size:
         serial = len(people)
         sex = chance.choice("FM")
-        name = f"{chance.choice(_FIRST_F if sex == 'F' else _FIRST_M)} {chance.choice(_LAST)} {chance.choice(_LAST)}"
+        first = chance.choice(_FIRST_F if sex == "F" else _FIRST_M)
+        name = f"{first} {chance.choice(_LAST)} {chance.choice(_LAST)}"
         cpf = invent_cpf(chance)
         # The second digit pair keeps the number from looking invented: "9876…" and "9999…" are on
         # every list of fakes.

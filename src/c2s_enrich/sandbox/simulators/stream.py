@@ -137,8 +137,8 @@ class Stream:
         return self._chance.expovariate(self._per_second)
 
     def _moment(self) -> str:
-        # Never twice the same second, because an event's key is its lead and this time; and room for
-        # what C2S itself changes in between.
+        # Never twice the same second, because an event's key is its lead and this time; and room
+        # for what C2S itself changes in between.
         self._seconds += _STEP_SECONDS
         return written(_EPOCH + timedelta(seconds=self._seconds))
 
