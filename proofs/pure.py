@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
@@ -49,7 +50,7 @@ GOAL = 0.95
 _LONGEST_SECONDS = 20
 _AT_ONCE = 2
 _OPTIONS = (
-    *("-q", "--order=0", "--tb=no", "-p", "no:terminal", "-m", "not database"),
+    *("-q", "--order=0", "--tb=no", "-m", "not database"),
     *("-p", "pytest_asyncio.plugin", "-p", "_hypothesis_pytestplugin"),
 )
 
@@ -160,7 +161,8 @@ def main() -> int:
     sys.meta_path.insert(0, finder)
     for name in MODULES:
         __import__(name)
-    status = pytest.main([*_OPTIONS, *TESTS], plugins=[session])
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        status = pytest.main([*_OPTIONS, *TESTS], plugins=[session])
     if status not in (0, 5):
         return int(status)
     return _report(session, round(time.monotonic() - began))
