@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -83,7 +84,9 @@ class Switches(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         right = ast.unparse(node) if isinstance(node, ast.expr) else ""
-        changes = list(_changes(node)) if isinstance(node, ast.expr) and self._depth else []
+        # Copied before the switches of what is inside are put in.
+        found = _changes(node) if isinstance(node, ast.expr) and self._depth else ()
+        changes = [deepcopy(changed) for changed in found]
         node = super().generic_visit(node)
         for changed in changes:
             place = Place(
