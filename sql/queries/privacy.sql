@@ -326,6 +326,14 @@ with old as materialized (
 )
 delete from lead_messages m using old where m.id = old.id;
 
+-- name: age_paid
+-- What was paid, by day.
+with old as materialized (
+  select ctid from paid_calls where day < (coalesce(%(now)s::timestamptz, now()) - %(age)s::interval)::date
+   limit %(batch)s for update skip locked
+)
+delete from paid_calls p using old where p.ctid = old.ctid;
+
 -- name: age_reject_rows
 with old as materialized (
   select id from rejected_deliveries

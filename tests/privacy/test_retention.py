@@ -146,6 +146,7 @@ class TestWhatIsOlderThanTheMetadatasAge:
             "lead_people",
             "people",
             "contact_lookups",
+            "paid_calls",
         ):
             assert await brokerage.db.value(f"select count(*) from {table}") == 0
 

@@ -18,10 +18,10 @@ MATRIX = Path(__file__).with_name("who_may_run_which_statement.txt")
 # What a process cannot be without: topics, less the statements after the dash.
 NEEDS = {
     "web": "intake duties alerts ops - alerts.valuable_leads ops.subscribed ops.subscriptions ops.visibility",
-    "poller": "queue enrichment people upstreams duties alerts privacy reconcile"
+    "poller": "queue enrichment history people upstreams duties alerts privacy reconcile"
     " - privacy.suppress privacy.unsuppress",
-    "ops": "events explain plans ops rejects reconcile privacy upstreams duties alerts"
-    " - upstreams.configure privacy.age_events privacy.age_attempts privacy.age_rejects",
+    "ops": "events explain plans ops rejects reconcile privacy upstreams duties alerts history"
+    " - upstreams.configure privacy.age_events privacy.age_attempts privacy.age_paid privacy.age_rejects",
     "reader": "",
 }
 # The drill and the demo own their databases.

@@ -46,6 +46,7 @@ class Counts:
     attempts: int = 0
     outbox: int = 0
     reject_rows: int = 0
+    paid: int = 0
 
     @property
     def total(self) -> int:

@@ -188,6 +188,7 @@ AGEING = {
     "attempts": "age_attempts",
     "outbox": "age_outbox",
     "reject_rows": "age_reject_rows",
+    "paid": "age_paid",
 }
 
 
