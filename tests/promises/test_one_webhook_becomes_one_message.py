@@ -26,7 +26,9 @@ class TestTheMainJob:
         steps = await product.db.value(
             "select steps from event_attempts where outcome = 'enriched'"
         )
-        assert {"extract", "skip", "lookup", "enrich", "store", "send"} <= set(steps)
+        assert {"extract", "skip", "lookup", "enrich", "store", "send"} <= {
+            each["step"] for each in steps
+        }
 
     async def test_our_own_message_is_not_answered(self, product: Product) -> None:
         product.stage.start_poller()
