@@ -136,8 +136,9 @@ class TestALeadOfWhichNoWebhookTold:
             (webhook.lead_id, webhook.updated_at)
         ]
         verdicts = await brokerage.db.fetch(
-            "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s], array[%s::timestamptz], array[%s::jsonb])",
-            (webhook.lead_id, webhook.updated_at, body.decode()),
+            "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s],"
+            " array[%s::timestamptz], array[%s], array[%s::jsonb])",
+            (webhook.lead_id, webhook.updated_at, webhook.hook_action, body.decode()),
         )
         assert [row.verdict for row in verdicts] == ["duplicate"]
 
