@@ -19,7 +19,17 @@ app(sys.argv[1:], prog_name="c2s-enrich")
 # The words of an event filter are options, so help names them.
 PURE = {"c2s_enrich.ops", "c2s_enrich.ops.filters", "c2s_enrich.errors"}
 # Each of these takes longer to import than help takes to print.
-HEAVY = {"psycopg", "starlette", "uvicorn", "httpx", "structlog", "asyncio", "prometheus_client"}
+HEAVY = {
+    "psycopg",
+    "starlette",
+    "uvicorn",
+    "httpx",
+    "structlog",
+    "asyncio",
+    "prometheus_client",
+    "ssl",
+    "email",
+}
 
 
 def imported(program: str, *arguments: str) -> set[str]:

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +40,10 @@ def ask(
         import msgspec
 
         return msgspec.to_builtins(with_pool(local))
+    import urllib.error
+    import urllib.parse
+    import urllib.request
+
     address = f"{url.rstrip('/')}/api/v1/admin/{path}"
     if not address.startswith(("http://", "https://")):
         fail("--url is an http:// or https:// address")
