@@ -28,7 +28,7 @@ HEAVY = {
     "asyncio",
     "prometheus_client",
     "ssl",
-    "email",
+    "http",
 }
 
 
