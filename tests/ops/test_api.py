@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -39,6 +41,12 @@ LEAD = "a27acb6706163126e6369bba649160ae"
 @pytest.fixture
 async def url(db: Database) -> AsyncIterator[str]:
     """A running ops process."""
+    async with serving(db) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving(db: Database) -> AsyncIterator[str]:
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -48,12 +56,12 @@ async def url(db: Database) -> AsyncIterator[str]:
             ws="none",
         )
     )
-    serving = asyncio.create_task(server.serve())
+    running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    await serving
+    await running
 
 
 @pytest.fixture
@@ -94,6 +102,18 @@ class TestWithoutTheToken:
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
         assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
+
+
+class TestADatabaseThatIsAway:
+    async def test_is_said_before_the_command_line_gives_up(self, db: Database) -> None:
+        away = replace(db, url="postgresql://nobody@127.0.0.1:1/nothing")
+        async with (
+            serving(away) as address,
+            httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=4) as client,
+        ):
+            answer = await client.get(f"{address}/api/v1/admin/events")
+
+        assert (answer.status_code, answer.json()["reason"]) == (503, "database_away")
 
 
 class TestAPlan:

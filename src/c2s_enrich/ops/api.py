@@ -35,6 +35,7 @@ from c2s_enrich.upstreams.limits import Limits
 ROOT = "/api/v1/admin"
 # A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
 _WAIT_SECONDS = 5.0
+_LOOK_SECONDS = 3.0
 _MOST_EVENTS = 1000
 _LARGEST_BODY = 64 * 1024
 
@@ -111,15 +112,17 @@ class AdminApi:
                     401, "unauthorised", "Give the bearer ADMIN_TOKEN.", bearer="c2s-enrich"
                 )
             try:
-                said = await handler(request)
+                # What only looks is answered or given up before any caller's patience ends.
+                async with asyncio.timeout(_LOOK_SECONDS if request.method == "GET" else None):
+                    said = await handler(request)
             except (FilterError, NotUnderstood) as error:
                 return _refused(422, "not_understood", str(error))
             except PlanGone as error:
                 return _refused(409, "plan_gone", str(error))
             except Wrong as error:
                 return _refused(*error.args)
-            except psycopg.Error as error:
-                if not is_transient(error):
+            except (psycopg.Error, TimeoutError) as error:
+                if not isinstance(error, TimeoutError) and not is_transient(error):
                     raise
                 _log.warning("admin_waits_for_database", error=type(error).__name__)
                 return _refused(503, "database_away", "The database does not answer: try again.")
