@@ -74,13 +74,16 @@ def run(mutants: Sequence[Mutant]) -> list[Outcome]:
             print(f"{outcome.verdict:8} {outcome.seconds:6.1f} s  {mutant.name}", flush=True)
             return outcome
 
+        def check(tests: Sequence[str]) -> None:
+            copy = copies.get()
+            status, output = copy.run(tests, _BASELINE_SECONDS)
+            copies.put(copy)
+            if status:
+                raise ListError(f"without a mutation the tests must pass:\n{output[-3000:]}")
+
         tests = sorted({test for mutant in mutants for test in mutant.tests})
-        copy = copies.get()
-        status, output = copy.run(tests, _BASELINE_SECONDS)
-        copies.put(copy)
-        if status:
-            raise ListError(f"without a mutation the tests must pass:\n{output[-3000:]}")
         with ThreadPoolExecutor(_AT_ONCE) as workers:
+            list(workers.map(check, [tests[number::_AT_ONCE] for number in range(_AT_ONCE)]))
             return list(workers.map(judged, mutants))
 
 
