@@ -19,6 +19,7 @@ from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 
 _STANDSTILL_SECONDS = 0.3
 _NAP = timedelta(seconds=10)
+_UNDISTURBED = Attempt("ends", None, "yes")
 
 
 class Died(BaseException):
@@ -96,7 +97,7 @@ class Process:
             raise Died
         await self._awake.wait()
 
-    async def work(self, attempt: Attempt = Attempt("ends", None, "yes")) -> None:  # noqa: B008 frozen
+    async def work(self, attempt: Attempt = _UNDISTURBED) -> None:
         """Works off what is due; returns when it has ended, died or fallen asleep."""
         self._attempt, self.line.answer = attempt, attempt.answer
         self._reached.clear()

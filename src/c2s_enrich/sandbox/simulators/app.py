@@ -146,23 +146,30 @@ def _counts(world: World) -> dict[str, dict[str, int]]:
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Simulated CRM</title><style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; background: #f6f7f9 }
-article { background: #fff; border: 1px solid #d9dee4; border-radius: 8px; padding: 1rem 1.25rem; margin: 1rem 0 }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; border-left: 3px solid #2f7d6b; padding-left: .8rem; margin: .6rem 0 }
-table { border-collapse: collapse } td, th { text-align: left; padding: .1rem 1rem .1rem 0 } h2 { font-size: 1rem; margin: 0 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1c2733; background: #f6f7f9 }
+article { background: #fff; border: 1px solid #d9dee4; border-radius: 8px; padding: 1rem 1.25rem;
+  margin: 1rem 0 }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; padding-left: .8rem;
+  border-left: 3px solid #2f7d6b; margin: .6rem 0 }
+table { border-collapse: collapse } h2 { font-size: 1rem; margin: 0 }
+td, th { text-align: left; padding: .1rem 1rem .1rem 0 }
 small { color: #5a6876 } .twice { color: #a4262c; font-weight: 600 }
 </style></head><body>
 <h1>What the sellers received</h1>
-<p>A simulated CRM with invented people. <a href="/_sim/messages">Messages</a>, <a href="/_sim/calls">calls</a> and
-<a href="/_sim/faults">faults</a> as JSON.</p>
+<p>A simulated CRM with invented people. <a href="/_sim/messages">Messages</a>,
+<a href="/_sim/calls">calls</a> and <a href="/_sim/faults">faults</a> as JSON.</p>
 <table><tr><th>service</th><th>calls</th><th>faults</th></tr>
 {% for name, kinds in counts.items() %}<tr><td>{{ name }}</td>
-<td>{% for kind, count in kinds.items() %}{{ kind }} {{ count }}{{ ", " if not loop.last }}{% else %}none{% endfor %}</td>
+<td>{% for kind, count in kinds.items() %}{{ kind }} {{ count }}{{ ", " if not loop.last }}
+{%- else %}none{% endfor %}</td>
 <td>{{ dial[name] | map(attribute="kind") | join(", ") or "none" }}</td></tr>{% endfor %}</table>
-{% for lead in leads %}<article><h2>{{ (lead.customer or {}).name or "without a name" }} <small>{{ lead.id }}</small></h2>
+{% for lead in leads %}<article>
+<h2>{{ (lead.customer or {}).name or "without a name" }} <small>{{ lead.id }}</small></h2>
 <p>{{ lead.messages | length }} message{{ "s" if lead.messages | length != 1 }}
 {% if lead.messages | map(attribute="body") | unique | list | length < lead.messages | length %}
 <span class="twice">the same text more than once</span>{% endif %}</p>
-{% for message in lead.messages %}<pre>{{ message.body }}</pre><small>{{ message.created_at }}</small>{% endfor %}</article>
+{% for message in lead.messages %}<pre>{{ message.body }}</pre>
+<small>{{ message.created_at }}</small>{% endfor %}</article>
 {% else %}<p>No messages yet.</p>{% endfor %}
 </body></html>"""

@@ -32,7 +32,12 @@ def routes(world: World, c2s: ASGIApp) -> list[Route]:
     async def forward(method: str, path: str, **content: object) -> Response:
         headers = {"Authorization": f"Bearer {world.manners.c2s_token}"}
         try:
-            answer = await client.request(method, path, headers=headers, **content)  # type: ignore[arg-type]
+            answer = await client.request(
+                method,
+                path,
+                headers=headers,
+                **content,  # type: ignore[arg-type]
+            )
             answer.raise_for_status()
             return JSONResponse(answer.json())
         except (httpx.HTTPError, ValueError) as error:
@@ -75,7 +80,8 @@ def routes(world: World, c2s: ASGIApp) -> list[Route]:
             {"detail": "Client error '401 Unauthorized' for url 'https://c2s.simulated/c2s/leads'"},
             500,
         )
-        return Route(path, guarded(world, "gateway", handler, describe, refuse), methods=[method])  # type: ignore[arg-type]
+        endpoint = guarded(world, "gateway", handler, describe, refuse)  # type: ignore[arg-type]
+        return Route(path, endpoint, methods=[method])
 
     return [
         route("/gateway/health", "health", health),

@@ -101,7 +101,10 @@ class Person:
                 "nome": self.name.upper(),
                 "cpf": self.cpf,
                 "cns": FORBIDDEN_MARKS[4],
-                "dataNascimento": f"{chance.randrange(1, 29):02d}/{chance.randrange(1, 13):02d}/{chance.randrange(1950, 2003)}",
+                "dataNascimento": (
+                    f"{chance.randrange(1, 29):02d}/{chance.randrange(1, 13):02d}"
+                    f"/{chance.randrange(1950, 2003)}"
+                ),
                 "sexo": "F - FEMININO" if self.sex == "F" else "M - MASCULINO",
                 "cor": "SEM INFORMAÇÃO",
                 "nomeMae": f"{chance.choice(_FIRST_F)} {chance.choice(_LAST)}".upper(),

@@ -75,7 +75,8 @@ class _Script:
     """Writes the scenarios, handing out people, lead ids and times."""
 
     def __init__(self, world: World) -> None:
-        self._chance = Random()  # noqa: S311 lead ids must differ from the last demo's on the same database
+        # Lead ids must differ from the last demo's on the same database.
+        self._chance = Random()  # noqa: S311
         self._people = iter([person for person in world.people if person.has_record])
         self._time = datetime.now(UTC) - timedelta(hours=1)
 
