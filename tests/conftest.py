@@ -33,7 +33,7 @@ from psycopg.rows import namedtuple_row
 
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.migrations import migrate
-from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox import postgres, postgres_programs
 from c2s_enrich.settings import Process, Settings
 from c2s_enrich.telemetry.facts import FactLines
 
@@ -96,7 +96,9 @@ def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist for each process that it starts: all of them share one server."""
     node.workerinput["order"] = node.config.option.order
     config: pytest.Config = node.config
-    with suppress(postgres.EmbeddedError):  # each process says it again, as its tests' result
+    with suppress(
+        postgres_programs.EmbeddedError
+    ):  # each process says it again, as its tests' result
         if _SHARED not in config.stash:
             stack = ExitStack()
             config.add_cleanup(stack.close)
@@ -210,7 +212,7 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     with ExitStack() as stack:
         try:
             url = request.config.stash[_SERVER].start(stack)
-        except postgres.EmbeddedError as error:
+        except postgres_programs.EmbeddedError as error:
             if os.environ.get("CI"):
                 pytest.fail(f"no database for the tests: {error}")
             pytest.skip(f"no database for the tests: {error}")

@@ -13,13 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox import postgres, postgres_leftovers, postgres_programs
 
 # Starts a server, says where it is, and waits to be killed.
 OWNER = """
 import sys, time
 from pathlib import Path
-from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox import postgres, postgres_leftovers, postgres_programs
 server = postgres.start(Path(sys.argv[1])) if sys.argv[1:] else postgres.start_throwaway()
 print(server.pid, server._watcher.pid, server.base, flush=True)
 time.sleep(600)
@@ -95,7 +95,7 @@ class TestADurableFolder:
 
     def test_has_one_user_at_a_time(self, tmp_path: Path) -> None:
         with postgres.start(tmp_path):
-            with pytest.raises(postgres.EmbeddedError, match="another process uses"):
+            with pytest.raises(postgres_programs.EmbeddedError, match="another process uses"):
                 postgres.start(tmp_path)
 
     def test_may_have_a_name_that_is_too_long_for_a_socket(self, tmp_path: Path) -> None:
@@ -117,7 +117,9 @@ class TestADurableFolder:
 
 class TestStoppingAndStarting:
     @pytest.mark.parametrize("mode", ["smart", "fast", "immediate"])
-    def test_keeps_what_was_committed_and_the_address(self, mode: postgres.StopMode) -> None:
+    def test_keeps_what_was_committed_and_the_address(
+        self, mode: postgres_leftovers.StopMode
+    ) -> None:
         with postgres.start_throwaway(durable=True) as server:
             with psycopg.connect(server.url) as connection:
                 connection.execute("create table kept as select 1 as one")
@@ -130,5 +132,5 @@ class TestStoppingAndStarting:
                 assert connection.execute("select one from kept").fetchone() == (1,)
 
     def test_says_why_it_does_not_start(self) -> None:
-        with pytest.raises(postgres.EmbeddedError, match="work_mem"):
+        with pytest.raises(postgres_programs.EmbeddedError, match="work_mem"):
             postgres.start_throwaway(settings={"work_mem": "a lot"})

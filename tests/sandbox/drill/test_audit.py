@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from c2s_enrich.sandbox.drill.audit import Findings, Records, Row, Told, audit
+from c2s_enrich.sandbox.drill.audit import Findings, OutboxRow, Records, Row, audit
 from c2s_enrich.sandbox.drill.paid import Asked, Trouble
 from c2s_enrich.sandbox.simulators.population import Person, populate
 from c2s_enrich.sandbox.simulators.stream import Said
@@ -36,7 +36,7 @@ GOOD = Records(
     said=(Said("ana", AT, "55" + ANA.phone, ANA.email), Said("nobody", AT, "68987654321", None)),
     accepted=frozenset({("ana", AT), ("nobody", AT)}),
     rows=(Row("ana", AT, "completed"), Row("nobody", AT, "completed")),
-    outbox=(Told("ana", "AAAA2222", "sent"),),
+    outbox=(OutboxRow("ana", "AAAA2222", "sent"),),
     received={"ana": (about(ANA),)},
     people=PEOPLE,
     asked=(
@@ -53,7 +53,7 @@ CHANGED = replace(
     said=(*GOOD.said, Said("ana", LATER, "55" + ANA.phone, BIA.email)),
     accepted=GOOD.accepted | {("ana", LATER)},
     rows=(*GOOD.rows, Row("ana", LATER, "completed")),
-    outbox=(*GOOD.outbox, Told("ana", "BBBB3333", "sent")),
+    outbox=(*GOOD.outbox, OutboxRow("ana", "BBBB3333", "sent")),
     received={"ana": (about(ANA), about(ANA, BIA, ref="BBBB3333", update=True))},
     asked=(
         *GOOD.asked,
@@ -91,7 +91,7 @@ class TestTheAudit:
             said=(*CHANGED.said, Said("ana", later, "55" + ANA.phone, ANA.email)),
             accepted=CHANGED.accepted | {("ana", later)},
             rows=(*CHANGED.rows, Row("ana", later, "completed")),
-            outbox=(*CHANGED.outbox, Told("ana", "CCCC4444", "sent")),
+            outbox=(*CHANGED.outbox, OutboxRow("ana", "CCCC4444", "sent")),
             received=told(*CHANGED.received["ana"], back),
         )
 
@@ -135,7 +135,7 @@ class TestTheAuditGoesRed:
                 id="for a lead that nobody was told about",
             ),
             pytest.param(
-                replace(GOOD, outbox=(*GOOD.outbox, Told("nobody", "CCCC4444", "sent"))),
+                replace(GOOD, outbox=(*GOOD.outbox, OutboxRow("nobody", "CCCC4444", "sent"))),
                 {"messages_missing": 1},
                 id="for a message that only the outbox believes in",
             ),
@@ -153,7 +153,7 @@ class TestTheAuditGoesRed:
                 replace(
                     GOOD,
                     received=told(*[about(ANA, ref=f"AAAA{n:04}") for n in range(31)]),
-                    outbox=tuple(Told("ana", f"AAAA{n:04}", "sent") for n in range(31)),
+                    outbox=tuple(OutboxRow("ana", f"AAAA{n:04}", "sent") for n in range(31)),
                 ),
                 {"messages_duplicated": 30},
                 id="for the same content under a ref of its own each time",
@@ -222,7 +222,7 @@ class TestTheAuditGoesRed:
                 id="for an open event that nobody posted",
             ),
             pytest.param(
-                replace(GOOD, outbox=(*GOOD.outbox, Told("nobody", "CCCC4444", "sending"))),
+                replace(GOOD, outbox=(*GOOD.outbox, OutboxRow("nobody", "CCCC4444", "sending"))),
                 {"stuck": 1},
                 id="for a message still unclear",
             ),

@@ -55,7 +55,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Told:
+class OutboxRow:
     """One message of the outbox at the end."""
 
     lead_id: str
@@ -73,7 +73,7 @@ class Records:
     said: Sequence[Said]
     accepted: frozenset[EventKey]
     rows: Sequence[Row]
-    outbox: Sequence[Told]
+    outbox: Sequence[OutboxRow]
     received: Mapping[str, Sequence[str]]
     people: Sequence[Person]
     asked: Sequence[Asked] = ()

@@ -19,7 +19,8 @@ from c2s_enrich.sandbox.drill.paid import Trouble
 from c2s_enrich.sandbox.drill.plan import CUTS_OFF, FROZEN_SECONDS, ODD_CUTS_OFF, POLLERS, Strike
 from c2s_enrich.sandbox.drill.proxy import Proxy
 from c2s_enrich.sandbox.drill.store import DrillStore
-from c2s_enrich.sandbox.postgres import EmbeddedServer, StopMode, start_throwaway
+from c2s_enrich.sandbox.postgres import EmbeddedServer, start_throwaway
+from c2s_enrich.sandbox.postgres_leftovers import StopMode
 from c2s_enrich.sandbox.stage import QUICK, Stage
 
 _ODD_AT_ONCE = 2

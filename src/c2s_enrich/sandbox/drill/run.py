@@ -24,7 +24,7 @@ from c2s_enrich.sandbox.drill.paid import Asked
 from c2s_enrich.sandbox.drill.plan import Strike, schedule
 from c2s_enrich.sandbox.drill.proxy import Proxy
 from c2s_enrich.sandbox.drill.report import show
-from c2s_enrich.sandbox.drill.sender import Sender
+from c2s_enrich.sandbox.drill.sender import DrillSender
 from c2s_enrich.sandbox.drill.store import DrillStore
 from c2s_enrich.sandbox.simulators.population import populate
 from c2s_enrich.sandbox.simulators.stream import Stream
@@ -106,7 +106,7 @@ class _Drill:
         ):
             people = populate(self._seed, _PEOPLE)
             stream = Stream(people, self._seed, per_second=1.0)
-            fleet, sender = Fleet(stage, self._server, store, proxy), Sender(stage, stream)
+            fleet, sender = Fleet(stage, self._server, store, proxy), DrillSender(stage, stream)
             await fleet.start()
             staff = asyncio.gather(fleet.supervise(), fleet.mend_credentials())
             self._console.print(

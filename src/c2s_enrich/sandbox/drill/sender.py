@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 4.0
 _AT_ONCE = 40
 
 
-class Sender:
+class DrillSender:
     """The first of the records: `accepted` holds what a 200 was read for."""
 
     def __init__(self, stage: Stage, stream: Stream) -> None:

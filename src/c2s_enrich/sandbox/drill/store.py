@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from c2s_enrich.database import sql_folder, statements
-from c2s_enrich.sandbox.drill.audit import Row, Told
+from c2s_enrich.sandbox.drill.audit import OutboxRow, Row
 
 # Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
 _WAIT_SECONDS, _LOOK_SECONDS = 5.0, 0.02
@@ -112,10 +112,10 @@ class DrillStore:
         ):
             return await (await cursor.execute(self._sql["audited_events"])).fetchall()
 
-    async def messages(self) -> list[Told]:
+    async def messages(self) -> list[OutboxRow]:
         async with (
             await AsyncConnection.connect(self.url) as connection,
-            connection.cursor(row_factory=class_row(Told)) as cursor,
+            connection.cursor(row_factory=class_row(OutboxRow)) as cursor,
         ):
             return await (await cursor.execute(self._sql["audited_messages"])).fetchall()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
-class Journal:
+class CrmJournal:
     """Append-only JSON lines. A line counts once its line break is there: a torn last one was never
     answered.
     """

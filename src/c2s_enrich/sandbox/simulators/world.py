@@ -19,7 +19,7 @@ from typing import Self
 
 from c2s_enrich.sandbox.simulators.crm import Lead, Message, now
 from c2s_enrich.sandbox.simulators.faults import Dial
-from c2s_enrich.sandbox.simulators.journal import Journal
+from c2s_enrich.sandbox.simulators.journal import CrmJournal
 from c2s_enrich.sandbox.simulators.population import Person, populate
 
 # Calls kept with all details; the counts go on beyond it.
@@ -85,7 +85,7 @@ class World:
         self.by_cpf: dict[str, Person] = {}
         for person in populate(seed, size):
             self._know(person)
-        self._journal = Journal(journal) if journal is not None else None
+        self._journal = CrmJournal(journal) if journal is not None else None
         if self._journal is not None:
             for entry in self._journal.replay():
                 self._apply(entry)
