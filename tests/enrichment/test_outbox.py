@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from tests.brokerage import Brokerage
 from tests.conftest import Database
@@ -20,7 +21,9 @@ from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.queue.claim import Claim
+from c2s_enrich.sandbox.simulators.app import build_simulators
 from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 
 SETTLE_TIME = timedelta(seconds=120)
 TIME_LIMIT = timedelta(seconds=15)
@@ -103,6 +106,14 @@ class TestAPollerThatLostItsLease:
 
         with pytest.raises(LeaseLost):
             await outbox.store.begin_work(stale(claim), LeadFacts("lead", name="Ana"), ())
+
+    async def test_stores_nothing_of_a_lead_that_was_erased(self, outbox: Outbox) -> None:
+        claim = await outbox.claim()
+        await outbox.db.execute("insert into erased_leads (lead_id) values ('lead')")
+
+        with pytest.raises(LeaseLost):
+            await outbox.store.begin_work(claim, LeadFacts("lead", name="Ana"), ())
+        assert await outbox.db.value("select count(*) from leads") == 0
 
     async def test_withdraws_nothing(self, outbox: Outbox) -> None:
         claim = await outbox.claim()
@@ -202,7 +213,28 @@ class TestTheRightToSend:
         assert await brokerage.db.value("select status from lead_messages") == "pending"
 
 
+class RefusesMessages(SimulatedTransport):
+    """C2S's host refuses the connection of each message."""
+
+    refused = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/create_message"):
+            self.refused += 1
+            raise httpx.ConnectError("refused")
+        return await super().handle_async_request(request)
+
+
 class TestAClearNo:
+    async def test_is_not_asked_for_again_within_the_attempt(self, brokerage: Brokerage) -> None:
+        brokerage.transport = RefusesMessages(build_simulators(brokerage.world))
+        await brokerage.accept("lead", brokerage.people[0])
+
+        await brokerage.work()
+
+        assert brokerage.transport.refused == 1
+        assert await brokerage.db.value("select status from lead_messages") == "pending"
+
     async def test_does_not_count_as_a_send(self, outbox: Outbox) -> None:
         claim = await outbox.claim()
         message = await outbox.put(claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -34,6 +35,14 @@ class TestTheList:
         assert mutant.tests
         for test in mutant.tests:
             assert (ROOT / test.partition("::")[0]).is_file()
+
+    def test_has_a_verdict_for_each_of_them(self) -> None:
+        written = (ROOT / "proofs" / "verdicts.md").read_text(encoding="utf-8")
+
+        assert set(re.findall(r"^\| (.+?) \| `", written, re.MULTILINE)) == {
+            mutant.name for mutant in MUTANTS
+        }
+        assert "no reason" not in written
 
 
 class TestAMutantWhosePlaceIsGone:

@@ -115,6 +115,15 @@ class TestErasingALead:
             ("completed", "erased", {}, None, None, None)
         ]
 
+    async def test_forgets_the_hash_of_its_contacts(self, brokerage: Brokerage, pool: Pool) -> None:
+        await brokerage.accept("lead", brokerage.people[0])
+        await brokerage.work()
+        assert await brokerage.db.value("select fingerprint is not null from webhook_events")
+
+        await erase(pool, lead_id="lead")
+
+        assert await brokerage.db.value("select fingerprint is null from webhook_events")
+
     async def test_is_remembered_even_of_a_lead_that_was_never_seen(
         self, brokerage: Brokerage, pool: Pool
     ) -> None:

@@ -124,6 +124,9 @@ class TestWhatIsOlderThanThePayloadsAge:
         )
         brokerage.world.leads["lead"].messages.clear()
         await retention_pass(pool, settings_of(brokerage.db), now=settled + 91 * DAY)
+        assert await brokerage.db.fetch("select status, body from lead_messages") == [
+            ("sending", "")
+        ]
 
         await brokerage.db.execute("update lead_messages set status = 'pending'")
         await brokerage.db.execute("update webhook_events set status = 'received'")
