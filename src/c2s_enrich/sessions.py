@@ -174,6 +174,11 @@ async def configure_login(connection: AsyncConnection[tuple[Any, ...]]) -> None:
             " and not starts_with(application_name, 'c2s-enrich pulse')"
             " and (state = 'idle' or pid = pg_backend_pid())"
         )
+    # A session that was busy meanwhile began before the login had its settings: it ends now.
+    await connection.execute(
+        "select pg_terminate_backend(pg_backend_pid()) from pg_settings"
+        " where name = 'synchronous_commit' and source <> 'database user'"
+    )
 
 
 async def session_problem(connection: AsyncConnection[Any]) -> str | None:

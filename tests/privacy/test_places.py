@@ -35,7 +35,7 @@ NOT_PERSONAL: dict[str, frozenset[str]] = {
         "read_backs": "account tried_at proven_at",
         "intake_minutes": "minute delivered duplicates refused rejected",
         "paid_calls": "day upstream kind found",
-        "pollers": "name started_at beat_at in_flight concurrency pulse",
+        "pollers": "name started_at beat_at in_flight concurrency pulse version metrics",
         "schema_migrations": "version name checksum applied_at",
         "subscriptions": "action address asked_at",
         "upstreams": "name paused_until paused_since reason probing_until failures pauses next_slot_at "

@@ -146,7 +146,9 @@ async def _until_all_ended(url: str) -> None:
 
 
 async def _listens(connection: AsyncConnection[Any]) -> bool:
+    """Whether the poller has its direct session again: it listens there, and it is its pulse."""
     rows = await connection.execute(
-        "select count(*) from pg_stat_activity where application_name = 'c2s-enrich listener' and query ilike 'listen%'"
+        "select count(*) from pg_stat_activity"
+        " where starts_with(application_name, 'c2s-enrich pulse ')"
     )
     return await rows.fetchone() == (1,)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from c2s_enrich.errors import Unreadable
-from c2s_enrich.upstreams.c2s import _read_messages
+from c2s_enrich.upstreams.c2s_answers import read_messages
 from c2s_enrich.upstreams.response import Response
 
 
@@ -17,12 +17,12 @@ def answer(data: object) -> Response:
 class TestTheMessagesOfALead:
     @pytest.mark.parametrize("messages", [[], [{"body": "Olá\n\nref ABCDEFGH"}]])
     def test_are_read_where_c2s_lists_them(self, messages: list[dict[str, str]]) -> None:
-        texts = _read_messages(answer({"id": "a", "attributes": {}, "messages": messages}))
+        texts = read_messages(answer({"id": "a", "attributes": {}, "messages": messages}))
 
         assert texts == tuple(message["body"] for message in messages)
 
     def test_are_read_from_the_attributes_too(self) -> None:
-        assert _read_messages(
+        assert read_messages(
             answer({"id": "a", "attributes": {"messages": [{"message": "oi"}]}})
         ) == ("oi",)
 
@@ -35,4 +35,4 @@ class TestTheMessagesOfALead:
     )
     def test_are_unknown_where_c2s_lists_none(self, lead: dict[str, object]) -> None:
         with pytest.raises(Unreadable, match="no list of messages"):
-            _read_messages(answer(lead))
+            read_messages(answer(lead))

@@ -70,7 +70,11 @@ class Line(httpx.AsyncBaseTransport):
             # The first byte has left: the trace says so as it does over a wire.
             await request.extensions["trace"]("http11.send_request_headers.started", {})
             if answer == "late":
-                self.late.append(lambda: self._inner.handle_async_request(request))
+                # The bytes are on their way: whether they may leave was asked long ago.
+                on_its_way = httpx.Request(
+                    request.method, request.url, headers=request.headers, content=request.content
+                )
+                self.late.append(lambda: self._inner.handle_async_request(on_its_way))
             raise httpx.ReadTimeout("silent")
         taken = await self._inner.handle_async_request(request)
         if answer == "lost after":
