@@ -126,7 +126,7 @@ class _Drill:
             self._console.print(
                 "the faults have ended; waiting for the queue to drain", highlight=False
             )
-            await self._drain(store)
+            await self._drain(store, stage)
             records = Records(
                 said=stream.said,
                 accepted=frozenset(sender.accepted),
@@ -162,7 +162,7 @@ class _Drill:
             "seconds": took,
         }
 
-    async def _drain(self, store: DrillStore) -> None:
+    async def _drain(self, store: DrillStore, stage: Stage) -> None:
         """Until everything has ended or nothing moves any more; the audit says which."""
         fewest = await store.count_open()
         progress = quiet_since = time.monotonic()
@@ -176,7 +176,9 @@ class _Drill:
                 fewest, progress = count, time.monotonic()
             if count:
                 quiet_since = time.monotonic()
-            elif again := await store.send_through_again():
+                continue
+            await store.judge_unclear(await _received(stage))
+            if again := await store.send_through_again():
                 self.by_hand["sent_through_again_by_hand"] += again
                 fewest, quiet_since = again, time.monotonic()
 

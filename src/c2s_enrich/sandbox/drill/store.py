@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -100,6 +101,15 @@ class DrillStore:
         async with await AsyncConnection.connect(self.url) as connection:
             [count] = await (await connection.execute(self._sql["count_open"])).fetchone() or [0]
             return int(count)
+
+    async def judge_unclear(self, received: Mapping[str, Sequence[str]]) -> None:
+        """As a person does with an unclear delivery: looks at the lead in C2S, and says so."""
+        async with await AsyncConnection.connect(self.url) as connection:
+            rows = await connection.execute(self._sql["unclear_for_a_person"])
+            for message_id, lead_id, ref in await rows.fetchall():
+                there = any(ref in body for body in received.get(lead_id, ()))
+                verdict = {"message_id": message_id, "there": there}
+                await connection.execute(self._sql["judge"], verdict)
 
     async def send_through_again(self) -> int:
         """What by design waits for a person; returns how many events."""
