@@ -85,7 +85,7 @@ class TestPool:
                 assert connection.pgconn.pipeline_status == PipelineStatus.OFF
 
                 # What a cancellation may leave behind.
-                await connection.pipeline().__aenter__()
+                connection.pgconn.enter_pipeline_mode()
 
     async def test_gives_sound_connections_while_tasks_are_cancelled_in_the_middle_of_anything(
         self, pool: Any

@@ -300,7 +300,7 @@ class TestOnALargeBacklog:
 
         assert explained.last.indexes <= {DUE, DUE_ALONE, ONE_PER_LEAD, POLLERS}
         assert explained.last.read_whole <= {"pollers"}
-        assert explained.last.buffers < 50
+        assert explained.last.buffers < 100
 
 
 class TestWithAnOldTransactionOpen:
