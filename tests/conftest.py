@@ -309,12 +309,12 @@ def no_logs_left_behind() -> Iterator[None]:
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
     before = list(root.handlers)
     yield
-    if root.handlers != before:
-        root.handlers[:] = before
-        structlog.reset_defaults()
-        FactLines.writer = None
-        logging.captureWarnings(False)
-        sys.excepthook, threading.excepthook = hooks
+    # Whoever put the handlers back by itself still leaves the rest.
+    root.handlers[:] = before
+    structlog.reset_defaults()
+    FactLines.writer = None
+    logging.captureWarnings(False)
+    sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.fixture
