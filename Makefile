@@ -91,18 +91,15 @@ lock: ## choose new versions of all packages (needs a package index)
 	@$(PYTHON) -m venv --clear .venv-lock
 	@.venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv $(COMPILE) --output-file=requirements.lock
-	@.venv-lock/bin/uv $(COMPILE) --extra=sandbox --extra=dev --constraint=requirements.lock --output-file=requirements-dev.lock
+	@.venv-lock/bin/uv $(COMPILE) --extra=sandbox --extra=mcp --extra=dev --constraint=requirements.lock --output-file=requirements-dev.lock
 	@rm -rf .venv-lock
 
 # No index address in a lock: it would carry one machine's mirror to all others.
 COMPILE := pip compile pyproject.toml --quiet --upgrade --python-version=3.11 --generate-hashes --no-emit-index-url
 
 clean: ## remove what was made here, the environment too; the demo's data stays
-	@rm -rf $(VENV) .venv-lock build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find src tests bench proofs -name __pycache__ -type d -prune -exec rm -rf {} +
-
 	@rm -rf $(VENV) .venv-lock .venv-release .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests bench proofs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=python3.12 …)")'

@@ -70,7 +70,7 @@ def status(
     import time
 
     while True:
-        said = with_pool(_look)
+        said = with_pool(look)
         if watch and sys.stdout.isatty():
             typer.echo("\033[H\033[2J", nl=False)
         if as_json:
@@ -86,7 +86,8 @@ def status(
         guarded(lambda: time.sleep(_WATCH_SECONDS))
 
 
-async def _look(pool: Pool, _: Settings) -> dict[str, Any]:
+async def look(pool: Pool, _: Settings) -> dict[str, Any]:
+    """The sentences of /health, and what waits."""
     from c2s_enrich.ops.problems import problems_of
     from c2s_enrich.ops.runbook import answer
     from c2s_enrich.ops.store import Facts, OpsStore

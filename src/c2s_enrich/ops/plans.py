@@ -137,25 +137,27 @@ class Planner:
 
     async def plan(self, order: Order) -> Plan:
         """Looks and writes the plan down."""
+        estimate = await self.estimate(order)
+        [kept] = await self._all(
+            "keep_plan", verb=order.verb, filter=Jsonb(order.words), reason=order.reason,
+            planned=estimate["events"], **self._who,
+        )  # fmt: skip
+        return Plan(id=kept["id"], at=kept["at"], **estimate)
+
+    async def estimate(self, order: Order) -> dict[str, Any]:
+        """The fields of a Plan, without writing it down."""
         scope = {"filter": order.scope.parameter, "most": order.limit or _NO_LIMIT}
         groups = [Group(**row) for row in await self._all("plan_groups", **scope)]
         rows = await self._all("plan_leads", **scope, sample=_SAMPLE)
         events = sum(group.events - group.in_flight for group in groups)
-        estimate = await self._estimate(order, rows, max(events, len(rows)))
-        [kept] = await self._all(
-            "keep_plan", verb=order.verb, filter=Jsonb(order.words), reason=order.reason,
-            planned=events, **self._who,
-        )  # fmt: skip
-        return Plan(
-            id=kept["id"],
-            at=kept["at"],
-            verb=order.verb,
-            filter=order.words,
-            events=events,
-            in_flight=sum(group.in_flight for group in groups),
-            groups=tuple(groups),
-            **estimate,
-        )
+        return {
+            "verb": order.verb,
+            "filter": order.words,
+            "events": events,
+            "in_flight": sum(group.in_flight for group in groups),
+            "groups": tuple(groups),
+            **await self._cost(order, rows, max(events, len(rows))),
+        }
 
     async def run(
         self, plan_id: UUID, progress: Callable[[int, int], Awaitable[bool]] | None = None
@@ -209,13 +211,13 @@ class Planner:
         """The audit's row for something that is done to one thing at once."""
         await self._all("record_action", verb=verb, filter=Jsonb(words), reason=reason, **self._who)
 
-    async def _estimate(
+    async def _cost(
         self, order: Order, rows: Sequence[dict[str, Any]], events: int
     ) -> dict[str, Any]:
         """Leads, paid calls, minutes: at most, from up to 2,000 of the leads."""
         leads = len(rows) if len(rows) < _SAMPLE else events
         limits = {row["name"]: row for row in await self._all("plan_limits")}
-        estimate: dict[str, Any] = {
+        cost: dict[str, Any] = {
             "leads": leads, "paid_calls": {}, "remembered": 0, "minutes": 0.0,
             "told_before": sum(row["told"] for row in rows),
             "budget_left": {
@@ -224,7 +226,7 @@ class Planner:
             },
         }  # fmt: skip
         if order.verb != "reprocess" or not rows:
-            return estimate
+            return cost
         contacts = {
             row["lead_id"]: read_contacts(
                 LeadFacts(row["lead_id"], row["name"], row["phone"], row["email"])
@@ -247,7 +249,7 @@ class Planner:
         scale = leads / len(rows)
         calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
         waits = {**calls, "c2s": leads}
-        return estimate | {
+        return cost | {
             "paid_calls": calls,
             "remembered": round(remembered * scale),
             "minutes": round(

@@ -1,0 +1,107 @@
+"""The tools that `mcp` serves. Imported by that command alone: it needs the extra `mcp`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import msgspec
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
+
+from c2s_enrich.cli import runbook
+from c2s_enrich.cli.frame import in_words, operator_zone
+from c2s_enrich.database import Pool, open_pool
+from c2s_enrich.ops.events import EventsDesk
+from c2s_enrich.ops.explain import Explainer
+from c2s_enrich.ops.explain import explain as explained
+from c2s_enrich.ops.filters import Filter, parse_filter
+from c2s_enrich.ops.plans import Order, Planner
+from c2s_enrich.settings import Settings
+
+_ANSWER_SECONDS = 4.0
+_INSTRUCTIONS = """c2s-enrich enriches the leads of a brokerage and tells each seller once.
+Nothing here changes anything. To mend something, show the person the `command` of an answer.
+A filter is an object of texts, for example {"status": "failed", "since": "2h"}; its words are
+status, kind, outcome, lead, event, upstream, waiting, error, since, until, updated and text."""
+
+
+def build_server(settings: Settings) -> MCPServer[Pool]:
+    """The server with its four tools. Answers are those of the commands with --json; an error is
+    one sentence without secrets.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[Pool]) -> AsyncIterator[Pool]:
+        async with open_pool(settings, name="mcp") as pool:
+            yield pool
+
+    server = MCPServer("c2s-enrich", instructions=_INSTRUCTIONS, lifespan=lifespan)
+    looks = server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
+
+    async def answer(
+        context: Context[Any, Any], ask: Callable[[Pool], Awaitable[Any]]
+    ) -> dict[str, Any]:
+        pool = context.request_context.lifespan_context
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return {"answer": msgspec.to_builtins(await ask(pool))}
+        except TimeoutError:
+            raise ToolError("the database does not answer") from None
+        except Exception as error:
+            raise ToolError(in_words(error)) from None
+
+    def chosen(filter: dict[str, str]) -> Filter:  # noqa: A002 the name that a caller sees
+        return parse_filter(filter, operator_zone())
+
+    @looks
+    async def status(context: Context[Any, Any]) -> dict[str, Any]:
+        """What is wrong now, each with the command that mends it, and what waits."""
+        return await answer(context, lambda pool: runbook.look(pool, settings))
+
+    @looks
+    async def explain(
+        context: Context[Any, Any], what: str, lang: Literal["en", "pt"] = "en"
+    ) -> dict[str, Any]:
+        """Why a lead got nothing, or what it got: by lead id, event id, ref of a message or C2S
+        address. Says the cause, what happens next and the command that mends it.
+        """
+
+        async def look(pool: Pool) -> Any:
+            return explained(await Explainer(pool).situation(what), lang, operator_zone())
+
+        return await answer(context, look)
+
+    @looks
+    async def errors(
+        context: Context[Any, Any],
+        filter: dict[str, str] | None = None,  # noqa: A002
+    ) -> dict[str, Any]:
+        """Failed and waiting events in groups of one error each, newest first."""
+
+        async def look(pool: Pool) -> Any:
+            return await EventsDesk(pool).errors(chosen(filter or {}))
+
+        return await answer(context, look)
+
+    @looks
+    async def plan(
+        context: Context[Any, Any],
+        filter: dict[str, str],  # noqa: A002
+        fresh: bool = False,
+    ) -> dict[str, Any]:
+        """What reprocessing these events would do: how many, their groups, paid calls, messages,
+        minutes. Nothing is written down; `fresh` asks the sources again.
+        """
+
+        async def look(pool: Pool) -> Any:
+            order = Order("reprocess", chosen(filter), fresh=fresh)
+            return await Planner(pool, actor="assistant", via="cli").estimate(order)
+
+        return await answer(context, look)
+
+    return server
