@@ -1,6 +1,4 @@
-"""Time inside one process: naps and countdowns. Never a wall clock: every time that is stored comes
-from the database.
-"""
+"""Time inside one process: naps and countdowns. Every time that is stored is the database's."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The real one. CLOCK_BOOTTIME, because a lease goes on running while a laptop or a VM is
-    suspended.
-    """
+    """CLOCK_BOOTTIME, because a lease goes on running while a laptop or a VM is suspended."""
 
     def boottime(self) -> float:
         return (

@@ -27,9 +27,7 @@ from datetime import timedelta
 
 
 class EnrichError(Exception):
-    """Base of all errors of this program. Texts never carry a token, a full CPF or a URL with
-    credentials.
-    """
+    """Base of all errors. Texts never carry a token, a full CPF or a URL with credentials."""
 
 
 class SettingsError(EnrichError):
@@ -102,9 +100,7 @@ class NoSlot(UpstreamError):
 
 
 class BudgetSpent(UpstreamError):
-    """The daily budget of paid calls is used up; `wait` lasts until the next day
-    (America/Sao_Paulo).
-    """
+    """No more paid calls today; `wait` lasts until the next day (America/Sao_Paulo)."""
 
     def __init__(self, upstream: str, wait: timedelta) -> None:
         self.wait = wait
@@ -126,9 +122,7 @@ class LeadNotFound(EnrichError):
 
 
 class DeliveryUnclear(EnrichError):
-    """C2S may or may not have taken the message; reading back did not settle it. A person
-    decides.
-    """
+    """Reading back did not settle whether C2S took the message: a person decides."""
 
 
 class NotYet(EnrichError):
@@ -140,9 +134,7 @@ class NotYet(EnrichError):
 
 
 class NotStored(EnrichError):
-    """The delivery was not committed in time: ask the sender to try again. A second copy is
-    recognised.
-    """
+    """The delivery was not committed in time: deliver it again. A second copy is recognised."""
 
 
 class LeaseLost(EnrichError):

@@ -28,9 +28,7 @@ class HashKeys:
         return tuple(hmac.digest(key, data, "sha256") for key in self._keys)
 
     def hashes(self, purpose: Purpose, text: str) -> tuple[str, ...]:
-        """The same as text: the key's id (8 hex digits), a colon, 64 hex digits. Store the first,
-        compare with each.
-        """
+        """The same as text "key id:64 hex digits". Store the first, compare with each."""
         digests = self.digests(purpose, text)
         return tuple(f"{i}:{d.hex()}" for i, d in zip(self.ids, digests, strict=True))
 

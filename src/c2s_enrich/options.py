@@ -66,9 +66,7 @@ def clean(value: str) -> str:
 
 
 def refuse_invisible(value: str) -> None:
-    """Raises ValueError on what cannot be seen inside of a value: a paste from a web page holds
-    it.
-    """
+    """Raises ValueError on invisible characters inside of a value, as pastes leave them."""
     for at, each in enumerate(value, 1):
         if not each.isprintable():
             name = unicodedata.name(each, f"U+{ord(each):04X}")

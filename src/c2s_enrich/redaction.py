@@ -25,9 +25,7 @@ _READ_LENGTH = 20_000
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """The text as one line that no terminal obeys: whatever cannot be seen is escaped, but for the
-    characters in `keep`.
-    """
+    """One line that no terminal obeys: what cannot be seen is escaped, but for `keep`."""
     if text.isprintable():
         return text
     return "".join(
@@ -37,9 +35,7 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """The text without CPFs, phones, e-mail addresses, tokens, passwords and URL credentials; also
-    without each of `secrets`.
-    """
+    """Without CPFs, phones, e-mail addresses, credentials, and each of `secrets`."""
     for secret in secrets:
         for form in _forms(secret):
             text = text.replace(form, MASK)
@@ -57,32 +53,24 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 
 @cache
 def _forms(secret: str) -> frozenset[str]:
-    """As it is and as a URL carries it. Remembered: there are a handful of secrets, and every log
-    line is searched for each.
-    """
+    """As it is and as a URL carries it. Remembered: every log line is searched for each."""
     return frozenset((secret, quote(secret, safe="")))
 
 
 def redact_error(error: BaseException) -> str:
-    """One line, at most 500 characters, for a person who looks at a failed event. Our own errors
-    speak for themselves; others are named.
-    """
+    """One line, at most 500 characters, for a person who looks at a failed event."""
     line = " ".join(redact(_describe(error)[:_READ_LENGTH]).split())
     return line if len(line) <= _ERROR_LENGTH else line[: _ERROR_LENGTH - 1] + "…"
 
 
 @lru_cache(maxsize=1024)
 def is_sensitive(name: str) -> bool:
-    """Whether a value that goes by this name (a header, a parameter, a field) is never to be shown,
-    whatever it looks like.
-    """
+    """Whether a value by this name (header, parameter, field) is never to be shown."""
     return _SENSITIVE_NAME.fullmatch(name) is not None
 
 
 def is_id_or_time(text: str) -> bool:
-    """Whether a text is nothing but one of the ids or times that `redact` leaves alone; far cheaper
-    than to ask it.
-    """
+    """Whether it is nothing but an id or time that `redact` leaves alone; far cheaper."""
     return _KEPT_ONLY.fullmatch(text) is not None
 
 

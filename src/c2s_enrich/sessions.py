@@ -67,9 +67,7 @@ select set_config(name, wanted, false)
 
 
 class Connection(AsyncConnection[tuple[Any, ...]]):
-    """A connection on which no wait is without an end. After a silence it is closed, and so are the
-    others that its pool opened before.
-    """
+    """No wait is without an end. After a silence the pool's older connections are closed too."""
 
     answer_within = ANSWER_SECONDS
     used_at = 0.0
@@ -121,9 +119,7 @@ def session_parameters(name: str) -> dict[str, Any]:
 
 
 async def is_pooled(connection: AsyncConnection[Any], address: Secret) -> bool:
-    """Whether a transaction pooler stands between: by Neon's host name, else by listening. Behind a
-    pooler LISTEN does not fail, it hears nothing.
-    """
+    """By Neon's host name, else by listening: behind a pooler LISTEN hears nothing."""
     if "-pooler." in connection.info.host:
         return True
     channel = f"c2s_{token_hex(8)}"

@@ -1,6 +1,4 @@
-"""The records of the people who were found, all asked for at the same time, each answer kept with
-its own CPF.
-"""
+"""The records of the people found, asked for at the same time, each kept with its own CPF."""
 
 from __future__ import annotations
 

@@ -11,9 +11,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts, is_closing
 
 
 def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadFacts:
-    """What one event says of its lead. The row's own `lead_id` holds: a payload in which nothing
-    can be read says just that.
-    """
+    """What one event says of its lead, whose id is the row's own, even if nothing can be read."""
     facts = LeadFacts.from_json(payload) or LeadFacts(lead_id)
     return replace(facts, lead_id=lead_id, closed=facts.closed or is_closing(hook_action))
 

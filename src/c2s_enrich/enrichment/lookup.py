@@ -47,9 +47,7 @@ class LookedUp:
 
 
 class Lookup:
-    """Asks the sources named in CPF_SOURCES. The first contact of a kind that leads to somebody
-    ends it, unless the lead's name speaks against them.
-    """
+    """Asks the sources of CPF_SOURCES. Of each kind, the first contact that fits the name ends it."""
 
     def __init__(
         self,

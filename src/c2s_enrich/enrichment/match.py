@@ -95,9 +95,7 @@ def contradicted(lead_name: str | None, candidates: Sequence[Candidate]) -> bool
 
 
 def _people(answers: Sequence[ContactAnswer]) -> dict[Cpf, tuple[Candidate, FoundBy, int]]:
-    """Everybody once: with the longest spelling of their name, what leads to them, and the sum of
-    their first places.
-    """
+    """Everybody once: the longest spelling of the name, what leads there, the sum of the places."""
     places: dict[Cpf, dict[FoundBy, int]] = {}
     named: dict[Cpf, Candidate] = {}
     for answer in answers:

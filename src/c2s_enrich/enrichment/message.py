@@ -42,9 +42,7 @@ _BY = {"phone": "pelo telefone", "email": "pelo e-mail", "both": "pelo telefone 
 
 @dataclass(frozen=True)
 class SellerMessage:
-    """`body` ends with the line "ref XXXXXXXX". `content_key` (64 hex digits) is the same as long
-    as the seller would learn the same.
-    """
+    """`content_key` (64 hex digits) is the same as long as the seller would learn the same."""
 
     body: str
     ref: str
@@ -53,9 +51,7 @@ class SellerMessage:
 
 @dataclass(frozen=True)
 class Told:
-    """A message that is on the lead. `contacts` (E.164 and addresses) is empty once retention has
-    removed them.
-    """
+    """A message on the lead. `contacts` is empty once retention has removed them."""
 
     content_key: str
     ref: str
@@ -151,9 +147,7 @@ def _heading(found: Match) -> str:
 
 
 def _owners(found: Match, people: Sequence[PersonText]) -> str:
-    """Which contact leads to whom, and how many people share it. Empty where the heading says it:
-    one phone and one e-mail, both of one person alone.
-    """
+    """Which contact leads to whom, shared by how many; empty where the heading says it all."""
     places = {one.found.candidate.cpf: place for place, one in enumerate(people, start=1)}
     if (
         found.people[0].found_by == "both"
@@ -213,9 +207,7 @@ def _speaks_of(told: Sequence[Told], content_key: str) -> bool:
 
 
 def _key_of_return(content_key: str, last: Told) -> str:
-    """The key of the message that points back to earlier content after `last`: each return has its
-    own, a retry of it the same.
-    """
+    """Each return to earlier content has a key of its own; a retry of it has the same."""
     return sha256(f"{content_key} again after {last.content_key}".encode()).hexdigest()
 
 
@@ -238,9 +230,7 @@ def _own_record(person: FoundPerson, profiles: Mapping[Cpf, Profile | None]) -> 
 
 
 def refs_of(lead_id: str, content_key: str, keys: HashKeys) -> tuple[str, ...]:
-    """The ref of this content on this lead under HASH_KEY, then under HASH_KEY_PREVIOUS. Nobody
-    without the key can guess it, and after a restore it is the same again.
-    """
+    """This content's ref under each key: not to be guessed, and the same again after a restore."""
     digests = keys.digests("ref", f"{lead_id}\n{content_key}")
     numbers = [int.from_bytes(digest[:5], "big") for digest in digests]
     return tuple(

@@ -26,9 +26,7 @@ from c2s_enrich.queue.claim import Claim
 
 @dataclass(frozen=True)
 class HitRate:
-    """How many of a source's latest 50 answers found somebody, and of the up to 500 before them.
-    `fell`: too few to be chance.
-    """
+    """Found among a source's latest 50 answers, and the up to 500 before; `fell`: not by chance."""
 
     source: str
     kind: str
@@ -76,9 +74,7 @@ class PeopleStore:
             await connection.execute(self._sql["keep_person"], params)
 
     async def forget_answers(self, lead_ids: Sequence[str]) -> int:
-        """Ends the freshness of every answer that these leads rest on; returns how many answers.
-        The next event asks again.
-        """
+        """Ends the freshness of all answers that these leads rest on; returns how many."""
         params = {"lead_ids": list(lead_ids)}
         async with self._pool.connection() as connection, connection.transaction():
             rows = await (await connection.execute(self._sql["lead_contacts"], params)).fetchall()
@@ -116,9 +112,7 @@ def _entry(entry: msgspec.Struct) -> dict[str, Any]:
 
 
 def address_key(address: AddressEntry) -> str:
-    """What makes two spellings one address: street without accents and case, number, and postcode
-    or else city.
-    """
+    """What makes two spellings one address."""
     return " | ".join(
         (
             plain(address.street or ""),

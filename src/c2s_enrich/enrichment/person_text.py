@@ -98,9 +98,7 @@ class PersonText:
         return "\n\n".join(part for part in parts if part)
 
     def summary(self, room: int, with_age: bool, without: Set[str]) -> str:
-        """As much as fits into `room`, the most telling first: name, age, occupation, income or
-        purchasing power, town.
-        """
+        """What fits into `room`: name, age, occupation, income or purchasing power, town."""
         line = first_words(self.called, room)
         profile = self.profile
         if not line or profile is None:
@@ -155,9 +153,7 @@ def _personal(profile: Profile) -> tuple[str, ...]:
 
 
 def _age(profile: Profile, today: date) -> str | None:
-    """36 anos. None for the dead, for an unknown or impossible day, and beyond 120: such a day is a
-    placeholder.
-    """
+    """36 anos. None for the dead, and for a day that is unknown, impossible or a placeholder."""
     day = profile.birth_date
     if day is None or day > today or profile.deceased:
         return None
@@ -187,9 +183,7 @@ def _labelled(*pairs: tuple[str, str | None]) -> tuple[str, ...]:
 
 
 def safe(text: str | None, *, longest: int = 120) -> str | None:
-    """A value from outside as one harmless line, or None. Escaped last: an entity is never cut in
-    two.
-    """
+    """A value from outside as one harmless line. Escaped last: no entity is cut in two."""
     line = readable(text, longest=longest) if text is not None else None
     return escape(line, quote=False) if line is not None else None
 

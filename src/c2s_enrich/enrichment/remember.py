@@ -62,9 +62,7 @@ class CallLimits(Protocol):
 
 
 class Memory:
-    """Asks through the database's memory. Freshness: found answers live long, "nobody" and "no
-    record" shorter.
-    """
+    """Asks through the database's memory."""
 
     def __init__(
         self,

@@ -11,9 +11,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known of an event's lead apart from what the event says. `told` is what the
-    lead's seller was told, oldest first.
-    """
+    """What is known of an event's lead; `told` is what the seller was told, oldest first."""
 
     newer_exists: bool
     told_fingerprint: str | None

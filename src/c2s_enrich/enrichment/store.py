@@ -1,6 +1,4 @@
-"""The pipeline's only door to the database: each statement of `sql/queries/enrichment.sql` has its
-one caller here.
-"""
+"""The pipeline's only door to the database: `sql/queries/enrichment.sql`."""
 
 from __future__ import annotations
 
@@ -69,16 +67,12 @@ class Reply:
 
 
 def record_facts() -> LiteralString:
-    """The statement by which the queue records `message_sent` in the same breath as the event's
-    completion.
-    """
+    """The statement by which the queue records `message_sent` with the event's completion."""
     return statements("enrichment")["message_sent"]
 
 
 class EnrichmentStore:
-    """Leads, remembered answers and the outbox. Methods that take a Claim are fenced, or tie a
-    question to its lease.
-    """
+    """Leads, answers and the outbox. Methods that take a Claim are fenced or tied to its lease."""
 
     def __init__(
         self,
@@ -193,9 +187,7 @@ class EnrichmentStore:
         message: SellerMessage,
         contacts: Sequence[str],
     ) -> OutboxMessage:
-        """Who was found, and the message into the outbox. Raises LeaseLost when the event is not
-        ours.
-        """
+        """Who was found, and the message into the outbox. Raises LeaseLost."""
         row = await self._one(
             "store_result",
             event_id=claim.event_id,
@@ -225,9 +217,7 @@ class EnrichmentStore:
         return [OutboxMessage(*row) for row in rows]
 
     async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
-        """The right to send, committed; its name is the answer. None: the lease is too short or
-        gone, or the row has moved on.
-        """
+        """When it was given. None: the lease is too short or gone, or the row has moved on."""
         row = await self._one(
             "permit_send",
             event_id=claim.event_id,

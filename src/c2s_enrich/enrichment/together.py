@@ -1,6 +1,4 @@
-"""Runs paid questions at the same time, and lets each of them end: an answer under way has been
-paid for.
-"""
+"""Runs paid questions at the same time and lets each end: its answer has been paid for."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ T = TypeVar("T")
 
 
 async def together(questions: Sequence[Awaitable[T]]) -> list[T]:
-    """All answers in order. When some fail, the first error is raised after the others have ended
-    and stored their answers.
-    """
+    """All answers in order; the first error is raised after the other questions have ended."""
     answers = await asyncio.gather(*questions, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):

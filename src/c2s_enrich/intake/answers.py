@@ -48,9 +48,7 @@ def not_now(reason: str, why: str, after: int, *headers: tuple[bytes, bytes]) ->
 
 @lru_cache(maxsize=64)
 def answer_to(receipt: DeliveryReceipt) -> Answer:
-    """200 only where at least one event of the delivery is in `webhook_events`, from now on or from
-    before.
-    """
+    """200 only where at least one event of the delivery is in `webhook_events`."""
     counts = {
         "received": receipt.received,
         "processed": receipt.processed,

@@ -1,6 +1,4 @@
-"""Who may deliver: a pure verdict on the tokens that a request shows. It never raises, logs or
-keeps what it was shown.
-"""
+"""Who may deliver: a pure verdict on the tokens shown. Never raises, logs or keeps them."""
 
 from __future__ import annotations
 
@@ -21,14 +19,10 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Gate:
-    """The configured secrets. Two at once, so that C2S's subscription can be moved to a new one
-    without losing a delivery.
-    """
+    """The configured secrets. Two at once, so that a rotation loses no delivery."""
 
     def __init__(self, current: bytes, previous: bytes) -> None:
-        """Empty means not configured. Both empty lets everybody in: `Settings` allows that on the
-        loopback address only.
-        """
+        """Both empty lets everybody in: `Settings` allows that on the loopback address only."""
         named: tuple[tuple[TokenVerdict, bytes], ...] = (
             ("current", current),
             ("previous", previous),

@@ -21,9 +21,7 @@ _OVERHEAD = 1024
 
 
 class EventProblem(Struct, frozen=True):
-    """Why one event of a delivery is not stored as such. `index` is None where the whole body is
-    meant.
-    """
+    """Why an event is not stored as such. `index` is None where the whole body is meant."""
 
     index: int | None
     reason: Reason

@@ -1,6 +1,4 @@
-"""Intake's numbers since the process started: plain integers on the hot path, turned into
-Prometheus metrics when scraped.
-"""
+"""Intake's numbers: plain integers on the hot path, Prometheus metrics when scraped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What web does once a minute: it writes what it counted, and compares the leads of refused
-deliveries with those that we know.
-"""
+"""Once a minute web writes what it counted, and compares refused leads with known ones."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The OpenAPI document of the web process, as data. The tests send what it allows and check every
-answer against it.
-"""
+"""The OpenAPI document of the web process; the tests check every answer against it."""
 
 from __future__ import annotations
 

@@ -64,16 +64,12 @@ SENTENCES: dict[Reason, str] = {
 
 
 def sentence(reason: Reason, index: int | None) -> str:
-    """The reason for a person who has the whole delivery before them: with the place of the element
-    that is meant.
-    """
+    """The reason for a person who has the whole delivery before them."""
     return SENTENCES[reason] if index is None else f"{SENTENCES[reason]} (element {index})"
 
 
 class ParsedEvent(Struct, frozen=True):
-    """One event of a delivery. `index` is its place in the array; `payload` is its JSON as it
-    arrived.
-    """
+    """`index` is its place in the array; `payload` is its JSON as it arrived."""
 
     index: int
     lead_id: str
@@ -83,9 +79,7 @@ class ParsedEvent(Struct, frozen=True):
 
 
 class Rejection(Struct, frozen=True):
-    """What could not be read. `index` is None where the body as a whole is meant; `raw` is what to
-    keep of it.
-    """
+    """What to keep of what could not be read. `index` None: the body as a whole."""
 
     index: int | None
     reason: Reason
@@ -219,9 +213,7 @@ def _read_lead(
 
 
 def _lead_id_in_spite(raw: bytes, limits: DeliveryLimits) -> str | None:
-    """Whose event it would be. Without it nobody could tell that what is kept here belongs to a
-    lead that was erased.
-    """
+    """Whose event it would be: what belongs to an erased lead must be found here too."""
     try:
         found = find_lead(decode_json(raw))
     except (msgspec.DecodeError, RecursionError):
@@ -239,9 +231,7 @@ def _mended(raw: bytes) -> bytes:
 
 
 def _derived_action(found: FoundLead, updated_at: datetime) -> str:
-    """What C2S would have called it. Whether the lead was seen before is not asked: hooks come in
-    any order, its own dates do not.
-    """
+    """What C2S would have called it, by its own dates: hooks come in any order."""
     if found.is_closed():
         return "on_close_lead"
     created_at = parse_time(found.first("created_at"))

@@ -74,9 +74,7 @@ class BodyReceiver:
                 raise
 
     async def beginning(self, headers: Headers, receive: Receive) -> tuple[bytes, bool]:
-        """The first bytes of a body that nobody wants, and whether it has ended: the rest of one
-        that has not is not waited for.
-        """
+        """The first bytes of a refused body, and whether it has ended. The rest is not waited for."""
         beginning = b""
         size, more = 0, True
         if header(headers, b"expect"):
@@ -94,9 +92,7 @@ class BodyReceiver:
     async def _drain(
         self, headers: Headers, receive: Receive, *, already: int = 0, more: bool = True
     ) -> None:
-        """Receives and drops, within bounds: closing on a sender that still writes would reset the
-        connection and lose our answer.
-        """
+        """Receives and drops, within bounds: closing on a writing sender would lose our answer."""
         if header(headers, b"expect"):
             # It waits for our word before it sends; this answer is the word.
             return

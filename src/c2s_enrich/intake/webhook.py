@@ -165,9 +165,7 @@ def _is_uncompressed(headers: Headers) -> bool:
 
 
 def _origin(scope: Scope) -> dict[str, str]:
-    """What a delivery says about itself outside its body. Only words of a known form are taken:
-    nothing secret fits through.
-    """
+    """What a delivery says outside its body: only words of a known form, so nothing secret."""
     origin = {"request_id": notes_of(scope).get("request_id", "")}
     named = header(scope["headers"], b"x-webhook-event").decode("latin-1")
     if not named and scope["query_string"]:

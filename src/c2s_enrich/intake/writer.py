@@ -38,9 +38,7 @@ _log = get_logger(__name__)
 
 
 class Writer:
-    """Takes deliveries from many requests at once. An async context manager: leaving it writes what
-    was accepted, then stops.
-    """
+    """Takes deliveries from many requests at once. Leaving it writes what was accepted."""
 
     def __init__(
         self, pool: Pool, store: IntakeStore, settings: Settings, *, lanes: int = 2
@@ -100,9 +98,7 @@ class Writer:
         return job.receipt()
 
     async def next_batch(self) -> list[Job]:
-        """What waits, up to a statement's share; an empty list when the writer closes. Deliveries
-        that were given up are dropped.
-        """
+        """What waits and is not given up, up to a statement's share; empty when the writer closes."""
         batch: list[Job] = []
         while not batch:
             rows = weight = 0
@@ -144,9 +140,7 @@ class _WriteLane:
             await self._give_back_connection()
 
     async def _write_until_committed(self, batch: list[Job]) -> None:
-        """Tries again while anybody still waits: after a lost connection nobody knows whether
-        COMMIT happened, the ids will tell.
-        """
+        """Tries again while anybody waits. After a lost connection the ids tell what was committed."""
         tries = 0
         while batch := [job for job in batch if not job.committed.done()]:
             try:
@@ -247,9 +241,7 @@ def _settle(batch: Iterable[Job], problem: str | None = None) -> None:
 
 
 def _may_be_about_a_value(error: psycopg.Error) -> bool:
-    """Data exceptions (22), exceeded limits (54: also a full NOTIFY queue), and what psycopg itself
-    cannot put into a parameter.
-    """
+    """Data (22), limits (54: also a full NOTIFY queue), and what psycopg itself cannot send."""
     if error.sqlstate is None:
         return isinstance(error, psycopg.DataError)
     return error.sqlstate[:2] in ("22", "54")

@@ -1,8 +1,7 @@
 """The one reader of C2S's envelope: a lead from a webhook's payload or from GET /leads/{id}.
 
-C2S documents no shape for its webhook and five were seen, so nothing here trusts a field to be
-there or to have its type. What cannot be read is None, and None means unchanged: a partial payload
-never clears what was known.
+Five shapes were seen and none is documented: no field is trusted to be there or to have its type.
+What cannot be read is None, and None means unchanged: a partial payload clears nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from c2s_enrich.people.c2s_time import parse_time
 
 # Envelopes were seen one deep.
 _DEEPEST_ENVELOPE = 4
-# Longest text kept of a name, phone or e-mail field. Longer ones are pasted essays or attacks; the
-# raw payload has them whole.
+# Longer texts of a field are pasted essays or attacks; the raw payload has them whole.
 _LONGEST_TEXT = 500
 # Hooks were seen in two vocabularies.
 _CLOSING_HOOKS = frozenset(("on_close_lead", "lead.closed"))
@@ -31,9 +29,7 @@ _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 def decode_json(raw: bytes | str) -> object:
     """JSON as values. Raises msgspec.DecodeError, or RecursionError where it is nested too deep.
-
-    A number beyond a float's range becomes infinity: Postgres stores it, so it must not hide the
-    rest of its lead.
+    A number beyond a float's range, which Postgres stores, becomes infinity.
     """
     try:
         return msgspec.json.decode(raw)
@@ -89,15 +85,13 @@ class FoundLead(NamedTuple):
 def find_lead(data: object) -> FoundLead | None:
     """The lead in decoded JSON, in any known envelope; None where there is no object.
 
-    The innermost object that looks like a lead, since an envelope may have an id of its own. A
-    stray object under `data` or `lead` hides nothing. Several leads at once are for the caller to
-    split: picking one would lose the others.
+    The innermost object that looks like a lead, since an envelope may have an id of its own.
+    Several leads at once are for the caller to split: picking one would lose the others.
     """
     found = list(_objects(data, None, _DEEPEST_ENVELOPE))
-    for lead in found:
-        if lead.is_whole():
-            return lead
-    return next((lead for lead in found if lead.lead_id is not None), found[-1] if found else None)
+    whole = (lead for lead in found if lead.is_whole())
+    named = (lead for lead in found if lead.lead_id is not None)
+    return next(whole, None) or next(named, None) or (found[-1] if found else None)
 
 
 def _objects(data: object, hook_action: str | None, depth: int) -> Iterator[FoundLead]:
@@ -117,8 +111,8 @@ def _objects(data: object, hook_action: str | None, depth: int) -> Iterator[Foun
 class LeadFacts:
     """What we use of a lead. None means absent, and absent means unchanged, never cleared.
 
-    `phone` may hold several numbers, separated by " / " (C2S has three phone fields). `messages`
-    are the texts and external ids of the messages on the lead; ours are recognised by their ref.
+    `phone` may hold several numbers, separated by " / ". `messages` are the texts and external ids
+    of the messages on the lead.
     """
 
     lead_id: str
@@ -161,9 +155,7 @@ class LeadFacts:
         return self.phone is not None or self.email is not None
 
     def filled_from(self, earlier: LeadFacts | None) -> LeadFacts:
-        """These facts, with what is absent taken from `earlier`. Being closed and the messages are
-        of the moment: not taken.
-        """
+        """These facts, with what is absent taken from `earlier`; `closed` and `messages` stay."""
         if earlier is None:
             return self
         return replace(
@@ -176,14 +168,11 @@ class LeadFacts:
 
 
 def _phone_text(sources: Sequence[Mapping[str, object]]) -> str | None:
-    """Every distinct phone text of the first source that has one. `phone_global` comes last: it is
-    often `phone` with a plus.
-    """
+    """The distinct phone texts of the first source that has one; `phone_global` often repeats."""
     for source in sources:
         values = (source.get(key) for key in ("phone", "phone2", "phone_global"))
-        texts = [text for value in values if (text := _text(value)) is not None]
-        if texts:
-            return " / ".join(dict.fromkeys(texts))
+        if texts := dict.fromkeys(filter(None, map(_text, values))):
+            return " / ".join(texts)
     return None
 
 
@@ -220,7 +209,7 @@ def _first_object(*values: object) -> Mapping[str, object]:
 
 
 def _first_text(values: Iterable[object]) -> str | None:
-    return next((text for value in values if (text := _text(value)) is not None), None)
+    return next(filter(None, map(_text, values)), None)
 
 
 def _name(value: object) -> str | None:
@@ -228,10 +217,7 @@ def _name(value: object) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    """Text or a whole number as trimmed text; None for anything else and for nothing.
-
-    NUL and lone surrogates go: JSON may carry them and Postgres takes neither.
-    """
+    """Text or a whole number as trimmed text, without what Postgres refuses; else None."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):

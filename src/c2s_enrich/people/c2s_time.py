@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
@@ -38,36 +37,37 @@ def parse_time(value: object) -> datetime | None:
     São Paulo's wall clock, as C2S means it. Numbers, also as text: epoch seconds (10 digits) or
     milliseconds (13 digits). A date without a time is refused: it orders nothing.
     """
-    if isinstance(value, bool):
+    try:
+        moment = _read(value)
+    except (ValueError, OverflowError):
         return None
-    if isinstance(value, int | float):
+    return moment if moment and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+
+
+def _read(value: object) -> datetime | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return _from_epoch(value)
     if not isinstance(value, str) or len(value) > _LONGEST:
         return None
     if _PLAIN.fullmatch(value):
         # Nearly every time that C2S writes, at a tenth of the cost.
-        try:
-            return _in_range(datetime.fromisoformat(value).astimezone(UTC))
-        except (ValueError, OverflowError):
-            return None
+        return datetime.fromisoformat(value).astimezone(UTC)
     text = value.strip()
     if _EPOCH.fullmatch(text):
         return _from_epoch(float(text))
     found = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
-    try:
-        return None if found is None else _in_range(_wall_clock(found).astimezone(UTC))
-    except (ValueError, OverflowError):
-        return None
+    return None if found is None else _wall_clock(found).astimezone(UTC)
 
 
 def _wall_clock(found: re.Match[str]) -> datetime:
     month = found["month"].lower()
+    year, day, hour, minute = (int(found[part]) for part in ("year", "day", "hour", "minute"))
     return datetime(
-        int(found["year"]),
+        year,
         _MONTHS.index(month) + 1 if month.isalpha() else int(month),
-        int(found["day"]),
-        int(found["hour"]),
-        int(found["minute"]),
+        day,
+        hour,
+        minute,
         int(found["second"] or 0),
         int((found["fraction"] or "0")[:6].ljust(6, "0")),
         tzinfo=_zone(found["offset"] or found["zone"]),
@@ -87,14 +87,6 @@ def _zone(name: str | None) -> tzinfo:
 
 
 def _from_epoch(number: float) -> datetime | None:
-    if not isinstance(number, int) and not math.isfinite(number):
-        return None
-    if 1_000_000_000 <= number < 10_000_000_000:
-        return _in_range(datetime.fromtimestamp(number, UTC))
-    if 1_000_000_000_000 <= number < 10_000_000_000_000:
-        return _in_range(datetime.fromtimestamp(number / 1000, UTC))
-    return None
-
-
-def _in_range(moment: datetime) -> datetime | None:
-    return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+    if 10**12 <= number < 10**13:
+        number /= 1000
+    return datetime.fromtimestamp(number, UTC) if 10**9 <= number < 10**10 else None

@@ -1,6 +1,4 @@
-"""A person whom a source suggests for a contact. Whether it is the lead is for
-`enrichment/match.py` to say.
-"""
+"""A person whom a source suggests for a contact; `enrichment/match.py` judges them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Phones and e-mails of a lead: one canonical form each, and a reason for each one that is not
-looked up.
+"""Phones and e-mails of a lead: one canonical form each, or the reason why it is not looked up.
 
-Refuses to guess: a number without its DDD stays unknown, because a DDD put in front of it makes it
-another person's phone.
+Refuses to guess: a DDD put in front of a number without one makes it another person's phone.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -20,16 +19,13 @@ from c2s_enrich.people.name import usable_name
 from c2s_enrich.people.nobodys import FAKE_LOCAL, SERVICE, THROWAWAY, is_fake, is_run
 from c2s_enrich.people.text import visible
 
-# A field is free text: someone may paste a list into it. Every contact costs a lookup, so only the
-# first ones are asked about.
+# Someone may paste a list into a field, and every contact costs a lookup.
 MOST_OF_A_KIND = 3
 
 
 @dataclass(frozen=True)
 class Phone:
-    """`e164` is "+5511987654321"; `national` is DDD and subscriber ("11987654321"), None for a
-    foreign number.
-    """
+    """`e164` is "+5511987654321"; `national` "11987654321" (DDD first), None for a foreign one."""
 
     e164: str
     national: str | None
@@ -55,23 +51,18 @@ class Email:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A contact that is not looked up. `kind` is phone or email, `reason` a word; the contact
-    itself is never in it.
+    """A contact that is not looked up, without the contact itself."""
 
-    Reasons: `malformed`, `fake` (repeated or sequential digits, "teste@…"), `no_ddd`, `bad_ddd` (no
-    such area), `service` (0800), `foreign`, `throwaway` (a mailbox anyone can open), `too_many`.
-    """
-
-    kind: str
-    reason: str
+    kind: Literal["phone", "email"]
+    reason: Literal[
+        "malformed", "fake", "no_ddd", "bad_ddd", "service", "foreign", "throwaway", "too_many"
+    ]
 
 
 @dataclass(frozen=True)
 class Contacts:
-    """All that could be read from one lead, best first; `skipped` keeps what was left out and why.
-
-    `phones` has foreign numbers too (and `skipped` says so): they are kept as contacts but nobody
-    here can look them up.
+    """All that could be read from one lead, best first. `phones` has foreign numbers too, which
+    nobody here can look up (and `skipped` says so).
     """
 
     phones: tuple[Phone, ...] = ()
@@ -86,47 +77,28 @@ class Contacts:
     @property
     def keys(self) -> tuple[str, ...]:
         """Each contact as it is remembered and compared: phones as E.164, then e-mail addresses."""
-        return tuple(phone.e164 for phone in self.phones) + tuple(
-            email.address for email in self.emails
-        )
+        return (*(each.e164 for each in self.phones), *(each.address for each in self.emails))
 
 
 def read_contacts(facts: LeadFacts) -> Contacts:
-    """Every phone and e-mail in the lead's texts: mobiles before landlines before foreign numbers,
-    otherwise as given.
-    """
-    phones: dict[Phone, None] = {}
-    emails: dict[Email, None] = {}
-    skipped: dict[Skipped, None] = {}
-    for piece in _split_phones(visible(facts.phone or "")):
-        phone = read_phone(piece)
-        if isinstance(phone, Skipped):
-            skipped[phone] = None
-        else:
-            phones[phone] = None
-    for piece in _split_emails(visible(facts.email or "")):
-        email = read_email(piece)
-        if isinstance(email, Skipped):
-            skipped[email] = None
-        else:
-            emails[email] = None
+    """Every contact in the lead's texts: mobiles, landlines, foreign numbers; else as given."""
+    given = dict.fromkeys(map(read_phone, _split_phones(visible(facts.phone or ""))))
+    written = dict.fromkeys(map(read_email, _split_emails(visible(facts.email or ""))))
+    phones = [each for each in given if isinstance(each, Phone)]
+    emails = [each for each in written if isinstance(each, Email)]
+    skipped = [each for each in (*given, *written) if isinstance(each, Skipped)]
     if any(phone.national is None for phone in phones):
-        skipped[Skipped("phone", "foreign")] = None
-    for kind, found in (("phone", len(phones)), ("email", len(emails))):
-        if found > MOST_OF_A_KIND:
-            skipped[Skipped(kind, "too_many")] = None
-    best_first = sorted(
-        phones, key=lambda phone: (phone.national is None, len(phone.national or "") != 11)
-    )
-    return Contacts(
-        tuple(best_first)[:MOST_OF_A_KIND], tuple(emails)[:MOST_OF_A_KIND], tuple(skipped)
-    )
+        skipped.append(Skipped("phone", "foreign"))
+    if len(phones) > MOST_OF_A_KIND:
+        skipped.append(Skipped("phone", "too_many"))
+    if len(emails) > MOST_OF_A_KIND:
+        skipped.append(Skipped("email", "too_many"))
+    phones.sort(key=lambda phone: (phone.national is None, len(phone.national or "") != 11))
+    return Contacts(tuple(phones[:MOST_OF_A_KIND]), tuple(emails[:MOST_OF_A_KIND]), tuple(skipped))
 
 
 def canonical(contacts: Contacts, lead_name: str | None) -> str:
-    """One text for the same contacts and the same name as far as it says who it is, however they
-    are written and in whichever order.
-    """
+    """The same text for the same contacts and name, however they are written and ordered."""
     return "\n".join([*sorted(contacts.keys), usable_name(lead_name)])
 
 
@@ -136,9 +108,7 @@ def fingerprints(contacts: Contacts, lead_name: str | None, keys: HashKeys) -> t
 
 
 def read_phone(text: str) -> Phone | Skipped:
-    """One number, with or without +55, trunk 0, carrier code, ninth digit or mask. For several in
-    one text: `read_contacts`.
-    """
+    """One number, with or without +55, trunk 0, carrier code, ninth digit or mask."""
     text = re.split(r"(?i)\b(?:ramal|ext|r\.)", visible(text))[0]
     digits = re.sub(r"[^0-9]", "", text)
     international = re.match(r"[^0-9]*\+", text) is not None
@@ -162,27 +132,18 @@ def read_phone(text: str) -> Phone | Skipped:
     ):
         return Skipped("phone", "fake") if is_fake(national) else Phone("+55" + national, national)
     # Without a plus only a number too long for Brazil is taken for a foreign one.
-    foreign = _foreign(digits) if len(digits) >= 12 and not international else None
-    if foreign is not None:
+    if len(digits) >= 12 and not international and (foreign := _foreign(digits)):
         return foreign
-    return Skipped(
-        "phone",
-        "bad_ddd" if len(national) in (10, 11) and national[:2] not in _DDDS else "malformed",
-    )
+    bad_ddd = len(national) in (10, 11) and national[:2] not in _DDDS
+    return Skipped("phone", "bad_ddd" if bad_ddd else "malformed")
 
 
 def read_email(text: str) -> Email | Skipped:
-    """One address: trimmed, lower case, its syntax checked (no DNS). For several in one text:
-    `read_contacts`.
-    """
-    address = (
-        re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", visible(text)))
-        .strip(" \t\r\n<>\"'.,;:()[]")
-        .lower()
-    )
+    """One address: trimmed, lower case, its syntax checked (no DNS)."""
+    written = re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", visible(text)))
     try:
         address = validate_email(
-            address, check_deliverability=False, strict=True
+            written.strip(" \t\r\n<>\"'.,;:()[]").lower(), check_deliverability=False, strict=True
         ).normalized.lower()
     except EmailNotValidError:
         return Skipped("email", "malformed")
@@ -217,9 +178,7 @@ _DDDS = {
 
 
 def _without_country_and_trunk(digits: str, international: bool) -> str:
-    """DDD and subscriber, where they can be told. 55 is a country behind a plus or in front of a
-    whole number: it is also a DDD.
-    """
+    """DDD and subscriber. 55 is a country behind a plus or in front of a whole number: else a DDD."""
     if international:
         return digits[2:].lstrip("0")
     if digits.startswith("0") and not digits.startswith("00000"):
@@ -243,9 +202,7 @@ def _foreign(digits: str) -> Phone | None:
 
 
 def _split_phones(text: str) -> Iterator[str]:
-    """The pieces of a field that hold one number each. A short piece is the DDD of the next
-    ("11/98765-4321").
-    """
+    """Pieces that hold one number each; a short one is the DDD of the next ("11/98765-4321")."""
     waiting = ""
     for piece in re.split(r"[/,;|\n\r]|\s(?:e|ou)\s", text):
         count = sum(c.isascii() and c.isdigit() for c in piece)
@@ -256,19 +213,15 @@ def _split_phones(text: str) -> Iterator[str]:
         elif count <= 5 and not waiting:
             waiting = piece + " "
         elif count > 13:
-            yield from _split_run_together(waiting + piece)
+            # Numbers with nothing but blanks or brackets between them.
+            found = phonenumbers.PhoneNumberMatcher(waiting + piece, "BR")
+            yield from [match.raw_string for match in found] or (waiting + piece,)
             waiting = ""
         else:
             yield waiting + piece
             waiting = ""
     if waiting:
         yield waiting
-
-
-def _split_run_together(text: str) -> Iterator[str]:
-    """Numbers with nothing but blanks or brackets between them."""
-    found = [match.raw_string for match in phonenumbers.PhoneNumberMatcher(text, "BR")]
-    yield from found or (text,)
 
 
 def _split_emails(text: str) -> Iterator[str]:

@@ -1,9 +1,8 @@
-"""Whether two names can be one person's. Decides no identity: CPFs do that; a name only orders
-candidates and warns the seller.
+"""Whether two names can be one person's. It orders candidates and warns the seller; CPFs decide.
 
-Refuses similarity scores: FERNANDA and FERNANDO are one letter apart, and M. is not MARIA. Words
-agree when Portuguese hears them alike, or they do not. In doubt two names are different: a warning
-too many costs a glance, a missing one a call to the wrong person.
+Refuses similarity scores: FERNANDA and FERNANDO are one letter apart. Words agree when Portuguese
+hears them alike. In doubt two names are different: a warning too many costs a glance, a missing
+one a call to the wrong person.
 """
 
 from __future__ import annotations
@@ -48,9 +47,7 @@ class NameAgreement(IntEnum):
 
 
 def compare_names(one: str | None, other: str | None) -> NameAgreement:
-    """Compares two names as people write them; symmetric. Accents, case, order, titles and
-    de/da/dos do not matter.
-    """
+    """Symmetric. Accents, case, order, titles and de/da/dos do not matter."""
     first, second = _read(one), _read(other)
     if first is None or second is None:
         return NameAgreement.UNSAID
@@ -66,13 +63,9 @@ def compare_names(one: str | None, other: str | None) -> NameAgreement:
 
 
 def usable_name(name: str | None) -> str:
-    """A lead's name reduced to what identifies, the same for all its spellings; empty where it says
-    nothing about a person.
-    """
+    """What identifies in a lead's name, the same for all its spellings; empty for nothing."""
     read = _read(name)
-    if read is None:
-        return ""
-    return " ".join(sound(word) for word in read.full if word not in PARTICLES)
+    return " ".join(map(sound, _bare(read.full))) if read is not None else ""
 
 
 @dataclass(frozen=True)
@@ -162,9 +155,7 @@ def _judge(short: tuple[str, ...], long: tuple[str, ...]) -> NameAgreement:
 def _matched(
     short: tuple[str, ...], long: tuple[str, ...]
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Places of `short` with their places in `long`: words that sound alike, and words that may
-    stand for each other (initial, nickname). Each word is used once.
-    """
+    """Places of `short` → places of `long`: words that sound alike; initials and nicknames."""
     sounds = [sound(word) for word in long]
     whole: dict[int, int] = {}
     hinted: dict[int, int] = {}
@@ -196,9 +187,7 @@ _COMPOSED = {"ANA", "MARIA", "JOSE", "JOAO", "LUIS", "KARLOS", "PEDRO", "PAULO",
 def _out_of_place(
     mine: tuple[str, ...], theirs: tuple[str, ...], whole: dict[int, int], back: dict[int, int]
 ) -> bool:
-    """Whether the first name is another's second one (Maria José, José Maria) or surname (Rosa,
-    Carlos Rosa).
-    """
+    """Whether the first name is another's second one (Maria José, José Maria) or surname."""
     place = whole.get(0)
     if not place or not is_given(mine[0]):
         return False
@@ -208,9 +197,7 @@ def _out_of_place(
 
 
 def _is_second_given(words: tuple[str, ...], place: int) -> bool:
-    """Whether the word there is what a person may go by: Clara in Ana Clara, not Rosa in Carlos
-    Rosa.
-    """
+    """Whether a person may go by the word there: Clara in Ana Clara, not Rosa in Carlos Rosa."""
     first, second = words[0], words[place]
     alike = bool(WOMAN.fullmatch(first)) == bool(WOMAN.fullmatch(second))
     return place == 1 and sound(first) in _COMPOSED and is_given(second) and alike

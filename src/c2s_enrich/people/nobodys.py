@@ -24,24 +24,19 @@ FAKE_LOCAL = re.compile(
 def is_fake(national: str) -> bool:
     """Nobody's number: one digit all through, or counting up or down.
 
-    Judged on the subscriber's digits or on the whole, never on how a number begins: 99 is
-    Maranhão's DDD and its mobiles begin with 999, and 12 345… is a landline in São José dos Campos.
+    Never judged on how it begins: 99 is Maranhão's DDD, and 12 345… is a landline in São José.
     """
     subscriber = national[2:] if len(national) in (10, 11) else national
     if len(national) < 8:
         return False
-    # One digit all through also behind the first, which says landline or mobile; 90… is given out
-    # to nobody.
+    # The subscriber's first digit says landline or mobile; 90… is given out to nobody.
     made_up = len(set(subscriber[1:])) == 1 or (len(national) == 11 and subscriber[:2] == "90")
     return national.startswith("00000") or made_up or is_run(national)
 
 
 def is_run(text: str) -> bool:
-    """Whether it is one character repeated (four times or more) or digits counting up or down (six
-    or more).
-    """
+    """One character four times or more, or six or more digits counting up or down."""
     if len(text) >= 4 and len(set(text)) == 1:
         return True
-    return (
-        text.isdigit() and len(text) >= 6 and (text in "0123456789" * 3 or text in "9876543210" * 3)
-    )
+    counting = text in "0123456789" * 3 or text in "9876543210" * 3
+    return len(text) >= 6 and text.isdigit() and counting

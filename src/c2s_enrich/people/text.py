@@ -12,29 +12,23 @@ _NOTHING = re.compile(
 
 
 def plain(text: str) -> str:
-    """Upper case, without accents, anything but letters and digits turned into single blanks. For
-    comparing, never for showing.
-    """
+    """Upper-case letters and digits, no accents, single blanks: for comparing, not for showing."""
     decomposed = unicodedata.normalize("NFKD", text)
     letters = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(re.sub(r"[^0-9A-Z]+", " ", letters.upper()).split())
 
 
 def visible(text: str) -> str:
-    """The text as it looks: wide letters, digits and signs as plain ones, without characters that
-    nobody sees.
-    """
+    """The text as it looks: wide letters and digits as plain ones, no invisible characters."""
     wide = unicodedata.normalize("NFKC", text)
     return "".join(c for c in wide if c.isspace() or not unicodedata.category(c).startswith("C"))
 
 
 def readable(text: str, *, longest: int = 120) -> str | None:
-    """One line of at most `longest` characters, fit to be stored and shown; None where it says
-    nothing ("SEM INFORMAÇÃO").
+    """One line of at most `longest` characters; None where it says nothing ("SEM INFORMAÇÃO").
 
-    Line breaks and tabs become blanks. Other control characters, lone surrogates and the invisible
-    marks that turn the reading direction go: with them a name can pose as another line of the
-    message.
+    Control characters, lone surrogates and marks that turn the reading direction go: with them a
+    name can pose as another line of the message.
     """
     kept = (
         " " if c.isspace() else "" if unicodedata.category(c).startswith("C") else c

@@ -102,9 +102,7 @@ class RequestMiddleware:
         )
 
     def _request_id(self, scope: Scope) -> str:
-        """The sender's, where it looks like an id and is neither a secret nor personal data; else a
-        new one.
-        """
+        """The sender's, where it looks like an id and is nothing to be hidden; else a new one."""
         for name, value in scope["headers"]:
             if name == b"x-request-id" and _ID.fullmatch(value):
                 given: str = value.decode("ascii")

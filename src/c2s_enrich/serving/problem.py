@@ -1,6 +1,4 @@
-"""Answers as values, sent in one place. Failures are problem+json (RFC 9457) and never quote the
-request.
-"""
+"""Answers as values. Failures are problem+json (RFC 9457) and never quote the request."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ PROBLEM = b"application/problem+json"
 
 
 class Answer(Struct, frozen=True):
-    """Status, body and headers besides Content-Type and Content-Length. `reason` is a word for
-    the log.
-    """
+    """Status, body and further headers. `reason` is a word for the log."""
 
     status: int
     body: bytes

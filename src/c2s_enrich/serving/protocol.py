@@ -1,6 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks: bounds for whatever a peer may send, leave unsent or
-leave unread, and problem+json for a broken request.
-"""
+"""uvicorn's protocol with bounds for whatever a peer sends, leaves unsent or leaves unread."""
 
 from __future__ import annotations
 

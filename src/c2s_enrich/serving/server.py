@@ -31,9 +31,7 @@ _BACKLOG = 2048
 
 
 def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what was accepted and returns. `wrap` may put
-    something around each connection's transport.
-    """
+    """Serves until SIGTERM or SIGINT, then finishes what was accepted and returns."""
     try:
         bound = listen_on(settings.host, settings.port)
     except OSError as error:

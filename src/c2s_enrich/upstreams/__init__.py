@@ -1,3 +1,1 @@
-"""HTTP out: one policy (`http`), one set of shared limits (`limits`), one small client per
-upstream. Diretrix is the one to copy.
-"""
+"""HTTP out: one policy, shared limits, a small client per upstream. Copy Diretrix for a new one."""

@@ -42,9 +42,7 @@ HOOK_ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 
 
 class C2s:
-    """The CRM. With a gateway, everything about leads goes through it; the account's own calls
-    (`me`, `subscribe`) never do.
-    """
+    """The CRM. With a gateway, all about leads goes through it; `me` and `subscribe` never do."""
 
     def __init__(
         self,
@@ -152,15 +150,11 @@ class C2s:
                 return
 
     async def me(self) -> str:
-        """The company's name as the token's owner sees it. Raises Unauthorised where the token is
-        wrong, UpstreamError.
-        """
+        """The company's name. Raises Unauthorised where the token is wrong, UpstreamError."""
         return await self._direct.call("me", "GET", "/me", read=read_company)
 
     async def subscribe(self, action: str, url: str) -> None:
-        """Makes C2S deliver one of HOOK_ACTIONS to `url`. There is one URL a token: any other
-        subscription ends silently.
-        """
+        """Makes C2S deliver one of HOOK_ACTIONS to `url`; any other URL of the token ends."""
         await self._direct.call(
             "subscribe",
             "POST",
@@ -217,9 +211,7 @@ def open_gateway(
     *,
     transport: AnyTransport | None = None,
 ) -> Upstream | None:
-    """The way to C2S through the gateway, which needs no credentials of ours; None where
-    C2S_GATEWAY_URL is not set.
-    """
+    """The way through the gateway, without credentials; None where it is not set."""
     if not settings.c2s_gateway_url:
         return None
     return Upstream(

@@ -15,9 +15,7 @@ from c2s_enrich.upstreams.response import Response
 
 @dataclass(frozen=True)
 class SendAnswer:
-    """C2S took the message. `confirmed` is False through the gateway, whose 200 proves nothing
-    until the message is read back.
-    """
+    """C2S took the message. Not `confirmed` through the gateway, whose 200 proves nothing."""
 
     message_id: str | None
     confirmed: bool
@@ -49,9 +47,7 @@ def unwrap_gateway(response: Response) -> Response:
 
 
 def segment(lead_id: str) -> str:
-    """A lead id as one segment of a path. Ids come from outside: dots too, so that ".." stays an
-    id.
-    """
+    """A lead id as one segment of a path; dots are encoded, so that ".." stays an id."""
     return quote(lead_id, safe="").replace(".", "%2E")
 
 
@@ -82,9 +78,7 @@ def read_messages(response: Response) -> tuple[str, ...] | None:
 
 
 def _lists_messages(answer: object) -> bool:
-    """Whether the lead, its attributes or the envelope around it has a list of messages, be it
-    empty.
-    """
+    """Whether the lead, its attributes or its envelope has a list of messages, be it empty."""
     if not isinstance(answer, dict):
         return False
     inner = (answer.get("data"), answer.get("lead"), answer.get("attributes"))
@@ -125,9 +119,7 @@ def _read_json(response: Response) -> object:
 
 
 def read_sent(response: Response, ref: str) -> SendAnswer | None:
-    """Any 2xx with JSON or with nothing is a yes. A web page with 2xx is a proxy talking: it proves
-    neither yes nor no.
-    """
+    """2xx with JSON or nothing is a yes; a web page is a proxy talking and proves nothing."""
     if response.is_html and not response.ok and response.status not in (401, 403):
         raise Unavailable(
             response.upstream,

@@ -34,9 +34,7 @@ class Candidates:
 def candidates_from_phone_module(
     data: object,
 ) -> Candidates | AccountProblem | UnreadableRecord:
-    """People in the body of `modulo=phone`, in its order; empty means nobody. Companies (a true
-    CNPJ) are left out.
-    """
+    """People of `modulo=phone`, in its order. Companies (a true CNPJ) are left out."""
     if isinstance(data, dict) and "msg" in {str(key).lower() for key in data}:
         rows = get(data, "msg")
         if rows is None:
@@ -48,9 +46,7 @@ def candidates_from_phone_module(
 
 
 def candidates_from_diretrix(data: object) -> Candidates | UnreadableRecord:
-    """People in the body of a phone or e-mail lookup, in its order; empty means nobody. One object
-    counts as a list of one.
-    """
+    """People of a lookup, in its order. One object counts as a list of one."""
     if data is None:
         return Candidates()
     if isinstance(data, dict) and has(data, "cpf"):

@@ -19,9 +19,7 @@ from c2s_enrich.upstreams.work_record import UnreadableRecord
 
 
 class Diretrix:
-    """Candidates for one contact; an empty answer means that Diretrix knows nobody, never that it
-    failed.
-    """
+    """Candidates for one contact; empty means that Diretrix knows nobody, never that it failed."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream

@@ -1,6 +1,4 @@
-"""Fields of the sources' answers as they really come: any case, any type, sometimes missing. Pure;
-never raises.
-"""
+"""Fields as they really come: any case, any type, sometimes missing. Pure; never raises."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ def read_money(value: object) -> Decimal | None:
 
 
 def read_date(value: object) -> date | None:
-    """A day between 1880 and 2100 written dd/mm/yyyy or yyyy-mm-dd (a time after it is ignored);
-    None for 31/02 and the like.
-    """
+    """dd/mm/yyyy or yyyy-mm-dd, a time after it ignored, from 1880 to 2100; else None."""
     if not isinstance(value, str):
         return None
     text = value.strip()
@@ -81,9 +77,7 @@ def object_of(data: object, name: str) -> Mapping[str, object]:
 
 
 def get(data: object, name: str) -> object:
-    """A field by its name; PascalCase and other cases were seen, so case does not matter where the
-    exact name is missing.
-    """
+    """A field by its name; other cases were seen and count where the exact name is missing."""
     if not isinstance(data, dict):
         return None
     if name in data:
@@ -103,9 +97,7 @@ def has(row: Mapping[str, object], name: str) -> bool:
 
 
 def text_of(data: Mapping[str, object], name: str) -> str | None:
-    """A text or whole number as readable text. None for anything else, for nothing, and for words
-    that mean nothing.
-    """
+    """A text or whole number as readable text; None for nothing and for empty words."""
     value = get(data, name)
     if isinstance(value, int) and not isinstance(value, bool) and not is_huge(value):
         value = str(value)

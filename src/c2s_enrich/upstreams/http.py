@@ -124,9 +124,7 @@ class Upstream:
         await self._exit.aclose()
 
     async def admit(self) -> Admission:
-        """The limits' leave for one call, however long that takes. Raises Paused, BudgetSpent,
-        NoSlot.
-        """
+        """The limits' leave for one call. Raises Paused, BudgetSpent, NoSlot."""
         return await self._limits.admit(self.name)
 
     async def call(
@@ -276,9 +274,7 @@ class Upstream:
         raise failure
 
     def _judge(self, response: Response, request: OutgoingRequest) -> None:
-        """Raises for the statuses that mean the same at every upstream; 2xx and the other 4xx are
-        the reader's.
-        """
+        """Raises for the statuses that mean the same everywhere; 2xx and 4xx are the reader's."""
         status = response.status
         waits = "retry-after" in response.headers
         if status == 429 or (status == 503 and waits and request.idempotent):

@@ -61,9 +61,7 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True)
 class Admission:
-    """One call that may go out now. `probe` is the mark of the call that tests whether a pause is
-    over, None for all others.
-    """
+    """One call that may go out now. `probe` marks the one that tests whether a pause is over."""
 
     upstream: str
     failures: int = 0
@@ -72,9 +70,7 @@ class Admission:
 
 @dataclass(frozen=True)
 class UpstreamState:
-    """One upstream as operators see it. `pause_left_seconds` is None without a pause and 0 when
-    only the probe is missing.
-    """
+    """As operators see it. `pause_left_seconds` is 0 when only the probe is missing."""
 
     name: str
     paused_until: datetime | None
@@ -89,9 +85,7 @@ class UpstreamState:
 
 
 class Limits:
-    """The shared limits. `now` is for tests that stand on a boundary; in production the database's
-    clock counts.
-    """
+    """The shared limits. `now` is for tests on a boundary; else the database's clock counts."""
 
     def __init__(
         self, pool: Pool, settings: Settings, clock: Clock, *, now: datetime | None = None
@@ -108,9 +102,7 @@ class Limits:
         }
 
     async def configure(self) -> None:
-        """Writes the settings' rate limits and budgets into the table. Call it when a poller
-        starts.
-        """
+        """Writes the settings' rate limits and budgets into the table: when a poller starts."""
         s = self._settings
         for name, min_interval, daily_budget in (
             ("c2s", s.c2s_min_interval, 0),
@@ -244,18 +236,14 @@ class Limits:
         )
 
     async def resume(self, name: str) -> bool:
-        """By hand: ends any pause and makes the events that waited due. False where no such
-        upstream exists.
-        """
+        """By hand: ends any pause and wakes its events. False for an unknown upstream."""
         found = bool(await self._run("resume", name=name))
         if found:
             await self._wake_events(name)
         return found
 
     async def budget(self, name: str, calls: int) -> bool:
-        """By hand: another budget for today, 0 for none; the events that waited are due. False
-        where no such upstream exists.
-        """
+        """By hand: today's budget, 0 for none; wakes its events. False for an unknown upstream."""
         found = bool(await self._run("budget", name=name, calls=calls))
         if found:
             await self._wake_events(name)

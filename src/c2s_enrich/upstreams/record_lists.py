@@ -1,6 +1,4 @@
-"""The lists of a person's record: phones, e-mails, addresses and companies, each thing once, best
-first. Pure.
-"""
+"""The lists of a person's record, each thing once, best first. Pure."""
 
 from __future__ import annotations
 
@@ -122,9 +120,7 @@ def _postcode(row: Mapping[str, object]) -> str | None:
 
 
 def read_companies(data: object) -> tuple[CompanyEntry, ...]:
-    """One entry a CNPJ (it repeats for each kind of relation), present ones before left ones, then
-    the source's order.
-    """
+    """One entry a CNPJ (it repeats for each relation), present ones first."""
     grouped: dict[str, list[Mapping[str, object]]] = {}
     for row in rows_of(data, "empresas"):
         cnpj = re.sub(r"[^0-9A-Z]", "", (text_of(row, "cnpj") or "").upper())

@@ -23,9 +23,7 @@ class OutgoingRequest:
     before_send: Callable[[], None] | None
 
     def failure(self, kind: type[UpstreamError], upstream: str, detail: str) -> UpstreamError:
-        """A failure after the request left: this kind, or Uncertain where it may not be
-        repeated.
-        """
+        """This kind of failure, or Uncertain where the request may not be repeated."""
         return kind(upstream, detail) if self.idempotent else Uncertain(upstream, detail)
 
 
@@ -58,9 +56,7 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtoc
 def transport_failure(
     upstream: str, error: Exception, wire: WireProgress, request: OutgoingRequest
 ) -> UpstreamError:
-    """Unavailable where it surely was not sent or may be sent again, else Uncertain. Only the
-    error's kind is told.
-    """
+    """Unavailable where it was not sent or may be sent again, else Uncertain."""
     timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
     detail = "time-out" if timed_out else f"connection failed ({type(error).__name__})"
     never_sent = isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending)

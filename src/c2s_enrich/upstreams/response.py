@@ -23,9 +23,7 @@ _PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, read to its end. `upstream` is there so that readers can name it in their errors;
-    `body` is not shown.
-    """
+    """One answer, read to its end; `upstream` is there for readers' errors."""
 
     upstream: str
     status: int
@@ -44,9 +42,7 @@ class Response:
         return says_so or self.body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
 
     def json(self) -> object:
-        """The decoded body. Raises Unreadable. Lenient on what the readers clean anyway (BOM, lone
-        surrogates, NaN).
-        """
+        """The decoded body (BOM, lone surrogates and NaN pass). Raises Unreadable."""
         try:
             answer: object = json.loads(self._text())
         except (ValueError, RecursionError):

@@ -1,6 +1,4 @@
-"""The Work API: a person's record by CPF, and who owns a phone. Paid by the call, and its token
-travels in the query string.
-"""
+"""The Work API: a person's record by CPF, and who owns a phone. Paid by the call."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ from c2s_enrich.upstreams.work_record import (
 
 
 class WorkApi:
-    """Records and candidates. HTTP 200 proves nothing here, so every answer is judged by what it
-    holds.
-    """
+    """Records and candidates. HTTP 200 proves nothing here: each answer is judged by its content."""
 
     def __init__(self, upstream: Upstream, token: Secret) -> None:
         self._upstream = upstream
@@ -57,9 +53,7 @@ class WorkApi:
     async def by_phone(
         self, phone: Phone, admission: Admission | None = None
     ) -> tuple[Candidate, ...]:
-        """Who is known under a Brazilian number; empty for nobody. Raises UpstreamError; ValueError
-        for a foreign number.
-        """
+        """Who is known under a Brazilian number. Raises UpstreamError; ValueError for a foreign one."""
         if phone.national is None:
             raise ValueError("the Work API knows Brazilian numbers only")
         return await self._upstream.call(

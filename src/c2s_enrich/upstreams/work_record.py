@@ -41,18 +41,14 @@ class NoRecord:
 
 @dataclass(frozen=True)
 class AccountProblem:
-    """Credits, plan or token: not the person's fault, and the next call would end alike. `detail`
-    carries no value of the body.
-    """
+    """Credits, plan or token: the next call would end alike. `detail` has no value of the body."""
 
     detail: str
 
 
 @dataclass(frozen=True)
 class UnreadableRecord:
-    """Nothing that we understand, so neither a record nor its absence. `detail` carries no value of
-    the body.
-    """
+    """Neither a record nor its absence. `detail` has no value of the body."""
 
     detail: str
 
@@ -98,9 +94,7 @@ def read_record(data: object, asked: Cpf) -> Record:
 
 
 def judge_failure(data: object) -> NoRecord | AccountProblem | UnreadableRecord:
-    """Why a body is not a record. Status may be a number or text, under `status`, `Status` or
-    `code`.
-    """
+    """Why a body is not a record, by `status`, `Status` or `code`, a number or text."""
     if not isinstance(data, dict):
         return UnreadableRecord("not an object")
     statuses = {
@@ -176,9 +170,7 @@ def _score(score: Mapping[str, object]) -> tuple[int | None, str | None]:
 
 
 def _income_range(sentence: str | None) -> tuple[Decimal, ...]:
-    """The two amounts of a sentence like "De R$ 1.630 até R$ 2.250"; with any other count its sense
-    would be a guess.
-    """
+    """The two amounts of "De R$ 1.630 até R$ 2.250"; of any other count none."""
     amounts = [
         read_money(found.rstrip(".,")) for found in re.findall(r"R\$\s*([\d.,]+)", sentence or "")
     ]

@@ -42,16 +42,12 @@ def take_arrays(connection: AsyncConnection[Any]) -> None:
 
 
 def jsonb_array(texts: Iterable[bytes]) -> BinaryArray:
-    """JSON texts; each is handed to the database as it is. The byte in front is the version of
-    jsonb's binary form.
-    """
+    """JSON texts, each behind the version byte of jsonb's binary form."""
     return _array(_JSONB, [b"\x01" + text for text in texts])
 
 
 def text_array(texts: Iterable[str]) -> BinaryArray:
-    """Texts. Raises UnicodeEncodeError for halves of surrogate pairs, which payloads are refused
-    for before they come here.
-    """
+    """Texts without lone surrogates, for which payloads are refused before they come here."""
     return _array(_TEXT, [text.encode() for text in texts])
 
 

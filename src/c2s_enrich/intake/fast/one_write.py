@@ -12,9 +12,7 @@ from typing import Any, cast
 
 
 class OneWrite:
-    """A transport that writes once a turn of the loop. Everything but `write` and what ends it is
-    the transport's own.
-    """
+    """A transport that writes once a turn of the loop."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
