@@ -85,6 +85,10 @@ _BETWEEN_PARTIES = re.compile(
 )
 
 
+# JP for João Pedro: no Portuguese name is written without a vowel.
+_INITIALS = re.compile("[BCDFGHJKLMNPQRSTVWXZ]{2,3}")
+
+
 def _read(name: str | None) -> _Name | None:
     """None where the name says nothing about a person."""
     if name is None or "@" in name:
@@ -108,6 +112,8 @@ def _name(words: Sequence[str]) -> _Name | None:
     while len(kept) > 1 and kept[0] in TITLES:
         # "Dr(a)." and "Sr.ª" leave a letter.
         kept = kept[2:] if len(kept) > 2 and kept[1] in ("A", "O") else kept[1:]
+    if kept and kept[0] not in SUFFIXES and _INITIALS.fullmatch(kept[0]):
+        kept[:1] = kept[0]
     kept = [
         SUFFIXES.get(word, word) if place else word.replace("JR", "JUNIOR")
         for place, word in enumerate(kept)
