@@ -46,7 +46,8 @@ from c2s_enrich.settings import Settings
 TOKEN = "bench-webhook-token"  # noqa: S105 of a throw-away server
 PATH = "/api/v1/webhooks/c2s"
 INSERT = (
-    "insert into webhook_events (lead_id, updated_at, hook_action, payload_raw) values (%s, %s, %s, %s::jsonb)"
+    "insert into webhook_events (lead_id, updated_at, hook_action, payload_raw) values (%s, %s,"
+    " %s, %s::jsonb)"
     " on conflict (lead_id, updated_at) do nothing"
 )
 # A lead as C2S sends it, some 900 bytes; its id is the thread's number and a count, so that no two
@@ -61,9 +62,11 @@ function init(args)
   count = 0
   start = args[1] or "0"
 end
-local rest = '","type":"lead","hook_action":"on_create_lead","attributes":{"internal_id":12345,"created_at":"2025-06-01T10:00:00-03:00",'
-  .. '"updated_at":"2025-06-01T10:00:00.123-03:00","customer":{"id":"c81e728d9d4c2f636f067f89cc14862c","name":"Lead de Teste",'
-  .. '"phone":"5511900000000","email":"lead@example.com"},"lead_status":{"id":1,"alias":"new","name":"Novo"},"log":[],"tags":[],'
+local rest = '","type":"lead","hook_action":"on_create_lead","attributes":{"internal_id":12345,'
+  .. '"created_at":"2025-06-01T10:00:00-03:00","updated_at":"2025-06-01T10:00:00.123-03:00",'
+  .. '"customer":{"id":"c81e728d9d4c2f636f067f89cc14862c","name":"Lead de Teste",'
+  .. '"phone":"5511900000000","email":"lead@example.com"},'
+  .. '"lead_status":{"id":1,"alias":"new","name":"Novo"},"log":[],"tags":[],'
   .. '"product":{"description":"' .. string.rep("Apartamento ", 40) .. '","prop_ref":"AP1"}}}'
 function request()
   count = count + 1
@@ -71,8 +74,10 @@ function request()
   return wrk.format("POST", nil, nil, '{"id":"' .. id .. rest)
 end
 function done(summary, latency, requests)
-  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+  local e = summary.errors
+  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    e.status + e.connect + e.read + e.write + e.timeout))
 end
 """
 SLOW_COMMIT = """
@@ -85,7 +90,8 @@ begin
   end if;
   return null;
 end $$;
-create constraint trigger bench_slow_commit after insert on webhook_events deferrable initially deferred
+create constraint trigger bench_slow_commit after insert on webhook_events
+  deferrable initially deferred
   for each row execute function bench_slow_commit();
 """
 CONNECTIONS = (32, 256)

@@ -99,7 +99,7 @@ def lead_time(
     spread: float = 30.0,
     slots: int = 200,
 ) -> dict[str, float]:
-    """Real latencies: from the webhook to C2S's answer, compared with each lead's own longest path."""
+    """Real latencies: from the webhook to C2S's answer, next to each lead's own longest path."""
     with ExitStack() as stack:
         stage = _Stage(stack, server, folder, checkout, scale=1)
         poller = stage.poller(CONCURRENCY=str(slots))

@@ -54,7 +54,7 @@ class Mutant:
     reason: str | None = None
 
     def applied_to(self, text: str) -> str:
-        """The file's text with the mutation in it. Raises ListError where its place is not found."""
+        """The file's text with the mutation in it. Raises ListError where its place is missing."""
         start = 0
         if self.within is not None:
             if text.count(self.within) != 1:
@@ -95,7 +95,7 @@ def read_list(path: Path = LIST) -> list[Mutant]:
 
 
 class Copy:
-    """A copy of the repository that tests run in. `database_url` is the server for their databases."""
+    """A copy of the repository that tests run in. `database_url` is their databases' server."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder = folder

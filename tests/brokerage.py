@@ -49,7 +49,8 @@ class Brokerage:
         self._moment += 1
         event_id: UUID = await self.db.value(
             "insert into webhook_events (lead_id, updated_at, hook_action, payload_raw)"
-            " values (%s, %s::timestamptz + %s * interval '1 us', 'on_create_lead', %s) returning id",
+            " values (%s, %s::timestamptz + %s * interval '1 us', 'on_create_lead', %s) returning"
+            " id",
             (
                 lead_id,
                 lead.updated_at,
@@ -85,7 +86,8 @@ class Brokerage:
     async def outcomes(self) -> dict[str, str]:
         """By lead: its newest event's outcome, or else its status."""
         rows = await self.db.fetch(
-            "select distinct on (lead_id) lead_id, coalesce(outcome, status) as stands from webhook_events"
+            "select distinct on (lead_id) lead_id, coalesce(outcome, status) as stands from"
+            " webhook_events"
             " order by lead_id, updated_at desc"
         )
         return {row.lead_id: row.stands for row in rows}
@@ -97,7 +99,8 @@ class Brokerage:
     async def everything_stored(self) -> str:
         """The whole database as text."""
         tables = await self.db.fetch(
-            "select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations' order by 1"
+            "select tablename from pg_tables where schemaname = 'public' and tablename <>"
+            " 'schema_migrations' order by 1"
         )
         parts = [
             row.line

@@ -113,7 +113,7 @@ FORBIDDEN = (
 def lead_json(
     person: Person, *, lead_id: str = "0123456789abcdef0123456789abcdef", **customer: Any
 ) -> dict[str, Any]:
-    """The lead as GET /leads/{id} and the webhook give it. Keywords replace fields of the customer."""
+    """The lead as C2S gives it, asked or in a webhook. Keywords replace the customer's fields."""
     return {
         "data": {
             "type": "lead",

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import psycopg
 import pytest
 import structlog
@@ -75,6 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         config.stash[_SERVER] = _choose_server(config, os.environ)
         gc.collect()
+    # A test judges what happens, not how long it takes on a busy machine.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     config.addinivalue_line("markers", "database: the test needs a database; set by its fixtures")
     if config.option.order is None:
         # Processes that share a run must agree on the order: one draws it and hands it on.
@@ -326,7 +330,8 @@ async def db(database_url: str) -> AsyncIterator[Database]:
         # A connection that an earlier test left with open locks must not hang this one.
         await connection.execute("set lock_timeout = '10s'")
         rows = await connection.execute(
-            "select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations'"
+            "select tablename from pg_tables where schemaname = 'public' and tablename <>"
+            " 'schema_migrations'"
         )
         tables = sql.SQL(", ").join(
             [sql.Identifier(row.tablename) for row in await rows.fetchall()]

@@ -18,7 +18,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, errors
 
-from c2s_enrich.database import Pool, sql_folder
+from c2s_enrich.database import Pool, sql_folder, statements
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.sessions import Connection, connect_direct, session_problem
 
@@ -127,11 +127,8 @@ async def _apply(
     url: str, connection: Connection, migration: Migration, say: Callable[[str], None]
 ) -> bool:
     """Whether it was missing. Raises MigrationError where somebody stays in the way."""
-    # Our schema, and nothing that a session could put in front of it: the functions keep this path.
-    await connection.execute(
-        "select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', false),"
-        f" set_config('lock_timeout', '{_LOCK_WAIT}', false)"
-    )
+    sql = statements("migrations")
+    await connection.execute(sql["use_our_schema"], {"lock_wait": _LOCK_WAIT})
     who = "another session"
     for _ in range(_TRIES):
         watching = asyncio.create_task(_blockers(url, connection.info.backend_pid))
@@ -154,7 +151,7 @@ async def _apply(
 
 async def _try(connection: Connection, migration: Migration) -> bool:
     async with connection.transaction():
-        rows = await connection.execute("select to_regclass('schema_migrations')")
+        rows = await connection.execute(statements("migrations")["find_migrations_table"])
         if await rows.fetchone() == (None,):
             await connection.execute(
                 "create table schema_migrations (version integer primary key,"
@@ -183,9 +180,12 @@ async def _run(connection: Connection, migration: Migration) -> None:
     for statement in migration.statements:
         await connection.execute(statement.encode())  # our own file
     await connection.execute(
-        "insert into schema_migrations (version, name, checksum) values (%s, %s, %s)"
-        " on conflict do nothing",
-        [migration.version, migration.name, migration.checksum],
+        statements("migrations")["note_applied"],
+        {
+            "version": migration.version,
+            "name": migration.name,
+            "checksum": migration.checksum,
+        },
     )
 
 
@@ -195,11 +195,7 @@ async def _blockers(url: str, waiting: int) -> str:
     async with await connect_direct(url, name="migrate looks") as connection:
         while True:
             rows = await connection.execute(
-                "select string_agg(format('session %%s of %%s (%%s, %%s for %%s s)', a.pid, usename,"
-                " coalesce(nullif(application_name, ''), 'no name'), state,"
-                " extract(epoch from clock_timestamp() - xact_start)::integer), ', ')"
-                " from unnest(pg_blocking_pids(%s)) as b (pid) join pg_stat_activity a using (pid)",
-                [waiting],
+                statements("migrations")["blockers"], {"waiting": waiting}
             )
             [[who]] = await rows.fetchall()
             if who:
@@ -210,7 +206,7 @@ async def _blockers(url: str, waiting: int) -> str:
 async def _applied(connection: AsyncConnection[tuple[Any, ...]]) -> dict[int, str]:
     try:
         async with connection.transaction():
-            rows = await connection.execute("select version, checksum from schema_migrations")
+            rows = await connection.execute(statements("migrations")["applied"])
             return dict(await rows.fetchall())
     except errors.UndefinedTable:
         return {}

@@ -89,7 +89,8 @@ def _describe(error: BaseException) -> str:
 # The fencing token of a lease is not a secret, and the word to search the logs for.
 _NAME = (
     r"(?!lease_token\b)(?:[\w-]*(?:token|secret|senha|password|passwd|passphrase|pass|pwd"
-    r"|api[_-]?key|auth|authorization|authentication|signature|credentials?|cookie)|[\w-]*cpf|consulta|documento)"
+    r"|api[_-]?key|auth|authorization|authentication|signature|credentials?|cookie)"
+    r"|[\w-]*cpf|consulta|documento)"
 )
 _SENSITIVE_NAME = re.compile(_NAME, re.IGNORECASE)
 

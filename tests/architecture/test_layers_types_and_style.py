@@ -68,20 +68,6 @@ class TestTheCode:
         assert {path for path in importing if not path.startswith("sandbox/")} == {place}
 
 
-# Drawings, patterns and pages that are wider than 100 columns still.
-WIDE = {
-    "enrichment/send.py",
-    "migrations.py",
-    "ops/rejects.py",
-    "people/name_words.py",
-    "redaction.py",
-    "sandbox/drill/plan.py",
-    "sandbox/simulators/app.py",
-    "sandbox/simulators/population.py",
-    "upstreams/response.py",
-}
-
-
 class TestItsSize:
     def test_is_small_file_by_file(self) -> None:
         lengths = {
@@ -93,17 +79,16 @@ class TestItsSize:
         assert lengths["queue/poller.py"] < 250
 
     def test_is_narrow_line_by_line(self) -> None:
-        source = ROOT / "src/c2s_enrich"
-        wide = {
-            str(path.relative_to(source))
-            for path in source.rglob("*.py")
-            if any(
-                len(re.split("  # (?:noqa|type:)", line)[0]) > 100
-                for line in path.read_text().splitlines()
-            )
-        }
+        """The tests, too. Ruff looks away where a line says so; this does not."""
+        wide = [
+            f"{path.relative_to(ROOT)}: {line}"
+            for path in tracked()
+            if path.suffix == ".py"
+            for line in path.read_text().splitlines()
+            if len(re.split("  # (?:noqa|type:)", line)[0]) > 100
+        ]
 
-        assert wide - WIDE == set()
+        assert wide == []
 
     def test_defines_no_class_name_twice(self) -> None:
         names = Counter(

@@ -33,7 +33,7 @@ HEAVY = {
 
 
 def imported(program: str, *arguments: str) -> set[str]:
-    """All modules that a fresh interpreter has loaded when the program ends; no setting is given."""
+    """All modules that a fresh interpreter has loaded when the program ends, without settings."""
     ended = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,

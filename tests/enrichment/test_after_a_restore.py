@@ -1,4 +1,4 @@
-"""The database has gone back in time: what it has forgotten is looked up in C2S, never told again."""
+"""The database has gone back in time: what it forgot is looked up in C2S, never told again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Backup:
             await self._db.execute(f"truncate {table}")
             columns = await self._db.value(
                 "select string_agg(quote_ident(attname), ', ') from pg_attribute"
-                " where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''",
+                " where attrelid = %s::regclass and attnum > 0 and not attisdropped and"
+                " attgenerated = ''",
                 [table],
             )
             await self._db.execute(
@@ -48,7 +49,8 @@ class Backup:
         await self._db.execute("reset session_replication_role")
         await self._db.execute("drop schema saved cascade")
         await self._db.execute(
-            "update webhook_events set lease_expires_at = now() - interval '1 s' where status = 'processing'"
+            "update webhook_events set lease_expires_at = now() - interval '1 s' where status ="
+            " 'processing'"
         )
         if noticed:
             await self._db.execute("update restores set identity = 'another server'")
@@ -72,7 +74,8 @@ async def until_done(brokerage: Brokerage, **settings: str) -> None:
             await poller.store.reclaim()
             await poller.drain()
         await brokerage.db.execute(
-            "update lead_messages set sending_at = sending_at - interval '1 hour' where status = 'sending'"
+            "update lead_messages set sending_at = sending_at - interval '1 hour' where status ="
+            " 'sending'"
         )
         await brokerage.db.execute(
             "update webhook_events set available_at = now() where status = 'received'"

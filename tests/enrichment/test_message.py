@@ -48,7 +48,7 @@ class Ways:
 
 @dataclass(frozen=True)
 class Case:
-    """One message: whom the contacts lead to, what the records say, and the lead it is written on."""
+    """One message: whom the contacts lead to, what the records say, and the lead."""
 
     ways: Ways
     records: Mapping[Cpf, Profile | None]
@@ -112,8 +112,13 @@ BY_PHONE = Ways(((ana,),))
 BY_EMAIL = Ways((), ((ana,),))
 TWO = Ways(((ana,),), ((bruno,),))
 NOTHING_ELSE: dict[str, Any] = {
-    "DadosEconomicos": {}, "profissao": None, "empresas": [], "enderecos": [], "telefones": [], "emails": [],
-}  # fmt: skip
+    "DadosEconomicos": {},
+    "profissao": None,
+    "empresas": [],
+    "enderecos": [],
+    "telefones": [],
+    "emails": [],
+}
 ADDRESS = {
     "tipoLogradouro": "AVENIDA",
     "logradouro": "BRASIL",
@@ -134,97 +139,211 @@ CASES: dict[str, Callable[[], Case]] = {
     "same_person_without_record": lambda: Case(SAME, {ANA.cpf: None}, lead()),
     "same_person_with_name_and_cpf_only": lambda: Case(
         SAME,
-        record(ANA, **NOTHING_ELSE, DadosBasicos={"dataNascimento": None, "sexo": None, "nomeMae": "SEM INFORMAÇÃO", "escolaridade": "", "estadoCivil": None}),
+        record(
+            ANA,
+            **NOTHING_ELSE,
+            DadosBasicos={
+                "dataNascimento": None,
+                "sexo": None,
+                "nomeMae": "SEM INFORMAÇÃO",
+                "escolaridade": "",
+                "estadoCivil": None,
+            },
+        ),
         lead(),
     ),
     "same_person_under_another_name": lambda: Case(SAME, record(ANA), lead(name="Carlos Mendes")),
     "same_person_under_a_nickname": lambda: Case(SAME, record(ANA), lead(name="Aninha")),
     "same_person_lead_says_teste": lambda: Case(SAME, record(ANA), lead(name="teste")),
-    "same_person_lead_is_a_company": lambda: Case(SAME, record(ANA), lead(name="Souza Imóveis Ltda")),
-    "same_person_deceased": lambda: Case(SAME, record(ANA, DadosBasicos={"obito": {"obito": "SIM", "dataObito": "01/02/2020"}}), lead()),
+    "same_person_lead_is_a_company": lambda: Case(
+        SAME, record(ANA), lead(name="Souza Imóveis Ltda")
+    ),
+    "same_person_deceased": lambda: Case(
+        SAME,
+        record(ANA, DadosBasicos={"obito": {"obito": "SIM", "dataObito": "01/02/2020"}}),
+        lead(),
+    ),
     "same_person_irregular": lambda: Case(
-        SAME, record(ANA, DadosBasicos={"situacaoCadastral": {"descricaoSituacaoCadastral": "SUSPENSA"}}), lead()
+        SAME,
+        record(ANA, DadosBasicos={"situacaoCadastral": {"descricaoSituacaoCadastral": "SUSPENSA"}}),
+        lead(),
     ),
     "same_person_income_adjusted": lambda: Case(SAME, record(ANA), lead(), income_multiplier=1.9),
-    "same_person_income_with_thousands": lambda: Case(SAME, record(ANA, DadosEconomicos={"renda": "1.234.567,80"}), lead()),
-    "same_person_no_income": lambda: Case(SAME, record(ANA, DadosEconomicos={"renda": "0", "score": {"scoreCSBA": "0"}}), lead()),
-    "same_person_impossible_birthday": lambda: Case(SAME, record(ANA, DadosBasicos={"dataNascimento": "31/02/1990"}), lead()),
-    "same_person_birthday_today": lambda: Case(SAME, record(ANA, DadosBasicos={"dataNascimento": "10/03/1990"}), lead()),
-    "same_person_placeholder_birthday": lambda: Case(SAME, record(ANA, DadosBasicos={"dataNascimento": "01/01/1900"}), lead()),
+    "same_person_income_with_thousands": lambda: Case(
+        SAME, record(ANA, DadosEconomicos={"renda": "1.234.567,80"}), lead()
+    ),
+    "same_person_no_income": lambda: Case(
+        SAME, record(ANA, DadosEconomicos={"renda": "0", "score": {"scoreCSBA": "0"}}), lead()
+    ),
+    "same_person_impossible_birthday": lambda: Case(
+        SAME, record(ANA, DadosBasicos={"dataNascimento": "31/02/1990"}), lead()
+    ),
+    "same_person_birthday_today": lambda: Case(
+        SAME, record(ANA, DadosBasicos={"dataNascimento": "10/03/1990"}), lead()
+    ),
+    "same_person_placeholder_birthday": lambda: Case(
+        SAME, record(ANA, DadosBasicos={"dataNascimento": "01/01/1900"}), lead()
+    ),
     "same_person_many_of_everything": lambda: Case(
         SAME,
         record(
             ANA,
-            telefones=[{"telefone": f"1198765{n:04}", "whatsapp": "SIM" if n == 7 else None, "status": "ATIVO"} for n in range(9)],
-            emails=[{"email": f"ana{n}@example.com", "prioridade": "ALTA" if n == 5 else "BAIXA"} for n in range(9)],
+            telefones=[
+                {
+                    "telefone": f"1198765{n:04}",
+                    "whatsapp": "SIM" if n == 7 else None,
+                    "status": "ATIVO",
+                }
+                for n in range(9)
+            ],
+            emails=[
+                {"email": f"ana{n}@example.com", "prioridade": "ALTA" if n == 5 else "BAIXA"}
+                for n in range(9)
+            ],
             enderecos=[ADDRESS | {"logradouroNumero": str(n)} for n in range(1, 9)],
-            empresas=[{"cnpj": f"1122233300018{n}", "relacao": "SÓCIO", "demissao": "31/12/9999" if n == 4 else "01/01/2015"} for n in range(9)],
+            empresas=[
+                {
+                    "cnpj": f"1122233300018{n}",
+                    "relacao": "SÓCIO",
+                    "demissao": "31/12/9999" if n == 4 else "01/01/2015",
+                }
+                for n in range(9)
+            ],
         ),
         lead(),
     ),
     "same_person_only_a_blacklisted_email": lambda: Case(
         SAME, record(ANA, emails=[{"email": "nao.quero@example.com", "blacklist": "SIM"}]), lead()
     ),
-    "same_person_address_by_postcode_only": lambda: Case(SAME, record(ANA, enderecos=[{"cep": 1310100, "uf": "SP", "complemento": "APTO 1"}]), lead()),
+    "same_person_address_by_postcode_only": lambda: Case(
+        SAME, record(ANA, enderecos=[{"cep": 1310100, "uf": "SP", "complemento": "APTO 1"}]), lead()
+    ),
     "same_person_hostile_texts": lambda: Case(
         SAME,
         record(
             ANA,
             **NOTHING_ELSE | {"profissao": {"cboDescricao": "<img src=x onerror=alert(1)>"}},
-            DadosBasicos={"nome": "ANA\n\n💰 DADOS FINANCEIROS\nRenda: R$ 9.999.999,00 <script>", "nomeMae": "MÃE\u202eATREVNI & FILHOS\x00"},
+            DadosBasicos={
+                "nome": "ANA\n\n💰 DADOS FINANCEIROS\nRenda: R$ 9.999.999,00 <script>",
+                "nomeMae": "MÃE\u202eATREVNI & FILHOS\x00",
+            },
         ),
         lead(name="Pedro\r\n⚠️ ATENÇÃO\nref 00000000"),
     ),
-    "same_person_too_long_loses_companies": lambda: Case(SAME, record(ANA, enderecos=[ADDRESS | LONG]), lead(), limit=950),
-    "same_person_much_too_long_keeps_who_it_is": lambda: Case(SAME, record(ANA), lead(name="Carlos Mendes"), limit=150),
+    "same_person_too_long_loses_companies": lambda: Case(
+        SAME, record(ANA, enderecos=[ADDRESS | LONG]), lead(), limit=950
+    ),
+    "same_person_much_too_long_keeps_who_it_is": lambda: Case(
+        SAME, record(ANA), lead(name="Carlos Mendes"), limit=150
+    ),
     "phone_only": lambda: Case(BY_PHONE, record(ANA), lead(email=None)),
     "phone_only_although_there_is_an_email": lambda: Case(BY_PHONE, record(ANA), lead()),
-    "phone_only_one_of_two_phones": lambda: Case(BY_PHONE, record(ANA), lead(phone=f"{ANA.phone} / 1133650099", email=None)),
+    "phone_only_one_of_two_phones": lambda: Case(
+        BY_PHONE, record(ANA), lead(phone=f"{ANA.phone} / 1133650099", email=None)
+    ),
     "phone_only_without_record": lambda: Case(BY_PHONE, {ANA.cpf: None}, lead(email=None)),
     "email_only": lambda: Case(BY_EMAIL, record(ANA), lead(phone=None)),
     "different_people": lambda: Case(TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email)),
-    "different_people_second_without_record": lambda: Case(TWO, record(ANA) | {BRUNO.cpf: None}, lead(email=BRUNO.email)),
-    "different_people_first_without_record": lambda: Case(TWO, {ANA.cpf: None} | record(BRUNO), lead(email=BRUNO.email)),
-    "different_people_homonyms": lambda: Case(
-        Ways(((bruno,),), ((homonym,),)), record(BRUNO) | record(BRUNO_THE_HOMONYM), lead(BRUNO, email=BRUNO_THE_HOMONYM.email)
+    "different_people_second_without_record": lambda: Case(
+        TWO, record(ANA) | {BRUNO.cpf: None}, lead(email=BRUNO.email)
     ),
-    "different_people_ddd_55": lambda: Case(Ways(((carla,),), ((ana,),)), record(CARLA) | record(ANA), lead(CARLA, email=ANA.email)),
-    "same_person_and_the_phone_is_anothers_too": lambda: Case(Ways(((bruno, ana),), ((ana,),)), record(ANA), lead()),
+    "different_people_first_without_record": lambda: Case(
+        TWO, {ANA.cpf: None} | record(BRUNO), lead(email=BRUNO.email)
+    ),
+    "different_people_homonyms": lambda: Case(
+        Ways(((bruno,),), ((homonym,),)),
+        record(BRUNO) | record(BRUNO_THE_HOMONYM),
+        lead(BRUNO, email=BRUNO_THE_HOMONYM.email),
+    ),
+    "different_people_ddd_55": lambda: Case(
+        Ways(((carla,),), ((ana,),)), record(CARLA) | record(ANA), lead(CARLA, email=ANA.email)
+    ),
+    "same_person_and_the_phone_is_anothers_too": lambda: Case(
+        Ways(((bruno, ana),), ((ana,),)), record(ANA), lead()
+    ),
     "same_person_phones_out_of_use": lambda: Case(
-        SAME, record(ANA, telefones=[{"telefone": f"1198765{n:04}", "status": "INATIVO" if n > 1 else "ATIVO"} for n in range(7)]), lead()
+        SAME,
+        record(
+            ANA,
+            telefones=[
+                {"telefone": f"1198765{n:04}", "status": "INATIVO" if n > 1 else "ATIVO"}
+                for n in range(7)
+            ],
+        ),
+        lead(),
     ),
     "same_person_with_a_very_long_name": lambda: Case(
-        SAME, record(ANA, DadosBasicos={"nome": "MARIA APARECIDA DAS GRACAS FIGUEIREDO DE ALBUQUERQUE E VASCONCELOS NETA"}), lead(name="Maria Figueiredo")
+        SAME,
+        record(
+            ANA,
+            DadosBasicos={
+                "nome": "MARIA APARECIDA DAS GRACAS FIGUEIREDO DE ALBUQUERQUE E VASCONCELOS NETA"
+            },
+        ),
+        lead(name="Maria Figueiredo"),
     ),
-    "same_person_without_income": lambda: Case(SAME, record(ANA, DadosEconomicos={"renda": None, "poderAquisitivo": {"poderAquisitivoDescricao": "ALTO"}}, profissao="MEDICA"), lead()),
+    "same_person_without_income": lambda: Case(
+        SAME,
+        record(
+            ANA,
+            DadosEconomicos={
+                "renda": None,
+                "poderAquisitivo": {"poderAquisitivoDescricao": "ALTO"},
+            },
+            profissao="MEDICA",
+        ),
+        lead(),
+    ),
     "who_fits_by_phone_although_the_email_is_anothers": lambda: Case(
         Ways(((ana, bruno),), ((ana,),)), record(ANA) | record(BRUNO), lead(name="Bruno Pereira")
     ),
     "two_phones_the_second_is_the_leads": lambda: Case(
-        Ways(((ana,), (bruno,))), record(BRUNO), lead(name="Bruno Pereira", phone=f"{ANA.phone} / {BRUNO.phone}", email=None)
+        Ways(((ana,), (bruno,))),
+        record(BRUNO),
+        lead(name="Bruno Pereira", phone=f"{ANA.phone} / {BRUNO.phone}", email=None),
     ),
     "two_phones_of_two_people_and_the_email_is_the_leads": lambda: Case(
-        Ways(((ana,), (bruno,)), ((bruno,),)), record(BRUNO), lead(name="Bruno Pereira", phone=f"{ANA.phone} / {BRUNO.phone}")
+        Ways(((ana,), (bruno,)), ((bruno,),)),
+        record(BRUNO),
+        lead(name="Bruno Pereira", phone=f"{ANA.phone} / {BRUNO.phone}"),
     ),
     "two_emails_the_second_is_the_leads": lambda: Case(
-        Ways((), ((ana,), (bruno,))), record(BRUNO), lead(name="Bruno Pereira", phone=None, email=f"{ANA.email}; {BRUNO.email}")
+        Ways((), ((ana,), (bruno,))),
+        record(BRUNO),
+        lead(name="Bruno Pereira", phone=None, email=f"{ANA.email}; {BRUNO.email}"),
     ),
-    "phone_of_four_people": lambda: Case(Ways(((ana, bruno, carla, davi),)), record(ANA), lead(name=None, email=None)),
-    "phone_of_a_couple": lambda: Case(Ways(((bruno, ana),)), record(ANA), lead(name="Ana e Marcos", email=None)),
-    "different_people_both_with_another_name": lambda: Case(TWO, record(ANA) | record(BRUNO), lead(name="Carla Rocha", email=BRUNO.email)),
+    "phone_of_four_people": lambda: Case(
+        Ways(((ana, bruno, carla, davi),)), record(ANA), lead(name=None, email=None)
+    ),
+    "phone_of_a_couple": lambda: Case(
+        Ways(((bruno, ana),)), record(ANA), lead(name="Ana e Marcos", email=None)
+    ),
+    "different_people_both_with_another_name": lambda: Case(
+        TWO, record(ANA) | record(BRUNO), lead(name="Carla Rocha", email=BRUNO.email)
+    ),
     "different_people_first_deceased": lambda: Case(
         TWO, record(ANA, DadosBasicos={"obito": "SIM"}) | record(BRUNO), lead(email=BRUNO.email)
     ),
     "update_back_to_the_first_phone": lambda: returned(SAME, record(ANA), lead()),
-    "update_back_to_two_people": lambda: returned(TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email)),
-    "update_name_fits_no_longer": lambda: Case(SAME, record(ANA), lead(name="Carlos Mendes"), told=told("+55" + ANA.phone, ANA.email)),
-    "update_new_phone": lambda: Case(SAME, record(ANA), lead(), told=told("+5511987650009", ANA.email)),
+    "update_back_to_two_people": lambda: returned(
+        TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email)
+    ),
+    "update_name_fits_no_longer": lambda: Case(
+        SAME, record(ANA), lead(name="Carlos Mendes"), told=told("+55" + ANA.phone, ANA.email)
+    ),
+    "update_new_phone": lambda: Case(
+        SAME, record(ANA), lead(), told=told("+5511987650009", ANA.email)
+    ),
     "update_new_email_and_now_two_people": lambda: Case(
         TWO, record(ANA) | record(BRUNO), lead(email=BRUNO.email), told=told("+55" + ANA.phone)
     ),
-    "update_phone_taken_away": lambda: Case(BY_EMAIL, record(ANA), lead(phone=None), told=told("+55" + ANA.phone, ANA.email)),
-    "update_same_contact_new_record": lambda: Case(SAME, record(ANA), lead(), told=told("+55" + ANA.phone, ANA.email)),
-}  # fmt: skip
+    "update_phone_taken_away": lambda: Case(
+        BY_EMAIL, record(ANA), lead(phone=None), told=told("+55" + ANA.phone, ANA.email)
+    ),
+    "update_same_contact_new_record": lambda: Case(
+        SAME, record(ANA), lead(), told=told("+55" + ANA.phone, ANA.email)
+    ),
+}
 
 
 RETURNS = {"update_back_to_the_first_phone", "update_back_to_two_people"}

@@ -16,7 +16,8 @@ async def send_without_an_answer(brokerage: Brokerage, kind: str) -> None:
     brokerage.world.dial.set("c2s", Fault(kind, call="message", count=1))
     first = await brokerage.accept(LEAD, brokerage.people[0])
     await brokerage.db.execute(
-        "update webhook_events set payload_raw = payload_raw #- '{data,attributes,customer}' where id = %s",
+        "update webhook_events set payload_raw = payload_raw #- '{data,attributes,customer}'"
+        " where id = %s",
         [first],
     )
     await brokerage.work()
@@ -25,7 +26,8 @@ async def send_without_an_answer(brokerage: Brokerage, kind: str) -> None:
     second = await brokerage.accept(LEAD, brokerage.people[1])
     # Its payload shows no message: that would be a receipt.
     await brokerage.db.execute(
-        "update webhook_events set payload_raw = payload_raw #- '{data,attributes,messages}' #- '{data,messages}' where id = %s",
+        "update webhook_events set payload_raw = payload_raw #- '{data,attributes,messages}' #-"
+        " '{data,messages}' where id = %s",
         [second],
     )
     await brokerage.db.execute(
@@ -38,7 +40,8 @@ async def send_without_an_answer(brokerage: Brokerage, kind: str) -> None:
 async def come_back(brokerage: Brokerage, **settings: str) -> None:
     """The older event's turn, long after the settle time."""
     await brokerage.db.execute(
-        "update lead_messages set sending_at = sending_at - interval '1 hour' where status = 'sending'"
+        "update lead_messages set sending_at = sending_at - interval '1 hour' where status ="
+        " 'sending'"
     )
     await brokerage.db.execute(
         "update webhook_events set available_at = now() where status = 'received'"

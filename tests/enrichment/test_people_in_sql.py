@@ -110,14 +110,16 @@ class TestARecord:
         await keep(pool, profile_of(ANA), MARCH)
 
         phones = await db.fetch(
-            "select phone, source, rank, active, whatsapp, first_seen_at, last_seen_at from person_phones order by rank"
+            "select phone, source, rank, active, whatsapp, first_seen_at, last_seen_at from"
+            " person_phones order by rank"
         )
         assert phones == [
             ("+5511987650001", "work_api", 1, True, True, MARCH, MARCH),
             ("+551133650099", "work_api", 2, False, None, MARCH, MARCH),
         ]
         emails = await db.fetch(
-            "select email, priority, quality, personal, blacklisted from person_emails order by rank"
+            "select email, priority, quality, personal, blacklisted from person_emails order by"
+            " rank"
         )
         assert emails == [
             ("ana.lima@example.com", "MUITO ALTA", "OTIMO", True, False),
@@ -195,7 +197,7 @@ class TestANewerRecord:
 
 
 class TestAnOlderRecord:
-    """A poller that was stopped between its question and the answer's storage comes late with it."""
+    """A poller that stopped between its question and the answer's storage comes late with it."""
 
     async def test_changes_nothing(self, db: Database, pool: Pool) -> None:
         await keep(pool, profile_of(ANA, DadosEconomicos={"renda": "7000,00"}), APRIL)
@@ -295,11 +297,15 @@ class TestAnOddRecord:
 
 
 ODD: tuple[Any, ...] = (
-    None, "", " ", 0, -1, 1.5, 1e300, 10**40, True, [], {}, [None], [[]], {"a": {}}, "\x00", "a\x00b", "\ud800", "\u202eevil",
-    "x" * 5000, "1" * 400, "31/02/1990", "00/00/0000", "31/12/9999", "01/01/0001", "SEM INFORMAÇÃO", "99999999999,99", "NaN", "-5,00",
+    None, "", " ", 0, -1, 1.5, 1e300, 10**40, True, [], {}, [None], [[]], {"a": {}}, "\x00",
+    "a\x00b", "\ud800", "\u202eevil",
+    "x" * 5000, "1" * 400, "31/02/1990", "00/00/0000", "31/12/9999", "01/01/0001", "SEM INFORMAÇÃO",
+    "99999999999,99", "NaN", "-5,00",
     "1.234.567,89", [{}] * 300,
-    [{"telefone": 11987650001, "email": 5, "cnpj": 11222333000181, "cep": 1310100, "logradouro": "A | B", "logradouroNumero": "1 | 2"}] * 3,
-    [{"telefone": f"119{n:08}", "email": f"p{n}@example.com", "cnpj": f"{n:014}", "logradouro": f"RUA {n}", "cep": n} for n in range(80)],
+    [{"telefone": 11987650001, "email": 5, "cnpj": 11222333000181, "cep": 1310100,
+     "logradouro": "A | B", "logradouroNumero": "1 | 2"}] * 3,
+    [{"telefone": f"119{n:08}", "email": f"p{n}@example.com", "cnpj": f"{n:014}",
+     "logradouro": f"RUA {n}", "cep": n} for n in range(80)],
 )  # fmt: skip
 
 
@@ -360,7 +366,8 @@ class TestTheViews:
 
     async def test_are_all_known_here_and_explained(self, db: Database) -> None:
         explained = await db.fetch(
-            "select c.relname from pg_class c where c.relkind = 'v' and c.relname like 'v\\_%%' and obj_description(c.oid) is not null"
+            "select c.relname from pg_class c where c.relkind = 'v' and c.relname like 'v\\_%%'"
+            " and obj_description(c.oid) is not null"
         )
 
         assert {row.relname for row in explained} == set(VIEWS)
@@ -399,7 +406,8 @@ class TestTheViews:
         db = a_day_at_the_brokerage.db
 
         told, unknown, silent = await db.fetch(
-            "select lead_id, people, outcome, error_kind, messages from v_leads where lead_id in ('lead-0', 'unknown', 'silent') order by"
+            "select lead_id, people, outcome, error_kind, messages from v_leads where lead_id in"
+            " ('lead-0', 'unknown', 'silent') order by"
             " array_position(array['lead-0', 'unknown', 'silent'], lead_id)"
         )
 

@@ -20,7 +20,8 @@ async def an_unclear_delivery(brokerage: Brokerage, **settings: str) -> None:
     for _ in range(4):
         await brokerage.work(**settings)
         await brokerage.db.execute(
-            "update lead_messages set sending_at = sending_at - interval '1 hour' where status = 'sending'"
+            "update lead_messages set sending_at = sending_at - interval '1 hour' where status ="
+            " 'sending'"
         )
         await brokerage.db.execute(
             "update webhook_events set available_at = now() where status = 'received'"

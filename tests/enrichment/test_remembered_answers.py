@@ -362,8 +362,10 @@ class TestTheDailyBudget:
 
         assert len(records(brokerage)) == 2
         waiting = await brokerage.db.fetch(
-            "select attempts, waiting_for, error_message, available_at at time zone 'America/Sao_Paulo' as due,"
-            " (now() at time zone 'America/Sao_Paulo')::date + 1 as tomorrow from webhook_events where status = 'received'"
+            "select attempts, waiting_for, error_message, available_at at time zone"
+            " 'America/Sao_Paulo' as due,"
+            " (now() at time zone 'America/Sao_Paulo')::date + 1 as tomorrow from webhook_events"
+            " where status = 'received'"
         )
         assert len(waiting) == 3
         for row in waiting:
@@ -437,9 +439,12 @@ async def a_claim(db: Database, lead_id: str, *, lease: timedelta = 60 * SECOND)
     """An event in flight at a poller that does not exist."""
     row: Any = (
         await db.fetch(
-            "insert into webhook_events (id, lead_id, updated_at, payload_raw, status, lease_token, claimed_by, claimed_at,"
-            " lease_expires_at, deadline_at, attempts) values (%s, %s, now(), '{}', 'processing', 1, 'gone', clock_timestamp(),"
-            " clock_timestamp() + %s, now() + interval '5 minutes', 1) returning id, updated_at, claimed_at, available_at",
+            "insert into webhook_events (id, lead_id, updated_at, payload_raw, status,"
+            " lease_token, claimed_by, claimed_at,"
+            " lease_expires_at, deadline_at, attempts) values (%s, %s, now(), '{}', 'processing',"
+            " 1, 'gone', clock_timestamp(),"
+            " clock_timestamp() + %s, now() + interval '5 minutes', 1) returning id, updated_at,"
+            " claimed_at, available_at",
             (uuid4(), lead_id, lease),
         )
     )[0]

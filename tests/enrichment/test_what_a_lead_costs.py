@@ -17,7 +17,8 @@ OF_ONE_LEAD = Counter(
     begin_work=1, ask=3, keep_lookup=2, keep_person=1, store_result=1, admit=1, permit_send=1
 )
 LEADS = 20
-# Measured: 13,700. Half of it are the rows that a claim and a settlement write again, payload and all.
+# Measured: 13,700. Half of it are the rows that a claim and a settlement write again, with their
+# payloads.
 WAL_BYTES_OF_ONE_LEAD = 16_000
 
 

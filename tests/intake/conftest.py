@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -27,8 +28,8 @@ _moments = itertools.count()
 
 def a_time() -> str:
     """Another one each time: with any id it is a new key."""
-    number = next(_moments)
-    return f"2025-06-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.{number // 86400:03}-03:00"
+    days, seconds = divmod(next(_moments), 86400)
+    return f"2025-06-01T{timedelta(seconds=seconds)!s:0>8}.{days:03}-03:00"
 
 
 def an_event(lead_id: object = "lead", **more: Any) -> dict[str, Any]:

@@ -183,7 +183,8 @@ class TestNoSecret:
         async with Stage(tmp_path, db.url, settings={"WEBHOOK_SECRET": ""}) as stage:
             with pytest.raises(
                 StageError,
-                match=r"error: WEBHOOK_SECRET is not set .*HOST=127\.0\.0\.1 c2s-enrich web --insecure",
+                match=r"error: WEBHOOK_SECRET is not set .*HOST=127\.0\.0\.1 c2s-enrich web"
+                r" --insecure",
             ):
                 await stage.start_web()
 

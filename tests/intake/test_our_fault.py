@@ -1,5 +1,5 @@
-"""Our fault, your fault: what fails here is 503 and a sentence in /health, never a refusal of a good
-delivery.
+"""Our fault, your fault: what fails here is 503 and a sentence in /health, never a refusal of a
+good delivery.
 """
 
 from __future__ import annotations

@@ -66,7 +66,10 @@ class TestWebAsItsRole:
     async def test_reads_no_payload_through_a_conflict_or_what_it_just_wrote(
         self, web_db: Database
     ) -> None:
-        insert = "insert into webhook_events (id, lead_id, updated_at, payload_raw) values (gen_random_uuid(), 'l', now(), '{}') "
+        insert = (
+            "insert into webhook_events (id, lead_id, updated_at, payload_raw) values"
+            " (gen_random_uuid(), 'l', now(), '{}') "
+        )
         async with await psycopg.AsyncConnection.connect(web_db.url, autocommit=True) as web:
             for tail in (
                 "returning payload_raw",
@@ -89,8 +92,10 @@ class TestWebAsItsRole:
             "truncate webhook_events",
             "delete from rejected_deliveries",
             "update upstreams set paused_until = null",
-            "insert into lead_messages (event_id, lead_id, content_key, body, ref) values (gen_random_uuid(), 'l', 'k', 'b', 'r')",
-            "insert into webhook_events (lead_id, updated_at, payload_raw, status) values ('l', now(), '{}', 'completed')",
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref) values"
+            " (gen_random_uuid(), 'l', 'k', 'b', 'r')",
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status) values ('l',"
+            " now(), '{}', 'completed')",
             "drop table webhook_events",
             "create table mine (x integer)",
         ],
@@ -104,7 +109,8 @@ class TestWebAsItsRole:
         self, db: Database, web_db: Database
     ) -> None:
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('l', '2025-06-01Z', '{\"secret\": 1}')"
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('l',"
+            " '2025-06-01Z', '{\"secret\": 1}')"
         )
 
         async with await psycopg.AsyncConnection.connect(web_db.url, autocommit=True) as web:

@@ -59,7 +59,10 @@ async def locked(
 
 async def writers_that_wait(db: Database, number: int) -> None:
     """Returns when this many statements wait for a lock."""
-    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    query = (
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname ="
+        " current_database()"
+    )
     async with asyncio.timeout(10):
         while await db.value(query) < number:
             await asyncio.sleep(0.01)

@@ -105,7 +105,8 @@ class Rig:
 
     async def pause(self, seconds: int) -> None:
         await self.db.execute(
-            "update upstreams set paused_until = now() + %s * interval '1 s', reason = 'HTTP 503 ana'"
+            "update upstreams set paused_until = now() + %s * interval '1 s', reason = 'HTTP 503"
+            " ana'"
             " where name = 'diretrix'",
             (seconds,),
         )
@@ -175,7 +176,8 @@ class TestAProblem:
 
     async def test_of_one_failed_event_calls_nobody_and_of_many_does(self, rig: Rig) -> None:
         failed = (
-            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at, error_kind)"
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
+            " error_kind)"
             " select g::text || clock_timestamp(), now(), '{}', 'failed', now(), 'bug'"
             " from generate_series(1, %s) g"
         )
@@ -219,7 +221,8 @@ class TestAValuableLead:
             )
             await rig.db.execute(
                 "insert into lead_messages (event_id, lead_id, content_key, body, ref, status,"
-                " sending_at, sent_at) values (gen_random_uuid(), %s, 'k', 'b', %s, 'sent', now(), now())",
+                " sending_at, sent_at) values (gen_random_uuid(), %s, 'k', 'b', %s, 'sent',"
+                " now(), now())",
                 (lead, lead),
             )
         poller = rig.process(income=10000)

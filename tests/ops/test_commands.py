@@ -26,8 +26,10 @@ async def invoke(command: Command, *arguments: str) -> Result:
 async def failed_event(db: Database, lead: str) -> str:
     return str(
         await db.value(
-            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at, error_kind, error_message)"
-            " values (%s, now(), '{}', 'failed', now(), 'lead_not_found', 'Lead not found') returning id",
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
+            " error_kind, error_message)"
+            " values (%s, now(), '{}', 'failed', now(), 'lead_not_found', 'Lead not found')"
+            " returning id",
             (lead,),
         )
     )
@@ -92,7 +94,8 @@ class TestMessages:
     ) -> None:
         event_id = await failed_event(db, "lead-1")
         message_id = await db.value(
-            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sends, sending_at)"
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sends,"
+            " sending_at)"
             " values (%s, 'lead-1', 'key', 'body', 'REF', 'sending', 1, now()) returning id",
             (event_id,),
         )

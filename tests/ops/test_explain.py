@@ -214,7 +214,8 @@ class TestAnEventWhosePollerDied:
         past = "now() - interval '2 minutes'"
         await an_event(db)
         await db.execute(
-            f"update webhook_events set status = 'processing', claimed_by = 'dead', claimed_at = {past},"
+            "update webhook_events set status = 'processing', claimed_by = 'dead', claimed_at ="
+            f" {past},"
             f" lease_expires_at = {past}, deadline_at = {past}"
         )
 
@@ -240,7 +241,8 @@ class TestAnEventWhosePollerDied:
 class TestADeliveryThatCouldNotBeRead:
     async def test_is_shown_and_put_aside(self, db: Database, pool: Pool, type_: Type) -> None:
         await db.execute(
-            "insert into rejected_deliveries (raw, reason, detail, lead_id) values ('{', 'bad_updated_at',"
+            "insert into rejected_deliveries (raw, reason, detail, lead_id) values ('{',"
+            " 'bad_updated_at',"
             " 'updated_at is not a valid timestamp', %s)",
             (LEAD,),
         )
@@ -378,7 +380,8 @@ class TestAnEventThatWaitsItsTurn:
         busy = await an_event(db)
         soon = "now() + interval '1 minute'"
         await db.execute(
-            "update webhook_events set status = 'processing', claimed_by = 'alive', claimed_at = now(),"
+            "update webhook_events set status = 'processing', claimed_by = 'alive', claimed_at ="
+            " now(),"
             f" lease_expires_at = {soon}, deadline_at = {soon}"
         )
         await an_event(db)

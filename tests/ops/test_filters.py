@@ -48,7 +48,8 @@ async def desk(db: Database, pool: Pool) -> EventsDesk:
         "insert into webhook_events (id, lead_id, updated_at, hook_action, payload_raw, error_kind,"
         " error_message, waiting_for, waiting_reason, available_at)"
         " values (%s, 'asked', '2026-03-09 13:05Z', 'on_update_lead', '{}', 'upstream_refused',"
-        " 'work_api: paused: account problem', 'work_api', 'credential', now() + interval '1 hour')",
+        " 'work_api: paused: account problem', 'work_api', 'credential', now() + interval '1"
+        " hour')",
         (ASKED,),
     )
     await db.execute(

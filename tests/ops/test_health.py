@@ -98,7 +98,10 @@ class TestASchema:
     async def test_older_than_the_program_makes_it_unready_and_says_what_to_do(
         self, db: Database
     ) -> None:
-        problem = f"The database is at migration {NEWEST - 1}, {NEWEST} is needed: run `c2s-enrich migrate`."
+        problem = (
+            f"The database is at migration {NEWEST - 1}, {NEWEST} is needed: run `c2s-enrich"
+            " migrate`."
+        )
 
         async with open_web(db.settings("web")) as web:
             assert await told(web) == {
@@ -121,7 +124,8 @@ class TestASchema:
 
     async def test_newer_than_the_program_is_no_problem(self, db: Database) -> None:
         await db.execute(
-            "insert into schema_migrations (version, name, checksum) values (%s, 'of tomorrow', 'x')",
+            "insert into schema_migrations (version, name, checksum) values (%s, 'of tomorrow',"
+            " 'x')",
             (NEWEST + 1,),
         )
         try:

@@ -25,10 +25,12 @@ def large(create_database: Callable[[], str]) -> str:
     url = create_database()
     asyncio.run(migrate(url))
     insert = (
-        "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome, processed_at,"
+        "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome,"
+        " processed_at,"
         " error_kind, error_message, waiting_for, waiting_reason, received_at, available_at)"
         " select {lead}, now() - g * interval '1 s', '{{}}', {status}, {outcome}, {done}, {kind},"
-        " {message}, {waiting}, {reason}, now() - g * interval '1 s', now() + {due} * interval '1 s'"
+        " {message}, {waiting}, {reason}, now() - g * interval '1 s', now() + {due} * interval '1"
+        " s'"
         " from generate_series(1, {count}) g"
     )
     row = {
@@ -36,7 +38,8 @@ def large(create_database: Callable[[], str]) -> str:
         "message": "null", "waiting": "null", "reason": "null", "due": "0", "status": "'received'",
     }  # fmt: skip
     rows = [
-        row | {"count": COMPLETED, "status": "'completed'", "outcome": "'enriched'", "done": "now()"},
+        row | {"count": COMPLETED, "status": "'completed'", "outcome": "'enriched'",
+        "done": "now()"},
         row | {
             "count": FAILED, "status": "'failed'", "done": "now()", "kind": "'upstream_refused'",
             "lead": "'f-' || g", "message": "'c2s: HTTP ' || 400 + g % 20",

@@ -102,7 +102,8 @@ class TestTheOperatorsRole:
         await brokerage.accept("lead-0", brokerage.people[0])
         await brokerage.work()
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('w', now(), '{}')"
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('w', now(),"
+            " '{}')"
         )
         message_id = await db.value(
             "update lead_messages set status = 'sending', sent_at = null, proof = null returning id"

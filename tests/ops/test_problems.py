@@ -60,7 +60,8 @@ async def answered(
     """So many answers, evenly mixed, the newest one `age` old."""
     await db.execute(
         "insert into contact_lookups (source, kind, contact, candidates, fetched_at, expires_at)"
-        ' select %s, %s, gen_random_uuid()::text, case when g %% 10 < %s then \'[{"cpf": "1", "name": "A"}]\'::jsonb else \'[]\' end,'
+        ' select %s, %s, gen_random_uuid()::text, case when g %% 10 < %s then \'[{"cpf": "1",'
+        ' "name": "A"}]\'::jsonb else \'[]\' end,'
         " now() - %s::interval - g * interval '1 s', now() from generate_series(0, %s - 1) g",
         (source, kind, found_of_ten, age, count),
     )
@@ -110,7 +111,8 @@ class TestTheHitRate:
         await db.execute(
             "insert into people (cpf, profile, profile_fetched_at, fetched_at, expires_at)"
             " select lpad(g::text, 11, '0'), case when g > 50 then '{\"name\": \"A\"}'::jsonb end,"
-            " case when g > 50 then now() - g * interval '1 s' end, now() - g * interval '1 s', now() from generate_series(1, 250) g"
+            " case when g > 50 then now() - g * interval '1 s' end, now() - g * interval '1 s',"
+            " now() from generate_series(1, 250) g"
         )
 
         assert "work_api by record found 0 of the last 50" in str(await blind(pool))
@@ -175,8 +177,10 @@ class TestTheQueue:
     ) -> None:
         await poller(db)
         await db.execute(
-            "insert into event_attempts (event_id, lease_token, attempt, worker, started_at, result)"
-            " select gen_random_uuid(), g, 1, 'p', now(), 'worker_lost' from generate_series(1, 2) g"
+            "insert into event_attempts (event_id, lease_token, attempt, worker, started_at,"
+            " result)"
+            " select gen_random_uuid(), g, 1, 'p', now(), 'worker_lost' from generate_series(1,"
+            " 2) g"
         )
 
         [sentence] = await sentences(pool)
@@ -185,7 +189,8 @@ class TestTheQueue:
     async def test_with_unclear_messages_says_how_many(self, db: Database, pool: Pool) -> None:
         await poller(db)
         await db.execute(
-            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sending_at)"
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status,"
+            " sending_at)"
             " values (gen_random_uuid(), 'l', 'k', 'b', 'r', 'sending', now() - interval '1 hour')"
         )
 
@@ -197,7 +202,8 @@ class TestDeliveries:
     async def test_that_could_not_be_read_are_counted(self, db: Database, pool: Pool) -> None:
         await poller(db)
         await db.execute(
-            "insert into rejected_deliveries (raw, reason) values ('x', 'not_json'), ('y', 'not_json')"
+            "insert into rejected_deliveries (raw, reason) values ('x', 'not_json'), ('y',"
+            " 'not_json')"
         )
 
         assert await sentences(pool) == ["2 deliveries could not be read and wait."]
@@ -266,9 +272,12 @@ class TestSilence:
     async def weeks(db: Database, each: int, weeks: int = 4) -> None:
         """In each earlier week the hours before now brought so many webhooks; none came since."""
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, status, processed_at)"
-            " select g || '-' || w, now(), '{}', now() - w * interval '7 days' - g * interval '20 minutes',"
-            " 'completed', now() - interval '6 days' from generate_series(1, %s) g, generate_series(1, %s) w",
+            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, status,"
+            " processed_at)"
+            " select g || '-' || w, now(), '{}', now() - w * interval '7 days' - g * interval '20"
+            " minutes',"
+            " 'completed', now() - interval '6 days' from generate_series(1, %s) g,"
+            " generate_series(1, %s) w",
             (each, weeks),
         )
         await event(

@@ -52,7 +52,10 @@ async def kept(
     headers: str = "{}",
 ) -> UUID:
     """A rejected delivery as an older parser left it."""
-    query = "insert into rejected_deliveries (raw, reason, lead_id, headers) values (%s, %s, %s, %s) returning id"
+    query = (
+        "insert into rejected_deliveries (raw, reason, lead_id, headers) values (%s, %s, %s, %s)"
+        " returning id"
+    )
     row_id: UUID = await db.value(query, (raw, reason, lead_id, headers))
     return row_id
 
@@ -188,7 +191,8 @@ class TestReplayingAnotherBodyOfTheSameKey:
         done = await desk.replay(reject_id)
 
         events = await db.fetch(
-            "select payload_raw ->> 'name' as name, updated_at from webhook_events order by updated_at"
+            "select payload_raw ->> 'name' as name, updated_at from webhook_events order by"
+            " updated_at"
         )
         assert done is not None
         assert done.stored == 1

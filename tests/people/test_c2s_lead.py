@@ -285,7 +285,8 @@ class TestATime:
 
     @pytest.mark.parametrize(
         "written",
-        [None, "", "soon", True, [], {}, "2026-02-30T10:00:00Z", "2026-03-09", "2026-03-09T25:00:00Z", "2026-03-09T10:00:00+99:00",
+        [None, "", "soon", True, [], {}, "2026-02-30T10:00:00Z", "2026-03-09",
+         "2026-03-09T25:00:00Z", "2026-03-09T10:00:00+99:00",
          0, -1, 1e300, float("nan"), float("inf"), "２０２６-03-09T10:00:00Z", 12345],
     )  # fmt: skip
     def test_that_is_none_is_none(self, written: object) -> None:

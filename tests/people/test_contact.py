@@ -299,7 +299,8 @@ class TestAnEmail:
 
     @pytest.mark.parametrize(
         "written",
-        ["teste@example.com", "teste123@example.com", "111111@example.com", "123456@example.com", "aaaa@example.com", "naotem@example.com",
+        ["teste@example.com", "teste123@example.com", "111111@example.com", "123456@example.com",
+         "aaaa@example.com", "naotem@example.com",
          "sememail@example.com", "ana@teste.com", "asdfgh@example.com"],
     )  # fmt: skip
     def test_that_is_made_up_is_not_looked_up(self, written: str) -> None:

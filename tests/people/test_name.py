@@ -79,7 +79,8 @@ class TestAnotherName:
 class TestANameThatSaysNothing:
     @pytest.mark.parametrize(
         "name",
-        [None, "", "  ", "teste", "Teste da Silva", "asdf", "Cliente", "Lead Facebook", "🙂", "...", "11987650001", "ana@example.com", "xx",
+        [None, "", "  ", "teste", "Teste da Silva", "asdf", "Cliente", "Lead Facebook", "🙂", "...",
+         "11987650001", "ana@example.com", "xx",
          "Souza Imóveis", "LIMA & LIMA LTDA", "Construtora Alfa S/A", "SEM NOME", "A"],
     )  # fmt: skip
     def test_agrees_and_disagrees_with_nobody(self, name: str | None) -> None:

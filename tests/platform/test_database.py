@@ -27,7 +27,8 @@ class TestStatements:
 
     def test_are_found_by_name_with_their_description(self, folder: Any) -> None:
         (folder / "topic.sql").write_text(
-            "-- The topic.\n\n-- name: first\n-- What it does.\nselect 1;\n\n-- name: second\nselect 2;\n"
+            "-- The topic.\n\n-- name: first\n-- What it does.\nselect 1;\n\n-- name:"
+            " second\nselect 2;\n"
         )
 
         found = database.statements("topic")

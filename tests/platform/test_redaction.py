@@ -33,8 +33,10 @@ def _valid(nine: int) -> str:
 cpfs = st.integers(0, 999_999_999).filter(lambda nine: len(set(_valid(nine))) > 1).map(_valid)
 forms = st.sampled_from(
     [
-        "{0}{1}{2}{3}", "{0}.{1}.{2}-{3}", "{0}.{1}.{2}/{3}", "{0} {1} {2} {3}", "{0}-{1}-{2}-{3}", "{0}{1}{2}-{3}", "{0}.{1}.{2}–{3}",
-        "{0}%2E{1}%2E{2}%2D{3}", "{0}%20{1}%20{2}%20{3}", "000{0}{1}{2}{3}", "{0}\u00a0{1}\u00a0{2}-{3}",
+        "{0}{1}{2}{3}", "{0}.{1}.{2}-{3}", "{0}.{1}.{2}/{3}", "{0} {1} {2} {3}", "{0}-{1}-{2}-{3}",
+        "{0}{1}{2}-{3}", "{0}.{1}.{2}–{3}",
+        "{0}%2E{1}%2E{2}%2D{3}", "{0}%20{1}%20{2}%20{3}", "000{0}{1}{2}{3}",
+        "{0}\u00a0{1}\u00a0{2}-{3}",
     ]
 )  # fmt: skip
 no_digit = st.characters(exclude_categories=["Nd", "Cs"])
@@ -182,7 +184,8 @@ class TestContacts:
     @pytest.mark.parametrize(
         "text",
         [
-            "+55 (11) 98765-4321", "+5511987654321", "5511987654321", "11987654321", "(11) 98765-4321", "11 98765 4321", "(11) 3456-7890",
+            "+55 (11) 98765-4321", "+5511987654321", "5511987654321", "11987654321",
+            "(11) 98765-4321", "11 98765 4321", "(11) 3456-7890",
             "1134567890", "011 98765-4321", "+1 415 555 2671", "98765-4321", "%2B5511987654321",
         ],
     )  # fmt: skip
@@ -271,15 +274,16 @@ class TestErrors:
         async with await psycopg.AsyncConnection.connect(db.url) as connection:  # type: ignore[attr-defined]
             with pytest.raises(errors.CheckViolation) as caught:
                 await connection.execute(
-                    "insert into people (cpf, profile, expires_at) values ('52998224725x', '{\"name\": \"Ana\"}', now())"
+                    "insert into people (cpf, profile, expires_at) values ('52998224725x',"
+                    ' \'{"name": "Ana"}\', now())'
                 )
 
         text = redact_error(caught.value)
 
         assert "Ana" in str(caught.value)
         assert (
-            text
-            == 'CheckViolation: new row for relation "people" violates check constraint "people_cpf_check"'
+            text == 'CheckViolation: new row for relation "people" violates check constraint'
+            ' "people_cpf_check"'
         )
 
 
@@ -290,7 +294,8 @@ class TestALongTextFromOutside:
 
     @pytest.mark.parametrize(
         "piece",
-        ["://a:b", "://a:b@x ", "(a)=(", "token=", 'token="', "a@", "%40a", "0 ", "Bearer ", "token   ", "\\", "cpf"],
+        ["://a:b", "://a:b@x ", "(a)=(", "token=", 'token="', "a@", "%40a", "0 ", "Bearer ",
+         "token   ", "\\", "cpf"],
     )  # fmt: skip
     def test_is_redacted_in_one_pass(self, piece: str) -> None:
         size = 60_000

@@ -1,5 +1,5 @@
-"""Our sessions are what we need them to be, whatever the database, the login or the environment say,
-and none of them is waited for without an end.
+"""Our sessions are what we need them to be, whatever the database, the login or the environment
+say, and none of them is waited for without an end.
 """
 
 from __future__ import annotations

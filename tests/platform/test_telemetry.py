@@ -53,7 +53,8 @@ class TestALine:
         [line] = logged()
         assert datetime.fromisoformat(line.pop("timestamp")).tzinfo == UTC
         assert line == {
-            "event": "claimed", "level": "info", "logger": "c2s_enrich.queue", "process": "test", "count": 3, "lease_token": 7,
+            "event": "claimed", "level": "info", "logger": "c2s_enrich.queue", "process": "test",
+            "count": 3, "lease_token": 7,
             "event_id": str(UUID(int=1)),
         }  # fmt: skip
 
@@ -211,7 +212,8 @@ class TestOtherLoggers:
 class TestACrash:
     def test_is_a_redacted_line_and_not_a_raw_traceback(self) -> None:
         program = (
-            "from c2s_enrich.settings import Settings; from c2s_enrich.telemetry.logs import configure_logging; import threading\n"
+            "from c2s_enrich.settings import Settings; from c2s_enrich.telemetry.logs import"
+            " configure_logging; import threading\n"
             "configure_logging(Settings.load({}, 'tool'), 'test')\n"
             f"def fail(): raise ValueError('{ANA.cpf.formatted}')\n"
             "thread = threading.Thread(target=fail); thread.start(); thread.join(); fail()\n"

@@ -45,7 +45,10 @@ def marks_of(person: Person) -> tuple[str, ...]:
 
 async def reject(db: Database, raw: bytes, lead_id: str | None = None) -> UUID:
     """A delivery that intake could not read."""
-    query = "insert into rejected_deliveries (raw, reason, lead_id) values (%s, 'not_json', %s) returning id"
+    query = (
+        "insert into rejected_deliveries (raw, reason, lead_id) values (%s, 'not_json', %s)"
+        " returning id"
+    )
     reject_id: UUID = await db.value(query, (raw, lead_id))
     return reject_id
 
@@ -71,8 +74,10 @@ class TestErasingALead:
 
         await assert_gone(brokerage, ana)
         assert receipt.counts == {
-            "erased_leads": 1, "webhook_events": 1, "event_attempts": 0, "lead_messages": 1, "leads": 1, "lead_people": 1,
-            "contact_lookups": 2, "answers_under_way": 0, "people": 1, "person_phones": 2, "person_emails": 1,
+            "erased_leads": 1, "webhook_events": 1, "event_attempts": 0, "lead_messages": 1,
+            "leads": 1, "lead_people": 1,
+            "contact_lookups": 2, "answers_under_way": 0, "people": 1, "person_phones": 2,
+            "person_emails": 1,
             "person_addresses": 1, "person_companies": 1,
             "rejected_deliveries": 1, "operator_actions": 0,
         }  # fmt: skip
@@ -184,7 +189,8 @@ class TestErasingAPerson:
         padded = (Cpf.parse("00" + a_cpf(seed).digits[2:]) for seed in range(1000))
         cpf = next(cpf for cpf in padded if cpf is not None)
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead', now(), %s)",
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead', now(),"
+            " %s)",
             (json.dumps({"doc": int(cpf.digits)}),),
         )
 
@@ -277,12 +283,14 @@ class TestAnErasedLead:
         )
 
         inserted = await erased.db.execute(
-            "insert into webhook_events (id, lead_id, updated_at, payload_raw) values (%s, %s, %s, %s)"
+            "insert into webhook_events (id, lead_id, updated_at, payload_raw) values (%s, %s,"
+            " %s, %s)"
             " on conflict (lead_id, updated_at) do nothing",
             given,
         )
         verdicts = await erased.db.fetch(
-            "select verdict from stored_deliveries(array[%s::uuid], array[%s], array[%s::timestamptz],"
+            "select verdict from stored_deliveries(array[%s::uuid], array[%s],"
+            " array[%s::timestamptz],"
             " array['on_create_lead'], array[%s::jsonb])",
             given,
         )
@@ -433,9 +441,13 @@ class TestWorkInFlight:
         """The event was stored by a transaction that could not see the erasure yet."""
         event_id = await brokerage.accept("lead", brokerage.people[0])
         await erase(pool, lead_id="lead")
-        restore = "update webhook_events set payload_raw = %s, status = 'processing', outcome = null, processed_at = null, claimed_by = 'x',"
+        restore = (
+            "update webhook_events set payload_raw = %s, status = 'processing', outcome = null,"
+            " processed_at = null, claimed_by = 'x',"
+        )
         await brokerage.db.execute(
-            f"{restore} claimed_at = now(), lease_expires_at = now(), deadline_at = now(), payload_removed_at = null where id = %s",
+            f"{restore} claimed_at = now(), lease_expires_at = now(), deadline_at = now(),"
+            " payload_removed_at = null where id = %s",
             (json.dumps({"data": brokerage.world.leads["lead"].to_json()}), event_id),
         )
 
@@ -450,7 +462,8 @@ class TestWorkInFlight:
 class TestAMessageInTheOutbox:
     async def put(self, db: Database, status: str) -> None:
         await db.execute(
-            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sending_at)"
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status,"
+            " sending_at)"
             " values (gen_random_uuid(), 'lead', 'key', 'Ana', 'REF', %s, %s)",
             (status, None if status == "pending" else datetime.now(UTC) - timedelta(minutes=5)),
         )

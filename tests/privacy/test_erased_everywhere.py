@@ -123,7 +123,8 @@ class TestErasingAPerson:
         await brokerage.accept("lead", ana)
         await brokerage.work()
         await brokerage.db.execute(
-            "insert into operator_actions (actor, via, verb, reason) values ('x', 'cli', 'fail', %s)",
+            "insert into operator_actions (actor, via, verb, reason) values ('x', 'cli', 'fail',"
+            " %s)",
             [f"{ana.email} asked for it"],
         )
 

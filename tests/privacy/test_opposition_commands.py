@@ -1,5 +1,5 @@
-"""`erase` with its plan, and `privacy suppress | unsuppress | list | export | places`: personal data
-comes on standard input and leaves on stdout only where it was asked for.
+"""`erase` with its plan, and `privacy suppress | unsuppress | list | export | places`: personal
+data comes on standard input and leaves on stdout only where it was asked for.
 """
 
 import asyncio

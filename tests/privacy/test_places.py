@@ -8,14 +8,16 @@ from c2s_enrich.privacy.places import PLACES
 NOT_PERSONAL: dict[str, frozenset[str]] = {
     table: frozenset(columns.split())
     for table, columns in {
-        "webhook_events": "id updated_at status outcome attempts max_attempts available_at claimed_by "
-        "claimed_at lease_token lease_expires_at deadline_at error_kind waiting_for waiting_reason losses "
-        "suspect reprocess received_at processed_at payload_removed_at request_id ordered_at",
-        "event_attempts": "event_id lease_token attempt worker started_at finished_at result outcome "
-        "error_kind steps calls",
+        "webhook_events": "id updated_at status outcome attempts max_attempts available_at"
+        " claimed_by claimed_at lease_token lease_expires_at deadline_at"
+        " error_kind waiting_for waiting_reason losses suspect reprocess"
+        " received_at processed_at payload_removed_at request_id ordered_at",
+        "event_attempts": "event_id lease_token attempt worker started_at finished_at result"
+        " outcome error_kind steps calls",
         "leads": "closed facts_updated_at first_seen_at last_seen_at",
         "lead_people": "found_by event_id seen_at",
-        "lead_messages": "id event_id status sends looks sending_at sender sent_at proof created_at",
+        "lead_messages": "id event_id status sends looks sending_at sender sent_at proof"
+        " created_at",
         "contact_lookups": "source kind fetched_at expires_at",
         "answers_under_way": "event_id lease_token",
         "people": "fetched_at expires_at first_seen_at profile_fetched_at",
@@ -23,7 +25,8 @@ NOT_PERSONAL: dict[str, frozenset[str]] = {
         "person_emails": "source rank first_seen_at last_seen_at",
         "person_addresses": "source rank first_seen_at last_seen_at",
         "person_companies": "source rank first_seen_at last_seen_at",
-        "rejected_deliveries": "id reason received_at replayed_at times last_received_at dismissed_at",
+        "rejected_deliveries": "id reason received_at replayed_at times last_received_at"
+        " dismissed_at",
         "erased_leads": "erased_at",
         "suppressions": "kind created_at",
         "operator_actions": "id at actor via verb state planned done skipped ended_at",
@@ -38,8 +41,9 @@ NOT_PERSONAL: dict[str, frozenset[str]] = {
         "pollers": "name started_at beat_at in_flight concurrency pulse version metrics",
         "schema_migrations": "version name checksum applied_at",
         "subscriptions": "action address asked_at",
-        "upstreams": "name paused_until paused_since reason probing_until failures pauses next_slot_at "
-        "min_interval daily_budget usual_budget budget_day calls_today changed_at",
+        "upstreams": "name paused_until paused_since reason probing_until failures pauses"
+        " next_slot_at min_interval daily_budget usual_budget budget_day"
+        " calls_today changed_at",
     }.items()
 }
 

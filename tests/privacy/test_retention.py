@@ -90,7 +90,8 @@ class TestWhatIsOlderThanThePayloadsAge:
         await retention_pass(pool, settings_of(brokerage.db), now=settled + 91 * DAY)
 
         verdicts = await brokerage.db.fetch(
-            "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s], array[%s::timestamptz],"
+            "select verdict from stored_deliveries(array[gen_random_uuid()], array[%s],"
+            " array[%s::timestamptz],"
             " array['on_create_lead'], array[%s::jsonb])",
             (event.lead_id, event.updated_at, event.payload),
         )
@@ -196,7 +197,8 @@ class TestWhatIsStillNeeded:
         self, db: Database, pool: Pool
     ) -> None:
         now = await db.value(
-            "insert into rejected_deliveries (raw, reason) values ('x', 'not_json') returning received_at"
+            "insert into rejected_deliveries (raw, reason) values ('x', 'not_json') returning"
+            " received_at"
         )
 
         assert await retention_pass(pool, settings_of(db), now=now + 89 * DAY) == Counts()
@@ -210,8 +212,10 @@ class TestAPass:
     @pytest.fixture
     async def a_thousand_old_events(self, db: Database) -> Database:
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome, received_at, processed_at)"
-            " select 'lead-' || g, now(), '{\"a\": 1}', 'completed', 'ignored', now() - interval '100 days', now() - interval '100 days'"
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome,"
+            " received_at, processed_at)"
+            " select 'lead-' || g, now(), '{\"a\": 1}', 'completed', 'ignored', now() - interval"
+            " '100 days', now() - interval '100 days'"
             " from generate_series(1, 1000) g"
         )
         return db
@@ -249,7 +253,8 @@ class TestAPass:
         """It must not read two years of events that it emptied before."""
         db = a_thousand_old_events
         await db.execute(
-            "update webhook_events set payload_removed_at = now(), payload_raw = '{}' where lead_id <> 'lead-7'"
+            "update webhook_events set payload_removed_at = now(), payload_raw = '{}' where"
+            " lead_id <> 'lead-7'"
         )
         await db.execute("vacuum analyze webhook_events")
 

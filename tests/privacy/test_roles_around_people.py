@@ -82,10 +82,12 @@ class TestTheWeb:
             as_role(db, "c2s_web").url, autocommit=True
         ) as web:
             await web.execute(
-                "insert into webhook_events (id, lead_id, updated_at, payload_raw) values (gen_random_uuid(), 'lead', now(), '{\"a\": 1}')"
+                "insert into webhook_events (id, lead_id, updated_at, payload_raw) values"
+                " (gen_random_uuid(), 'lead', now(), '{\"a\": 1}')"
             )
             await web.execute(
-                "select keep_rejected(array[gen_random_uuid()], array['Ana'::bytea], array['not_json'],"
+                "select keep_rejected(array[gen_random_uuid()], array['Ana'::bytea],"
+                " array['not_json'],"
                 " array[null::text], array['lead'], array['{}'::jsonb])"
             )
 
@@ -181,7 +183,8 @@ class TestOperators:
         self, db: Database, pool: Pool
     ) -> None:
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead', now(), '{}')"
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead', now(),"
+            " '{}')"
         )
         await erase(pool, lead_id="lead")
 

@@ -77,7 +77,8 @@ class Product:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             rows = await self.db.fetch(
-                "select lead_id, status, outcome, attempts, error_kind, error_message from webhook_events"
+                "select lead_id, status, outcome, attempts, error_kind, error_message from"
+                " webhook_events"
             )
             pytest.fail(f"not within {seconds:g} s: {sentence}; events: {rows}")
 

@@ -41,7 +41,8 @@ class TestAnEventThatKillsItsProcess:
             lead: len(texts) for lead, texts in (await product.messages()).items()
         } == dict.fromkeys(others, 1)
         deaths = await product.db.fetch(
-            "select count(*) as n, bool_or(lead_id = %s) as poison from event_attempts a join webhook_events e on e.id = a.event_id"
+            "select count(*) as n, bool_or(lead_id = %s) as poison from event_attempts a join"
+            " webhook_events e on e.id = a.event_id"
             " where result = 'worker_lost' group by worker order by min(a.finished_at)",
             (POISON,),
         )
@@ -76,7 +77,8 @@ class TestAPollerThatIsKilled:
             await product.db.fetch(
                 "select count(*) as n, count(distinct worker) as workers, min(started_at) as first,"
                 " max(started_at) as last, min(finished_at) as ended"
-                " from event_attempts where result = %s and coalesce(outcome, 'enriched') = 'enriched'",
+                " from event_attempts where result = %s and coalesce(outcome, 'enriched') ="
+                " 'enriched'",
                 (result,),
             )
             for result in ("worker_lost", "completed")

@@ -83,7 +83,8 @@ class TestARefusedCredential:
             product.stage.start_poller(poller, CONCURRENCY="1")
         await product.until(
             "every event waits for it",
-            "count(*) = 8 from webhook_events where status = 'received' and waiting_for = 'work_api'",
+            "count(*) = 8 from webhook_events where status = 'received' and waiting_for ="
+            " 'work_api'",
         )
 
         assert 1 <= len(await _calls(product, "work_api")) <= 2, "one call of each poller at most"

@@ -48,7 +48,8 @@ async def _story(product: Product) -> list[object]:
     return [
         *await product.db.fetch(f"select * from webhook_events where id in ({ours}) order by id"),
         *await product.db.fetch(
-            f"select * from event_attempts where event_id in ({ours}) order by event_id, lease_token"
+            f"select * from event_attempts where event_id in ({ours}) order by event_id,"
+            " lease_token"
         ),
         *await product.db.fetch(
             "select id, status, sends, proof, sent_at from lead_messages order by id"

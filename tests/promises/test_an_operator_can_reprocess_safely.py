@@ -31,7 +31,8 @@ class TestReprocessing:
     ) -> None:
         product.stage.start_poller()
         await product.db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw) values (%s, now(), '{}')",
+            "insert into webhook_events (lead_id, updated_at, payload_raw) values (%s, now(),"
+            " '{}')",
             ("b" * 32,),
         )
         await product.until_all_ended()
@@ -63,10 +64,12 @@ class TestReprocessing:
             "SELECT status, COUNT(*) FROM webhook_events GROUP BY status;"
         )
         newest = await product.db.fetch(
-            "SELECT lead_id, status, received_at, processed_at, error_message FROM webhook_events ORDER BY received_at DESC LIMIT 10;"
+            "SELECT lead_id, status, received_at, processed_at, error_message FROM webhook_events"
+            " ORDER BY received_at DESC LIMIT 10;"
         )
         seconds = await product.db.value(
-            "SELECT AVG(EXTRACT(EPOCH FROM (processed_at - received_at))) FROM webhook_events WHERE processed_at IS NOT NULL;"
+            "SELECT AVG(EXTRACT(EPOCH FROM (processed_at - received_at))) FROM webhook_events"
+            " WHERE processed_at IS NOT NULL;"
         )
 
         assert counts[0].status == "completed"

@@ -259,7 +259,10 @@ class Gossip:
             ),
         }[self.way]
         sized = len(text.encode()) * (2 if self.way == "reset" else 1)
-        return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {sized}\r\nConnection: close\r\n\r\n{text}".encode()
+        return (
+            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length:"
+            f" {sized}\r\nConnection: close\r\n\r\n{text}"
+        ).encode()
 
 
 @asynccontextmanager
@@ -367,7 +370,8 @@ class TestAFailingUpstream:
                 await product.deliver(lead, product.people[7])
                 await product.until(
                     f"an attempt has met {upstream} with {way}",
-                    f"exists (select from event_attempts a join webhook_events e on e.id = a.event_id where e.lead_id = '{lead}')",
+                    "exists (select from event_attempts a join webhook_events e on e.id ="
+                    f" a.event_id where e.lead_id = '{lead}')",
                 )
 
         assert set(gossip.failed) == set(WAYS)

@@ -13,7 +13,8 @@ from promises.conftest import Product
 MISBEHAVING = Path(__file__).with_name("poller_that_misbehaves.py")
 
 POINTS = [
-    "claimed", "extract", "extract:done", "skip", "skip:done", "lookup", "lookup:done", "enrich", "enrich:done",
+    "claimed", "extract", "extract:done", "skip", "skip:done", "lookup", "lookup:done", "enrich",
+    "enrich:done",
     "store", "store:done", "send", "permit", "permitted", "answered", "send:done",
 ]  # fmt: skip
 
@@ -55,7 +56,8 @@ class TestAKilledPoller:
         ended = {
             row.lead_id: (row.status, row.outcome)
             for row in await product.db.fetch(
-                "select lead_id, status, outcome from webhook_events where updated_at < '2025-07-01'"
+                "select lead_id, status, outcome from webhook_events where updated_at <"
+                " '2025-07-01'"
             )
         }
         for point, lead in died_at.items():

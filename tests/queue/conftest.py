@@ -165,7 +165,10 @@ class Queue:
             "losses": 2 if suspect else 0,
         } | columns
         names, values = ", ".join(columns), ", ".join(f"%({name})s" for name in columns)
-        query = f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values}, clock_timestamp(), '{{}}') returning id"
+        query = (
+            f"insert into webhook_events ({names}, updated_at, payload_raw) values ({values},"
+            f" clock_timestamp(), '{{}}') returning id"
+        )
         event_id: UUID = await self.db.value(query, columns)
         return event_id
 
@@ -176,8 +179,10 @@ class Queue:
         (default: each its own).
         """
         await self.db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at)"
-            " select 'lead-' || g %% %s, now() + g * interval '1 us', '{}', %s, %s + (g - %s) * interval '1 us'"
+            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at,"
+            " available_at)"
+            " select 'lead-' || g %% %s, now() + g * interval '1 us', '{}', %s, %s + (g - %s) *"
+            " interval '1 us'"
             " from generate_series(1, %s) g",
             (leads or count, due, due, count, count),
         )
@@ -329,7 +334,8 @@ def make_poller(
     **config: Any,
 ) -> Poller:
     numbers = {
-        "concurrency": 4, "lease": LEASE, "deadline": DEADLINE, "grace": timedelta(seconds=5), "idle_poll": timedelta(seconds=5),
+        "concurrency": 4, "lease": LEASE, "deadline": DEADLINE, "grace": timedelta(seconds=5),
+        "idle_poll": timedelta(seconds=5),
     }  # fmt: skip
     return Poller(
         store=worker.store,
@@ -372,7 +378,8 @@ async def someone_waits_for_a_lock(db: Database) -> None:
     async def waits() -> bool:
         return bool(
             await db.value(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname"
+                " = current_database()"
             )
         )
 

@@ -1,4 +1,4 @@
-"""The whole retry policy, as values: which error ends an attempt how, and how long the waits are."""
+"""The whole retry policy, as values: which error ends an attempt how, how long the waits are."""
 
 from __future__ import annotations
 

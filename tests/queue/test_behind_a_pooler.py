@@ -273,7 +273,8 @@ class TestBehindAPooler:
 
         async with running(poller):
             await pooled.db.execute(
-                "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead-1', now(), '{}')"
+                "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead-1',"
+                " now(), '{}')"
             )
             await until(lambda: _completed(pooled))
 

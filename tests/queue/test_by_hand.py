@@ -189,9 +189,12 @@ class TestUnderFire:
         "statement",
         [
             "UPDATE webhook_events SET status = 'received'",
-            "UPDATE webhook_events SET status = 'received' WHERE id IN (SELECT id FROM webhook_events ORDER BY random() LIMIT 300)",
-            "UPDATE webhook_events SET status = 'received' WHERE id = (SELECT id FROM webhook_events ORDER BY random() LIMIT 1)",
-            "UPDATE webhook_events SET status = 'failed' WHERE id IN (SELECT id FROM webhook_events ORDER BY random() LIMIT 300)",
+            "UPDATE webhook_events SET status = 'received' WHERE id IN (SELECT id FROM"
+            " webhook_events ORDER BY random() LIMIT 300)",
+            "UPDATE webhook_events SET status = 'received' WHERE id = (SELECT id FROM"
+            " webhook_events ORDER BY random() LIMIT 1)",
+            "UPDATE webhook_events SET status = 'failed' WHERE id IN (SELECT id FROM"
+            " webhook_events ORDER BY random() LIMIT 300)",
         ],
         ids=["everything at once", "hundreds at random", "one at a time", "failed by hand"],
     )

@@ -102,7 +102,8 @@ class TestClaim:
         self, queue: Queue, db: Database
     ) -> None:
         await db.execute(
-            "INSERT INTO webhook_events (lead_id, updated_at, payload_raw) VALUES ('lead-1', now(), '{\"a\": 1}')"
+            "INSERT INTO webhook_events (lead_id, updated_at, payload_raw) VALUES ('lead-1',"
+            " now(), '{\"a\": 1}')"
         )
 
         claim = await queue.claim(queue.worker(now=None))
@@ -151,7 +152,8 @@ class TestOneEventPerLead:
     ) -> None:
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, available_at)"
-            " select 'hot', now() + g * interval '1 s', '{}', %s + g * interval '1 us' from generate_series(1, 2000) g",
+            " select 'hot', now() + g * interval '1 s', '{}', %s + g * interval '1 us' from"
+            " generate_series(1, 2000) g",
             (NOON,),
         )
         await queue.accept_many(300, due=at(1))
@@ -161,8 +163,8 @@ class TestOneEventPerLead:
         for _ in range(5):
             leads.update(claim.lead_id for claim in await worker.claimer.claim(100))
 
-        # The first claim looks at a hundred of its events and takes one. The next ones find its lead
-        # in flight, pass all of them by and take full hundreds.
+        # The first claim looks at a hundred of its events and takes one. The next ones find its
+        # lead in flight, pass all of them by and take full hundreds.
         assert leads.pop("hot") == 1
         assert leads.total() == 300
 
@@ -175,7 +177,8 @@ class TestOneEventPerLead:
 
         with pytest.raises(psycopg.errors.UniqueViolation, match="one_per_lead"):
             await db.execute(
-                "update webhook_events set status = 'processing', claimed_by = 'x', claimed_at = now(), lease_expires_at = now(),"
+                "update webhook_events set status = 'processing', claimed_by = 'x', claimed_at ="
+                " now(), lease_expires_at = now(),"
                 " deadline_at = now() where id = %s",
                 (other,),
             )
@@ -221,7 +224,8 @@ class TestOneEventPerLead:
         worker = queue.worker(now=at(2))
         async with await AsyncConnection.connect(db.url) as connection:
             await connection.execute(
-                "update webhook_events set status = 'processing', claimed_by = 'rival', claimed_at = now(), lease_expires_at = %s,"
+                "update webhook_events set status = 'processing', claimed_by = 'rival',"
+                " claimed_at = now(), lease_expires_at = %s,"
                 " deadline_at = %s where id = %s",
                 (at(30), at(300), rival),
             )
@@ -244,7 +248,8 @@ class TestOneEventPerLead:
         await queue.accept("lead-1", due=at(1))
         async with await AsyncConnection.connect(db.url) as connection:
             await connection.execute(
-                "update webhook_events set status = 'processing', claimed_by = 'rival', claimed_at = now(), lease_expires_at = %s,"
+                "update webhook_events set status = 'processing', claimed_by = 'rival',"
+                " claimed_at = now(), lease_expires_at = %s,"
                 " deadline_at = %s where id = %s",
                 (at(30), at(300), rival),
             )

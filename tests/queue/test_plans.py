@@ -152,17 +152,22 @@ def backlogs(create_database: Callable[[], str]) -> Callable[[str], str]:
                 if statistics == "stale":
                     connection.execute(f"analyze {table}".encode())
             connection.execute(
-                "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome, processed_at)"
-                " select 'done-' || g, now(), '{}', 'completed', 'enriched', now() from generate_series(1, %s) g",
+                "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome,"
+                " processed_at)"
+                " select 'done-' || g, now(), '{}', 'completed', 'enriched', now() from"
+                " generate_series(1, %s) g",
                 (SETTLED,),
             )
             connection.execute(
-                "insert into event_attempts (event_id, lease_token, attempt, worker, started_at, result)"
+                "insert into event_attempts (event_id, lease_token, attempt, worker, started_at,"
+                " result)"
                 " select id, 1, 1, 'ana', now(), 'completed' from webhook_events"
             )
             connection.execute(
-                "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at, losses)"
-                " select 'lead-' || g, now(), '{}', %s, %s + g * interval '10 us', (g %% 1000 = 0)::int * 2 from generate_series(1, %s) g",
+                "insert into webhook_events (lead_id, updated_at, payload_raw, received_at,"
+                " available_at, losses)"
+                " select 'lead-' || g, now(), '{}', %s, %s + g * interval '10 us', (g %% 1000 ="
+                " 0)::int * 2 from generate_series(1, %s) g",
                 (NOON, NOON, BACKLOG),
             )
             if statistics == "fresh":
@@ -304,14 +309,15 @@ class TestOnALargeBacklog:
 
 
 class TestWithAnOldTransactionOpen:
-    """Nothing can be vacuumed: every finished event stays at the head of the index as a dead entry."""
+    """Nothing can be vacuumed: every finished event stays at the index's head as a dead entry."""
 
     @pytest.fixture
     async def analyst(self, queue: Queue, db: Database) -> AsyncIterator[AsyncConnection[Any]]:
         # In no order on disk, so that each dead entry costs a page of its own.
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, available_at)"
-            " select 'lead-' || g, now(), jsonb_build_object('pad', repeat('x', 400)), %s + random() * interval '1 s'"
+            " select 'lead-' || g, now(), jsonb_build_object('pad', repeat('x', 400)), %s +"
+            " random() * interval '1 s'"
             " from generate_series(1, 4000) g",
             (NOON,),
         )

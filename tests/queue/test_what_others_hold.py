@@ -124,7 +124,8 @@ class TestATransactionHeldForLong:
         async with await AsyncConnection.connect(db.url) as someone:
             # Due before all others, and seen only when the claim has long passed by.
             await someone.execute(
-                "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead', now(), '{}')"
+                "insert into webhook_events (lead_id, updated_at, payload_raw) values ('lead',"
+                " now(), '{}')"
             )
             async with running(make_poller(queue.worker(), complete_at_once, idle_poll=SOON)):
                 await queue.accept_many(20)

@@ -226,7 +226,8 @@ class TestFunctions:
         with psycopg.connect(database_url) as connection:
             lost = connection.execute(
                 "select proname from pg_proc join pg_language l on l.oid = prolang"
-                " where pronamespace = 'public'::regnamespace and (lanname = 'plpgsql' or prosecdef)"
+                " where pronamespace = 'public'::regnamespace and (lanname = 'plpgsql' or"
+                " prosecdef)"
                 " and proconfig is distinct from '{\"search_path=public, pg_temp\"}'"
             ).fetchall()
 

@@ -17,11 +17,13 @@ ROLES = ("web", "poller", "ops", "reader")
 MATRIX = Path(__file__).with_name("who_may_run_which_statement.txt")
 # What a process cannot be without: topics, less the statements after the dash.
 NEEDS = {
-    "web": "intake duties alerts ops - alerts.valuable_leads ops.subscribed ops.subscriptions ops.visibility",
+    "web": "intake duties alerts ops - alerts.valuable_leads ops.subscribed ops.subscriptions"
+    " ops.visibility",
     "poller": "queue enrichment history people upstreams duties alerts privacy reconcile"
     " - privacy.suppress privacy.unsuppress",
     "ops": "events explain plans ops rejects reconcile privacy upstreams duties alerts history"
-    " - upstreams.configure privacy.age_events privacy.age_attempts privacy.age_paid privacy.age_rejects",
+    " - upstreams.configure privacy.age_events privacy.age_attempts privacy.age_paid"
+    " privacy.age_rejects",
     "reader": "",
 }
 # The drill and the demo own their databases.
@@ -110,7 +112,8 @@ class TestARole:
         self, owner: psycopg.Connection[tuple[object, ...]]
     ) -> None:
         rows = owner.execute(
-            "select proname from pg_proc p where pronamespace = 'public'::regnamespace and prosecdef"
+            "select proname from pg_proc p where pronamespace = 'public'::regnamespace and"
+            " prosecdef"
             " and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner)))"
             " where grantee = 0 and privilege_type = 'EXECUTE')"
         ).fetchall()

@@ -1,4 +1,4 @@
-"""How SQL is written here: one width, one indentation, one semicolon at the end of each statement."""
+"""How SQL is written here: one width, one indentation, one semicolon that ends each statement."""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ COMPANY = "11222333000181"
 class TestNobody:
     @pytest.mark.parametrize(
         "number",
-        [MASKED, "", None, "12345678900", "123.456.789", "NÃO INFORMADO", 0, 1.5, True, [], {}, "1" * 11,
+        [MASKED, "", None, "12345678900", "123.456.789", "NÃO INFORMADO", 0, 1.5, True, [], {},
+         "1" * 11,
          "11222333000182", "***", "52998224726", "0" * 14, " "],
     )  # fmt: skip
     def test_is_not_proven_by_a_row_whose_number_cannot_be_read(self, number: object) -> None:

@@ -174,7 +174,8 @@ class TestTheTotalTimeLimit:
         async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n["
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:"
+                b" 1000\r\n\r\n["
             )
             for _ in range(1000):
                 writer.write(b" ")

@@ -1,4 +1,4 @@
-"""Reading a lead's messages back: what is not shown is not known, and never taken for "not there"."""
+"""Reading a lead's messages back: what is not shown is unknown, never taken for "not there"."""
 
 import msgspec
 import pytest

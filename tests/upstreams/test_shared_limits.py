@@ -210,7 +210,8 @@ class TestTheProbe:
         self, pool: Pool, other_pool: Pool, db: Database
     ) -> None:
         await db.execute(
-            "update upstreams set paused_until = now() - interval '1 s', reason = 'it was down' where name = 'diretrix'"
+            "update upstreams set paused_until = now() - interval '1 s', reason = 'it was down'"
+            " where name = 'diretrix'"
         )
         # A held row lock is the barrier: all twelve calls stand before it and are let go together.
         async with await psycopg.AsyncConnection.connect(db.url) as gate:
@@ -295,8 +296,10 @@ class TestTheProbe:
 class TestRecovery:
     async def insert_waiting(self, db: Database, count: int, upstream: str) -> None:
         await db.execute(
-            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, available_at, waiting_for) "
-            "select %s || n, now(), '{}', now() - n * interval '1 min', now() + interval '1 hour', %s from generate_series(1, %s) n",
+            "insert into webhook_events (lead_id, updated_at, payload_raw, received_at,"
+            " available_at, waiting_for) "
+            "select %s || n, now(), '{}', now() - n * interval '1 min', now() + interval '1"
+            " hour', %s from generate_series(1, %s) n",
             (upstream, upstream, count),
         )
 
@@ -320,7 +323,8 @@ class TestRecovery:
         assert [row.waiting_for for row in still] == ["c2s"]
         assert (
             await db.value(
-                "select count(*) from webhook_events where waiting_for is null and available_at = received_at"
+                "select count(*) from webhook_events where waiting_for is null and available_at ="
+                " received_at"
             )
             == 2500
         )
@@ -483,14 +487,16 @@ class TestADatabaseInTrouble:
             finally:
                 await db.execute("alter table upstreams_away rename to upstreams")
             await db.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'c2s-enrich cut off'"
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name ="
+                " 'c2s-enrich cut off'"
             )
             async with await psycopg.AsyncConnection.connect(db.url) as blocker:
                 await blocker.execute("select from upstreams where name = 'diretrix' for update")
                 settling = asyncio.create_task(poller.succeeded(admission))
                 await _until_blocked(db, 1)
                 await db.execute(
-                    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'c2s-enrich cut off'"
+                    "select pg_terminate_backend(pid) from pg_stat_activity where"
+                    " application_name = 'c2s-enrich cut off'"
                 )
 
                 assert await settling is False
@@ -499,7 +505,8 @@ class TestADatabaseInTrouble:
 async def _until_blocked(db: Database, count: int) -> None:
     for _ in range(500):
         blocked = await db.value(
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            "select count(*) from pg_stat_activity where datname = current_database() and"
+            " wait_event_type = 'Lock'"
         )
         if blocked >= count:
             return

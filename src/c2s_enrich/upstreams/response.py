@@ -111,7 +111,8 @@ def read_retry_after(value: str | None, date: str | None = None) -> timedelta:
     if re.fullmatch(r"\d{1,9}", text, re.ASCII):
         return _bounded(float(text))
     amounts = re.findall(
-        r"(\d{1,9}(?:[.,]\d{1,3})?)\s*(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b",
+        r"(\d{1,9}(?:[.,]\d{1,3})?)\s*"
+        r"(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b",
         text,
         re.ASCII,
     )

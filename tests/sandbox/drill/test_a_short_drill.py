@@ -1,4 +1,4 @@
-"""The whole drill, short: every kind of fault once, real processes, and nothing lost or told twice."""
+"""The whole drill, short: every kind of fault once, real processes, nothing lost or told twice."""
 
 import json
 import os

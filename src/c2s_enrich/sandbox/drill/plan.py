@@ -15,7 +15,8 @@ from c2s_enrich.sandbox.stage import QUICK
 # Every named point of an event's life at which a poller can die; see `queue.claim.Journal`.
 POINTS = (
     "claimed", "extract", "extract:done", "skip", "skip:done", "lookup", "lookup:done",
-    "enrich", "enrich:done", "store", "store:done", "send", "permit", "permitted", "answered", "send:done",
+    "enrich", "enrich:done", "store", "store:done", "send", "permit", "permitted",
+    "answered", "send:done",
 )  # fmt: skip
 # Two of each, so that one can be killed or frozen while the other goes on.
 POLLERS = ("poller-1", "poller-2")

@@ -7,7 +7,7 @@ GET  /_sim/calls[?upstream=&kind=]     counts, the most at once, and each call w
 GET  /_sim/faults                      the dial
 PUT  /_sim/faults/{upstream}           sets it: one fault, a list of them, or null
 PUT  /_sim/leads/{lead_id}             makes C2S know a lead: {"name", "phone", "email", "closed"}
-POST /_sim/reset                       clears the dial and the calls; people, leads and messages stay
+POST /_sim/reset                       clears the dial and the calls; all else stays
 """
 
 from __future__ import annotations
