@@ -66,7 +66,7 @@ class DatabaseHistory:
         await self._notice(why, seen.identity, None)
 
     async def restored(self, since: datetime) -> int:
-        """A person says so; returns how many waiting messages are looked up before they are sent."""
+        """A person says so; returns how many waiting messages are looked up before they go."""
         return await self._notice("person", None, since)
 
     async def _notice(self, why: str, identity: str | None, since: datetime | None) -> int:

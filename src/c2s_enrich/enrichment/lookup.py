@@ -47,7 +47,7 @@ class LookedUp:
 
 
 class Lookup:
-    """Asks the sources of CPF_SOURCES. Of each kind, the first contact that fits the name ends it."""
+    """Asks CPF_SOURCES. Of each kind, the first contact that fits the name ends it."""
 
     def __init__(
         self,

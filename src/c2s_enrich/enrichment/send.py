@@ -92,7 +92,7 @@ class Sender:
     async def __call__(
         self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
     ) -> Fact | None:
-        """The fact to commit with the event's completion; None when the seller had been told before."""
+        """The fact to commit with the event's completion; None when the seller was told before."""
         if message.status == "sent":
             return None
         if message.status == "sending":

@@ -74,7 +74,7 @@ class BodyReceiver:
                 raise
 
     async def beginning(self, headers: Headers, receive: Receive) -> tuple[bytes, bool]:
-        """The first bytes of a refused body, and whether it has ended. The rest is not waited for."""
+        """A refused body's first bytes, and whether it has ended. The rest is not waited for."""
         beginning = b""
         size, more = 0, True
         if header(headers, b"expect"):

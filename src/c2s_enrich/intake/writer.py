@@ -98,7 +98,7 @@ class Writer:
         return job.receipt()
 
     async def next_batch(self) -> list[Job]:
-        """What waits and is not given up, up to a statement's share; empty when the writer closes."""
+        """What waits and is not given up, up to one statement's share; empty at the end."""
         batch: list[Job] = []
         while not batch:
             rows = weight = 0
@@ -140,7 +140,7 @@ class _WriteLane:
             await self._give_back_connection()
 
     async def _write_until_committed(self, batch: list[Job]) -> None:
-        """Tries again while anybody waits. After a lost connection the ids tell what was committed."""
+        """Tries again while anybody waits. After a lost connection the ids tell what committed."""
         tries = 0
         while batch := [job for job in batch if not job.committed.done()]:
             try:

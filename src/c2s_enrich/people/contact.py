@@ -178,7 +178,7 @@ _DDDS = {
 
 
 def _without_country_and_trunk(digits: str, international: bool) -> str:
-    """DDD and subscriber. 55 is a country behind a plus or in front of a whole number: else a DDD."""
+    """DDD and subscriber. 55 is a country after a plus or before a whole number, else a DDD."""
     if international:
         return digits[2:].lstrip("0")
     if digits.startswith("0") and not digits.startswith("00000"):

@@ -24,7 +24,7 @@ from c2s_enrich.upstreams.work_record import (
 
 
 class WorkApi:
-    """Records and candidates. HTTP 200 proves nothing here: each answer is judged by its content."""
+    """Records and candidates. HTTP 200 proves nothing: each answer is judged by its content."""
 
     def __init__(self, upstream: Upstream, token: Secret) -> None:
         self._upstream = upstream
@@ -53,7 +53,7 @@ class WorkApi:
     async def by_phone(
         self, phone: Phone, admission: Admission | None = None
     ) -> tuple[Candidate, ...]:
-        """Who is known under a Brazilian number. Raises UpstreamError; ValueError for a foreign one."""
+        """Who has a Brazilian number. Raises UpstreamError; ValueError for a foreign one."""
         if phone.national is None:
             raise ValueError("the Work API knows Brazilian numbers only")
         return await self._upstream.call(
