@@ -16,7 +16,7 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 BUILDER ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill mutants check test test-image bench spec lint format schema docs wheel image pin-base release audit lock clean
+.PHONY: help demo drill mutants check test test-image test-majors bench spec lint format schema docs wheel image pin-base release audit lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

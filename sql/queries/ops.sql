@@ -29,9 +29,17 @@ select max(version) from schema_migrations;
 select current_setting('server_version_num')::integer / 10000 as major,
        (select pg_encoding_to_char(encoding) from pg_database where datname = current_database()) as encoding,
        current_setting('transaction_read_only') = 'on' as read_only,
-       coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)
-         or inet_server_addr() is null or inet_server_addr() << '127.0.0.0/8' as encrypted,
-       clock_timestamp() as now;
+       clock_timestamp() as now,
+       array(select name from unnest(array['fsync', 'full_page_writes', 'synchronous_commit']) as name
+              where current_setting(name) = 'off') as switched_off,
+       array(select name from unnest(array['c2s_web', 'c2s_poller', 'c2s_ops']) as name
+              where to_regrole(name) is null) as missing_roles,
+       not exists (select from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops')
+                                          and pg_has_role(session_user, oid, 'member'))
+         and not exists (select from pg_class where oid = to_regclass('webhook_events')
+                                                and pg_has_role(session_user, relowner, 'member')) as stranger,
+       exists (select from pg_roles where rolname = 'c2s_web'
+                 and has_schema_privilege(oid, current_schema()::regnamespace, 'create')) as web_creates;
 
 -- name: subscribed
 insert into subscriptions (action, address) values (%(action)s, %(address)s)
@@ -40,7 +48,11 @@ on conflict (action) do update set address = excluded.address, asked_at = now();
 -- name: subscriptions
 select action, address, asked_at from subscriptions order by action;
 
--- name: visibility
--- What a person found out about who can see a message on a lead; no row until somebody looked.
-select filter ->> 'who' as who, actor, at from operator_actions
- where verb = 'visible_to' order by at desc limit 1;
+-- name: set_up
+-- What a person found out about who can see a message on a lead (null until somebody looked), where C2S was
+-- asked to deliver, and whether a web process posts alerts.
+select (select filter ->> 'who' from operator_actions
+         where verb = 'visible_to' order by at desc limit 1) as visible_to,
+       (select max(address) from subscriptions where address <> '') as hook,
+       exists (select from duties
+                where name = 'alerts of web' and began_at > now() - interval '5 minutes') as web_alerts;

@@ -73,10 +73,8 @@ class TestDoctor:
     ) -> None:
         status, wrong = await doctor(DATABASE_URL=create_database())
 
-        assert (status, wrong) == (
-            1,
-            [f"{len(all_migrations())} migrations to apply: c2s-enrich migrate"],
-        )
+        names = ", ".join(each.name for each in all_migrations())
+        assert (status, wrong) == (1, [f"it lacks {names} → c2s-enrich migrate"])
 
     async def test_names_a_schema_that_is_newer(self, doctor: Doctor, db: Database) -> None:
         await db.execute(
@@ -112,31 +110,13 @@ class TestDoctor:
             ["1 delivery could not be read and wait. → c2s-enrich rejects list"],
         )
 
-    async def test_for_production_wants_decisions_written_down(self, doctor: Doctor) -> None:
-        status, wrong = await doctor("--production")
 
-        assert status == 1
-        assert any("WORK_API_DAILY_BUDGET is written down" in sentence for sentence in wrong)
-        assert any("https://" in sentence for sentence in wrong)
-        assert any("ALERT_WEBHOOK_URL" in sentence for sentence in wrong)
-
-    async def test_for_production_is_content_with_a_correct_set_up(
-        self, doctor: Doctor, db: Database
-    ) -> None:
-        await db.execute(
-            "insert into operator_actions (actor, via, verb, reason)"
-            " values ('ana', 'cli', 'visible_to', 'sellers')"
-        )
-
-        assert await doctor(
-            "--production",
-            WORK_API_DAILY_BUDGET="500",
-            WEBHOOK_SECRET="a-webhook-secret-of-some-length",
-            ALERT_WEBHOOK_URL="https://hooks.example/x",
-            C2S_BASE_URL="https://c2s.example",
-            DIRETRIX_BASE_URL="https://diretrix.example",
-            WORK_API_BASE_URL="https://work.example",
-        ) == (0, [])
+@pytest.mark.usefixtures("well")
+class TestAMachineWithTheSecretsOfOneProcess:
+    async def test_is_asked_for_no_other_ones(self, doctor: Doctor) -> None:
+        assert await doctor(WEBHOOK_SECRET="") == (0, [])
+        poller = ("C2S_TOKEN", "WORK_API_TOKEN", "DIRETRIX_USER", "DIRETRIX_PASS", "HASH_KEY")
+        assert await doctor(**dict.fromkeys(poller, "")) == (0, [])
 
 
 class TestWithoutAPoller:

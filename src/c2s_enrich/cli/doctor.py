@@ -69,7 +69,8 @@ async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
         async with open_pool(settings, name="doctor") as pool:
             checks += [check async for check in ops.check_service(OpsStore(pool))]
             if production:
-                checks.append(await ops.check_visibility(OpsStore(pool)))
+                set_up = ops.check_set_up(OpsStore(pool), online=online)
+                checks += [check async for check in set_up]
             if online:
                 checks += await _online(settings, pool, paid)
     return checks

@@ -89,6 +89,8 @@ class Alerts:
         # What only this process knows it tells itself; the rest is told by whoever has the turn.
         own = [each for each in problems if each.code == "own"]
         await self._tell(self._process, own)
+        # What doctor asks for: alerts of pollers alone do not tell that all pollers are dead.
+        await take_turn(self._pool, f"alerts of {self._process.split()[0]}", every)
         if await take_turn(self._pool, "alerts", every):
             await self._tell("service", [p for p in problems if p.code != "own" and p.urgent])
             if self._income_from:

@@ -5,12 +5,14 @@ the upstreams and what a production needs. Each check is one sentence, good or b
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import psycopg
+from psycopg.rows import class_row
 
 from c2s_enrich.database import statements
 from c2s_enrich.errors import EnrichError, SettingsError
@@ -22,25 +24,53 @@ from c2s_enrich.redaction import redact_error
 from c2s_enrich.sessions import is_pooled
 from c2s_enrich.settings import Process, Settings, misspelt
 
+Area = Literal["settings", "database", "service", "online", "production"]
+
 _SECONDS = 5.0
 _CLOCK_SECONDS = 2.0
 _OLDEST_SERVER, _NEWEST_SERVER = 14, 18
 _LONG_SECRET = 20
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+# Whose machine it is: a platform may give each process its own secrets only.
+_SECRETS: dict[Process, tuple[str, ...]] = {
+    "web": ("WEBHOOK_SECRET", "INSECURE"),
+    "poller": ("C2S_TOKEN", "WORK_API_TOKEN", "DIRETRIX_USER", "HASH_KEY"),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the statement `server` finds. `stranger`: its login is in none of our roles and does not
+    own our tables.
+    """
+
+    major: int
+    encoding: str
+    read_only: bool
+    now: datetime
+    switched_off: list[str]
+    missing_roles: list[str]
+    stranger: bool
+    web_creates: bool
 
 
 @dataclass(frozen=True)
 class Check:
     """`good` is None for what is only worth knowing."""
 
-    area: Literal["settings", "database", "service", "online", "production"]
+    area: Area
     good: bool | None
     sentence: str
 
 
 def check_settings(env: Mapping[str, str]) -> Iterator[Check]:
-    """Whether web and poller could start with this environment."""
-    processes: tuple[Process, ...] = ("web", "poller")
-    for process in processes:
+    """Whether the processes whose secrets are here could start with this environment."""
+    here = processes_of(env)
+    for process, secrets in _SECRETS.items():
+        if process not in here:
+            sentence = f"{process}: not checked, {secrets[0]} is not set on this machine"
+            yield Check("settings", None, sentence)
+            continue
         try:
             Settings.load(env, process)
         except SettingsError as error:
@@ -50,6 +80,11 @@ def check_settings(env: Mapping[str, str]) -> Iterator[Check]:
             yield Check("settings", True, f"{process}: its settings are complete")
     for sentence in misspelt(env):
         yield Check("settings", False, sentence)
+
+
+def processes_of(env: Mapping[str, str]) -> list[Process]:
+    """The processes that this environment is for; all where it holds no secret of any."""
+    return [p for p, names in _SECRETS.items() if any(map(env.get, names))] or list(_SECRETS)
 
 
 async def check_database(settings: Settings) -> AsyncIterator[Check]:
@@ -73,7 +108,8 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
         yield Check("database", False, redact_error(error))
         return
     if missing:
-        yield Check("database", False, f"{len(missing)} migrations to apply: c2s-enrich migrate")
+        sentence = f"it lacks {', '.join(missing)} → c2s-enrich migrate"
+        yield Check("database", False, sentence)
     else:
         yield Check("database", True, "its schema is up to date")
 
@@ -83,35 +119,40 @@ async def _check_server(name: str, address: Secret, settings: Settings) -> Async
         address.reveal(), autocommit=True, application_name="c2s-enrich doctor"
     )
     async with connection:
-        row = await (await connection.execute(statements("ops")["server"])).fetchone()
-        assert row is not None  # noqa: S101 a select without from has one row
-        major, encoding, read_only, encrypted, now = row
+        cursor = connection.cursor(row_factory=class_row(Server))
+        [server] = await (await cursor.execute(statements("ops")["server"])).fetchall()
         pooled = await is_pooled(connection, address)
-    version = f"{name}: Postgres {major}"
-    if _OLDEST_SERVER <= major <= _NEWEST_SERVER:
-        yield Check("database", True, f"{version} answers")
-    else:
-        yield Check("database", False, f"{version} is not one of 14 to 18")
-    if encoding != "UTF8":
-        yield Check("database", False, f"{name}: its encoding is {encoding}, UTF8 is needed")
-    if read_only:
-        yield Check("database", False, f"{name}: it takes no writes")
-    apart = abs((datetime.now(UTC) - now).total_seconds())
-    if apart > _CLOCK_SECONDS:
-        yield Check(
-            "database", False, f"{name}: its clock and this machine's are {apart:.0f} s apart"
-        )
-    if pooled and (name == "DATABASE_URL_DIRECT" or not settings.database_url_direct):
-        yield Check(
-            "database",
-            False,
-            f"{name} is a transaction pooler and hears no LISTEN: set DATABASE_URL_DIRECT to the "
-            "server itself",
-        )
-    if not encrypted:
-        yield Check(
-            "production", False, f"{name}: the connection is not encrypted (sslmode=require)"
-        )
+        private = connection.info.host.startswith("/") or connection.info.host in _THIS_MACHINE
+        encrypted = connection.pgconn.ssl_in_use or private
+    apart = abs((datetime.now(UTC) - server.now).total_seconds())
+    deaf = pooled and (name == "DATABASE_URL_DIRECT" or not settings.database_url_direct)
+    known = _OLDEST_SERVER <= server.major <= _NEWEST_SERVER
+    off, missing = ", ".join(server.switched_off), ", ".join(server.missing_roles)
+    # fmt: off
+    findings: tuple[tuple[Area, object, str], ...] = (
+        ("database", not known, f"Postgres {server.major} is not one of 14 to 18"),
+        ("database", server.encoding != "UTF8",
+         f"its encoding is {server.encoding}, UTF8 is needed"),
+        ("database", server.read_only, "it takes no writes"),
+        ("database", apart > _CLOCK_SECONDS,
+         f"its clock and this machine's are {apart:.0f} s apart"),
+        ("database", deaf, "it is a transaction pooler and hears no LISTEN: set "
+         "DATABASE_URL_DIRECT to the server itself"),
+        ("production", not encrypted, "the connection is not encrypted (sslmode=require)"),
+        ("production", off, f"{off} = off: a crash of the server loses what was accepted"),
+        ("production", missing, f"{missing} do not exist: create these roles, then run "
+         "`select grant_roles()` as the owner"),
+        ("production", server.stranger,
+         "its login has no role of ours: grant it c2s_web, c2s_poller or c2s_ops"),
+        ("production", server.web_creates, "c2s_web may create tables in our schema: as its owner "
+         "run `revoke create on schema public from public`"),
+    )
+    # fmt: on
+    if known:
+        yield Check("database", True, f"{name}: Postgres {server.major} answers")
+    for area, found, sentence in findings:
+        if found:
+            yield Check(area, False, f"{name}: {sentence}")
 
 
 async def check_service(store: OpsStore) -> AsyncIterator[Check]:
@@ -131,18 +172,32 @@ async def check_service(store: OpsStore) -> AsyncIterator[Check]:
         yield Check("service", True, f"healthy, {queue.pollers_beating} pollers")
 
 
-async def check_visibility(store: OpsStore) -> Check:
-    """Whether a person has looked who can see a message on a lead: it contains a CPF."""
-    who = await store.visible_to()
-    if who is None:
-        return Check(
-            "production",
-            False,
-            "nobody has recorded who can see a message on a lead → c2s-enrich messages visible-to",
-        )
-    if who == "customers":
-        return Check("production", False, "customers can see the messages: do not send any")
-    return Check("production", True, "a person recorded that only sellers see the messages")
+async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]:
+    """What a person has looked at, asked for and switched on."""
+    found = await store.set_up()
+    sentence = {  # a message holds a CPF
+        None: "nobody has recorded who can see a message on a lead → "
+        "c2s-enrich messages visible-to",
+        "customers": "customers can see the messages: do not send any",
+    }.get(found.visible_to, "a person recorded that only sellers see the messages")
+    yield Check("production", found.visible_to not in (None, "customers"), sentence)
+    sentence = "web posts alerts too: a dead poller cannot say that it is dead (ALERT_WEBHOOK_URL)"
+    yield Check("production", found.web_alerts, sentence)
+    where = f"to deliver to {found.hook}" if found.hook else "for nothing → c2s-enrich subscribe"
+    yield Check("production", found.hook is not None, f"C2S was asked {where}")
+    if online and found.hook:
+        page = f"{found.hook.split('/api/')[0]}/livez"
+        try:
+            await asyncio.to_thread(_get, page)
+        except (OSError, ValueError) as error:
+            yield Check("online", False, f"{page} does not answer: {redact_error(error)}")
+        else:
+            yield Check("online", True, f"{page} answers")
+
+
+def _get(page: str) -> None:
+    with urllib.request.urlopen(page, timeout=_SECONDS):  # noqa: S310 an operator's own address
+        pass
 
 
 async def check_calls(calls: Mapping[str, Callable[[], Awaitable[str]]]) -> AsyncIterator[Check]:
@@ -156,34 +211,29 @@ async def check_calls(calls: Mapping[str, Callable[[], Awaitable[str]]]) -> Asyn
 
 def check_production(settings: Settings, env: Mapping[str, str]) -> Iterator[Check]:
     """What a person should have decided before customers are at stake."""
-    for good, sentence in (
-        (
-            env.get("WORK_API_DAILY_BUDGET", "").strip() != "",
-            "WORK_API_DAILY_BUDGET is written down (0 = unlimited is a choice)",
-        ),
-        (
-            all(
-                each.startswith("https://")
-                for each in (
-                    settings.c2s_base_url,
-                    settings.work_api_base_url,
-                    settings.diretrix_base_url,
-                    settings.c2s_gateway_url or "https://",
-                )
-            ),
-            "every upstream is called by https:// (http:// shows passwords and contacts)",
-        ),
-        (
-            len(settings.webhook_secret.reveal()) >= _LONG_SECRET,
-            f"WEBHOOK_SECRET has at least {_LONG_SECRET} characters",
-        ),
-        (not settings.insecure, "INSECURE is off"),
-        (settings.delivery == "send", "DELIVERY is send: shadow mode tells nobody anything"),
-        (bool(settings.admin_token), "ADMIN_TOKEN is set: /health tells operators the details"),
-        (
-            bool(settings.alert_webhook_url),
-            "ALERT_WEBHOOK_URL is set, for web too: a dead poller cannot say that it is dead",
-        ),
-        (settings.log_format == "json", "LOG_FORMAT is json"),
-    ):
-        yield Check("production", good, sentence)
+    upstreams = (
+        settings.c2s_base_url,
+        settings.work_api_base_url,
+        settings.diretrix_base_url,
+        settings.c2s_gateway_url or "https://",
+    )
+    # fmt: off
+    rules: tuple[tuple[Process | None, object, str], ...] = (
+        ("poller", env.get("WORK_API_DAILY_BUDGET", "").strip(),
+         "WORK_API_DAILY_BUDGET is written down (0 = unlimited is a choice)"),
+        ("poller", all(each.startswith("https://") for each in upstreams),
+         "every upstream is called by https:// (http:// shows passwords and contacts)"),
+        ("poller", settings.delivery == "send",
+         "DELIVERY is send: shadow mode tells nobody anything"),
+        ("web", len(settings.webhook_secret.reveal()) >= _LONG_SECRET,
+         f"WEBHOOK_SECRET has at least {_LONG_SECRET} characters"),
+        ("web", not settings.insecure, "INSECURE is off"),
+        (None, settings.admin_token, "ADMIN_TOKEN is set: /health tells operators the details"),
+        (None, settings.alert_webhook_url, "ALERT_WEBHOOK_URL is set"),
+        (None, settings.log_format == "json", "LOG_FORMAT is json"),
+    )
+    # fmt: on
+    here = processes_of(env)
+    for process, good, sentence in rules:
+        if process is None or process in here:
+            yield Check("production", bool(good), sentence)

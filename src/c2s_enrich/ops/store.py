@@ -80,6 +80,17 @@ class Facts:
     rates: list[HitRate] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class SetUp:
+    """Who can see a message on a lead (None until somebody looked), the address that C2S was asked
+    to deliver to (None: nowhere), and whether a web process posts alerts.
+    """
+
+    visible_to: str | None
+    hook: str | None
+    web_alerts: bool
+
+
 class OpsStore:
     """Short reads on the pool's connections."""
 
@@ -113,11 +124,14 @@ class OpsStore:
             quiet = await silence.fetchone()
         return hour, quiet, await self._people.hit_rates()
 
-    async def visible_to(self) -> str | None:
-        """Who can see a message on a lead, as a person recorded it; None until somebody looked."""
+    async def set_up(self) -> SetUp:
+        """What people have looked at, asked for and switched on."""
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(self._sql["visibility"])).fetchone()
-            return None if row is None else str(row[0])
+            found = await connection.cursor(row_factory=class_row(SetUp)).execute(
+                self._sql["set_up"]
+            )
+            [row] = await found.fetchall()
+            return row
 
     async def session_problem(self) -> str:
         """What makes this database unfit for us; empty when nothing does."""
