@@ -1,4 +1,4 @@
-"""doctor --production on Debian's Postgres, over TLS, with the logins of the deployment guide: not a
+"""doctor --production on Debian's Postgres, over TLS, with the logins of the deployment guide: no
 word against a correct set-up, and the right sentence for each wrong one.
 """
 
