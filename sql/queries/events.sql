@@ -2,11 +2,14 @@
 -- matching_events.
 
 -- name: list_events
--- Newest first.
+-- Newest first, a page at a time: from behind the event `after`, the last one of the page before.
 select event_id, lead_id, hook_action, status, outcome, attempts, max_attempts, received_at, processed_at,
        available_at, waiting_for, waiting_reason, error_kind, error_message, error_group
   from matching_events(%(filter)s::jsonb)
- order by received_at desc, event_id
+ where %(after)s::uuid is null
+    or received_at <= (select received_at from webhook_events where id = %(after)s::uuid)
+       and (received_at, event_id) < (select received_at, id from webhook_events where id = %(after)s::uuid)
+ order by received_at desc, event_id desc
  limit %(limit)s::integer;
 
 -- name: event_history

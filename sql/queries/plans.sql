@@ -47,11 +47,21 @@ select name, extract(epoch from min_interval)::float8 as every, daily_budget,
 -- A plan runs once. No row: unknown, too old to be what its numbers say, or begun before.
 update operator_actions set state = 'running'
  where id = %(id)s and state = 'planned' and at > now() - interval '15 minutes'
-returning verb, filter, reason, planned, at;
+returning id, at, actor, via, verb, filter, reason, state, planned, done, skipped, ended_at;
 
--- name: plan_state
+-- name: plan_states
+-- One, or a page of the newest, from behind the one named `after`.
 select id, at, actor, via, verb, filter, reason, state, planned, done, skipped, ended_at
-  from operator_actions where id = %(id)s;
+  from operator_actions
+ where (%(id)s::uuid is null or id = %(id)s::uuid) and (%(after)s::uuid is null
+        or (at, id) < (select at, id from operator_actions where id = %(after)s::uuid))
+ order by at desc, id desc
+ limit %(limit)s::integer;
+
+-- name: stop_plan
+-- A run sees it after the batch that it is in; what was only planned cannot be begun any more.
+update operator_actions set state = 'stopped', ended_at = coalesce(ended_at, now())
+ where id = %(id)s and state in ('planned', 'running') returning id;
 
 -- name: batch_leads
 -- The leads of the next batch: their remembered answers are forgotten before it runs (--fresh).
@@ -99,14 +109,15 @@ select (select count(*) from next) as seen,
   from next n order by n.received_at desc, n.event_id desc limit 1;
 
 -- name: count_batch
--- Progress for everybody who looks. No row: somebody has stopped it.
+-- Progress for everybody who looks, and whether nobody has stopped it.
 update operator_actions set done = done + %(done)s, skipped = skipped + %(skipped)s
- where id = %(id)s and state = 'running' returning id;
+ where id = %(id)s returning state = 'running';
 
 -- name: end_plan
 update operator_actions
    set state = case when state = 'running' then %(state)s else state end, ended_at = now()
- where id = %(id)s returning state, done, skipped;
+ where id = %(id)s
+returning id, at, actor, via, verb, filter, reason, state, planned, done, skipped, ended_at;
 
 -- name: record_action
 -- Something done at once, to one thing.

@@ -10,15 +10,16 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
 from select import POLLIN, poll
 from types import MappingProxyType
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString, TypeVar, cast
 
-from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
+from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, ProgrammingError, errors
 from psycopg.pq import PipelineStatus
+from psycopg.rows import AsyncRowFactory, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from c2s_enrich.sessions import (
@@ -34,6 +35,7 @@ from c2s_enrich.sessions import (
 )
 from c2s_enrich.settings import Settings
 
+T = TypeVar("T")
 Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
 # Whoever rested longer is checked: Neon, for one, suspends and cuts after five idle minutes.
@@ -63,6 +65,52 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
         # We vouch for it: the text comes from our own files and no value is ever spliced into it.
         found[name] = cast(LiteralString, statement.strip())
     return MappingProxyType(found)
+
+
+class Statements:
+    """The statements of one topic by name, each on a connection of the pool, or all on the one
+    connection whose transaction they belong to. Sets and tuples are given to them as arrays.
+    """
+
+    def __init__(
+        self, door: Pool | AsyncConnection[Any], topic: str, *, prepare: bool | None = None
+    ) -> None:
+        """`prepare` False: the values of each call decide about its plan."""
+        self._door = door
+        self._sql = statements(topic)
+        self._prepare = prepare
+
+    async def rows(self, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        """All rows; none of a statement that answers nothing."""
+        async with self._cursor(name, params, tuple_row) as cursor:
+            return await cursor.fetchall() if cursor.description else []
+
+    async def read(self, kind: type[T], name: str, /, **params: Any) -> list[T]:
+        """All rows as `kind`, which takes the columns by their names; `dict` does, too."""
+        async with self._cursor(name, params, class_row(kind)) as cursor:
+            return await cursor.fetchall()
+
+    async def touch(self, name: str, /, **params: Any) -> int:
+        """How many rows it changed."""
+        async with self._cursor(name, params, tuple_row) as cursor:
+            return cursor.rowcount
+
+    @asynccontextmanager
+    async def _cursor(
+        self, name: str, params: Mapping[str, Any], rows: AsyncRowFactory[T]
+    ) -> AsyncIterator[AsyncCursor[T]]:
+        given = {
+            key: list(value) if isinstance(value, tuple | set | frozenset) else value
+            for key, value in params.items()
+        }
+        async with AsyncExitStack() as stack:
+            door = self._door
+            if isinstance(door, AsyncConnection):
+                cursor = door.cursor(row_factory=rows)
+            else:
+                connection = await stack.enter_async_context(door.connection())
+                cursor = connection.cursor(row_factory=rows)
+            yield await cursor.execute(self._sql[name], given, prepare=self._prepare)
 
 
 @asynccontextmanager

@@ -5,6 +5,8 @@ that is true.
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -129,11 +131,28 @@ class TestAPlan:
         second = await client.post(f"/plans/{plan['id']}/run")
 
         assert (plan["events"], plan["leads"], untouched) == (3, 1, 3)
-        assert first.json() == {"state": "done", "planned": 3, "done": 3, "skipped": 0}
+        done = first.json()
+        assert (done["state"], done["planned"], done["done"], done["skipped"]) == ("done", 3, 3, 0)
         assert second.status_code == 409
         assert await db.value("select count(*) from webhook_events where status = 'received'") == 3
         state = (await client.get(f"/plans/{plan['id']}")).json()
         assert (state["actor"], state["via"], state["done"]) == ("ana", "api", 3)
+        assert (await client.get("/plans")).json() == [state]
+
+    async def test_that_was_stopped_cannot_be_run_any_more(
+        self, client: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db)
+        order = {"verb": "reprocess", "filter": {"lead": LEAD}}
+        plan = (await client.post("/plans", json=order)).json()["id"]
+
+        stopped = await client.post(f"/plans/{plan}/stop")
+        again = await client.post(f"/plans/{plan}/stop")
+        run = await client.post(f"/plans/{plan}/run")
+
+        assert (stopped.status_code, stopped.json()["state"]) == (200, "stopped")
+        assert (again.status_code, run.status_code) == (409, 409)
+        assert await db.value("select status from webhook_events") == "failed"
 
     @pytest.mark.parametrize(
         ("body", "sentence"),
@@ -152,6 +171,32 @@ class TestAPlan:
 
         assert answer.status_code == 422
         assert sentence in answer.json()["detail"]
+
+
+class TestAList:
+    async def test_goes_on_behind_the_last_one_of_the_page_before(
+        self, client: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db, count=5)  # all received at one time
+        pages, after = [], {}
+        for _ in range(3):
+            words = {"limit": "2", "lead": LEAD, **after}
+            page = [each["event_id"] for each in (await client.get("/events", params=words)).json()]
+            pages, after = [*pages, page], {"after": page[-1]}
+
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert len({each for page in pages for each in page}) == 5
+
+    async def test_is_csv_for_whoever_accepts_that(
+        self, client: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db, lead="=cmd|calc")
+
+        answer = await client.get("/events", headers={"Accept": "text/csv"})
+
+        [row] = csv.DictReader(io.StringIO(answer.text))
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert (row["lead_id"], row["status"]) == ("'=cmd|calc", "failed")
 
 
 class TestTheCommandLine:
@@ -215,8 +260,9 @@ class TestTheDocument:
         assert asked == {
             *(f"GET {root}/{path}" for path in ("openapi.json", "events", "errors")),
             *(f"GET {root}/explain/{{what}}", f"GET {root}/upstreams"),
-            *(f"POST {root}/upstreams/{{name}}/{verb}" for verb in ("pause", "resume")),
-            *(f"POST {root}/plans", f"GET {root}/plans/{{id}}", f"POST {root}/plans/{{id}}/run"),
+            *(f"POST {root}/upstreams/{{name}}/{verb}" for verb in ("pause", "resume", "budget")),
+            *(f"GET {root}/plans", f"POST {root}/plans", f"GET {root}/plans/{{id}}"),
+            *(f"POST {root}/plans/{{id}}/{verb}" for verb in ("run", "stop")),
         }
 
 

@@ -111,7 +111,27 @@ class TestAmongManyCompletedEvents:
         pages, whole = await cost(
             connection,
             statements("events")["list_events"],
-            {"filter": Jsonb(words), "limit": 50},
+            {"filter": Jsonb(words), "limit": 50, "after": None},
+        )
+
+        assert not whole
+        assert pages < SOME
+
+    @pytest.mark.parametrize("words", [{}, {"status": "failed"}], ids=str)
+    async def test_a_page_behind_an_event_reads_what_it_shows(
+        self, connection: AsyncConnection[Any], words: dict[str, Any]
+    ) -> None:
+        status = words.get("status", "completed")
+        cursor = await connection.execute(
+            "select id from webhook_events where status = %s order by received_at offset 7000 limit 1",
+            (status,),
+        )
+        [(middle,)] = await cursor.fetchall()
+
+        pages, whole = await cost(
+            connection,
+            statements("events")["list_events"],
+            {"filter": Jsonb(words), "limit": 50, "after": middle},
         )
 
         assert not whole

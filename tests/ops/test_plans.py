@@ -169,6 +169,21 @@ class TestARun:
         assert (done.state, done.done) == ("stopped", BATCH)
         assert await counts(db) == {"received": BATCH, "failed": BATCH}
 
+    async def test_stops_after_the_batch_although_somebody_else_runs_it(
+        self, db: Database, pool: Pool, planner: Planner
+    ) -> None:
+        await failed(db, 2 * BATCH)
+        plan = await planner.plan(Order("reprocess", FAILED))
+
+        async def from_elsewhere(seen: int, done: int) -> bool:
+            return await Planner(pool, actor="bea", via="console").stop(plan.id)
+
+        await planner.run(plan.id, from_elsewhere)
+        [state] = await planner.states(9)
+
+        assert (state.state, state.done) == ("stopped", BATCH)
+        assert await counts(db) == {"received": BATCH, "failed": BATCH}
+
     async def test_leaves_out_what_is_in_flight_or_came_later(
         self, db: Database, planner: Planner
     ) -> None:

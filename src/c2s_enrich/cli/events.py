@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="at most this many, newest first")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="at most this many, newest first")]
 Yes = Annotated[bool, typer.Option("--yes", help="Run the plan without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")]
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="the oldest N only")]
@@ -46,17 +46,22 @@ app = group("Inspect and reprocess events.")
 @app.command("list")
 @takes_filter
 def list_events(
-    chosen: Filter, limit: Limit = 20, as_json: AsJson = False, url: Url = None
+    chosen: Filter,
+    limit: Limit = 20,
+    after: Annotated[UUID | None, typer.Option(help="go on behind this event")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
 ) -> None:
     """The newest events.
 
     c2s-enrich events list --status failed --since 2h
     """
+    page = {"limit": limit} | ({"after": str(after)} if after else {})
     lines = ask(
         url,
         "events",
-        chosen.texts | {"limit": limit},
-        lambda pool, _: _desk(pool).events(chosen, limit),
+        chosen.texts | page,
+        lambda pool, _: _desk(pool).events(chosen, limit, after),
     )
     print_table(
         lines,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -21,6 +20,7 @@ from c2s_enrich.cli.remote import Url, ask
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool
     from c2s_enrich.ops.causes import Language
+    from c2s_enrich.ops.explain import Explanation
     from c2s_enrich.settings import Settings
 
 
@@ -41,15 +41,11 @@ def explain(
         note("error: --lang is en or pt")
         raise typer.Exit(WRONG_CALL)
 
-    async def look(pool: Pool, _: Settings) -> Any:
+    async def look(pool: Pool, _: Settings) -> Explanation:
         from c2s_enrich.ops.explain import Explainer
-        from c2s_enrich.ops.explain import explain as explained
 
-        desk = Explainer(pool)
-        language: Language = "pt" if lang == "pt" else "en"
-        said = explained(await desk.situation(what), language, operator_zone())
-        past = await desk.history(said.lead_id) if history and said.lead_id else []
-        return asdict(said) | {"history": past}
+        language = cast("Language", lang)
+        return await Explainer(pool).explained(what, language, operator_zone(), history=history)
 
     from urllib.parse import quote
 
@@ -71,9 +67,9 @@ def _print(said: dict[str, Any]) -> None:
         typer.echo(f"  {sentence}")
     if said["next"]:
         typer.echo(f"  {said['next']}")
-    for at, what, detail, _ in said["history"]:
-        text = f"{what}  {visible(detail)}".rstrip()
-        typer.echo(f"\n  {when(datetime.fromisoformat(at))}  {text}", nl=False)
+    for each in said["history"]:
+        text = f"{each['what']}  {visible(each['detail'])}".rstrip()
+        typer.echo(f"\n  {when(datetime.fromisoformat(each['at']))}  {text}", nl=False)
     if said["history"]:
         typer.echo()
     if said["actions"]:

@@ -52,17 +52,14 @@ def show_lead(
     if not past:
         fail(f"nothing is known of {visible(what)}: try `c2s-enrich explain`", NOT_FOUND)
     if as_json:
-        history = [
-            dict(zip(("at", "what", "detail", "event_id"), row, strict=True)) for row in past
-        ]
-        return print_json({"lead_id": lead_id, "history": history})
+        return print_json({"lead_id": lead_id, "history": past})
     return print_table(
         past,
         {
-            "at": lambda row: row[0],
-            "event": lambda row: row[3],
-            "what": lambda row: row[1],
-            "detail": lambda row: row[2],
+            "at": lambda row: row.at,
+            "event": lambda row: row.event_id,
+            "what": lambda row: row.what,
+            "detail": lambda row: row.detail,
         },
         as_json=False,
         empty="",

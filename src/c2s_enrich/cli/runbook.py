@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -98,30 +97,10 @@ async def look(pool: Pool, _: Settings) -> dict[str, Any]:
     return {"problems": problems_of(facts), "queue": await answer(pool, "queue")}
 
 
-def _print(rows: list[dict[str, Any]], as_json: bool, as_csv: bool, empty: str) -> None:
-    if as_csv:
-        import csv
+def _print(rows: list[dict[str, Any]], as_json: bool, in_csv: bool, empty: str) -> None:
+    from c2s_enrich.ops.cells import as_csv, plain
 
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(rows[0] if rows else [])
-        return writer.writerows([_cell(value) for value in row.values()] for row in rows)
-    columns = {name: lambda row, name=name: _plain(row[name]) for name in (rows or [{}])[0]}
+    if in_csv:
+        return typer.echo(as_csv(rows), nl=False)
+    columns = {name: lambda row, name=name: plain(row[name]) for name in (rows or [{}])[0]}
     return print_table(rows, columns, as_json=as_json, empty=empty)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        from c2s_enrich.ops.explain import length
-
-        return length(value)
-    if isinstance(value, dict | list):
-        import msgspec
-
-        return msgspec.json.encode(value).decode()
-    return value
-
-
-def _cell(value: Any) -> Any:
-    """A spreadsheet takes a text that begins with one of these for a formula."""
-    text = _plain(value)
-    return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" else text

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 from datetime import tzinfo
 from hmac import compare_digest
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,27 +19,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from c2s_enrich.database import Pool, is_transient
-from c2s_enrich.ops.api_document import document
+from c2s_enrich.ops.api_document import Endpoint, document
 from c2s_enrich.ops.causes import Language
-from c2s_enrich.ops.events import EventsDesk
-from c2s_enrich.ops.explain import Explainer, NotUnderstood, explain
-from c2s_enrich.ops.filters import FilterError, parse_filter
-from c2s_enrich.ops.plans import Order, PlanGone, Planner
+from c2s_enrich.ops.cells import as_csv
+from c2s_enrich.ops.events import ErrorGroup, EventLine, EventsDesk
+from c2s_enrich.ops.explain import Explainer, Explanation, NotUnderstood
+from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
+from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import problem
 from c2s_enrich.telemetry.lines import get_logger
-from c2s_enrich.upstreams.limits import Limits
+from c2s_enrich.upstreams.limits import Limits, UpstreamState
 
 ROOT = "/api/v1/admin"
 # A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
 _WAIT_SECONDS = 5.0
 _LOOK_SECONDS = 3.0
-_MOST_EVENTS = 1000
 _LARGEST_BODY = 64 * 1024
 
 _log = get_logger("c2s_enrich.admin")
-Handler = Callable[[Request], Awaitable[Any]]
+T = TypeVar("T")
+_PAGE = {"limit": "at most this many, up to 1000", "after": "the last id of the page before"}
 
 
 class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,15 +52,35 @@ class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filter: dict[str, str]
     actor: str = "api"
     fresh: bool = False
-    limit: int | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     reason: str | None = None
+
+
+class BudgetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /upstreams/{name}/budget takes: calls for today, 0 for no limit."""
+
+    calls: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What POST /upstreams/{name}/pause takes."""
 
-    minutes: float = 15
+    minutes: Annotated[float, msgspec.Meta(gt=0, le=525_600)] = 15
     reason: str = "paused by hand"
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The part of a list that is asked for."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    after: UUID | None = None
+
+
+class Explaining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How GET /explain answers."""
+
+    lang: Language = "en"
+    history: bool = False
 
 
 class Wrong(Exception):
@@ -79,21 +99,39 @@ class AdminApi:
 
     def routes(self) -> list[Route]:
         """All addresses below /api/v1/admin."""
-        table: list[tuple[str, str, Handler]] = [
-            ("GET", "/openapi.json", self._document),
-            ("GET", "/events", self._events),
-            ("GET", "/errors", self._errors),
-            ("GET", "/explain/{what:path}", self._explain),
-            ("GET", "/upstreams", self._upstreams),
-            ("POST", "/upstreams/{name}/pause", self._pause),
-            ("POST", "/upstreams/{name}/resume", self._resume),
-            ("POST", "/plans", self._plan),
-            ("GET", "/plans/{id}", self._look_at_plan),
-            ("POST", "/plans/{id}/run", self._run),
+        upstream, about = "/upstreams/{name}", {"lang": "en or pt", "history": "true: all of it"}
+        # fmt: off
+        self._endpoints = [
+            Endpoint("GET /openapi.json", "This document", self._document, {200: dict[str, Any]}),
+            Endpoint("GET /events", "Events, newest first", self._events,
+                     {200: list[EventLine]}, (422,), {**WORDS, **_PAGE}),
+            Endpoint("GET /errors", "Errors in groups", self._errors,
+                     {200: list[ErrorGroup]}, (422,), WORDS),
+            Endpoint("GET /explain/{what:path}", "Why it stands there", self._explain,
+                     {200: Explanation}, (422,), about),
+            Endpoint("GET /upstreams", "Pauses, limits, budgets", self._upstreams,
+                     {200: list[UpstreamState]}),
+            Endpoint(f"POST {upstream}/pause", "Stop all pollers from calling it", self._pause,
+                     {200: UpstreamState}, (404, 413, 422), body=PauseBody),
+            Endpoint(f"POST {upstream}/resume", "End its pause", self._resume,
+                     {200: UpstreamState}, (404,)),
+            Endpoint(f"POST {upstream}/budget", "Another budget for today", self._budget,
+                     {200: UpstreamState}, (404, 413, 422), body=BudgetBody),
+            Endpoint("GET /plans", "What was planned and done, newest first", self._plans,
+                     {200: list[PlanState]}, (422,), _PAGE),
+            Endpoint("POST /plans", "Plan; nothing is done yet", self._plan,
+                     {201: Plan}, (413, 422), body=OrderBody),
+            Endpoint("GET /plans/{id}", "How far it is", self._look_at_plan,
+                     {200: PlanState}, (404,)),
+            Endpoint("POST /plans/{id}/run", "Run it, once; 202: it goes on", self._run,
+                     {200: PlanState, 202: PlanState}, (404, 409)),
+            Endpoint("POST /plans/{id}/stop", "Stop it after the batch it is in", self._stop,
+                     {200: PlanState}, (404, 409)),
         ]
+        # fmt: on
         return [
-            Route(ROOT + path, self._answering(handler), methods=[method])
-            for method, path, handler in table
+            Route(ROOT + each.path, self._answering(each), methods=[each.method])
+            for each in self._endpoints
         ]
 
     async def close(self) -> None:
@@ -102,19 +140,17 @@ class AdminApi:
             task.cancel()
         await asyncio.gather(*self._runs, return_exceptions=True)
 
-    def _answering(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    def _answering(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not compare_digest(
                 given.strip().encode(), self._token
             ):
-                return _refused(
-                    401, "unauthorised", "Give the bearer ADMIN_TOKEN.", bearer="c2s-enrich"
-                )
+                return _refused(401, "unauthorised", "Give the bearer ADMIN_TOKEN.")
             try:
                 # What only looks is answered or given up before any caller's patience ends.
                 async with asyncio.timeout(_LOOK_SECONDS if request.method == "GET" else None):
-                    said = await handler(request)
+                    said = await endpoint.handler(request)
             except (FilterError, NotUnderstood) as error:
                 return _refused(422, "not_understood", str(error))
             except PlanGone as error:
@@ -128,103 +164,120 @@ class AdminApi:
                 return _refused(503, "database_away", "The database does not answer: try again.")
             if isinstance(said, Response):
                 return said
-            return _json(said)
+            if isinstance(said, list) and "text/csv" in request.headers.get("accept", ""):
+                return Response(as_csv(said), media_type="text/csv")
+            return _json(said, min(endpoint.answers))
 
         return answer
 
     async def _document(self, _: Request) -> Any:
-        return document(ROOT, {"/plans": OrderBody, "/upstreams/{name}/pause": PauseBody})
+        return document(ROOT, self._endpoints)
 
     async def _events(self, request: Request) -> Any:
         words = dict(request.query_params)
-        limit = _whole(words.pop("limit", "50"), "limit", _MOST_EVENTS)
-        return await EventsDesk(self._pool).events(self._filter(words), limit)
+        page = _query({name: words.pop(name) for name in _PAGE if name in words}, Page)
+        chosen = self._filter(words)
+        return await EventsDesk(self._pool).events(chosen, page.limit, page.after)
 
     async def _errors(self, request: Request) -> Any:
         return await EventsDesk(self._pool).errors(self._filter(dict(request.query_params)))
 
     async def _explain(self, request: Request) -> Any:
-        language = request.query_params.get("lang", "en")
-        if language not in ("en", "pt"):
-            raise Wrong(422, "not_understood", "lang is en or pt")
-        known: Language = "pt" if language == "pt" else "en"
-        desk = Explainer(self._pool)
-        said = explain(await desk.situation(request.path_params["what"]), known, self._zone)
-        past = request.query_params.get("history", "").lower() == "true"
-        history = await desk.history(said.lead_id) if past and said.lead_id else []
-        return asdict(said) | {"history": history}
+        what, how = request.path_params["what"], _query(request.query_params, Explaining)
+        return await Explainer(self._pool).explained(
+            what, how.lang, self._zone, history=how.history
+        )
 
     async def _upstreams(self, _: Request) -> Any:
         return await self._limits.all()
 
     async def _pause(self, request: Request) -> Any:
-        body = await _body(request, PauseBody)
-        if not 0 < body.minutes <= 525_600:
-            raise Wrong(422, "not_understood", "minutes is above 0 and at most 525600")
-        name, reason = request.path_params["name"], redact(body.reason)[:300]
+        name, body = request.path_params["name"], await _body(request, PauseBody)
+        reason = redact(body.reason)[:300]
         done = await self._limits.pause(name, body.minutes, reason)
         return await self._changed(done, name, "pause", {"minutes": body.minutes}, reason)
 
     async def _resume(self, request: Request) -> Any:
         name = request.path_params["name"]
-        return await self._changed(await self._limits.resume(name), name, "resume", {}, None)
+        return await self._changed(await self._limits.resume(name), name, "resume")
+
+    async def _budget(self, request: Request) -> Any:
+        name, body = request.path_params["name"], await _body(request, BudgetBody)
+        done = await self._limits.budget(name, body.calls)
+        return await self._changed(done, name, "budget", {"calls": body.calls})
 
     async def _changed(
-        self, done: bool, name: str, verb: str, words: Mapping[str, Any], reason: str | None
+        self, done: bool, name: str, verb: str, words: Mapping[str, Any] = {}, why: str = ""
     ) -> Any:
         if not done:
             raise Wrong(404, "unknown", "There is no such upstream.")
-        await self._planner("api").record(verb, {"upstream": name, **words}, reason)
+        await self._planner().record(verb, {"upstream": name, **words}, why or None)
         [state] = [each for each in await self._limits.all() if each.name == name]
         return state
+
+    async def _plans(self, request: Request) -> Any:
+        page = _query(request.query_params, Page)
+        return await self._planner().states(page.limit, page.after)
 
     async def _plan(self, request: Request) -> Any:
         body = await _body(request, OrderBody)
         chosen = self._filter(body.filter)
         if not chosen:
             raise Wrong(422, "not_understood", "filter is empty: say which events")
-        if body.limit is not None and not 1 <= body.limit <= 1_000_000:
-            raise Wrong(422, "not_understood", "limit is between 1 and 1000000")
         if body.verb == "fail" and not (body.reason or "").strip():
             raise Wrong(422, "not_understood", "reason is needed to give events up")
         reason = redact(body.reason)[:300] if body.reason else None
         order = Order(body.verb, chosen, body.fresh, body.limit, reason)
-        return _json(await self._planner(body.actor).plan(order), 201)
+        return await self._planner(body.actor).plan(order)
 
     async def _look_at_plan(self, request: Request) -> Any:
-        found = await self._planner("api").state(_id(request))
+        found = await self._planner().state(_id(request))
         if found is None:
             raise Wrong(404, "unknown", "There is no such plan.")
         return found
 
     async def _run(self, request: Request) -> Any:
-        plan_id, planner = _id(request), self._planner("api")
-        run = asyncio.create_task(planner.run(plan_id))
+        run = asyncio.create_task(self._planner().run(_id(request)))
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
         await asyncio.wait({run}, timeout=_WAIT_SECONDS)
         if run.done():
             return run.result()
-        return _json(await planner.state(plan_id), 202)
+        return _json(await self._look_at_plan(request), 202)
 
-    def _planner(self, actor: str) -> Planner:
+    async def _stop(self, request: Request) -> Any:
+        stopped, found = await self._planner().stop(_id(request)), await self._look_at_plan(request)
+        if not stopped:
+            raise Wrong(409, "plan_over", f"This plan is {found.state} already.")
+        return found
+
+    def _planner(self, actor: str = "api") -> Planner:
         return Planner(self._pool, actor=redact(actor)[:100] or "api", via="api")
 
-    def _filter(self, words: Mapping[str, str]) -> Any:
+    def _filter(self, words: Mapping[str, str]) -> Filter:
         return parse_filter(words, self._zone)
 
 
-async def _body(request: Request, kind: type[Any]) -> Any:
+async def _body(request: Request, kind: type[T]) -> T:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LARGEST_BODY:
             raise Wrong(413, "too_large", f"At most {_LARGEST_BODY} bytes.")
+    return _understood(lambda: msgspec.json.decode(bytes(body) or b"{}", type=kind))
+
+
+def _query(words: Mapping[str, str], kind: type[T]) -> T:
+    return _understood(lambda: msgspec.convert(dict(words), kind, strict=False))
+
+
+def _understood(read: Callable[[], T]) -> T:
     try:
-        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
-        why = str(error) if isinstance(error, msgspec.ValidationError) else "not JSON"
-        raise Wrong(422, "not_understood", why) from None
+        return read()
+    except msgspec.ValidationError as error:
+        raise Wrong(422, "not_understood", str(error)) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise Wrong(422, "not_understood", "not JSON") from None
 
 
 def _id(request: Request) -> UUID:
@@ -234,17 +287,11 @@ def _id(request: Request) -> UUID:
         raise Wrong(404, "unknown", "There is no such plan.") from None
 
 
-def _whole(text: str, name: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
-        raise Wrong(422, "not_understood", f"{name} is a whole number from 1 to {most}")
-    return int(text[:9])
-
-
-def _json(value: Any, status: int = 200) -> Response:
+def _json(value: Any, status: int) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def _refused(status: int, reason: str, detail: str, *, bearer: str | None = None) -> Response:
+def _refused(status: int, reason: str, detail: str) -> Response:
     answer = problem(status, reason, detail)
-    headers = {"www-authenticate": f'Bearer realm="{bearer}"'} if bearer else {}
+    headers = {"www-authenticate": 'Bearer realm="c2s-enrich"'} if status == 401 else {}
     return Response(answer.body, status, headers, media_type=answer.content_type.decode())

@@ -1,79 +1,76 @@
-"""The admin API's OpenAPI document. Schemas come from the dataclasses that are answered, words from
-the filter: neither can fall behind.
+"""The admin API's OpenAPI document, made of what each address says of itself: types that it takes
+and answers, words that it understands. It cannot fall behind.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, get_origin
 
 import msgspec
-
-from c2s_enrich.ops.events import ErrorGroup, EventLine
-from c2s_enrich.ops.explain import Explanation
-from c2s_enrich.ops.filters import WORDS
-from c2s_enrich.ops.plans import Plan, PlanState, RunResult
-from c2s_enrich.upstreams.limits import UpstreamState
+from starlette.requests import Request
 
 _Json = dict[str, Any]
 _FAILURES = {
     401: "ADMIN_TOKEN is missing or wrong",
     404: "Unknown",
-    409: "The plan is too old, unknown, or was run before",
+    409: "The plan is too old or unknown, was run before, or is over",
     413: "Too many bytes",
     422: "A word or a value is not understood",
     503: "The database does not answer",
 }
 
 
-def document(root: str, bodies: dict[str, type[Any]]) -> _Json:
-    """OpenAPI 3.1. `bodies` by path: what a POST takes."""
-    words, explaining = dict(WORDS), {"lang": "en or pt", "history": "true: what happened, too"}
-    listing = words | {"limit": "at most this many, up to 1000"}
-    explained = {
-        "allOf": [_ref(Explanation)],
-        "properties": {"history": {"type": "array"}},
-        "required": ["history"],
-    }
-    table: list[tuple[str, str, str, dict[int, _Json], tuple[int, ...], dict[str, str]]] = [
-        ("get", "/openapi.json", "This document", {200: {"type": "object"}}, (), {}),
-        ("get", "/events", "Events, newest first", {200: _list(EventLine)}, (422,), listing),
-        ("get", "/errors", "Errors in groups", {200: _list(ErrorGroup)}, (422,), words),
-        ("get", "/explain/{what}", "Why it stands there", {200: explained}, (422,), explaining),
-        ("get", "/upstreams", "Pauses, limits, budgets", {200: _list(UpstreamState)}, (), {}),
-        *(
-            ("post", f"/upstreams/{{name}}/{verb}", why, {200: _ref(UpstreamState)}, failures, {})
-            for verb, why, failures in (
-                ("pause", "Stop all pollers from calling it", (404, 413, 422)),
-                ("resume", "End its pause", (404,)),
-            )
-        ),
-        ("post", "/plans", "Plan; nothing is done yet", {201: _ref(Plan)}, (413, 422), {}),
-        ("get", "/plans/{id}", "How far it is", {200: _ref(PlanState)}, (404,), {}),
-        (
-            *("post", "/plans/{id}/run", "Run it, once; 202: it goes on"),
-            *({200: _ref(RunResult), 202: _ref(PlanState)}, (404, 409), {}),
-        ),
-    ]
-    known = [EventLine, ErrorGroup, Explanation, UpstreamState, Plan, PlanState, RunResult]
-    _, schemas = msgspec.json.schema_components(
-        [*known, *bodies.values()], ref_template="#/components/schemas/{name}"
+class Endpoint(NamedTuple):
+    """One address of the API. `call` is "GET /events"; `answers` holds a type for each status; each
+    word of `query` has its meaning.
+    """
+
+    call: str
+    summary: str
+    handler: Callable[[Request], Awaitable[Any]]
+    answers: Mapping[int, Any]
+    failures: tuple[int, ...] = ()
+    query: Mapping[str, str] = {}
+    body: type[Any] | None = None
+
+    @property
+    def method(self) -> str:
+        return self.call.split()[0]
+
+    @property
+    def path(self) -> str:
+        """As Starlette routes it; `{what:path}` takes slashes, too."""
+        return self.call.split()[1]
+
+
+def document(root: str, endpoints: Sequence[Endpoint]) -> _Json:
+    """OpenAPI 3.1."""
+    types = [kind for each in endpoints for kind in (*each.answers.values(), each.body) if kind]
+    schemas, components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
     )
+    schema_of = dict(zip(map(str, types), schemas, strict=True))
     paths: _Json = {}
-    for method, path, summary, answers, failures, query in table:
+    for each in endpoints:
+        path = each.path.replace(":path}", "}")
         operation: _Json = {
-            "summary": summary,
+            "summary": each.summary,
             "parameters": [
-                *(_parameter(name, "query", why) for name, why in query.items()),
+                *(_parameter(name, "query", why) for name, why in each.query.items()),
                 *(_parameter(part[1:-1], "path", "") for part in path.split("/") if "{" in part),
             ],
             "responses": {
-                **{str(status): _content(summary, schema) for status, schema in answers.items()},
-                **{str(status): _problem(status) for status in (401, *failures, 503)},
+                **{
+                    str(status): _content(each.summary, schema_of[str(kind)], *_also(kind))
+                    for status, kind in each.answers.items()
+                },
+                **{str(status): _problem(status) for status in (401, *each.failures, 503)},
             },
         }
-        if path in bodies:
-            operation["requestBody"] = _content("", _ref(bodies[path]))
-        paths.setdefault(root + path, {})[method] = operation
+        if each.body:
+            operation["requestBody"] = _content("", schema_of[str(each.body)])
+        paths.setdefault(root + path, {})[each.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -83,33 +80,31 @@ def document(root: str, bodies: dict[str, type[Any]]) -> _Json:
         },
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": components,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"bearer": []}],
     }
 
 
-def _content(description: str, schema: _Json, kind: str = "application/json") -> _Json:
-    return {"description": description, "content": {kind: {"schema": schema}}}
+def _also(kind: Any) -> tuple[str, ...]:
+    return ("text/csv",) if get_origin(kind) is list else ()
+
+
+def _content(description: str, schema: _Json, *also: str, kind: str = "application/json") -> _Json:
+    content: _Json = {kind: {"schema": schema}}
+    return {
+        "description": description,
+        "content": content | {each: {"schema": {"type": "string"}} for each in also},
+    }
 
 
 def _problem(status: int) -> _Json:
-    fields = ("type", "title", "status", "reason", "detail", "fault")
-    schema = {"type": "object", "required": list(fields)}
-    return _content(_FAILURES[status], schema, "application/problem+json")
-
-
-def _ref(kind: type[Any]) -> _Json:
-    return {"$ref": f"#/components/schemas/{kind.__name__}"}
-
-
-def _list(kind: type[Any]) -> _Json:
-    return {"type": "array", "items": _ref(kind)}
+    fields = ["type", "title", "status", "reason", "detail", "fault"]
+    schema = {"type": "object", "required": fields}
+    return _content(_FAILURES[status], schema, kind="application/problem+json")
 
 
 def _parameter(name: str, place: str, why: str) -> _Json:
-    place_only = {"required": True} if place == "path" else {}
-    return {
-        "name": name, "in": place, "description": why, "schema": {"type": "string"}, **place_only,
-    }  # fmt: skip
+    given = {"name": name, "in": place, "description": why, "schema": {"type": "string"}}
+    return given | ({"required": True} if place == "path" else {})

@@ -9,9 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.filters import Filter
 
 
@@ -86,52 +84,40 @@ class OpenMessage:
 
 
 class EventsDesk:
-    """The operators' statements on events and messages: `sql/queries/events.sql`."""
+    """The operators' statements on events and messages."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._sql = statements("events")
+        self._sql = Statements(pool, "events", prepare=False)
 
-    async def events(self, chosen: Filter, limit: int) -> list[EventLine]:
-        """Newest first."""
-        params = {"filter": chosen.parameter, "limit": limit}
-        async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=class_row(EventLine)).execute(
-                self._sql["list_events"], params, prepare=False
-            )
-            return await cursor.fetchall()
+    async def events(
+        self, chosen: Filter, limit: int, after: UUID | None = None
+    ) -> list[EventLine]:
+        """Newest first, from behind the event `after`, which ends the page before."""
+        return await self._sql.read(
+            EventLine, "list_events", filter=chosen.parameter, limit=limit, after=after
+        )
 
     async def history(self, event_id: UUID) -> list[AttemptLine]:
         """Every ended claim, oldest first."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=class_row(AttemptLine)).execute(
-                self._sql["event_history"], {"event_id": event_id}
-            )
-            return await cursor.fetchall()
+        return await self._sql.read(AttemptLine, "event_history", event_id=event_id)
 
     async def errors(self, chosen: Filter) -> list[ErrorGroup]:
         """The newest 10,000 matching events that have an error, in groups, largest first."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=class_row(ErrorGroup)).execute(
-                self._sql["error_groups"], {"filter": chosen.parameter}, prepare=False
-            )
-            return await cursor.fetchall()
+        return await self._sql.read(ErrorGroup, "error_groups", filter=chosen.parameter)
 
     async def open_messages(self) -> list[OpenMessage]:
         """Oldest first, with the event that waits for each."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=class_row(OpenMessage)).execute(
-                self._sql["open_messages"]
-            )
-            return await cursor.fetchall()
+        return await self._sql.read(OpenMessage, "open_messages")
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
         """A person's verdict on an unclear delivery; its event goes on with it at once. False:
         there is no such open message.
         """
-        statement = self._sql["judge_delivered" if delivered else "judge_not_delivered"]
+        verdict = "judge_delivered" if delivered else "judge_not_delivered"
         async with self._pool.connection() as connection, connection.transaction():
-            row = await (await connection.execute(statement, {"message_id": message_id})).fetchone()
-            if row is not None:
-                await connection.execute(self._sql["receive_again"], {"event_id": row[0]})
-        return row is not None
+            sql = Statements(connection, "events")
+            found = await sql.rows(verdict, message_id=message_id)
+            for (event_id,) in found:
+                await sql.touch("receive_again", event_id=event_id)
+        return bool(found)

@@ -8,17 +8,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from shlex import quote
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.causes import ACTIONS, CAUSES, NAMES, Language, Status, sentences
+from c2s_enrich.ops.cells import length
 from c2s_enrich.redaction import redact, visible
 
 _REF = re.compile(r"[A-Z0-9]{8,16}")
@@ -57,9 +56,20 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Happening:
+    """One thing that happened to a lead: a delivery, an attempt's end, a message."""
+
+    at: datetime
+    what: str
+    detail: str
+    event_id: UUID | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """`status` is the exit status: 0 well, 1 a person has to act, 3 not found, 75 goes on by
     itself. `because` holds one sentence each; `same_cause` counts the others, at most 1,000.
+    `history` only where it was asked for.
     """
 
     cause: str
@@ -73,6 +83,7 @@ class Explanation:
     same_cause: int
     actions: tuple[Action, ...]
     facts: dict[str, Any] = field(repr=False)
+    history: tuple[Happening, ...] = ()
 
 
 def explain(
@@ -206,15 +217,6 @@ class _Words:
         return local.strftime(f"{day}%H:%M:%S")
 
 
-def length(span: timedelta) -> str:
-    """12 s, 4 min, 3 h or 2 d: one unit, as a person says it."""
-    seconds = abs(span.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def _moment(value: object) -> datetime | None:
     if isinstance(value, datetime):
         return value
@@ -240,23 +242,26 @@ def read_what(what: str) -> dict[str, Any]:
 
 
 class Explainer:
-    """Loads situations; each statement of `sql/queries/explain.sql` has its one caller here."""
+    """Loads situations and explains them."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = statements("explain")
+        self._sql = Statements(pool, "explain", prepare=False)
+
+    async def explained(
+        self, what: str, language: Language, zone: tzinfo, *, history: bool = False
+    ) -> Explanation:
+        """The explanation of whatever was asked, and all that happened where `history` is asked
+        for.
+        """
+        said = explain(await self.situation(what), language, zone)
+        past = await self.history(said.lead_id) if history and said.lead_id else []
+        return replace(said, history=tuple(past))
 
     async def situation(self, what: str) -> LeadSituation:
         """One statement, whatever was asked."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=class_row(LeadSituation)).execute(
-                self._sql["situation"], read_what(what), prepare=False
-            )
-            [found] = await cursor.fetchall()
-            return found
+        [found] = await self._sql.read(LeadSituation, "situation", **read_what(what))
+        return found
 
-    async def history(self, lead_id: str) -> list[tuple[datetime, str, str, UUID]]:
-        """What happened to a lead, oldest first: at, what, detail, event."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(self._sql["lead_history"], {"lead": lead_id})
-            return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]
+    async def history(self, lead_id: str) -> list[Happening]:
+        """What happened to a lead, oldest first."""
+        return await self._sql.read(Happening, "lead_history", lead=lead_id)

@@ -1,7 +1,7 @@
 """Bulk actions, always in two steps: a plan that says what would happen, then its run in batches.
 
-The plan changes nothing but its own row in `operator_actions`, which is also the audit: who, from
-where, what was planned, what was done. A run leaves out what is in flight or has changed meanwhile.
+The plan changes nothing but its own row in `operator_actions`, which is also the audit. A run
+leaves out what is in flight or has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.enrichment.people_store import forget_answers
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.filters import Filter
@@ -29,7 +28,6 @@ BATCH = 500
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 2000
 _NO_LIMIT = 2**62
-_BATCHES = {"reprocess": "reprocess_batch", "fail": "fail_batch"}
 
 
 class PlanGone(EnrichError):
@@ -98,18 +96,10 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """How a run ended: done or stopped."""
-
-    state: str
-    planned: int
-    done: int
-    skipped: int
-
-
-@dataclass(frozen=True)
 class PlanState:
-    """A plan as the audit has it: planned, running, done or stopped."""
+    """A plan as the audit has it: planned, running, done or stopped. Something that is done at once
+    is in the audit as a plan of one.
+    """
 
     id: UUID
     at: datetime
@@ -126,29 +116,27 @@ class PlanState:
 
 
 class Planner:
-    """Plans and runs for one person; each statement of `sql/queries/plans.sql` has its one caller
-    here.
-    """
+    """Plans and runs for one person."""
 
     def __init__(self, pool: Pool, *, actor: str, via: Via) -> None:
         self._pool = pool
-        self._sql = statements("plans")
+        self._sql = Statements(pool, "plans", prepare=False)
         self._who = {"actor": actor, "via": via}
 
     async def plan(self, order: Order) -> Plan:
         """Looks and writes the plan down."""
         estimate = await self.estimate(order)
-        [kept] = await self._all(
+        [(plan_id, at)] = await self._sql.rows(
             "keep_plan", verb=order.verb, filter=Jsonb(order.words), reason=order.reason,
             planned=estimate["events"], **self._who,
         )  # fmt: skip
-        return Plan(id=kept["id"], at=kept["at"], **estimate)
+        return Plan(plan_id, at, **estimate)
 
     async def estimate(self, order: Order) -> dict[str, Any]:
         """The fields of a Plan, without writing it down."""
         scope = {"filter": order.scope.parameter, "most": order.limit or _NO_LIMIT}
-        groups = [Group(**row) for row in await self._all("plan_groups", **scope)]
-        rows = await self._all("plan_leads", **scope, sample=_SAMPLE)
+        groups = await self._sql.read(Group, "plan_groups", **scope)
+        leads = await self._sql.read(dict, "plan_leads", **scope, sample=_SAMPLE)
         events = sum(group.events - group.in_flight for group in groups)
         return {
             "verb": order.verb,
@@ -156,67 +144,84 @@ class Planner:
             "events": events,
             "in_flight": sum(group.in_flight for group in groups),
             "groups": tuple(groups),
-            **await self._cost(order, rows, max(events, len(rows))),
+            **await self._cost(order, leads, max(events, len(leads))),
         }
 
     async def run(
         self, plan_id: UUID, progress: Callable[[int, int], Awaitable[bool]] | None = None
-    ) -> RunResult:
+    ) -> PlanState:
         """Runs a plan once. `progress` hears events seen and done after each batch; False stops
-        there. Raises PlanGone.
+        there, as `stop` does. Raises PlanGone.
         """
-        begun = await self._all("begin_plan", id=plan_id)
+        begun = await self._sql.read(PlanState, "begin_plan", id=plan_id)
         if not begun:
             raise PlanGone("this plan is unknown, too old, or was run before: make a new one")
         [plan] = begun
-        words = dict(plan["filter"])
+        words = dict(plan.filter)
         fresh, left = words.pop("fresh", False), words.pop("limit", _NO_LIMIT)
-        mark: dict[str, Any] = {
-            "filter": Jsonb(words), "planned_at": plan["at"], "reason": plan["reason"],
+        batch: dict[str, Any] = {
+            "filter": Jsonb(words), "planned_at": plan.at,
             "after_at": "-infinity", "after_id": UUID(int=0),
         }  # fmt: skip
         seen = done = 0
         state = "stopped"
         try:
-            while True:
-                batch = mark | {"batch": min(BATCH, left - seen)}
+            while state == "stopped":
+                batch["batch"] = size = min(BATCH, left - seen)
                 if fresh:
-                    leads = await self._all("batch_leads", **batch)
-                    await forget_answers(self._pool, [row["lead_id"] for row in leads])
-                rows = await self._all(_BATCHES[plan["verb"]], **batch)
-                if not rows:
-                    state = "done"
-                    break
-                [at] = rows
-                mark |= {"after_at": at["received_at"], "after_id": at["event_id"]}
-                seen, done = seen + at["seen"], done + at["done"]
-                going_on = await self._all(
-                    "count_batch", id=plan_id, done=at["done"], skipped=at["seen"] - at["done"]
+                    leads = await self._sql.rows("batch_leads", **batch)
+                    await forget_answers(self._pool, [lead_id for (lead_id,) in leads])
+                now_seen, now_done, *mark = await self._batch(plan, batch)
+                batch["after_at"], batch["after_id"] = mark
+                seen, done = seen + now_seen, done + now_done
+                over = now_seen < size or seen >= left
+                going_on = over or progress is None or await progress(seen, done)
+                [(running,)] = await self._sql.rows(
+                    "count_batch", id=plan_id, done=now_done, skipped=now_seen - now_done
                 )
-                if seen >= left or at["seen"] < batch["batch"]:
+                if over:
                     state = "done"
-                    break
-                if not going_on or (progress is not None and not await progress(seen, done)):
+                elif not (going_on and running):
                     break
         finally:
-            [ended] = await self._all("end_plan", id=plan_id, state=state)
-        return RunResult(ended["state"], plan["planned"], ended["done"], ended["skipped"])
+            [ended] = await self._sql.read(PlanState, "end_plan", id=plan_id, state=state)
+        return ended
+
+    async def stop(self, plan_id: UUID) -> bool:
+        """Stops a run after the batch that it is in, whoever runs it. False: it is over, or
+        unknown.
+        """
+        return await self._sql.touch("stop_plan", id=plan_id) > 0
 
     async def state(self, plan_id: UUID) -> PlanState | None:
         """How far it is; None where there is no such plan."""
-        rows = await self._all("plan_state", id=plan_id)
-        return PlanState(**rows[0]) if rows else None
+        found = await self._sql.read(PlanState, "plan_states", id=plan_id, after=None, limit=1)
+        return found[0] if found else None
+
+    async def states(self, limit: int, after: UUID | None = None) -> list[PlanState]:
+        """What was planned and done, newest first, from behind the plan `after`."""
+        return await self._sql.read(PlanState, "plan_states", id=None, after=after, limit=limit)
 
     async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """The audit's row for something that is done to one thing at once."""
-        await self._all("record_action", verb=verb, filter=Jsonb(words), reason=reason, **self._who)
+        await self._sql.touch(
+            "record_action", verb=verb, filter=Jsonb(words), reason=reason, **self._who
+        )
+
+    async def _batch(self, plan: PlanState, batch: dict[str, Any]) -> tuple[Any, ...]:
+        """Events seen and done, and where the next batch begins."""
+        if plan.verb == "fail":
+            rows = await self._sql.rows("fail_batch", **batch, reason=plan.reason)
+        else:
+            rows = await self._sql.rows("reprocess_batch", **batch)
+        return rows[0] if rows else (0, 0, batch["after_at"], batch["after_id"])
 
     async def _cost(
         self, order: Order, rows: Sequence[dict[str, Any]], events: int
     ) -> dict[str, Any]:
         """Leads, paid calls, minutes: at most, from up to 2,000 of the leads."""
         leads = len(rows) if len(rows) < _SAMPLE else events
-        limits = {row["name"]: row for row in await self._all("plan_limits")}
+        limits = {row["name"]: row for row in await self._sql.read(dict, "plan_limits")}
         cost: dict[str, Any] = {
             "leads": leads, "paid_calls": {}, "remembered": 0, "minutes": 0.0,
             "told_before": sum(row["told"] for row in rows),
@@ -234,9 +239,9 @@ class Planner:
             for row in rows
         }
         every = sorted({key for keys in contacts.values() for key in keys})
-        known = {row["contact"] for row in await self._all("fresh_contacts", contacts=every)}
-        if order.fresh:
-            known = set()
+        known = set() if order.fresh else {
+            contact for (contact,) in await self._sql.rows("fresh_contacts", contacts=every)
+        }  # fmt: skip
         lookups = records = remembered = 0
         for row in rows:
             keys = contacts[row["lead_id"]]
@@ -248,18 +253,9 @@ class Planner:
             remembered += len(keys) - (unknown if keys else 0) + fresh_people
         scale = leads / len(rows)
         calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
-        waits = {**calls, "c2s": leads}
+        waits = [count * limits[name]["every"] for name, count in {**calls, "c2s": leads}.items()]
         return cost | {
             "paid_calls": calls,
             "remembered": round(remembered * scale),
-            "minutes": round(
-                max(count * limits[name]["every"] for name, count in waits.items()) / 60, 1
-            ),
+            "minutes": round(max(waits) / 60, 1),
         }
-
-    async def _all(self, statement: str, **params: Any) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.cursor(row_factory=dict_row).execute(
-                self._sql[statement], params, prepare=False
-            )
-            return await cursor.fetchall() if cursor.description is not None else []
