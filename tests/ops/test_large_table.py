@@ -123,7 +123,8 @@ class TestAmongManyCompletedEvents:
     ) -> None:
         status = words.get("status", "completed")
         cursor = await connection.execute(
-            "select id from webhook_events where status = %s order by received_at offset 7000 limit 1",
+            "select id from webhook_events where status = %s order by received_at"
+            " offset 7000 limit 1",
             (status,),
         )
         [(middle,)] = await cursor.fetchall()
