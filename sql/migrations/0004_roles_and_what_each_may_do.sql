@@ -46,6 +46,10 @@ begin
   -- Who may create in this schema could put a table or a function of their own in front of ours. (Before
   -- Postgres 15 everybody could, and a dump from there brings it along.)
   execute format('revoke create on schema %I from public', home);
+  if has_schema_privilege('public', home, 'create') then
+    raise warning 'every login may create tables in schema %: its owner must run '
+      '`revoke create on schema % from public`', home, home;
+  end if;
   revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
     keep_reject_erased, admit_call, ask, database_state, grant_roles from public;
 
