@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.conftest import Database
+from tests.intake.conftest import Web, an_event, open_web
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool, sql_folder
@@ -107,26 +108,34 @@ class TestARunOnALivingDatabase:
         asyncio.run(migrate(url))
         return url
 
-    async def test_lets_deliveries_in_while_it_waits_and_says_who_is_in_the_way(
-        self, url: str, write: Callable[[str], Path]
+    async def test_refuses_no_delivery_while_it_waits_and_says_who_is_in_the_way(
+        self, url: str, write: Callable[[str], Path], db: Database
     ) -> None:
         folder = write("alter table webhook_events add column more integer;\n")
         said: list[str] = []
+        # web itself judges the wait: the migration's lock_timeout and a second, then 503.
+        settings = db.settings("web", DATABASE_URL=url, STORE_TIMEOUT="2")
+
+        async def deliver(web: Web) -> list[int]:
+            return [
+                (await web.deliver(an_event())).status_code
+                for _ in iter(lambda: len(said) < 2, False)
+            ]
+
         async with (
             await psycopg.AsyncConnection.connect(url, application_name="an analyst") as reader,
-            await psycopg.AsyncConnection.connect(url, autocommit=True) as web,
+            open_web(settings) as web,
         ):
             await reader.execute("select count(*) from webhook_events")
             running = asyncio.create_task(migrate(url, folder, said.append))
-            while len(said) < 2:
-                await web.execute(
-                    "set statement_timeout = '5s'; insert into webhook_events"
-                    " (lead_id, updated_at, payload_raw) values ('l', clock_timestamp(), '{}')"
-                )
-                await asyncio.sleep(0.05)
+            answers = await asyncio.gather(*(deliver(web) for _ in range(4)))
             await reader.rollback()
 
             assert await running == ["0099_more"]
+            answered = [status for each in answers for status in each]
+            rows = await reader.execute("select count(*) from webhook_events")
+            assert await rows.fetchone() == (len(answered),)
+        assert set(answered) == {200}
         assert "an analyst" in said[0]
         assert "0099_more waits for a lock" in said[0]
 
@@ -192,6 +201,22 @@ class TestARunOnALivingDatabase:
 
 
 class TestTheSchemaOfAProgram:
+    async def test_of_before_an_upgrade_takes_deliveries_from_the_new_web(
+        self, create_database: Callable[[], str], db: Database, tmp_path: Path
+    ) -> None:
+        url = create_database()
+        for migration in all_migrations()[:-1]:
+            (tmp_path / f"{migration.name}.sql").write_text(migration.text)
+        await migrate(url, tmp_path)
+
+        async with open_web(db.settings("web", DATABASE_URL=url)) as web:
+            accepted = await web.deliver(an_event())
+            ready = await web.client.get("/readyz")
+
+        assert accepted.status_code == 200
+        # A rolling deployment stops here and leaves the machines of before in place.
+        assert ready.json()["problem"].startswith("The database is at migration")
+
     async def test_is_missed_in_words_until_it_is_there(
         self, create_database: Callable[[], str], db: Database
     ) -> None:
