@@ -12,6 +12,13 @@ select event_id, lead_id, hook_action, status, outcome, attempts, max_attempts, 
  order by received_at desc, event_id desc
  limit %(limit)s::integer;
 
+-- name: count_events
+-- Up to one more than is counted.
+select count(*) from (select from matching_events(%(filter)s::jsonb) limit %(most)s::integer + 1) counted;
+
+-- name: refs_of_events
+select event_id, ref, status from lead_messages where event_id = any(%(events)s::uuid[]);
+
 -- name: event_history
 -- Every claim of one event that has ended, oldest first.
 select attempt, worker, started_at, finished_at, result, outcome, error_kind, error_message, steps, calls

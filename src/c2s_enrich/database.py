@@ -178,9 +178,9 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
             connection.prepare_threshold = None
             await configure_login(connection)
         else:
-            await apply_settings(
-                connection, SESSION | ({} if name == "command" else TRANSACTION_TIMEOUT)
-            )
+            more = {} if name == "command" else TRANSACTION_TIMEOUT
+            patience = {"statement_timeout": "2s"} if name == "console" else {}
+            await apply_settings(connection, SESSION | more | patience)
         ours = cast(Connection, connection)
         ours.answer_within = COMMAND_SECONDS if name == "command" else ANSWER_SECONDS
         ours.used_at = time.monotonic()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.hashing import HashKeys
@@ -62,7 +63,9 @@ class Settings:
     diretrix_user: Secret = option("", "Diretrix user", credential)
     diretrix_pass: Secret = option("", "Diretrix password", credential)
     work_api_token: Secret = option("", "Work API token", credential)
-    admin_token: Secret = option("", "operators' token: all details of /health", secret)
+    admin_token: Secret = option(
+        "", "operators' token: console, admin API, all details of /health", secret)
+    viewer_token: Secret = option("", "token for the console that only looks", secret)
     port: int = option("8080", "port of the web process", whole(0, 65535))
     host: str = option("0.0.0.0", "address the web process listens on", text)  # noqa: S104 a container's port is reached from outside it
     metrics_port: int = option(
@@ -218,6 +221,9 @@ class Settings:
              "one connection stores, one tells /readyz"),
             (ops, len(self.admin_token.reveal()) >= 16,
              f"ADMIN_TOKEN is not set or shorter than 16 characters {secret}"),
+            (ops, not self.viewer_token or (len(self.viewer_token.reveal()) >= 16
+             and self.viewer_token != self.admin_token),
+             f"VIEWER_TOKEN is shorter than 16 characters, or is ADMIN_TOKEN {secret}"),
             (poller or ops, self.hash_key, f"HASH_KEY is not set {secret}"),
             (poller, self.c2s_token, "C2S_TOKEN is not set"),
             (poller, self.work_api_token, "WORK_API_TOKEN is not set"),
@@ -282,3 +288,9 @@ def misspelt(env: Mapping[str, str]) -> list[str]:
 
 def _s(duration: timedelta) -> str:
     return f"{duration.total_seconds():g} s"
+
+
+def database_name(settings: Settings) -> str:
+    """Host and name of the database, without user, password and options."""
+    parts = urlsplit(settings.database_url.reveal())
+    return f"{parts.hostname or 'local'}{parts.path}" if parts.scheme else "given as key=value"

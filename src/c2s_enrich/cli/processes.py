@@ -67,7 +67,9 @@ def poller(
 
 
 def ops() -> None:
-    """Serve the operators' admin API until SIGTERM, on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
+    """Serve the console and the admin API until SIGTERM, on OPS_HOST and OPS_PORT. Needs
+    ADMIN_TOKEN.
+    """
     from dataclasses import replace
 
     from c2s_enrich.serving.server import run_server
@@ -97,7 +99,7 @@ def migrate() -> None:
 def logged(settings: Settings, process: str) -> Iterator[None]:
     """Logs of this process while inside, from a line that says what started to one at its end."""
 
-    from c2s_enrich.settings import misspelt
+    from c2s_enrich.settings import database_name, misspelt
     from c2s_enrich.telemetry.lines import get_logger
     from c2s_enrich.telemetry.logs import configure_logging
     from c2s_enrich.telemetry.release import release
@@ -107,7 +109,7 @@ def logged(settings: Settings, process: str) -> Iterator[None]:
     log.info(
         "started",
         version=release(settings),
-        database=_database_of(settings),
+        database=database_name(settings),
         concurrency=settings.concurrency if process == "poller" else None,
         pool_size=settings.database_pool_size,
         pid=os.getpid(),
@@ -118,11 +120,3 @@ def logged(settings: Settings, process: str) -> Iterator[None]:
         yield
     finally:
         log.info("stopped")
-
-
-def _database_of(settings: Settings) -> str:
-    """Host and name of the database, without user, password and options."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(settings.database_url.reveal())
-    return f"{parts.hostname or 'local'}{parts.path}" if parts.scheme else "given as key=value"

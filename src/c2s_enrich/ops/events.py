@@ -4,6 +4,7 @@ place for the command line, the admin API and the console.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,6 +98,16 @@ class EventsDesk:
         return await self._sql.read(
             EventLine, "list_events", filter=chosen.parameter, limit=limit, after=after
         )
+
+    async def count(self, chosen: Filter, most: int) -> int:
+        """How many match; `most` + 1 where there are more."""
+        [(count,)] = await self._sql.rows("count_events", filter=chosen.parameter, most=most)
+        return int(count)
+
+    async def refs(self, event_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
+        """Ref and status of each event's message."""
+        rows = await self._sql.rows("refs_of_events", events=list(event_ids))
+        return {event: (ref, status) for event, ref, status in rows}
 
     async def history(self, event_id: UUID) -> list[AttemptLine]:
         """Every ended claim, oldest first."""

@@ -24,6 +24,7 @@ from c2s_enrich.telemetry.lines import get_logger
 Notes = dict[str, Any]
 """What an endpoint adds to its request's log line: words and numbers, nothing that a sender wrote.
 """
+Headers = tuple[tuple[bytes, bytes], ...]
 
 _NOTES = "c2s_enrich.notes"
 _ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
@@ -34,7 +35,7 @@ _METHODS = frozenset(
 
 # No answer is a page, or belongs into a frame or a cache. HSTS counts behind Fly's TLS; browsers
 # ignore it over plain HTTP.
-_SECURITY = (
+_SECURITY: Headers = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
@@ -50,12 +51,21 @@ def notes_of(scope: Scope) -> Notes:
 
 
 class RequestMiddleware:
-    """ASGI middleware. `known` are secrets, which a request id must not carry into the log."""
+    """ASGI middleware. `known` are secrets, which a request id must not carry into the log;
+    `security` is what every answer carries.
+    """
 
-    def __init__(self, app: ASGIApp, faults: OwnFaults, known: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        faults: OwnFaults,
+        known: tuple[str, ...] = (),
+        security: Headers = _SECURITY,
+    ) -> None:
         self._app = app
         self._faults = faults
-        self._known = frozenset(known)
+        self._known = frozenset(filter(None, known))
+        self._security = security
         # Bound once: `get_logger` builds its logger at the first line, each time.
         self._log = get_logger("c2s_enrich.web").bind()
 
@@ -66,7 +76,7 @@ class RequestMiddleware:
         started = time.perf_counter()
         notes = notes_of(scope)
         notes["request_id"] = request_id = self._request_id(scope)
-        added = ((b"x-request-id", request_id.encode()), *_SECURITY)
+        added = ((b"x-request-id", request_id.encode()), *self._security)
         status = 0
 
         async def send_with_headers(message: Message) -> None:

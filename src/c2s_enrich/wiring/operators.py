@@ -1,10 +1,13 @@
-"""Where the operators' objects meet: the ops process, and the desk for rejected deliveries."""
+"""Where the operators' objects meet: the ops process with its API and its console, and the desk for
+rejected deliveries.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -13,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from c2s_enrich.clock import SystemClock
+from c2s_enrich.console.app import SECURITY, Console
+from c2s_enrich.console.page import Tools
 from c2s_enrich.database import Pool, make_pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
@@ -21,24 +26,38 @@ from c2s_enrich.ops.health import Signals
 from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import OwnFaults
-from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
-from c2s_enrich.settings import Settings
+from c2s_enrich.serving.middleware import RequestMiddleware
+from c2s_enrich.settings import Settings, database_name
 from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.limits import Limits
+
+# A few people look at pages; their reads never keep an action from a connection.
+_READS = 4
 
 
 def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
-    """The operators' process as an ASGI app: the admin API and the addresses of /health."""
+    """The operators' process as an ASGI app: the console, the admin API and the addresses of
+    /health.
+    """
     clock = SystemClock()
     faults, pool = OwnFaults(clock), make_pool(settings, name="ops")
+    reads = make_pool(replace(settings, database_pool_size=_READS), name="console")
     health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
     zone = ZoneInfo(settings.operator_timezone)
     limits = Limits(pool, settings, clock)
     api = AdminApi(pool, limits, token=settings.admin_token, zone=zone)
+    tools = Tools(
+        reads, pool, limits, health, build_rejects(settings, pool),
+        database_name(settings), release(settings), settings.lead_link,
+    )  # fmt: skip
+    console = Console(
+        tools, clock, admin=settings.admin_token, viewer=settings.viewer_token, zone=zone
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with pool, watch(settings, pool, metrics, health, "ops", watched):
+        async with pool, reads, watch(settings, pool, metrics, health, "ops", watched):
             # A wrong key ends this process; a database that is away is what /health is for.
             with suppress(psycopg.Error, TimeoutError):
                 async with asyncio.timeout(3):
@@ -46,11 +65,11 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
             yield
             await api.close()
 
-    known = (settings.admin_token.reveal(),)
+    known = (settings.admin_token.reveal(), settings.viewer_token.reveal())
     return Starlette(
-        routes=[*health.routes(), *api.routes()],
-        middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
-        exception_handlers={HTTPException: answer_http_error},
+        routes=[*health.routes(), *api.routes(), *console.routes()],
+        middleware=[Middleware(RequestMiddleware, faults=faults, known=known, security=SECURITY)],
+        exception_handlers={HTTPException: console.answer_http_error},
         lifespan=lifespan,
     )
 

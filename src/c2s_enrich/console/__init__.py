@@ -1,0 +1,1 @@
+"""The console: the operators' functions as pages, for people who would rather look."""

@@ -1,0 +1,277 @@
+"""The console's addresses: who may see them, in which language, in which form; and what is said
+when something is wrong. No page works without a session, and no POST without the operator's role
+from one of our own pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import tzinfo
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+import psycopg
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from c2s_enrich.clock import Clock
+from c2s_enrich.console import events, search
+from c2s_enrich.console.page import Onward, Form, Page, PageRefused, Tools, Visit, address
+from c2s_enrich.console.session import (
+    LIFETIME_SECONDS,
+    NAME_LENGTH,
+    Doorkeeper,
+    Session,
+    TooManyLogins,
+    is_same_origin,
+)
+from c2s_enrich.console.show import NAME, SAID, Shown
+from c2s_enrich.console.words import LANGUAGES, N_, choose_language
+from c2s_enrich.database import is_transient
+from c2s_enrich.ops.causes import Language
+from c2s_enrich.ops.explain import NotUnderstood
+from c2s_enrich.ops.filters import FilterError
+from c2s_enrich.ops.plans import PlanGone, Planner
+from c2s_enrich.options import Secret
+from c2s_enrich.redaction import redact
+from c2s_enrich.serving.middleware import answer_http_error
+from c2s_enrich.telemetry.lines import get_logger
+
+SECURITY = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        b"frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+    (b"x-robots-tag", b"noindex"),
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+# What only looks is answered or given up: each statement has two seconds, a page a few of them.
+_PAGE_SECONDS = 5.0
+_YEAR_SECONDS = 365 * 86400
+_HERE = Path(__file__).parent
+_SESSION, _LANGUAGE = "c2s_session", "c2s_language"
+# A list answers its address with .json and .csv too.
+_PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
+    ("/events", events.events),
+    ("/events/{event_id:uuid}", search.event),
+    ("/search", search.search),
+)
+_ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = ()
+
+_log = get_logger("c2s_enrich.console")
+
+
+class Console:
+    """Routes and what is around every handler: session, language, form, errors."""
+
+    def __init__(
+        self, tools: Tools, clock: Clock, *, admin: Secret, viewer: Secret, zone: tzinfo
+    ) -> None:
+        self._tools = tools
+        self._doorkeeper = Doorkeeper(admin, viewer, clock)
+        self._shown = Shown(zone)
+
+    def routes(self) -> list[Route]:
+        """Every address outside of /api and the three of /health."""
+        return [
+            Route("/console.css", self._style),
+            Route("/login", self._show_login, methods=["GET"]),
+            Route("/login", self._login, methods=["POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
+            *(
+                Route(path + form, self._looking(handler, form), methods=["GET"])
+                for path, handler in _PAGES
+                for form in ((".json", ".csv", "") if path != "/" else ("",))
+            ),
+            *(Route(path, self._acting(handler), methods=["POST"]) for path, handler in _ACTIONS),
+        ]
+
+    async def answer_http_error(self, request: Request, error: Exception) -> Response:
+        """For Starlette: an address that does not exist, as a page or as problem+json."""
+        if request.url.path.startswith("/api/") or not isinstance(error, HTTPException):
+            return await answer_http_error(request, error)
+        session = self._session(request)
+        if session is None:
+            return self._to_login(request)
+        visit = self._visit(request, session)
+        return await self._error(visit, error.status_code, N_("There is nothing at this address."))
+
+    def _looking(
+        self, handler: Callable[[Visit], Awaitable[Page | Onward]], form: str
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            session = self._session(request)
+            if session is None:
+                return self._to_login(request)
+            visit = self._visit(request, session)
+            if (chosen := request.query_params.get("lang")) in LANGUAGES:
+                query = {**request.query_params, "lang": None}
+                answer = RedirectResponse(_local(address(request.url.path, **query)), 303)
+                return self._keep(request, answer, _LANGUAGE, chosen, _YEAR_SECONDS)
+
+            async def look() -> Page | Onward:
+                async with asyncio.timeout(_PAGE_SECONDS):
+                    return await handler(visit)
+
+            return await self._answer(visit, look, form)
+
+        return answer
+
+    def _acting(
+        self, handler: Callable[[Visit, Form], Awaitable[Page | Onward]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            session = self._session(request)
+            if session is None:
+                return self._to_login(request)
+            visit = self._visit(request, session)
+            if not is_same_origin(request.headers):
+                return await self._error(visit, 403, N_("This form came from another site."))
+            if not session.may_act:
+                return await self._error(visit, 403, N_("Only operators may change something."))
+
+            async def act() -> Page | Onward:
+                return await handler(visit, await Form.read(request))
+
+            return await self._answer(visit, act, "")
+
+        return answer
+
+    async def _answer(
+        self, visit: Visit, handle: Callable[[], Awaitable[Page | Onward]], form: str
+    ) -> Response:
+        """What the handler says, or why it cannot."""
+        try:
+            said = await handle()
+        except (FilterError, NotUnderstood) as error:
+            return await self._error(visit, 422, str(error))
+        except PageRefused as error:
+            return await self._error(visit, error.status, str(error))
+        except PlanGone as error:
+            return await self._error(visit, 409, str(error))
+        except psycopg.errors.QueryCanceled:
+            return await self._error(visit, 503, _SLOW)
+        except (psycopg.Error, TimeoutError) as error:
+            if not isinstance(error, TimeoutError) and not is_transient(error):
+                raise
+            _log.warning("console_waits_for_database", error=type(error).__name__)
+            return await self._error(visit, 503, N_("The database does not answer: try again."))
+        if isinstance(said, Onward):
+            answer: Response = RedirectResponse(_local(said.location), 303)
+            if said.sentence:
+                self._keep(visit.request, answer, SAID, quote(said.sentence[:500]), 60)
+            return answer
+        return await self._written(visit, said, form)
+
+    async def _written(self, visit: Visit, page: Page, form: str) -> Response:
+        """The page in the form that was asked for."""
+        accepted = visit.request.headers.get("accept", "")
+        if page.table is not None and (form == ".csv" or accepted.startswith("text/csv")):
+            return Response(page.table.csv(), media_type="text/csv; charset=utf-8")
+        if form == ".csv":
+            return await self._error(visit, 404, N_("There is nothing at this address."))
+        if form == ".json":
+            table = page.table
+            data = page.data if table is None else {"rows": table.plain(), "after": table.after}
+            return Response(msgspec.json.encode(data), media_type="application/json")
+        return await self._html(visit, page)
+
+    async def _html(self, visit: Visit, page: Page) -> Response:
+        _, problems = await self._tools.health.look()
+        return self._shown.page(visit, page, problems)
+
+    async def _error(self, visit: Visit, status: int, sentence: str) -> Response:
+        context = {"sentence": visit.words.gettext(sentence)}
+        return await self._html(
+            visit, Page("error.html", N_("That did not work"), context, status=status)
+        )
+
+    async def _show_login(self, request: Request) -> Response:
+        return self._login_page(request, request.query_params.get("next", "/"), "", 200)
+
+    async def _login(self, request: Request) -> Response:
+        try:
+            form = await Form.read(request)
+        except PageRefused as error:
+            return self._login_page(request, "/", str(error), error.status)
+        target, name = _local(form.one("next", "/")), redact(form.one("name"))[:NAME_LENGTH].strip()
+        if not is_same_origin(request.headers):
+            return self._login_page(request, target, N_("This form came from another site."), 403)
+        try:
+            role = await self._doorkeeper.role_of(form.one("token"))
+        except TooManyLogins:
+            return self._login_page(request, target, N_("Too many logins at once: wait."), 429)
+        if role is None:
+            _log.warning("login_failed")
+            try:
+                planner = Planner(self._tools.pool, actor=name or "unknown", via="console")
+                await planner.record("login_failed", {})
+            except (psycopg.Error, TimeoutError) as error:
+                _log.warning("login_not_audited", error=type(error).__name__)
+            return self._login_page(request, target, N_("This token is not known."), 403)
+        if role == "operator" and not name:
+            return self._login_page(
+                request, target, N_("Type your name: it stands next to what you do."), 422
+            )
+        answer = RedirectResponse(target, 303)
+        self._keep(request, answer, NAME, quote(name), _YEAR_SECONDS)
+        signed = self._doorkeeper.sign(Session(role, name or role))
+        return self._keep(request, answer, _SESSION, signed, LIFETIME_SECONDS)
+
+    async def _logout(self, request: Request) -> Response:
+        answer = RedirectResponse("/login", 303)
+        if is_same_origin(request.headers):
+            answer.delete_cookie(_SESSION)
+        return answer
+
+    def _login_page(self, request: Request, target: str, sentence: str, status: int) -> Response:
+        return self._shown.login(
+            request, self._language(request), _local(target), sentence, status
+        )
+
+    async def _style(self, _: Request) -> Response:
+        return FileResponse(_HERE / "console.css", media_type="text/css")
+
+    def _session(self, request: Request) -> Session | None:
+        return self._doorkeeper.read(request.cookies.get(_SESSION, ""))
+
+    def _to_login(self, request: Request) -> Response:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        target = here if request.method == "GET" and here != "/" else ""
+        return RedirectResponse(address("/login", next=target), 303)
+
+    def _visit(self, request: Request, session: Session) -> Visit:
+        words = self._shown.words[self._language(request)]
+        return Visit(request, self._tools, words, session)
+
+    def _language(self, request: Request) -> Language:
+        accepted = request.headers.get("accept-language", "")
+        return choose_language(request.cookies.get(_LANGUAGE), accepted)
+
+    def _keep(
+        self, request: Request, answer: Response, name: str, value: str, seconds: int
+    ) -> Response:
+        """Sets a cookie. A proxy that ends TLS can only make it stricter."""
+        https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
+        answer.set_cookie(
+            name, value, max_age=seconds, httponly=True, secure=https, samesite="strict"
+        )
+        return answer
+
+
+_SLOW = N_("This takes longer than two seconds: take a shorter time or a narrower filter.")
+
+
+def _local(target: str) -> str:
+    """An address of ours, whatever was asked for: never another host."""
+    parts = urlsplit(target)
+    fine = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if fine and not parts.netloc and not parts.scheme else "/"

@@ -1,0 +1,180 @@
+"""What a page is made of. A list declares its columns once: HTML, JSON and CSV all come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode
+
+from starlette.requests import Request
+
+from c2s_enrich.console.session import Session
+from c2s_enrich.console.words import Words
+from c2s_enrich.database import Pool
+from c2s_enrich.ops.cells import as_csv
+from c2s_enrich.ops.filters import FilterError
+from c2s_enrich.ops.health import Health
+from c2s_enrich.ops.plans import Planner
+from c2s_enrich.ops.rejects import RejectsDesk
+from c2s_enrich.redaction import redact
+from c2s_enrich.upstreams.limits import Limits
+
+PAGE_ROWS, MOST_ROWS = 50, 1000
+COUNTED = 10_000
+LARGEST_FORM = 64 * 1024
+
+
+class PageRefused(Exception):
+    """The page cannot be answered: status, and a sentence that says what to do."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What pages work with. `reads` has a time limit on each statement; `pool` is for actions."""
+
+    reads: Pool
+    pool: Pool
+    limits: Limits
+    health: Health
+    rejects: RejectsDesk
+    database: str
+    release: str
+    lead_link: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of rows. `read` gives the value of JSON and CSV; `codes` names the table of words
+    in which HTML shows it; `link` is where its text leads.
+    """
+
+    key: str
+    title: str
+    read: Callable[[Any], Any]
+    codes: str = ""
+    link: Callable[[Any], str] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with their columns. `empty` says what it means that there are none; `after` is the mark
+    of the next page; `total` counts all, up to COUNTED + 1; `id` names a row for check boxes.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Any]
+    empty: str
+    after: str | None = None
+    total: int | None = None
+    id: Callable[[Any], str] | None = None
+
+    def plain(self) -> list[dict[str, Any]]:
+        """As JSON has it: codes stay codes, times are ISO."""
+        return [{column.key: column.read(row) for column in self.columns} for row in self.rows]
+
+    def csv(self) -> str:
+        """As a spreadsheet reads it: no cell is taken for a formula."""
+        return as_csv(self.plain())
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a handler answers. `table` is what CSV and JSON hold; `data` is the JSON of a page that
+    is more than a list.
+    """
+
+    template: str
+    title: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+    table: Table | None = None
+    data: Any = None
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Onward:
+    """What an action answers: where to go, and what is said there."""
+
+    location: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of somebody who is logged in."""
+
+    request: Request
+    tools: Tools
+    words: Words
+    session: Session
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The address's words, without empty ones and those that are about the page itself."""
+        own = ("after", "limit", "live", "lang")
+        given = self.request.query_params.items()
+        return {name: value for name, value in given if value and name not in own}
+
+    @property
+    def rows(self) -> int:
+        """How many a list may show."""
+        text = self.request.query_params.get("limit", "") or str(PAGE_ROWS)
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ROWS:
+            raise FilterError([f"limit is a whole number from 1 to {MOST_ROWS}"])
+        return int(text[:9])
+
+    def say(self, text: str, **values: object) -> str:
+        """A text of ours in the reader's language."""
+        return self.words.gettext(text) % {
+            name: self.words.text(value) for name, value in values.items()
+        }
+
+    def planner(self) -> Planner:
+        """Plans, runs and audits as this person."""
+        return Planner(self.tools.pool, actor=self.session.name, via="console")
+
+    async def audit(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
+        """Writes down what was just done to one thing."""
+        await self.planner().record(verb, words, redact(reason)[:300] if reason else None)
+
+
+def address(path: str, **words: object) -> str:
+    """A path with its query; None and empty values are left out."""
+    given = {name: value for name, value in words.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def lead_address(lead_id: str) -> str:
+    """The page of a lead; an id may be anything."""
+    return f"/leads/{quote(lead_id, safe='')}"
+
+
+class Form:
+    """The fields that a page posted."""
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        self._fields = fields
+
+    def one(self, name: str, default: str = "") -> str:
+        return self._fields.get(name, [default])[0].strip()
+
+    def many(self, name: str) -> list[str]:
+        return self._fields.get(name, [])
+
+    @classmethod
+    async def read(cls, request: Request) -> Form:
+        """Raises PageRefused when it is too large or not a form."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_FORM:
+                raise PageRefused(413, f"At most {LARGEST_FORM} bytes.")
+        try:
+            return cls(parse_qs(body.decode(), max_num_fields=2000))
+        except ValueError:
+            raise PageRefused(422, "This is not a form.") from None

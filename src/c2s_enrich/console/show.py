@@ -1,0 +1,110 @@
+"""Pages as HTML: what stands around every one of them, and the login."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote
+from zlib import crc32
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+
+from c2s_enrich.console.page import COUNTED, Page, Visit, address
+from c2s_enrich.console.words import LANGUAGES, N_, Words, utc
+from c2s_enrich.ops.causes import Language
+from c2s_enrich.ops.problems import Problem
+
+SAID, NAME = "c2s_said", "c2s_name"
+_MENU = (
+    ("/", N_("Overview")),
+    ("/events", N_("Events")),
+    ("/errors", N_("Errors")),
+    ("/upstreams", N_("Upstreams")),
+    ("/messages", N_("Messages")),
+    ("/rejects", N_("Rejects")),
+    ("/pollers", N_("Pollers")),
+    ("/actions", N_("Actions")),
+)
+# Where a person looks further, by the code of what is wrong.
+_TROUBLE = {
+    "no_poller": "/pollers",
+    "lease_over": "/pollers",
+    "backlog_old": "/events?status=received",
+    "delivery_unclear": "/messages",
+    "rejects_waiting": "/rejects",
+    "rejects_fill_their_room": "/rejects",
+    "events_failed": "/errors?since=1h",
+    "claims_lost": "/events?kind=worker_lost",
+    "credential_refused": "/upstreams",
+    "upstream_paused": "/upstreams",
+    "budget_spent": "/upstreams",
+    "budget_low": "/upstreams",
+    "source_unproven": "/upstreams",
+    "source_blind": "/upstreams",
+}
+
+
+
+class Shown:
+    """The templates of each language."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self.words = {language: Words(language, zone) for language in LANGUAGES}
+        self._templates = {
+            language: _environment(words) for language, words in self.words.items()
+        }
+
+    def page(self, visit: Visit, page: Page, problems: Sequence[Problem]) -> Response:
+        """A page with what is wrong with the service above it."""
+        query = visit.request.query_params
+        said = unquote(visit.request.cookies.get(SAID, ""))
+        around = {
+            "visit": visit,
+            "words": visit.words,
+            "title": page.title,
+            "table": page.table,
+            "menu": _MENU,
+            "problems": [(each, _TROUBLE.get(each.code, "/")) for each in problems],
+            "bar": crc32(visit.tools.database.encode()) % 5,
+            "said": said,
+            "live": "live" in query and page.status == 200,
+            "here": lambda **words: address(
+                visit.request.url.path, **(dict(query) | {"live": None} | words)
+            ),
+            "form_address": lambda form: address(visit.request.url.path + form, **query),
+        }
+        template = self._templates[visit.words.language].get_template(page.template)
+        text = template.render(around | dict(page.context))
+        answer = Response(text, page.status, media_type="text/html; charset=utf-8")
+        if said:
+            answer.delete_cookie(SAID)
+        return answer
+
+    def login(
+        self, request: Request, language: Language, target: str, sentence: str, status: int
+    ) -> Response:
+        """The only page without a session."""
+        text = self._templates[language].get_template("login.html").render(
+            words=self.words[language], title=N_("Log in"), target=target, sentence=sentence,
+            name=unquote(request.cookies.get(NAME, "")),
+        )  # fmt: skip
+        return Response(text, status, media_type="text/html; charset=utf-8")
+
+
+def _environment(words: Words) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cast(Any, made).install_gettext_translations(words, newstyle=True)
+    made.filters.update({"text": words.text, "number": words.number, "utc": utc})
+    made.globals.update({"code": words.code, "address": address, "counted": COUNTED})
+    return made

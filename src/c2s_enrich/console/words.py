@@ -1,0 +1,102 @@
+"""What the console says, in English and Portuguese: gettext over a TOML table for each language.
+
+English texts stand in the templates and pages themselves. `sentences/pt.toml` translates them, and
+both files name the codes (statuses, outcomes, kinds …). TOML and not .po, as the sentences of
+`explain` are: it is read as it stands, so nothing has to be compiled before the product runs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
+from gettext import NullTranslations
+from pathlib import Path
+from typing import Any
+
+from c2s_enrich.ops.causes import Language
+from c2s_enrich.ops.explain import length
+from c2s_enrich.redaction import visible
+
+LANGUAGES: tuple[Language, ...] = ("en", "pt")
+# A cell is a glance; whoever wants all of it takes the JSON.
+_CELL_LENGTH = 300
+
+
+def N_(text: str) -> str:
+    """Marks a text that a template translates when it is shown."""
+    return text
+
+
+@cache
+def catalogue(language: Language) -> Mapping[str, Any]:
+    """The file of one language: `messages`, and a table for each kind of code."""
+    path = Path(__file__).with_name("sentences") / f"{language}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+class Words(NullTranslations):
+    """One language and one zone: texts, codes, numbers and times as their reader writes them."""
+
+    def __init__(self, language: Language, zone: tzinfo) -> None:
+        super().__init__()
+        self.language = language
+        self.zone = zone
+        self._tables = catalogue(language)
+        self._messages: Mapping[str, Any] = self._tables.get("messages", {})
+
+    def gettext(self, message: str) -> str:
+        found = self._messages.get(message, message)
+        return str(found if isinstance(found, str) else found[0])
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        one, many = self._messages.get(msgid1, (msgid1, msgid2))
+        return str(one if n == 1 else many)
+
+    def code(self, kind: str, value: object) -> str:
+        """A code in words; one that is new to us stays as it is."""
+        return str(self._tables[kind].get(value, value or ""))
+
+    def number(self, value: float) -> str:
+        text = f"{value:,.1f}" if isinstance(value, float) and value % 1 else f"{value:,.0f}"
+        return text.translate({44: ".", 46: ","}) if self.language == "pt" else text
+
+    def time(self, at: datetime) -> str:
+        return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+    def clock(self) -> str:
+        """Now, with the zone's name."""
+        place = str(self.zone).rpartition("/")[2].replace("_", " ")
+        return f"{datetime.now(self.zone):%H:%M:%S} {place}"
+
+    def text(self, value: object) -> str:
+        """Any value as one line that neither a browser nor a terminal obeys."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return self.gettext("yes") if value else self.gettext("no")
+        if isinstance(value, int | float):
+            return self.number(value)
+        if isinstance(value, datetime):
+            return self.time(value)
+        if isinstance(value, timedelta):
+            return length(value)
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {self.text(each)}" for key, each in value.items())
+        text = visible(str(value)[: _CELL_LENGTH + 1])
+        return text if len(text) <= _CELL_LENGTH else text[: _CELL_LENGTH - 1] + "…"
+
+
+def utc(at: datetime | date) -> str:
+    """For `title` and `datetime`: the same moment in UTC."""
+    return at.astimezone(UTC).isoformat(timespec="seconds") if isinstance(at, datetime) else str(at)
+
+
+def choose_language(kept: str | None, accepted: str) -> Language:
+    """What was chosen by hand, else the first language of the browser that we speak."""
+    for part in [kept or "", *accepted.split(",")]:
+        near = part.strip()[:2].lower()
+        if near in LANGUAGES:
+            return "pt" if near == "pt" else "en"
+    return "en"
