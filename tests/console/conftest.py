@@ -70,7 +70,8 @@ async def failed(db: Database, *leads: str, message: str = "c2s: HTTP 422") -> N
     for number, lead in enumerate(leads):
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
-            " hook_action, error_kind, error_message, received_at) values (%s, now(), '{}', 'failed', now(),"
+            " hook_action, error_kind, error_message, received_at)"
+            " values (%s, now(), '{}', 'failed', now(),"
             " 'on_create_lead', 'upstream_refused', %s, now() - %s * interval '1 s')",
             (lead, message, number),
         )

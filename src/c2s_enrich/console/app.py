@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import tzinfo
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import psycopg
@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.console import events, search
-from c2s_enrich.console.page import Onward, Form, Page, PageRefused, Tools, Visit, address
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address
 from c2s_enrich.console.session import (
     LIFETIME_SECONDS,
     NAME_LENGTH,
@@ -233,9 +233,7 @@ class Console:
         return answer
 
     def _login_page(self, request: Request, target: str, sentence: str, status: int) -> Response:
-        return self._shown.login(
-            request, self._language(request), _local(target), sentence, status
-        )
+        return self._shown.login(request, self._language(request), _local(target), sentence, status)
 
     async def _style(self, _: Request) -> Response:
         return FileResponse(_HERE / "console.css", media_type="text/css")

@@ -48,15 +48,12 @@ _TROUBLE = {
 }
 
 
-
 class Shown:
     """The templates of each language."""
 
     def __init__(self, zone: tzinfo) -> None:
         self.words = {language: Words(language, zone) for language in LANGUAGES}
-        self._templates = {
-            language: _environment(words) for language, words in self.words.items()
-        }
+        self._templates = {language: _environment(words) for language, words in self.words.items()}
 
     def page(self, visit: Visit, page: Page, problems: Sequence[Problem]) -> Response:
         """A page with what is wrong with the service above it."""
