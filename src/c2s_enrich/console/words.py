@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from c2s_enrich.ops.causes import Language
-from c2s_enrich.ops.explain import length
+from c2s_enrich.ops.cells import length
 from c2s_enrich.redaction import visible
 
 LANGUAGES: tuple[Language, ...] = ("en", "pt")
