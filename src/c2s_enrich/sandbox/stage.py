@@ -15,17 +15,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import httpx
 
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.sandbox.postgres import free_port
 
-Role = Literal["simulators", "web", "poller"]
-
 # Values of the simulated world: nothing real accepts them.
 WEBHOOK_TOKEN = "demo-webhook-token"  # noqa: S105
+ADMIN_TOKEN = "demo-admin-token"  # noqa: S105
 # Settings under which a lost lease, an outage or an unclear send is over within seconds; the rules
 # between the numbers are the real ones.
 QUICK = {
@@ -69,6 +68,7 @@ class Stage:
         self._settings = dict(settings or {})
         self.simulators_port = free_port()
         self.web_port = free_port()
+        self.ops_port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._calls: dict[str, tuple[Sequence[str], Mapping[str, str] | None]] = {}
         self.client = httpx.AsyncClient(timeout=10.0, trust_env=False)
@@ -90,6 +90,10 @@ class Stage:
         return f"http://127.0.0.1:{self.web_port}"
 
     @property
+    def ops_url(self) -> str:
+        return f"http://127.0.0.1:{self.ops_port}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What web and pollers run with: the machine's environment without anybody's settings, and
         the stage's.
@@ -105,7 +109,9 @@ class Stage:
                 "DATABASE_URL": self.database_url,
                 "HOST": "127.0.0.1",
                 "PORT": str(self.web_port),
+                "OPS_PORT": str(self.ops_port),
                 "METRICS_PORT": "0",
+                "ADMIN_TOKEN": ADMIN_TOKEN,
                 "WEBHOOK_SECRET": WEBHOOK_TOKEN,
                 "HASH_KEY": "the-hash-key-of-a-stage-and-no-secret",
                 "C2S_BASE_URL": f"{self.simulators_url}/c2s",
@@ -152,6 +158,10 @@ class Stage:
     async def start_web(self, *options: str) -> None:
         self._start("web", ["-m", "c2s_enrich", "web", *options])
         await self._answers("web", f"{self.web_url}/livez")
+
+    async def start_ops(self) -> None:
+        self._start("ops", ["-m", "c2s_enrich", "ops"])
+        await self._answers("ops", f"{self.ops_url}/livez")
 
     def start_poller(
         self,

@@ -64,6 +64,8 @@ async def _demo(server: postgres.EmbeddedServer, console: Console, watched: bool
         await stage.start_simulators()
         await stage.start_web()
         stage.start_poller()
+        if watched:
+            await stage.start_ops()
         with World(1, size=_PEOPLE) as world:
             story = Story(stage, connection, scenarios(world))
         if watched:

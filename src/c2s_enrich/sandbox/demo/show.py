@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from c2s_enrich.sandbox.demo.story import Progress, Story, Verdict
-from c2s_enrich.sandbox.stage import Stage
+from c2s_enrich.sandbox.stage import ADMIN_TOKEN, Stage
 
 _STATUSES = ("received", "processing", "completed", "failed")
 _COLOURS = {"received": "yellow", "processing": "cyan", "completed": "green", "failed": "red"}
@@ -70,13 +70,14 @@ def print_addresses(console: Console, stage: Stage, lead: str | None) -> None:
 
     program = Path(sys.argv[0]).resolve()
     line(f"What sellers see   {stage.simulators_url}/")
+    line(f"What operators see {stage.ops_url}/  (token: {ADMIN_TOKEN})")
     line(f"Health             {stage.web_url}/health")
     line(f"Logs               {stage.folder}")
     line("\nIn another terminal:")
     line(f"  export DATABASE_URL='{stage.database_url}'")
-    for words in (f"explain {lead}" if lead else "", "status", "errors", "events list"):
-        if words:
-            line(f"  {program} {words}")
+    about_one = (f"explain {lead}", f"events reprocess --lead {lead}") if lead else ()
+    for words in (*about_one, "status", "errors", "events list"):
+        line(f"  {program} {words}")
     line("\nSQL, with any client:")
     for statement in _SQL:
         line(f"  {statement}")
