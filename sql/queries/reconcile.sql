@@ -11,7 +11,7 @@ select given.lead_id,
        exists (select from erased_leads x where x.lead_id = given.lead_id) as erased,
        exists (select from webhook_events e
                 where e.lead_id = given.lead_id and e.updated_at >= given.updated_at
-                  and (e.updated_at = given.updated_at or e.ordered_at >= given.updated_at)) as known,
+                  and (e.updated_at = given.updated_at or e.ordered_at >= given.updated_at)) as has_event,
        l.name, l.phone, l.email, coalesce(l.closed, false) as closed,
        (select p.fingerprint from webhook_events p
          where p.lead_id = given.lead_id and p.status = 'completed' and p.outcome in ('enriched', 'partial')

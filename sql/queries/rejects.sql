@@ -12,15 +12,7 @@ select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_a
  limit %(limit)s::integer;
 
 -- name: get_reject
--- Whole.
-select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_at, times, last_received_at,
-       dismissed_at, raw, headers
-  from rejected_deliveries
- where id = %(id)s::uuid;
-
--- name: lock_reject
--- The same, held to the end of the transaction: of two replays at once the second one finds the first one's
--- mark.
+-- Whole. Held to the end of a transaction: of two replays at once the second one finds the first one's mark.
 select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_at, times, last_received_at,
        dismissed_at, raw, headers
   from rejected_deliveries

@@ -90,6 +90,11 @@ class Statements:
         async with self._cursor(name, params, class_row(kind)) as cursor:
             return await cursor.fetchall()
 
+    async def one(self, kind: type[T], name: str, /, **params: Any) -> T | None:
+        """The first row as `kind`; None where there is none."""
+        found = await self.read(kind, name, **params)
+        return found[0] if found else None
+
     async def touch(self, name: str, /, **params: Any) -> int:
         """How many rows it changed."""
         async with self._cursor(name, params, tuple_row) as cursor:

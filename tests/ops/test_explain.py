@@ -30,7 +30,7 @@ from c2s_enrich.ops.explain import (
 )
 from c2s_enrich.ops.filters import KINDS
 from c2s_enrich.ops.problems import problems_of
-from c2s_enrich.ops.store import Facts, OpsStore
+from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.sandbox.simulators.faults import Fault
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
@@ -56,9 +56,7 @@ async def why(pool: Pool, what: object) -> Explanation:
 
 
 async def health(pool: Pool) -> set[str]:
-    store = OpsStore(pool)
-    (queue, upstreams), (hour, silence, rates) = await store.now(), await store.lately()
-    return {each.code for each in problems_of(Facts(queue, upstreams, hour, silence, rates))}
+    return {each.code for each in problems_of(await OpsStore(pool).facts())}
 
 
 async def an_event(db: Database, lead: str = LEAD, **columns: Any) -> UUID:

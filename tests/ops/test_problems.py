@@ -5,14 +5,12 @@ from tests.conftest import Database
 
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.problems import Problem, problems_of
-from c2s_enrich.ops.store import Facts, OpsStore
+from c2s_enrich.ops.store import OpsStore
 
 
 async def found(pool: Pool) -> list[Problem]:
     """What is wrong with the service, asked as /health asks."""
-    store = OpsStore(pool)
-    (queue, upstreams), (hour, silence, rates) = await store.now(), await store.lately()
-    return problems_of(Facts(queue, upstreams, hour, silence, rates))
+    return problems_of(await OpsStore(pool).facts())
 
 
 async def sentences(pool: Pool) -> list[str]:

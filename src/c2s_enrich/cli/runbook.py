@@ -89,11 +89,9 @@ async def look(pool: Pool, _: Settings) -> dict[str, Any]:
     """The sentences of /health, and what waits."""
     from c2s_enrich.ops.problems import problems_of
     from c2s_enrich.ops.runbook import answer
-    from c2s_enrich.ops.store import Facts, OpsStore
+    from c2s_enrich.ops.store import OpsStore
 
-    store = OpsStore(pool)
-    (waiting, upstreams), (hour, silence, rates) = await store.now(), await store.lately()
-    facts = Facts(waiting, upstreams, hour, silence, rates)
+    facts = await OpsStore(pool).facts()
     return {"problems": problems_of(facts), "queue": await answer(pool, "queue")}
 
 

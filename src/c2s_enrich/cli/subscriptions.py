@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,20 +21,12 @@ from c2s_enrich.cli.frame import (
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool
     from c2s_enrich.settings import Settings
+    from c2s_enrich.upstreams.c2s import C2s
     from c2s_enrich.wiring import Upstreams
 
 ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 _PATH = "/api/v1/webhooks/c2s/"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """One action as this database last asked C2S for it."""
-
-    action: str
-    address: str
-    asked_at: datetime
 
 
 def subscribe(
@@ -62,13 +53,7 @@ def subscribe(
     note(f"C2S will deliver to {path}*** and to nowhere else.")
     note("C2S allows ONE address per token: any other subscription of this token ends silently.")
     confirm("subscribe", yes)
-
-    async def ask(upstreams: Upstreams, pool: Pool) -> None:
-        for action in ACTIONS:
-            await upstreams.c2s.subscribe(action, path + token)
-            await _remember(pool, action, f"{path}***")
-
-    with_upstreams(settings, ask)
+    _ask_for_each(settings, lambda c2s, action: c2s.subscribe(action, path + token), f"{path}***")
     note("Subscribed. The next webhook proves it: c2s-enrich events list")
 
 
@@ -77,13 +62,7 @@ def unsubscribe(yes: Yes = False) -> None:
     settings = load_settings("poller")
     note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
     confirm("unsubscribe", yes)
-
-    async def ask(upstreams: Upstreams, pool: Pool) -> None:
-        for action in ACTIONS:
-            await upstreams.c2s.unsubscribe(action)
-            await _remember(pool, action, "")
-
-    with_upstreams(settings, ask)
+    _ask_for_each(settings, lambda c2s, action: c2s.unsubscribe(action), "")
     note("Unsubscribed.")
 
 
@@ -92,32 +71,29 @@ def subscriptions(as_json: AsJson = False) -> None:
 
     C2S cannot be asked for the address in force: whoever has the token may have replaced it.
     """
+    from c2s_enrich.ops.store import OpsStore
 
-    async def ask(pool: Pool, _: Settings) -> list[Subscription]:
-        from c2s_enrich.database import statements
-
-        async with pool.connection() as connection:
-            rows = await connection.execute(statements("ops")["subscriptions"])
-            return [Subscription(*row) for row in await rows.fetchall()]
-
-    columns = {
-        "action": lambda line: line.action,
-        "asked": lambda line: line.asked_at,
-        "address": lambda line: line.address or "none",
-    }
     print_table(
-        with_pool(ask),
-        columns,
+        with_pool(lambda pool, _: OpsStore(pool).subscriptions()),
+        {
+            "action": lambda line: line.action,
+            "asked": lambda line: line.asked_at,
+            "address": lambda line: line.address or "none",
+        },
         as_json=as_json,
         empty="Nothing was subscribed from here yet: c2s-enrich subscribe https://…",
     )
     note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
 
 
-async def _remember(pool: Pool, action: str, address: str) -> None:
-    from c2s_enrich.database import statements
+def _ask_for_each(
+    settings: Settings, ask: Callable[[C2s, str], Awaitable[object]], remembered: str
+) -> None:
+    async def asked(upstreams: Upstreams, pool: Pool) -> None:
+        from c2s_enrich.ops.store import OpsStore
 
-    async with pool.connection() as connection:
-        await connection.execute(
-            statements("ops")["subscribed"], {"action": action, "address": address}
-        )
+        for action in ACTIONS:
+            await ask(upstreams.c2s, action)
+            await OpsStore(pool).subscribed(action, remembered)
+
+    with_upstreams(settings, asked)

@@ -18,7 +18,7 @@ from c2s_enrich.database import statements
 from c2s_enrich.errors import EnrichError, SettingsError
 from c2s_enrich.migrations import all_migrations, pending
 from c2s_enrich.ops.problems import problems_of
-from c2s_enrich.ops.store import Facts, OpsStore
+from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact_error
 from c2s_enrich.sessions import is_pooled
@@ -157,8 +157,8 @@ async def _check_server(name: str, address: Secret, settings: Settings) -> Async
 
 async def check_service(store: OpsStore) -> AsyncIterator[Check]:
     """What /health says."""
-    (queue, upstreams), (hour, silence, rates) = await store.now(), await store.lately()
-    problems = problems_of(Facts(queue, upstreams, hour, silence, rates))
+    facts = await store.facts()
+    problems = problems_of(facts)
     newest = await store.newest_migration()
     if newest > all_migrations()[-1].version:
         sentence = f"the database is at migration {newest}: a newer program made it so"
@@ -166,10 +166,10 @@ async def check_service(store: OpsStore) -> AsyncIterator[Check]:
     for problem in problems:
         more = f" {problem.detail}" if problem.detail else ""
         yield Check("service", False, f"{problem.sentence}{more} → {problem.command}")
-    if not queue.pollers_beating and "no_poller" not in {each.code for each in problems}:
+    if not facts.queue.pollers_beating and "no_poller" not in {each.code for each in problems}:
         yield Check("service", False, "No poller is running → c2s-enrich poller")
     elif not problems:
-        yield Check("service", True, f"healthy, {queue.pollers_beating} pollers")
+        yield Check("service", True, f"healthy, {facts.queue.pollers_beating} pollers")
 
 
 async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]:

@@ -104,8 +104,8 @@ class Health(Collector):
             self._facts = None
             self._problems = found if behind else [AWAY, *found]
             return None, self._problems
-        (queue, upstreams), (hour, silence, rates) = now, lately
-        self._facts = Facts(queue, upstreams, hour, silence, rates)
+        queue, upstreams = now
+        self._facts = Facts(queue, upstreams, *lately)
         self._problems = found + problems_of(self._facts)
         return self._facts, self._problems
 

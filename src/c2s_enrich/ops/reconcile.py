@@ -10,17 +10,17 @@ time at C2S too, and a lead whose contact was told already would only end as `un
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 import msgspec
+import psycopg
 
-from c2s_enrich.database import Pool
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.hashing import HashKeys
-from c2s_enrich.ops.reconcile_store import Known, ReconcileStore
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import fingerprints, read_contacts
 from c2s_enrich.queue.duties import take_turn
@@ -82,7 +82,22 @@ class Report:
     inserted: int
 
 
+@dataclass(frozen=True)
+class Known:
+    """What we know of a lead that C2S lists. `has_event`: one of the listed time or a later one."""
+
+    lead_id: str
+    erased: bool
+    has_event: bool
+    name: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
+    email: str | None = field(repr=False)
+    closed: bool
+    told_fingerprint: str | None
+
+
 Judgement = Literal["known", "unchanged", "erased", "unreadable", "missing"]
+Listed = tuple[Mapping[str, object], LeadFacts]
 
 
 async def reconcile(
@@ -99,35 +114,41 @@ async def reconcile(
 
     What was found before an error stays inserted; a second run finds the rest.
     """
-    store = ReconcileStore(pool)
-    start = await store.start_of(since)
+    sql = Statements(pool, "reconcile")
+    [(start,)] = await sql.rows("start_of", since=since)
     found: Counter[Judgement] = Counter()
     missing: list[Missing] = []
     inserted = 0
     async for page in _pages(c2s.leads_updated_since(start)):
-        for judgement, lead, facts in await _judge(store, keys, page):
+        given = [facts for _, facts in page if facts.lead_id and facts.updated_at is not None]
+        rows = await sql.read(
+            Known,
+            "compare_leads",
+            lead_ids=[facts.lead_id for facts in given],
+            updated_ats=[facts.updated_at for facts in given],
+        )
+        known = {row.lead_id: row for row in rows}
+        for lead, facts in page:
+            judgement = _judgement(facts, known.get(facts.lead_id), keys)
             if judgement == "missing" and facts.updated_at is not None:
                 change = Missing(facts.lead_id, facts.updated_at)
                 try:
-                    payload = _as_payload(lead)
-                    if not dry_run:
-                        inserted += await store.insert_missing(
-                            change.lead_id, change.updated_at, payload, max_attempts
-                        )
-                except ValueError:
+                    payload = msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead})
+                    inserted += 0 if dry_run else await sql.touch(
+                        "insert_missing", lead_id=change.lead_id, updated_at=change.updated_at,
+                        payload=payload.decode(), max_attempts=max_attempts,
+                    )  # fmt: skip
+                # Half a surrogate pair, or JSON that the database does not take.
+                except (ValueError, psycopg.DataError):
                     judgement = "unreadable"
                 else:
                     missing.append(change)
             found[judgement] += 1
-    known, unchanged, erased, unreadable = (
-        found["known"],
-        found["unchanged"],
-        found["erased"],
-        found["unreadable"],
-    )
     return Report(
-        start, found.total(), known, unchanged, erased, unreadable, tuple(missing), inserted
-    )
+        since=start, looked_at=found.total(), known=found["known"], unchanged=found["unchanged"],
+        erased=found["erased"], unreadable=found["unreadable"], missing=tuple(missing),
+        inserted=inserted,
+    )  # fmt: skip
 
 
 def reconcile_duty(
@@ -151,30 +172,11 @@ def reconcile_duty(
         else:
             tell = _log.warning if report.inserted else _log.info
             tell(
-                "reconciled",
-                looked_at=report.looked_at,
-                missing=len(report.missing),
-                inserted=report.inserted,
-                unreadable=report.unreadable,
-            )
+                "reconciled", looked_at=report.looked_at, missing=len(report.missing),
+                inserted=report.inserted, unreadable=report.unreadable,
+            )  # fmt: skip
 
     return duty
-
-
-async def _judge(
-    store: ReconcileStore, keys: HashKeys, page: Sequence[Mapping[str, object]]
-) -> list[tuple[Judgement, Mapping[str, object], LeadFacts]]:
-    """Each lead of a page, held against what we have."""
-    read = [(lead, LeadFacts.from_json(lead) or LeadFacts("")) for lead in page]
-    given = [
-        (facts.lead_id, facts.updated_at)
-        for _, facts in read
-        if facts.lead_id and facts.updated_at is not None
-    ]
-    known = await store.compare(given)
-    return [
-        (_judgement(facts, known.get(facts.lead_id), keys), lead, facts) for lead, facts in read
-    ]
 
 
 def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgement:
@@ -191,25 +193,17 @@ def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgeme
     return "unchanged" if told and facts.closed == known.closed else "missing"
 
 
-def _as_payload(lead: Mapping[str, object]) -> str:
-    """In the envelope of a webhook. Raises ValueError where it is not storable JSON (half a
-    surrogate pair).
-    """
-    return msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead}).decode()
-
-
-async def _pages(
-    leads: AsyncIterator[Mapping[str, object]],
-) -> AsyncIterator[list[Mapping[str, object]]]:
+async def _pages(leads: AsyncIterator[Mapping[str, object]]) -> AsyncIterator[list[Listed]]:
     """Each lead once: while the pages are read, a change can move a lead to another one."""
-    page: list[Mapping[str, object]] = []
+    page: list[Listed] = []
     seen: set[str] = set()
     async for lead in leads:
-        facts = LeadFacts.from_json(lead)
-        if facts is not None and facts.lead_id in seen:
+        facts = LeadFacts.from_json(lead) or LeadFacts("")
+        if facts.lead_id in seen:
             continue
-        seen.update([facts.lead_id] if facts is not None else [])
-        page.append(lead)
+        if facts.lead_id:
+            seen.add(facts.lead_id)
+        page.append((lead, facts))
         if len(page) == _PAGE:
             yield page
             page = []

@@ -10,15 +10,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.redaction import MASK, redact, visible
 
 # Of a masked body so much is shown: enough to see what is wrong with it, little enough for the
@@ -26,21 +25,24 @@ from c2s_enrich.redaction import MASK, redact, visible
 _MASKED_LENGTH = 20_000
 
 
-@dataclass(frozen=True)
-class ReadEvent:
+class ReadEvent(Protocol):
     """One event that was read out of a rejected delivery; `payload` is its JSON as it arrived."""
 
-    lead_id: str
-    updated_at: datetime
-    hook_action: str
-    payload: bytes
+    @property
+    def lead_id(self) -> str: ...
+    @property
+    def updated_at(self) -> datetime: ...
+    @property
+    def hook_action(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class Reading:
     """What the parser makes of the bytes: events, and a sentence for each part it cannot read."""
 
-    events: tuple[ReadEvent, ...]
+    events: Sequence[ReadEvent]
     flaws: tuple[str, ...]
 
 
@@ -86,63 +88,46 @@ class Replay:
 
 
 class RejectsDesk:
-    """The operators' statements on rejected deliveries; each statement of `sql/queries/rejects.sql`
-    has its one caller here.
-    """
+    """The operators' statements on rejected deliveries."""
 
     def __init__(self, pool: Pool, read: Reader, *, max_attempts: int) -> None:
         self._pool = pool
+        self._sql = Statements(pool, "rejects")
         self._read = read
         self._max_attempts = max_attempts
-        self._sql = statements("rejects")
 
     async def rejects(
         self, *, waiting_only: bool, reason: str | None, limit: int | None
     ) -> list[Reject]:
         """Newest first, without what is in them; None: all of them."""
-        async with (
-            self._pool.connection() as connection,
-            connection.cursor(row_factory=class_row(Reject)) as cursor,
-        ):
-            await cursor.execute(
-                self._sql["list_rejects"],
-                {"waiting_only": waiting_only, "reason": reason, "limit": limit},
-            )
-            return await cursor.fetchall()
+        return await self._sql.read(
+            Reject, "list_rejects", waiting_only=waiting_only, reason=reason, limit=limit
+        )
 
     async def reject(self, reject_id: UUID) -> WholeReject | None:
         """One of them, whole."""
-        async with (
-            self._pool.connection() as connection,
-            connection.cursor(row_factory=class_row(WholeReject)) as cursor,
-        ):
-            await cursor.execute(self._sql["get_reject"], {"id": reject_id})
-            return await cursor.fetchone()
+        return await self._sql.one(WholeReject, "get_reject", id=reject_id)
 
     async def replay(self, reject_id: UUID) -> Replay | None:
         """Stores what is readable by now. Marked as replayed only when all of it is; what was
-        stored is recognised the next time.
-
-        None: there is no such rejected delivery.
+        stored is recognised the next time. None: there is no such rejected delivery.
         """
         async with self._pool.connection() as connection, connection.transaction():
-            async with connection.cursor(row_factory=class_row(WholeReject)) as cursor:
-                await cursor.execute(self._sql["lock_reject"], {"id": reject_id})
-                reject = await cursor.fetchone()
+            sql = Statements(connection, "rejects")
+            reject = await sql.one(WholeReject, "get_reject", id=reject_id)
             if reject is None:
                 return None
             if reject.replayed_at is not None:
                 return Replay(reject_id, already_at=reject.replayed_at)
             if not reject.raw and reject.reason != "empty_body":
-                return Replay(
-                    reject_id, flaws=("Its bytes were removed, by age or by an erasure.",)
-                )
+                gone = "Its bytes were removed, by age or by an erasure."
+                return Replay(reject_id, flaws=(gone,))
             reading = self._read(reject.raw, reject.headers.get("hook_action"))
             verdicts = [await self._store(connection, event) for event in reading.events]
             refused = tuple(verdict for verdict in verdicts if verdict not in ("stored", "known"))
             flaws = (*reading.flaws, *refused)
             if not flaws:
-                await connection.execute(self._sql["mark_replayed"], {"id": reject_id})
+                await sql.touch("mark_replayed", id=reject_id)
             return Replay(reject_id, verdicts.count("stored"), verdicts.count("known"), flaws)
 
     async def _store(
@@ -152,30 +137,29 @@ class RejectsDesk:
 
         Where another body holds its key it becomes an event of its own, as intake does it.
         """
+        sql = Statements(connection, "rejects")
         values = {
             "lead_id": event.lead_id,
             "updated_at": event.updated_at,
             "hook_action": event.hook_action,
             "payload": Jsonb(event.payload, bytes),
-            "max_attempts": self._max_attempts,
         }
+        new = values | {"max_attempts": self._max_attempts}
         try:
             # A savepoint: JSON that the database refuses must not take the other events of the
             # delivery with it.
             async with connection.transaction():
-                at = event.updated_at
                 while True:
-                    tried = values | {"updated_at": at}
-                    if await self._one(connection, "insert_replayed", tried):
+                    if await sql.touch("insert_replayed", **new):
                         return "stored"
-                    verdict, at = await self._one(connection, "compare_replayed", values) or (
-                        "new_body",
-                        event.updated_at,
-                    )
+                    [(verdict, at)] = await sql.rows("compare_replayed", **values) or [
+                        ("new_body", event.updated_at)
+                    ]
                     if verdict == "same_key_other_body":
                         return "Too many other bodies hold its id and updated_at."
                     if verdict != "new_body":
                         return "known"
+                    new["updated_at"] = at
         except (
             psycopg.DataError,
             psycopg.IntegrityError,
@@ -184,18 +168,9 @@ class RejectsDesk:
         ):
             return "The database does not take this JSON."
 
-    async def _one(
-        self, connection: AsyncConnection[Any], name: str, values: dict[str, Any]
-    ) -> tuple[Any, ...] | None:
-        return await (await connection.execute(self._sql[name], values)).fetchone()
-
     async def dismiss(self, reject_ids: Sequence[UUID]) -> list[UUID]:
         """Marks them: nothing is to be done. Returns those that were waiting until now."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                self._sql["dismiss_rejects"], {"ids": list(reject_ids)}
-            )
-            return [reject_id for (reject_id,) in await cursor.fetchall()]
+        return [each for (each,) in await self._sql.rows("dismiss_rejects", ids=list(reject_ids))]
 
 
 def body_text(raw: bytes, *, reveal: bool) -> str:

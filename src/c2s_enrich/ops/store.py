@@ -1,15 +1,13 @@
-"""The operators' door to the database: each statement of `sql/queries/ops.sql` has its one caller
-here.
-"""
+"""What the database knows about the service as a whole: numbers and upstreams, no lead."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from psycopg import errors
-from psycopg.rows import class_row
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.enrichment.people_store import HitRate, PeopleStore
 from c2s_enrich.sessions import session_problem
 
@@ -70,8 +68,17 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class Subscription:
+    """One action as this database last asked C2S for it."""
+
+    action: str
+    address: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True)
 class Facts:
-    """What the database knows about the service: numbers and upstreams, no lead and no person."""
+    """All of it, as /health, the metrics and the alerts read it."""
 
     queue: QueueHealth = QueueHealth()
     upstreams: list[UpstreamHealth] = field(default_factory=list)
@@ -92,46 +99,33 @@ class SetUp:
 
 
 class OpsStore:
-    """Short reads on the pool's connections."""
+    """Short reads of `sql/queries/ops.sql` on the pool's connections."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._sql = statements("ops")
+        self._sql = Statements(pool, "ops")
         self._people = PeopleStore(pool)
+
+    async def facts(self) -> Facts:
+        """All that is known."""
+        queue, upstreams = await self.now()
+        return Facts(queue, upstreams, *await self.lately())
 
     async def now(self) -> tuple[QueueHealth, list[UpstreamHealth]]:
         """What changes by the second; two look-ups in indexes."""
-        async with self._pool.connection() as connection:
-            queue = await connection.cursor(row_factory=class_row(QueueHealth)).execute(
-                self._sql["health_queue"]
-            )
-            [numbers] = await queue.fetchall()
-            upstreams = await connection.cursor(row_factory=class_row(UpstreamHealth)).execute(
-                self._sql["health_upstreams"]
-            )
-            return numbers, await upstreams.fetchall()
+        [numbers] = await self._sql.read(QueueHealth, "health_queue")
+        return numbers, await self._sql.read(UpstreamHealth, "health_upstreams")
 
     async def lately(self) -> tuple[LastHour, Silence | None, list[HitRate]]:
         """What takes a while to change and some milliseconds to count."""
-        async with self._pool.connection() as connection:
-            counted = await connection.cursor(row_factory=class_row(LastHour)).execute(
-                self._sql["health_last_hour"]
-            )
-            [hour] = await counted.fetchall()
-            silence = await connection.cursor(row_factory=class_row(Silence)).execute(
-                self._sql["health_silence"]
-            )
-            quiet = await silence.fetchone()
-        return hour, quiet, await self._people.hit_rates()
+        [hour] = await self._sql.read(LastHour, "health_last_hour")
+        silence = await self._sql.read(Silence, "health_silence")
+        return hour, silence[0] if silence else None, await self._people.hit_rates()
 
     async def set_up(self) -> SetUp:
         """What people have looked at, asked for and switched on."""
-        async with self._pool.connection() as connection:
-            found = await connection.cursor(row_factory=class_row(SetUp)).execute(
-                self._sql["set_up"]
-            )
-            [row] = await found.fetchall()
-            return row
+        [found] = await self._sql.read(SetUp, "set_up")
+        return found
 
     async def session_problem(self) -> str:
         """What makes this database unfit for us; empty when nothing does."""
@@ -140,10 +134,16 @@ class OpsStore:
 
     async def newest_migration(self) -> int:
         """The version that the database is at; 0 before the first."""
-        async with self._pool.connection() as connection:
-            try:
-                cursor = await connection.execute(self._sql["newest_migration"])
-            except errors.UndefinedTable:
-                return 0
-            [(version,)] = await cursor.fetchall()
-            return int(version or 0)
+        try:
+            [(version,)] = await self._sql.rows("newest_migration")
+        except errors.UndefinedTable:
+            return 0
+        return int(version or 0)
+
+    async def subscriptions(self) -> list[Subscription]:
+        """What was asked of C2S from here, by action."""
+        return await self._sql.read(Subscription, "subscriptions")
+
+    async def subscribed(self, action: str, address: str) -> None:
+        """Remembers what C2S was asked for; an empty address ended it."""
+        await self._sql.touch("subscribed", action=action, address=address)

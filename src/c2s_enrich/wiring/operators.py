@@ -23,7 +23,7 @@ from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
-from c2s_enrich.ops.rejects import ReadEvent, Reading, RejectsDesk
+from c2s_enrich.ops.rejects import Reading, RejectsDesk
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware
@@ -82,12 +82,7 @@ def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
 
     def read(raw: bytes, hook_action: str | None) -> Reading:
         delivery = read_delivery(raw, hook_action, limits)
-        return Reading(
-            tuple(
-                ReadEvent(event.lead_id, event.updated_at, event.hook_action, event.payload)
-                for event in delivery.events
-            ),
-            tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections),
-        )
+        flaws = tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections)
+        return Reading(delivery.events, flaws)
 
     return RejectsDesk(pool, read, max_attempts=settings.max_attempts)
