@@ -1,10 +1,11 @@
-"""A synchronous standby takes over while deliveries come in: nothing that was answered 200 is lost,
-and no seller is told twice.
+"""Another server takes over, a synchronous standby or an old copy: no lead is lost, and no seller
+is told twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,6 +58,62 @@ class TestAFailOverToASynchronousStandby:
             told = {lead: len(messages.get(lead, [])) for lead in accepted}
             assert told == dict.fromkeys(accepted, 1)
             assert await _stored(standby) == len(people)
+
+
+class TestARestoreToAnEarlierMoment:
+    async def test_tells_none_twice_and_finds_what_the_copy_never_knew(
+        self, tmp_path: Path
+    ) -> None:
+        with (
+            World(1, size=60) as world,
+            postgres.start_throwaway(durable=True, settings=REPLICATING) as primary,
+        ):
+            await migrate(primary.url)
+            people = [person for person in world.people if person.has_record][:10]
+            async with Stage(tmp_path, primary.url, size=60, settings=QUICK) as stage:
+                await stage.start_simulators()
+                await stage.start_web()
+                stage.start_poller()
+                # Messages that C2S shows afterwards: from then on a look proves something.
+                accepted = await _deliver_until(stage, people[:2], f"{8:016x}")
+                await _until_all_ended(primary.url)
+                since = datetime.now(UTC)
+                deliveries = asyncio.create_task(
+                    _deliver_until(stage, people[2:6], f"{8:016x}", first=2)
+                )
+                with await asyncio.to_thread(
+                    postgres.start_throwaway,
+                    durable=True,
+                    settings=REPLICATING,
+                    standby_of=primary,
+                ) as copy:
+                    # The copy stays where it is, and the world goes on.
+                    copy.stop("immediate")
+                    accepted += await deliveries
+                    accepted += await _deliver_until(stage, people[6:], f"{8:016x}", first=6)
+                    await _until_all_ended(primary.url)
+                    for process in ("poller", "web"):
+                        stage.kill(process)
+                    primary.stop("immediate")
+
+                    copy.start()
+                    async with await AsyncConnection.connect(copy.url, autocommit=True) as there:
+                        await there.execute("select pg_promote()")
+                    known = await _stored(copy)
+                    stage.database_url = copy.url
+                    assert await stage.command("restored", "--since", since.isoformat())
+                    await stage.start_web()
+                    stage.start_poller()
+                    await _until_all_ended(copy.url)
+                    answer = await stage.client.get(f"{stage.simulators_url}/_sim/messages")
+                    messages = answer.json()["leads"]
+                    stored = await _stored(copy)
+
+        assert known < len(people)
+        assert {lead: len(messages.get(lead, [])) for lead in accepted} == dict.fromkeys(
+            accepted, 1
+        )
+        assert stored == len(people)
 
 
 async def _stored(server: postgres.EmbeddedServer) -> int:
