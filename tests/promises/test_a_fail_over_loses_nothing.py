@@ -25,7 +25,7 @@ class TestAFailOverToASynchronousStandby:
         with (
             postgres.start_throwaway(durable=True, settings=REPLICATING) as primary,
             postgres.start_throwaway(
-                durable=True, settings=REPLICATING, standby_of=primary
+                durable=True, settings=REPLICATING, copy_of=primary, standby=True
             ) as standby,
         ):
             await migrate(primary.url)

@@ -72,13 +72,14 @@ def start_throwaway(
     settings: dict[str, str] | None = None,
     durable: bool = False,
     programs: Path | None = None,
-    standby_of: EmbeddedServer | None = None,
+    copy_of: EmbeddedServer | None = None,
+    standby: bool = False,
 ) -> EmbeddedServer:
     """Starts a server in a new temporary folder that disappears with it. For tests: unless
     `durable`, it does not sync to disk.
 
     `settings`: more lines for postgresql.conf. `programs`: the folder that holds initdb and
-    postgres. `standby_of`: begins as a copy of that server and follows it.
+    postgres. `copy_of`: begins as a copy of that running server; a `standby` goes on to follow it.
     """
     sweep()
     return EmbeddedServer(
@@ -86,7 +87,8 @@ def start_throwaway(
         ({} if durable else _UNSAFE_BUT_FAST) | (settings or {}),
         throwaway=True,
         programs=programs,
-        standby_of=standby_of,
+        copy_of=copy_of,
+        standby=standby,
     )
 
 
@@ -110,7 +112,8 @@ class EmbeddedServer:
         *,
         throwaway: bool,
         programs: Path | None = None,
-        standby_of: EmbeddedServer | None = None,
+        copy_of: EmbeddedServer | None = None,
+        standby: bool = False,
     ) -> None:
         self.base = base
         self._data = base / "data"
@@ -129,7 +132,7 @@ class EmbeddedServer:
             stop_leftover(self._data)
             self._programs, self._run_as = find_programs(base, programs)
             if not self._data.exists():
-                self._create(standby_of)
+                self._create(copy_of, standby=standby)
             self.start()
         except BaseException:
             self.close()
@@ -205,14 +208,15 @@ class EmbeddedServer:
             shutil.rmtree(self.base, ignore_errors=True)
         self._owner.close()
 
-    def _create(self, standby_of: EmbeddedServer | None) -> None:
+    def _create(self, copy_of: EmbeddedServer | None, *, standby: bool) -> None:
         half_made = self.base / "new"
         shutil.rmtree(half_made, ignore_errors=True)
-        if standby_of is None:
+        if copy_of is None:
             command = ["initdb", "-D", "new", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
             command += ["--locale=C", "--no-instructions", "--no-sync"]
         else:
-            command = ["pg_basebackup", "-D", "new", "-d", standby_of.url, "-R", "-c", "fast"]
+            command = ["pg_basebackup", "-D", "new", "-d", copy_of.url, "-c", "fast"]
+            command += ["-R"] if standby else []
         with tempfile.TemporaryFile() as said:
             done = self._spawn([str(self._programs / command[0]), *command[1:]], said)
             if done.wait():

@@ -190,6 +190,14 @@ class Stage:
         )
         return await process.wait() == 0
 
+    async def told(self) -> dict[str, list[str]]:
+        """What C2S has received, by lead, in the order of arrival."""
+        answer = await self.client.get(f"{self.simulators_url}/_sim/messages")
+        return {
+            lead: [message["body"] for message in messages]
+            for lead, messages in answer.json()["leads"].items()
+        }
+
     def alive(self, name: str) -> bool:
         process = self.processes.get(name)
         return process is not None and process.poll() is None

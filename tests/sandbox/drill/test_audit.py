@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from c2s_enrich.sandbox.drill.audit import Findings, OutboxRow, Records, Row, audit
-from c2s_enrich.sandbox.drill.paid import Asked, Trouble
+from c2s_enrich.sandbox.drill.paid import Asked, Restore, Trouble
 from c2s_enrich.sandbox.simulators.population import Person, populate
 from c2s_enrich.sandbox.simulators.stream import Said
 
@@ -34,7 +34,7 @@ def about(*people: Person, ref: str = "AAAA2222", update: bool = False) -> str:
 # Ana's lead is told about her; nobody knows the other lead's phone.
 GOOD = Records(
     said=(Said("ana", AT, "55" + ANA.phone, ANA.email), Said("nobody", AT, "68987654321", None)),
-    accepted=frozenset({("ana", AT), ("nobody", AT)}),
+    accepted={("ana", AT): 1.0, ("nobody", AT): 1.0},
     rows=(Row("ana", AT, "completed"), Row("nobody", AT, "completed")),
     outbox=(OutboxRow("ana", "AAAA2222", "sent"),),
     received={"ana": (about(ANA),)},
@@ -51,7 +51,7 @@ GOOD = Records(
 CHANGED = replace(
     GOOD,
     said=(*GOOD.said, Said("ana", LATER, "55" + ANA.phone, BIA.email)),
-    accepted=GOOD.accepted | {("ana", LATER)},
+    accepted=GOOD.accepted | {("ana", LATER): 4.5},
     rows=(*GOOD.rows, Row("ana", LATER, "completed")),
     outbox=(*GOOD.outbox, OutboxRow("ana", "BBBB3333", "sent")),
     received={"ana": (about(ANA), about(ANA, BIA, ref="BBBB3333", update=True))},
@@ -89,7 +89,7 @@ class TestTheAudit:
         returned = replace(
             CHANGED,
             said=(*CHANGED.said, Said("ana", later, "55" + ANA.phone, ANA.email)),
-            accepted=CHANGED.accepted | {("ana", later)},
+            accepted=CHANGED.accepted | {("ana", later): 8.0},
             rows=(*CHANGED.rows, Row("ana", later, "completed")),
             outbox=(*CHANGED.outbox, OutboxRow("ana", "CCCC4444", "sent")),
             received=told(*CHANGED.received["ana"], back),
@@ -117,6 +117,69 @@ class TestTheAudit:
         assert found.asked_again == 1
 
 
+# A restore forgot that Ana's e-mail had changed, and what was paid for and told since. Reconciling
+# brought her lead back as it is now, one second after our own message.
+RECONCILED = replace(
+    CHANGED,
+    rows=(*GOOD.rows, Row("ana", LATER + timedelta(seconds=1), "completed")),
+    asked=(*CHANGED.asked, Asked("work_api record", BIA.cpf, 11.0, 11.1)),
+    restores=(Restore(4.2, 10.0, frozenset({("ana", CHANGED.received["ana"][1])})),),
+)
+
+
+class TestTheAuditAfterARestore:
+    def test_is_clean_where_reconciling_made_up_for_it(self) -> None:
+        assert audit(RECONCILED).clean
+
+    def test_needs_no_new_row_where_the_forgotten_event_said_nothing_new(self) -> None:
+        said = (*GOOD.said, replace(GOOD.said[0], updated_at=LATER))
+
+        assert audit(
+            replace(
+                RECONCILED,
+                said=said,
+                rows=GOOD.rows,
+                outbox=GOOD.outbox,
+                received=GOOD.received,
+                asked=GOOD.asked,
+            )
+        ).clean
+
+    def test_knows_a_forgotten_message_that_the_outbox_does_not(self) -> None:
+        assert audit(replace(RECONCILED, outbox=GOOD.outbox)).clean
+        assert audit(replace(RECONCILED, outbox=GOOD.outbox, restores=())).messages_wrong == 1
+
+    @pytest.mark.parametrize(
+        ("records", "expected"),
+        [
+            pytest.param(
+                replace(RECONCILED, rows=GOOD.rows),
+                {"lost": 1},
+                id="for a change nobody made up for",
+            ),
+            pytest.param(
+                replace(RECONCILED, accepted=CHANGED.accepted | {("ana", LATER): 4.1}),
+                {"lost": 1},
+                id="for an event that was accepted before the copy",
+            ),
+            pytest.param(
+                replace(RECONCILED, received=told(*CHANGED.received["ana"], about(ANA, BIA))),
+                {"messages_duplicated": 1},
+                id="for a message that is told again",
+            ),
+            pytest.param(
+                replace(
+                    RECONCILED, asked=(*RECONCILED.asked, Asked("work_api record", ANA.cpf, 12, 13))
+                ),
+                {"paid_twice": 1},
+                id="for an answer from before the copy that is paid for again",
+            ),
+        ],
+    )
+    def test_goes_red(self, records: Records, expected: dict[str, int]) -> None:
+        assert counts(audit(records)) == expected
+
+
 class TestTheAuditGoesRed:
     @pytest.mark.parametrize(
         ("records", "expected"),
@@ -125,7 +188,7 @@ class TestTheAuditGoesRed:
                 replace(GOOD, rows=GOOD.rows[:1]), {"lost": 1}, id="for a 200 without a row"
             ),
             pytest.param(
-                replace(GOOD, accepted=frozenset({("ana", AT)})),
+                replace(GOOD, accepted={("ana", AT): 1.0}),
                 {"lost": 1},
                 id="for a delivery that was never answered 200",
             ),

@@ -60,7 +60,7 @@ class Audited(Brokerage):
         return audit(
             Records(
                 said=self.said,
-                accepted=frozenset((said.lead_id, said.updated_at) for said in self.said),
+                accepted={(said.lead_id, said.updated_at): 0.0 for said in self.said},
                 rows=rows,
                 outbox=outbox,
                 received={LEAD: self.messages(LEAD)},

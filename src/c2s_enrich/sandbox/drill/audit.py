@@ -14,12 +14,13 @@ from datetime import datetime
 from c2s_enrich.sandbox.drill.lessons import (
     Course,
     Directory,
+    contacts_of,
     courses,
     meant_by,
     questions,
     ref_of,
 )
-from c2s_enrich.sandbox.drill.paid import Asked, Trouble, bill
+from c2s_enrich.sandbox.drill.paid import Asked, Restore, Trouble, bill
 from c2s_enrich.sandbox.simulators.population import Person
 from c2s_enrich.sandbox.simulators.stream import Said
 
@@ -65,19 +66,20 @@ class OutboxRow:
 
 @dataclass(frozen=True)
 class Records:
-    """What was posted (`said`) and answered 200 (`accepted`), what the database holds (`rows`,
+    """What was posted (`said`) and answered 200 (`accepted`, and when), what the database holds (`rows`,
     `outbox`), what C2S received by lead in the order of arrival, what the sources answered, what
-    trouble was made, and whom the simulated world knows.
+    trouble was made, what restores forgot, and whom the simulated world knows.
     """
 
     said: Sequence[Said]
-    accepted: frozenset[EventKey]
+    accepted: Mapping[EventKey, float]
     rows: Sequence[Row]
     outbox: Sequence[OutboxRow]
     received: Mapping[str, Sequence[str]]
     people: Sequence[Person]
     asked: Sequence[Asked] = ()
     troubles: Sequence[Trouble] = ()
+    restores: Sequence[Restore] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def audit(records: Records) -> Findings:
     missing = _missing(records, stories)
     duplicated, wrong = _received(records, stories)
     stuck = _stuck(records)
-    paid = bill(records.asked, questions(records.said, directory), records.troubles)
+    needed = questions(records.said, directory)
+    paid = bill(records.asked, needed, records.troubles, records.restores)
     return Findings(
         accepted=len(records.accepted),
         lost=len(lost),
@@ -135,8 +138,8 @@ def audit(records: Records) -> Findings:
 
 def _lost(records: Records) -> list[str]:
     """Accepted by a 200 and not in the database; posted again and again and never accepted."""
-    missing = records.accepted - {row.key for row in records.rows}
-    refused = {(event.lead_id, event.updated_at) for event in records.said} - records.accepted
+    missing = records.accepted.keys() - {row.key for row in records.rows} - _made_up_for(records)
+    refused = {(said.lead_id, said.updated_at) for said in records.said} - records.accepted.keys()
     return [
         f"lost: lead {lead} of {at:%Y-%m-%d %H:%M:%S} {why}"
         for keys, why in (
@@ -145,6 +148,25 @@ def _lost(records: Records) -> list[str]:
         )
         for lead, at in sorted(keys)
     ]
+
+
+def _made_up_for(records: Records) -> set[EventKey]:
+    """What a restore took and reconciling gave back: the lead has a later row, or the last event
+    that it kept said the same.
+    """
+    said = {(said.lead_id, said.updated_at): contacts_of(said) for said in records.said}
+    newest: dict[str, EventKey] = {}
+    kept: dict[str, tuple[str, str]] = {}
+    for row in sorted(records.rows, key=lambda row: row.updated_at):
+        newest[row.lead_id] = row.key
+        if row.key in said:
+            kept[row.lead_id] = said[row.key]
+    return {
+        key
+        for key, moment in records.accepted.items()
+        if any(restore.forgot(moment) for restore in records.restores)
+        and (newest.get(key[0], key) > key or kept.get(key[0]) == said[key])
+    }
 
 
 def _missing(records: Records, stories: Mapping[str, Course]) -> list[str]:
@@ -171,6 +193,7 @@ def _received(records: Records, stories: Mapping[str, Course]) -> tuple[list[str
     duplicated: list[str] = []
     wrong: list[str] = []
     refs = {(told.lead_id, told.ref) for told in records.outbox}
+    refs |= {(lead, ref_of(text)) for each in records.restores for lead, text in each.told}
     for lead, texts in records.received.items():
         lessons = stories[lead].lessons if lead in stories else ()
         taught: list[int] = []

@@ -15,12 +15,12 @@ from typing import Literal
 import httpx
 import psycopg
 
-from c2s_enrich.sandbox.drill.paid import Trouble
+from c2s_enrich.sandbox.drill.paid import Restore, Trouble
 from c2s_enrich.sandbox.drill.plan import CUTS_OFF, FROZEN_SECONDS, ODD_CUTS_OFF, POLLERS, Strike
 from c2s_enrich.sandbox.drill.proxy import Proxy
+from c2s_enrich.sandbox.drill.servers import Servers
 from c2s_enrich.sandbox.drill.store import DrillStore
-from c2s_enrich.sandbox.postgres import EmbeddedServer, start_throwaway
-from c2s_enrich.sandbox.postgres_leftovers import StopMode
+from c2s_enrich.sandbox.postgres import EmbeddedServer
 from c2s_enrich.sandbox.stage import QUICK, Stage
 
 _ODD_AT_ONCE = 2
@@ -31,6 +31,8 @@ _OPERATOR_SECONDS = 0.5
 _RESET_AT_ONCE, _RESET_AGAIN_SECONDS = 50, 0.3
 # SIGTERM cuts off after the grace time; a lease that ran out, when its event is taken over.
 _FELT_SECONDS = float(QUICK["LEASE_SECONDS"]) + 2.0
+# Earlier than all that the traffic invents, and C2S lists its leads by those times.
+_BEFORE_THE_TRAFFIC = "2020-01-01T00:00Z"
 
 
 class Fleet:
@@ -39,7 +41,7 @@ class Fleet:
 
     `resets` are the rows that were sent through again by hand, `held` those that a transaction kept
     locked, `resumed` the pauses that a refused credential began and a person ended. `troubles` are
-    the strikes that can have cut off a paid call.
+    the strikes that can have cut off a paid call, `restores` what the database has forgotten.
     """
 
     def __init__(
@@ -51,15 +53,17 @@ class Fleet:
         self.held = 0
         self.resumed = 0
         self.troubles: list[Trouble] = []
+        self.restores: list[Restore] = []
         self._stage = stage
-        self.server = server
+        self._servers = Servers(server, store, proxy)
         self._store = store
         self._proxy = proxy
         self._odd: deque[str] = deque()
         self._odd_started = 0
-        self._postgres = asyncio.Lock()
         self._refusing: set[str] = set()
-        self._promoted = False
+        self._restoring = False
+        self._may_poll = asyncio.Event()
+        self._may_poll.set()
 
     async def start(self) -> None:
         """Everything up, in the order in which an operator would start it."""
@@ -71,7 +75,7 @@ class Fleet:
     async def supervise(self) -> None:
         """Starts again whatever has ended, for as long as it runs."""
         while True:
-            for name in ("web", *POLLERS):
+            for name in ("web", *(POLLERS if self._may_poll.is_set() else ())):
                 if not self._stage.alive(name):
                     self._stage.start_again(name)
                     self.restarts += 1
@@ -104,22 +108,31 @@ class Fleet:
             case "terminate_poller" | "terminate_web":
                 self.kills += self._stage.signal(strike.target, signal.SIGTERM)
             case "die_at" | "clock":
+                await self._may_poll.wait()
                 while len(self._odd) >= _ODD_AT_ONCE:
                     self._end_odd(self._odd.popleft())
                 self._odd.append(self._start_odd(strike.fault, strike.target))
             case "sleep_at":
+                await self._may_poll.wait()
                 sleeper = self._start_odd(strike.fault, strike.target)
                 await asyncio.sleep(_TO_FALL_ASLEEP_SECONDS + FROZEN_SECONDS)
                 self._end_odd(sleeper)
             case "zombie" | "freeze_web":
                 await self._freeze(strike.target)
             case "postgres_fast":
-                await self._stop_postgres("fast", strike.seconds)
+                await self._servers.stop_for("fast", strike.seconds)
+                self.restarts += 1
             case "postgres_immediate":
-                await self._stop_postgres("immediate", strike.seconds)
+                await self._servers.stop_for("immediate", strike.seconds)
+                self.restarts += 1
+            # To their end, even where the drill's time is over: half of it leaves no server.
             case "promotion":
-                # To its end, even where the drill's time is over: half of it leaves no server.
-                await asyncio.shield(self._promote_a_standby())
+                await asyncio.shield(self._servers.promote_a_standby())
+                self.restarts += 1
+            case "restore":
+                # One at a time: a copy that waits for its turn grows too old.
+                if not self._restoring:
+                    await asyncio.shield(self._restore(strike.seconds))
             case "disk_full":
                 with suppress(psycopg.OperationalError):
                     await self._store.fill_disk(strike.seconds)
@@ -153,7 +166,7 @@ class Fleet:
 
     async def heal(self) -> None:
         """Ends every fault: what comes after it is only the product's own doing."""
-        async with self._postgres:
+        async with self._servers.busy:
             pass  # whoever was just stopping or replacing the server has come to an end
         for upstream in ("c2s", "diretrix", "work_api"):
             await self._dial(upstream)
@@ -162,9 +175,8 @@ class Fleet:
             self._end_odd(self._odd.popleft())
 
     def close(self) -> None:
-        """Stops a server that was promoted; the first one belongs to the caller."""
-        if self._promoted:
-            self.server.close()
+        """Stops the server that took the first one's place."""
+        self._servers.close()
 
     async def _reset(self, most: int | None, seconds: float) -> None:
         """Again and again: what one reset has brought, the next one finds in flight."""
@@ -184,30 +196,29 @@ class Fleet:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
 
-    async def _stop_postgres(self, mode: StopMode, seconds: float) -> None:
-        async with self._postgres:
-            await asyncio.to_thread(self.server.stop, mode)
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                await asyncio.to_thread(self.server.start)
-            self.restarts += 1
+    async def _restore(self, age: float) -> None:
+        """As docs/operations.md says: no poller runs until `restored` has gone well."""
+        self._restoring, began = True, time.monotonic()
+        told: frozenset[tuple[str, str]] = frozenset()
 
-    async def _promote_a_standby(self) -> None:
-        async with self._postgres:
-            following = await asyncio.to_thread(
-                start_throwaway,
-                durable=True,
-                settings={"wal_retrieve_retry_interval": "200ms"},
-                standby_of=self.server,
+        async def stop_polling() -> None:
+            nonlocal told
+            self._may_poll.clear()
+            for name in set(self._stage.processes) - {"web", "simulators"}:
+                self.kills += self._stage.kill(name)
+            told = frozenset(
+                (lead, text) for lead, texts in (await self._stage.told()).items() for text in texts
             )
-            await self._store.commit_on_standby()
-            await asyncio.to_thread(self.server.close)
-            self.server, self._promoted = following, True
-            self._store.url = self._proxy.target = following.url
-            await self._store.promote()
-            self._proxy.cut()
-            self.restarts += 1
+
+        async def say_so() -> None:
+            while not await self._stage.command("restored", "--since", _BEFORE_THE_TRAFFIC):
+                await asyncio.sleep(_OPERATOR_SECONDS)
+
+        await self._servers.put_back_a_copy(age, stop_polling, say_so)
+        self.restores.append(Restore(began, time.monotonic(), told))
+        self.restarts += 1
+        self._may_poll.set()
+        self._restoring = False
 
     async def _spoil(self, strike: Strike) -> None:
         fault: dict[str, object] = {"kind": strike.fault, "probability": 0.7}

@@ -98,7 +98,7 @@ class Matrix:
         findings = audit(
             Records(
                 said=self._said,
-                accepted=frozenset((said.lead_id, said.updated_at) for said in self._said),
+                accepted={(said.lead_id, said.updated_at): 0.0 for said in self._said},
                 rows=await store.events(),
                 outbox=await store.messages(),
                 received={

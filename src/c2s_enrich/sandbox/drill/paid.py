@@ -39,6 +39,21 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Restore:
+    """The database was put back: what happened between these two times it may have forgotten, also
+    that it told what was `told` by then (lead and text). Before `ended` no poller ran again.
+    """
+
+    began: float
+    ended: float
+    told: frozenset[tuple[str, str]] = frozenset()
+
+    def forgot(self, moment: float, late: float = 0.0) -> bool:
+        """Whether what happened then, and was stored up to `late` seconds after, may be gone."""
+        return self.began - late <= moment <= self.ended
+
+
+@dataclass(frozen=True)
 class Bill:
     """One sentence for each answer that was paid for without need, and how many were asked again
     for a reason.
@@ -49,7 +64,10 @@ class Bill:
 
 
 def bill(
-    asked: Iterable[Asked], needed: frozenset[tuple[str, str]], troubles: Sequence[Trouble]
+    asked: Iterable[Asked],
+    needed: frozenset[tuple[str, str]],
+    troubles: Sequence[Trouble],
+    restores: Sequence[Restore],
 ) -> Bill:
     """Judges every call. `needed` holds the questions that the traffic gives rise to."""
     answers: dict[tuple[str, str], list[Asked]] = {}
@@ -70,6 +88,12 @@ def bill(
     order = sorted(left, key=lambda number: troubles[number].ended)
     excused = 0
     for first, second in again:
+        if any(
+            each.forgot(first.ended, _STORED_WITHIN_SECONDS) and each.ended <= second.started
+            for each in restores
+        ):
+            excused += 1
+            continue
         reason = next((n for n in order if left[n] and _cuts_off(troubles[n], first)), None)
         if reason is None:
             problems.append(

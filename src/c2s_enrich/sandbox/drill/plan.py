@@ -28,7 +28,8 @@ _UPSTREAMS = ("c2s", "diretrix", "work_api")
 
 # Each fault with what it can strike. "sleep_at" is a freeze of which the poller's own clock knows
 # nothing: only the fence is left, and between the permit and the send the pulse. "promotion"
-# crashes the server and promotes a standby that has every COMMIT. "commit_lost" carries statements
+# crashes the server and promotes a standby that has every COMMIT; "restore" puts a copy back that
+# has the target's age and more. "commit_lost" carries statements
 # out and loses their answers; in a "silence" nothing comes and nothing is closed. "clock" is how
 # many seconds a poller's clocks are wrong. "operator_resets" sets rows of every status back to
 # received, as reprocessing does; "transaction_held" keeps rows of this status locked. C2S mostly
@@ -47,6 +48,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "postgres_fast": ("postgres",),
     "postgres_immediate": ("postgres",),
     "promotion": ("postgres",),
+    "restore": ("postgres",),
     "disk_full": ("postgres",),
     "commit_lost": ("postgres",),
     "silence": ("postgres",),

@@ -129,13 +129,14 @@ class _Drill:
             await self._drain(store, stage)
             records = Records(
                 said=stream.said,
-                accepted=frozenset(sender.accepted),
+                accepted=sender.accepted,
                 rows=await store.events(),
                 outbox=await store.messages(),
-                received=await _received(stage),
+                received=await stage.told(),
                 people=people,
                 asked=await _asked(stage),
                 troubles=fleet.troubles,
+                restores=fleet.restores,
             )
             self.by_hand |= {
                 "rows_reset_by_hand": fleet.resets,
@@ -144,6 +145,7 @@ class _Drill:
             self.by_the_way = {
                 "deliveries refused, sent again": sender.refusals,
                 "rows held locked": fleet.held,
+                "restores": len(fleet.restores),
                 "answers of the database lost": proxy.swallowed,
             }
             staff.cancel()
@@ -177,18 +179,10 @@ class _Drill:
             if count:
                 quiet_since = time.monotonic()
                 continue
-            await store.judge_unclear(await _received(stage))
+            await store.judge_unclear(await stage.told())
             if again := await store.send_through_again():
                 self.by_hand["sent_through_again_by_hand"] += again
                 fewest, quiet_since = again, time.monotonic()
-
-
-async def _received(stage: Stage) -> dict[str, list[str]]:
-    answer = await stage.client.get(f"{stage.simulators_url}/_sim/messages")
-    return {
-        lead: [message["body"] for message in messages]
-        for lead, messages in answer.json()["leads"].items()
-    }
 
 
 async def _asked(stage: Stage) -> list[Asked]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import datetime
 
 import httpx
@@ -27,10 +28,10 @@ _AT_ONCE = 40
 
 
 class DrillSender:
-    """The first of the records: `accepted` holds what a 200 was read for."""
+    """The first of the records: `accepted` holds what a 200 was read for, and when (monotonic)."""
 
     def __init__(self, stage: Stage, stream: Stream) -> None:
-        self.accepted: set[EventKey] = set()
+        self.accepted: dict[EventKey, float] = {}
         self.refusals = 0
         self._stage = stage
         self._stream = stream
@@ -69,7 +70,8 @@ class DrillSender:
             self.refusals += 1
             await asyncio.sleep(wait)
             wait = min(wait * 2, _AGAIN_AT_MOST)
-        self.accepted.update((lead, datetime.fromisoformat(at)) for lead, at in delivery.events)
+        for lead, at in delivery.events:
+            self.accepted.setdefault((lead, datetime.fromisoformat(at)), time.monotonic())
 
     async def _is_taken(self, method: str, url: str, body: bytes) -> bool:
         headers = {"Content-Type": "application/json", "X-Webhook-Token": WEBHOOK_TOKEN}
