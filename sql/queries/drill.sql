@@ -35,26 +35,16 @@ with chosen as materialized (
 )
 update webhook_events e set status = 'received' from chosen c where e.id = c.id;
 
--- name: unclear_for_a_person
--- Messages of which nobody knows whether they arrived, and whose events wait for a person's verdict.
-select m.id, m.lead_id, m.ref
-  from lead_messages m join webhook_events e on e.id = m.event_id
- where m.status = 'sending' and e.status = 'failed' and e.error_kind = 'delivery_unclear';
-
--- name: judge
--- A person has looked at the lead in C2S.
-update lead_messages
-   set status = case when %(there)s then 'sent' else 'pending' end,
-       sends = case when %(there)s then sends else 0 end, looks = 0,
-       sending_at = coalesce(sending_at, now()), sent_at = case when %(there)s then now() end,
-       proof = case when %(there)s then 'person' end
- where id = %(message_id)s and status = 'sending';
+-- name: note_reset
+-- A verdict on this event's message is about to send it through again.
+insert into drill_resets (event_id, lease_token, status)
+select id, lease_token, status from webhook_events where id = %(event_id)s;
 
 -- name: send_through_again
 -- As an operator would, those that by design wait for a person: nobody could read the answers of an upstream.
 with chosen as materialized (
   select id, lease_token, status from webhook_events
-   where status = 'failed' and error_kind in ('upstream_unreadable', 'delivery_unclear')
+   where status = 'failed' and error_kind = 'upstream_unreadable'
    order by id for update
 ), noted as (
   insert into drill_resets (event_id, lease_token, status) select id, lease_token, status from chosen

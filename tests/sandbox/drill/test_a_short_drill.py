@@ -24,8 +24,6 @@ class TestAShortDrill:
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
         ended = subprocess.run(
-            # A seed whose faults of several seconds come early, so that nobody has to wait for the
-            # last of them.
             [
                 sys.executable,
                 "-m",
@@ -34,14 +32,14 @@ class TestAShortDrill:
                 "--seed",
                 "53",
                 "--minutes",
-                "0.15",
+                "0.1",
                 "--events",
                 "60",
                 "--json",
             ],
             capture_output=True,
             text=True,
-            timeout=400,  # some 30 s where the machine has nothing else to do
+            timeout=400,  # some 15 s where the machine has nothing else to do
             env=env,
             check=False,
         )

@@ -66,9 +66,9 @@ class OutboxRow:
 
 @dataclass(frozen=True)
 class Records:
-    """What was posted (`said`) and answered 200 (`accepted`, and when), what the database holds (`rows`,
-    `outbox`), what C2S received by lead in the order of arrival, what the sources answered, what
-    trouble was made, what restores forgot, and whom the simulated world knows.
+    """What was posted (`said`) and answered 200 (`accepted`, and when), what the database holds
+    (`rows`, `outbox`), what C2S received by lead in the order of arrival, what the sources
+    answered, what trouble was made, what restores forgot, and whom the simulated world knows.
     """
 
     said: Sequence[Said]

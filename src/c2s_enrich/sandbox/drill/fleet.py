@@ -115,7 +115,9 @@ class Fleet:
             case "sleep_at":
                 await self._may_poll.wait()
                 sleeper = self._start_odd(strike.fault, strike.target)
-                await asyncio.sleep(_TO_FALL_ASLEEP_SECONDS + FROZEN_SECONDS)
+                until = time.monotonic() + _TO_FALL_ASLEEP_SECONDS + FROZEN_SECONDS
+                while self._stage.alive(sleeper) and time.monotonic() < until:
+                    await asyncio.sleep(_SUPERVISOR_SECONDS)
                 self._end_odd(sleeper)
             case "zombie" | "freeze_web":
                 await self._freeze(strike.target)

@@ -21,6 +21,9 @@ from c2s_enrich.telemetry.logs import configure_logging
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import Boundary, build_poller
 
+# A sleeper ends so long after it has woken.
+_TO_SETTLE_SECONDS = 1.0
+
 
 class WrongClock(SystemClock):
     """Seconds since a boot that was at another time."""
@@ -61,6 +64,7 @@ class Sleepwalker(SystemClock):
         if reached == self._point and not self._slept:
             self._slept = FROZEN_SECONDS
             time.sleep(FROZEN_SECONDS)  # noqa: ASYNC251 the loop has to stand still
+            asyncio.get_running_loop().call_later(_TO_SETTLE_SECONDS, sys.exit)
 
 
 def set_wall_clock(wrong_by: float) -> None:

@@ -98,6 +98,8 @@ _OFTEN = {
     "commit_lost": 3,
     "accept_then_lose": 4,
 }
+# Longer than the shortest drill: they begin it.
+_LONG = ("sleep_at", "zombie", "freeze_web", "silence", "restore", "promotion")
 # A poller needs about a second to come up, several on a busy machine; closer together, nothing
 # would ever be worked on.
 _STRIKES_PER_SECOND = 1.0
@@ -135,12 +137,12 @@ def _cards(chance: Random, only: str | None) -> Iterator[tuple[str, str]]:
     """Rounds without end. Each fault goes through all its targets before it comes back to one."""
     faults = FAULTS if only is None else (only,)
     targets = {fault: _in_turn(chance, TARGETS[fault]) for fault in faults}
-    deck = list(faults)
+    deck = sorted(chance.sample(faults, len(faults)), key=lambda fault: fault not in _LONG)
     while True:
-        chance.shuffle(deck)
         for fault in deck:
             yield fault, next(targets[fault])
         deck = [fault for fault in faults for _ in range(_OFTEN.get(fault, 1))]
+        chance.shuffle(deck)
 
 
 def _in_turn(chance: Random, targets: tuple[str, ...]) -> Iterator[str]:

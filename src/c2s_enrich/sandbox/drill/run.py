@@ -179,8 +179,8 @@ class _Drill:
             if count:
                 quiet_since = time.monotonic()
                 continue
-            await store.judge_unclear(await stage.told())
-            if again := await store.send_through_again():
+            judged = await store.judge_unclear(await stage.told())
+            if again := judged + await store.send_through_again():
                 self.by_hand["sent_through_again_by_hand"] += again
                 fewest, quiet_since = again, time.monotonic()
 

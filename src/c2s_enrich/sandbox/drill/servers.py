@@ -1,4 +1,4 @@
-"""The database server under fire: stopped and started, replaced by its standby, put back to a copy."""
+"""The database server under fire: stopped, replaced by its standby, put back to a copy."""
 
 from __future__ import annotations
 

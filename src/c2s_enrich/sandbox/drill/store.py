@@ -11,8 +11,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
 
 from c2s_enrich.database import sql_folder, statements
+from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.sandbox.drill.audit import OutboxRow, Row
 
 # Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
@@ -102,14 +104,19 @@ class DrillStore:
             [count] = await (await connection.execute(self._sql["count_open"])).fetchone() or [0]
             return int(count)
 
-    async def judge_unclear(self, received: Mapping[str, Sequence[str]]) -> None:
-        """As a person does with an unclear delivery: looks at the lead in C2S, and says so."""
-        async with await AsyncConnection.connect(self.url) as connection:
-            rows = await connection.execute(self._sql["unclear_for_a_person"])
-            for message_id, lead_id, ref in await rows.fetchall():
-                there = any(ref in body for body in received.get(lead_id, ()))
-                verdict = {"message_id": message_id, "there": there}
-                await connection.execute(self._sql["judge"], verdict)
+    async def judge_unclear(self, received: Mapping[str, Sequence[str]]) -> int:
+        """As a person does with an unclear delivery: looks at the lead in C2S, and says so; returns
+        how many.
+        """
+        judged = 0
+        async with AsyncConnectionPool(self.url, min_size=1, max_size=1) as pool:
+            desk = EventsDesk(pool)
+            for message in await desk.open_messages():
+                if message.event_error_kind == "delivery_unclear":
+                    there = any(message.ref in body for body in received.get(message.lead_id, ()))
+                    await self._run("note_reset", event_id=message.event_id)
+                    judged += await desk.judge(message.id, delivered=there)
+        return judged
 
     async def send_through_again(self) -> int:
         """What by design waits for a person; returns how many events."""
