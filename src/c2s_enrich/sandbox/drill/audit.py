@@ -192,7 +192,7 @@ def _received(records: Records, stories: Mapping[str, Course]) -> tuple[list[str
     """
     duplicated: list[str] = []
     wrong: list[str] = []
-    refs = {(told.lead_id, told.ref) for told in records.outbox}
+    refs: set[tuple[str, str | None]] = {(told.lead_id, told.ref) for told in records.outbox}
     refs |= {(lead, ref_of(text)) for each in records.restores for lead, text in each.told}
     for lead, texts in records.received.items():
         lessons = stories[lead].lessons if lead in stories else ()
