@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import READABLE_LIMIT, compose_message
+from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.profile import Profile
-from c2s_enrich.upstreams.work_record import AccountProblem, NoRecord, UnreadableRecord, read_record
+from c2s_enrich.upstreams.work_record import read_record
 from cast import ANA, KEYS, TODAY, record_json
 
 scalars = (
@@ -82,9 +83,11 @@ def spoiled(changes: list[tuple[tuple[str | int, ...], Any]]) -> Any:
 
 def judge(body: Any) -> None:
     """The property itself."""
-    answer = read_record(body, ANA.cpf)
-    if not isinstance(answer, Profile):
-        assert isinstance(answer, NoRecord | AccountProblem | UnreadableRecord)
+    try:
+        answer = read_record(body, ANA.cpf)
+    except (Unauthorised, Unreadable):
+        return
+    if answer is None:
         return
 
     lead = LeadFacts("lead", name="Ana", phone=ANA.phone, email=ANA.email)

@@ -10,7 +10,7 @@ from c2s_enrich.enrichment.match import ContactAnswer, Match, contradicted, matc
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.upstreams.candidates import Candidates, candidates_from_diretrix
+from c2s_enrich.upstreams.candidates import candidates_from_diretrix
 
 ana, bruno, homonym, carla = (person.candidate for person in (ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA))
 
@@ -48,12 +48,8 @@ class TestTheSamePerson:
         assert cpf is not None
         by_phone = candidates_from_diretrix([{"nome": "ANA", "cpf": cpf.formatted}])
         by_email = candidates_from_diretrix([{"nome": "ANA", "cpf": int(cpf.digits)}])
-        assert isinstance(by_phone, Candidates)
-        assert isinstance(by_email, Candidates)
 
-        assert shown(None, list(by_phone.people), list(by_email.people)) == [
-            (Candidate(cpf, "ANA"), "both")
-        ]
+        assert shown(None, list(by_phone), list(by_email)) == [(Candidate(cpf, "ANA"), "both")]
 
     def test_is_the_one_in_both_answers_where_the_name_says_nothing_else(self) -> None:
         assert shown("Davi Barbosa", [bruno, carla, ana], [homonym, ana]) == [(ana, "both")]

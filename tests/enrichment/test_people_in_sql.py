@@ -4,6 +4,7 @@ never lost to an older one.
 
 import asyncio
 import random
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,9 +16,10 @@ from tests.cast import ANA, BRUNO, FORBIDDEN, Person, a_cpf, record_json
 from tests.conftest import Database
 
 from c2s_enrich.database import Pool
-from c2s_enrich.enrichment.people_store import PeopleStore, address_key
+from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.remember import profile_in
 from c2s_enrich.enrichment.store import Question
+from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, Profile
 from c2s_enrich.queue.claim import Claim
@@ -287,8 +289,10 @@ class TestAnOddRecord:
         chance = random.Random(seed)
         stored = 0
         for _ in range(40):
-            answer = read_record(spoil(record_json(ANA), chance), ANA.cpf)
-            if isinstance(answer, Profile):
+            answer = None
+            with suppress(Unauthorised, Unreadable):
+                answer = read_record(spoil(record_json(ANA), chance), ANA.cpf)
+            if answer is not None:
                 await keep(pool, answer, MARCH)
                 assert await recalled(db, ANA.cpf) == answer
                 stored += 1
@@ -323,13 +327,13 @@ def spoil(part: Any, chance: random.Random) -> Any:
 
 class TestTheKeyOfAnAddress:
     def test_ignores_accents_and_case(self) -> None:
-        assert address_key(
-            AddressEntry(street="São João", number="1", postcode="01035000")
-        ) == address_key(AddressEntry(street="SAO JOAO", number="1", postcode="01035000"))
+        accented = AddressEntry(street="São João", number="1", postcode="01035000")
+
+        assert accented.key == AddressEntry("R", "SAO JOAO", "1", postcode="01035000").key
 
     def test_tells_numbers_and_cities_apart(self) -> None:
         keys = {
-            address_key(AddressEntry(street="RUA A", number=number, city=city))
+            AddressEntry(street="RUA A", number=number, city=city).key
             for number in ("1", "2")
             for city in ("Recife", "Natal")
         }

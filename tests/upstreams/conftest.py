@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from c2s_enrich.sandbox.simulators.world import Manners, World
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
-from c2s_enrich.upstreams.http import AnyTransport
+from c2s_enrich.upstreams.http import AnyTransport, CallServices
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
 
@@ -131,15 +131,18 @@ async def make_rig() -> AsyncIterator[MakeRig]:
             settings = replace(loaded, **fields)
             limits, naps, tally, sent = OpenDoor(), Naps(), Tally(), []
             through = Listening(transport, sent) if transport is not None else None
-            direct = open_c2s(settings, limits, naps, tally, transport=through)
-            gateway = open_gateway(settings, limits, naps, tally, transport=through)
-            diretrix = open_diretrix(settings, limits, naps, tally, transport=through)
-            work_api = open_work_api(settings, limits, naps, tally, transport=through)
-            for upstream in (direct, gateway, diretrix, work_api):
-                if upstream is not None:
-                    await stack.enter_async_context(upstream)
+            names = ("c2s", "gateway", "diretrix", "work_api") if through else ()
+            services = CallServices(limits, naps, tally, dict.fromkeys(names, through))
+            direct, gateway, diretrix, work_api = [
+                await stack.enter_async_context(aclosing(opened(settings, services)))
+                for opened in (open_c2s, open_gateway, open_diretrix, open_work_api)
+            ]
             return Rig(
-                C2s(direct, gateway, message_path=settings.c2s_message_path),
+                C2s(
+                    direct,
+                    gateway if settings.c2s_gateway_url else None,
+                    message_path=settings.c2s_message_path,
+                ),
                 Diretrix(diretrix),
                 WorkApi(work_api, settings.work_api_token),
                 limits,

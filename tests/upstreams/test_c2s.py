@@ -9,6 +9,7 @@ import httpx
 import pytest
 from tests.upstreams.conftest import CANARIES, MakeRig, Rig, answering
 
+from c2s_enrich.cli.subscriptions import ACTIONS
 from c2s_enrich.errors import (
     LeadNotFound,
     Refused,
@@ -24,7 +25,6 @@ from c2s_enrich.sandbox.simulators.c2s import Hook
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 from c2s_enrich.sandbox.simulators.world import Manners, World
-from c2s_enrich.upstreams.c2s import HOOK_ACTIONS
 from c2s_enrich.upstreams.c2s_answers import SendAnswer
 
 LEAD = "0123456789abcdef0123456789404429"
@@ -447,7 +447,7 @@ class TestTheAccount:
         hook = Hook()
         rig = await make_rig(SimulatedTransport(build_simulators(world, hook)))
 
-        for action in HOOK_ACTIONS:
+        for action in ACTIONS:
             await rig.c2s.subscribe(action, "https://example.com/hook")
         assert hook.url == "https://example.com/hook"
         await rig.c2s.unsubscribe("on_create_lead")

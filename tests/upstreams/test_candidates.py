@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.cast import ANA, BRUNO, CARLA
 
+from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.candidate import Candidate
-from c2s_enrich.upstreams.candidates import (
-    Candidates,
-    candidates_from_diretrix,
-    candidates_from_phone_module,
-)
-from c2s_enrich.upstreams.work_record import AccountProblem, UnreadableRecord
+from c2s_enrich.telemetry.attempt import recorded_by
+from c2s_enrich.upstreams.candidates import candidates_from_diretrix, candidates_from_phone_module
+
+
+def people_and_lost_rows(rows: list[object]) -> tuple[tuple[Candidate, ...], list[object]]:
+    """What Diretrix' rows give, and what the attempt's journal is told."""
+    told: list[object] = []
+    with recorded_by(lambda what, facts: told.append((what, facts["source"], facts["rows"]))):
+        return candidates_from_diretrix(rows), told
 
 
 class TestThePhoneModule:
@@ -29,25 +33,21 @@ class TestThePhoneModule:
             {"cpf_cnpj": None, "nome": "x"},
         ]
 
-        assert candidates_from_phone_module({"msg": rows}) == Candidates(
-            (BRUNO.candidate, ANA.candidate), unreadable=2
-        )
+        assert candidates_from_phone_module({"msg": rows}) == (BRUNO.candidate, ANA.candidate)
 
     @pytest.mark.parametrize(
         "body", [{"msg": []}, {"msg": None}, {"status": 404}, {"status": "404", "msg": "Not found"}]
     )
     def test_may_know_nobody(self, body: object) -> None:
-        assert candidates_from_phone_module(body) == Candidates()
+        assert candidates_from_phone_module(body) == ()
 
     def test_with_a_problem_is_not_nobody(self) -> None:
-        assert isinstance(
-            candidates_from_phone_module({"status": 403, "msg": "module does not exist"}),
-            AccountProblem,
-        )
-        assert isinstance(
-            candidates_from_phone_module({"code": 429, "message": "not enough credits"}),
-            AccountProblem,
-        )
+        for refusal in (
+            {"status": 403, "msg": "module does not exist"},
+            {"code": 429, "message": "not enough credits"},
+        ):
+            with pytest.raises(Unauthorised, match="account problem"):
+                candidates_from_phone_module(refusal)
         for body in (
             None,
             [],
@@ -57,7 +57,8 @@ class TestThePhoneModule:
             {"msg": [{"documento": "x"}]},
             {"status": 500},
         ):
-            assert isinstance(candidates_from_phone_module(body), UnreadableRecord)
+            with pytest.raises(Unreadable):
+                candidates_from_phone_module(body)
 
 
 class TestDiretrix:
@@ -71,24 +72,26 @@ class TestDiretrix:
             {"cpf": CARLA.cpf.digits, "nome": None},
         ]
 
-        assert candidates_from_diretrix(rows) == Candidates(
-            (BRUNO.candidate, ANA.candidate, Candidate(CARLA.cpf, "")), unreadable=1
-        )
+        people, lost = people_and_lost_rows(rows)
+
+        assert people == (BRUNO.candidate, ANA.candidate, Candidate(CARLA.cpf, ""))
+        assert lost == [("unreadable", "diretrix", 1)]
 
     def test_may_give_one_person_without_a_list(self) -> None:
         person = {"nome": ANA.name, "cpf": ANA.cpf.digits}
 
-        assert candidates_from_diretrix(person) == Candidates((ANA.candidate,))
+        assert candidates_from_diretrix(person) == (ANA.candidate,)
 
     @pytest.mark.parametrize("body", [[], None])
     def test_may_know_nobody(self, body: object) -> None:
-        assert candidates_from_diretrix(body) == Candidates()
+        assert candidates_from_diretrix(body) == ()
 
     @pytest.mark.parametrize(
         "body", [{}, {"mensagem": "erro"}, "x", 5, ["x"], [{"documento": "1"}]]
     )
     def test_that_cannot_be_read_is_not_nobody(self, body: object) -> None:
-        assert isinstance(candidates_from_diretrix(body), UnreadableRecord)
+        with pytest.raises(Unreadable):
+            candidates_from_diretrix(body)
 
 
 MASKED = "***.123.456-**"
@@ -105,34 +108,39 @@ class TestNobody:
     def test_is_not_proven_by_a_row_whose_number_cannot_be_read(self, number: object) -> None:
         row = {"nome": "ANA", "cpf": number, "cpf_cnpj": number}
 
-        assert isinstance(candidates_from_diretrix([row]), UnreadableRecord)
-        assert isinstance(candidates_from_phone_module({"msg": [row]}), UnreadableRecord)
+        with pytest.raises(Unreadable):
+            candidates_from_diretrix([row])
+        with pytest.raises(Unreadable):
+            candidates_from_phone_module({"msg": [row]})
 
     @pytest.mark.parametrize("row", [None, "x", 5, [], {}, {"nome": "ANA"}])
     def test_is_not_proven_by_a_row_of_another_shape(self, row: object) -> None:
-        assert isinstance(candidates_from_diretrix([row]), UnreadableRecord)
-        assert isinstance(candidates_from_phone_module({"msg": [row]}), UnreadableRecord)
+        with pytest.raises(Unreadable):
+            candidates_from_diretrix([row])
+        with pytest.raises(Unreadable):
+            candidates_from_phone_module({"msg": [row]})
 
     @pytest.mark.parametrize(
         "number", [COMPANY, "11.222.333/0001-81", int(COMPANY), "12.ABC.345/01DE-35"]
     )
     def test_is_proven_by_companies_alone(self, number: object) -> None:
-        assert candidates_from_diretrix([{"cpf": number}]) == Candidates()
-        assert candidates_from_phone_module({"msg": [{"cpf_cnpj": number}]}) == Candidates()
+        assert candidates_from_diretrix([{"cpf": number}]) == ()
+        assert candidates_from_phone_module({"msg": [{"cpf_cnpj": number}]}) == ()
 
     def test_is_not_proven_by_a_company_beside_a_row_that_cannot_be_read(self) -> None:
         rows = [{"cpf": COMPANY}, {"cpf": MASKED}]
 
-        assert isinstance(candidates_from_diretrix(rows), UnreadableRecord)
+        with pytest.raises(Unreadable, match="1 of 2 rows"):
+            candidates_from_diretrix(rows)
 
 
 class TestRowsThatCannotBeRead:
     def test_do_not_hide_those_that_can(self) -> None:
         rows = [{"cpf": MASKED}, {"nome": ANA.name, "cpf": ANA.cpf.digits}, None, {"cpf": COMPANY}]
 
-        assert candidates_from_diretrix(rows) == Candidates((ANA.candidate,), unreadable=2)
+        assert people_and_lost_rows(rows) == ((ANA.candidate,), [("unreadable", "diretrix", 2)])
 
     def test_beyond_the_thousandth_are_counted_too(self) -> None:
         rows = [{"nome": ANA.name, "cpf": ANA.cpf.digits}] * 1200
 
-        assert candidates_from_diretrix(rows) == Candidates((ANA.candidate,), unreadable=200)
+        assert people_and_lost_rows(rows) == ((ANA.candidate,), [("unreadable", "diretrix", 200)])

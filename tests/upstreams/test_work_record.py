@@ -11,15 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
 from c2s_enrich.upstreams.fields import read_date, read_money
-from c2s_enrich.upstreams.work_record import (
-    AccountProblem,
-    NoRecord,
-    UnreadableRecord,
-    read_record,
-)
+from c2s_enrich.upstreams.work_record import read_record
 from cast import ANA, BRUNO, FORBIDDEN, a_cpf, record_json
 
 
@@ -106,7 +102,7 @@ class TestNotARecord:
     )
     def test_is_nobody_where_the_body_says_404_although_http_said_200(self, body: object) -> None:
         # Taken for a success, such a body became a person without a name, and was kept for an hour.
-        assert read_record(body, ANA.cpf) == NoRecord()
+        assert read_record(body, ANA.cpf) is None
 
     @pytest.mark.parametrize(
         "body",
@@ -123,7 +119,8 @@ class TestNotARecord:
     def test_is_our_accounts_problem_where_plan_token_or_credits_are_refused(
         self, body: object
     ) -> None:
-        assert isinstance(read_record(body, ANA.cpf), AccountProblem)
+        with pytest.raises(Unauthorised, match="account problem"):
+            read_record(body, ANA.cpf)
 
     @pytest.mark.parametrize(
         "body",
@@ -140,19 +137,20 @@ class TestNotARecord:
     def test_is_neither_a_record_nor_its_absence_where_it_cannot_be_read(
         self, body: object
     ) -> None:
-        assert isinstance(read_record(body, ANA.cpf), UnreadableRecord)
+        with pytest.raises(Unreadable):
+            read_record(body, ANA.cpf)
 
     @pytest.mark.parametrize("cpf", [BRUNO.cpf.digits, "", None, "000", [ANA.cpf.digits]])
     def test_is_one_of_another_cpf(self, cpf: object) -> None:
         # An earlier program stored one person's data under another's CPF.
-        assert isinstance(
-            read_record(record_json(ANA, DadosBasicos={"cpf": cpf}), ANA.cpf), UnreadableRecord
-        )
+        with pytest.raises(Unreadable, match="not of the CPF"):
+            read_record(record_json(ANA, DadosBasicos={"cpf": cpf}), ANA.cpf)
 
     def test_says_why_without_a_value_of_the_body(self) -> None:
         secret = {"status": 403, "reason": f"token abc for {ANA.cpf.digits}", "message": ANA.name}
 
-        assert read_record(secret, ANA.cpf) == AccountProblem("status 403")
+        with pytest.raises(Unauthorised, match=r"^work_api: account problem: status 403$"):
+            read_record(secret, ANA.cpf)
 
     def test_may_have_the_cpf_as_a_number_that_lost_its_zeros(self) -> None:
         cpf = Cpf.parse("00123456797")

@@ -20,7 +20,6 @@ from c2s_enrich.enrichment.store import Question
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.profile import AddressEntry, Profile
-from c2s_enrich.people.text import plain
 from c2s_enrich.queue.claim import Claim
 
 
@@ -108,15 +107,4 @@ def _entries(entries: Sequence[msgspec.Struct]) -> str:
 
 def _entry(entry: msgspec.Struct) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(entry)
-    return fields | {"key": address_key(entry)} if isinstance(entry, AddressEntry) else fields
-
-
-def address_key(address: AddressEntry) -> str:
-    """What makes two spellings one address."""
-    return " | ".join(
-        (
-            plain(address.street or ""),
-            address.number or "",
-            address.postcode or plain(address.city or ""),
-        )
-    )
+    return fields | {"key": entry.key} if isinstance(entry, AddressEntry) else fields

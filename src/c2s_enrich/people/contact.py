@@ -35,6 +35,13 @@ class Phone:
         """(11) 98765-4321 or (11) 3456-7890; a foreign number as it is dialled from abroad."""
         return format_national(self.national) if self.national is not None else self.e164
 
+    @property
+    def in_brazil(self) -> str:
+        """DDD and subscriber, for sources that know Brazilian numbers only. Raises ValueError."""
+        if self.national is None:
+            raise ValueError("the sources know Brazilian numbers only")
+        return self.national
+
     def __repr__(self) -> str:
         return f"Phone({self.e164[:5]}****{self.e164[-2:]})"
 

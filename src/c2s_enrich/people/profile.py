@@ -1,8 +1,7 @@
 """What the Work API knows of a person: the sections that the product uses, and no others.
 
-The record also holds health data, neighbours and relatives. Those have no field here, so they
-cannot reach the database. Every field may be missing; texts are trimmed and never "SEM INFORMAÇÃO".
-Lists hold each thing once, best first. Serialised with msgspec into `people.profile`.
+Health data, neighbours and relatives have no field here, so they cannot reach the database. Every
+field may be missing; lists hold each thing once, best first. Stored as JSON in `people.profile`.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from datetime import date
 from decimal import Decimal
 
 import msgspec
+
+from c2s_enrich.people.text import plain
 
 
 class PhoneEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +46,12 @@ class AddressEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str | None = None
     postcode: str | None = None
 
+    @property
+    def key(self) -> str:
+        """The same for all spellings of one address."""
+        place = self.postcode or plain(self.city or "")
+        return " | ".join((plain(self.street or ""), self.number or "", place))
+
 
 class CompanyEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """`active` is False where a leaving date in the past is given."""
@@ -57,11 +64,8 @@ class CompanyEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One person. `cpf` is 11 digits; `income` is in R$ a month as the record has it, before any
-    multiplier.
-
-    `deceased` and `irregular` come from the record's obito and situacaoCadastral; `irregular` holds
-    the status text (SUSPENSA, CANCELADA …) and is None for a regular person.
+    """One person. `income` is in R$ a month as the record has it, before any multiplier;
+    `irregular` the standing of the CPF (SUSPENSA, CANCELADA …), None for a regular person.
     """
 
     cpf: str

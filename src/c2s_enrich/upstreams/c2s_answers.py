@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from urllib.parse import quote
 
 from c2s_enrich.errors import Refused, Unavailable, Uncertain, Unreadable
@@ -22,28 +21,22 @@ class SendAnswer:
 
 
 def unwrap_gateway(response: Response) -> Response:
-    """The answer behind the gateway's 500. It turns every error of C2S into 500 with a text, in
-    which only C2S's status survives.
-
-    Without exactly one status in the text (a time-out, a crash of its own) the 500 stays what it
-    is: unclear for a message. Raises Refused for the gateway's own 404.
+    """The answer behind the gateway's 500: it turns every error of C2S into 500 with a text, in
+    which only C2S's status survives. Without exactly one status in it (a time-out, a crash of its
+    own) it stays 500: unclear for a message. Raises Refused for the gateway's own 404.
     """
     if response.status == 404:
         # An error of C2S would be 500 here, so it is not the lead that is missing.
-        raise Refused(
-            response.upstream,
-            "HTTP 404: the gateway itself has no such path; is C2S_GATEWAY_URL right?",
-        )
+        detail = "HTTP 404: the gateway itself has no such path; is C2S_GATEWAY_URL right?"
+        raise Refused(response.upstream, detail)
     if response.status != 500:
         return response
     # The text quotes the URL, and a lead id may hold any three digits.
     text = re.sub(r"https?://\S+|/leads/\S+", " ", response.body.decode("utf-8", "replace"))
     statuses = set(re.findall(r"(?<![\w.])([345]\d\d)(?![\w.])", text))
-    return (
-        replace(response, status=int(statuses.pop()), body=text.encode())
-        if len(statuses) == 1
-        else response
-    )
+    if len(statuses) != 1:
+        return response
+    return replace(response, status=int(statuses.pop()), body=text.encode())
 
 
 def segment(lead_id: str) -> str:
@@ -93,11 +86,6 @@ def read_leads(response: Response) -> list[Mapping[str, object]]:
     return [lead for lead in leads if isinstance(lead, dict)]
 
 
-def updated_at_or_after(lead: Mapping[str, object], since: datetime) -> bool:
-    facts = LeadFacts.from_json(lead)
-    return facts is not None and facts.updated_at is not None and facts.updated_at >= since
-
-
 def read_company(response: Response) -> str:
     answer = _read_json(response)
     places = (answer, answer.get("data")) if isinstance(answer, dict) else ()
@@ -120,12 +108,11 @@ def _read_json(response: Response) -> object:
 
 def read_sent(response: Response, ref: str) -> SendAnswer | None:
     """2xx with JSON or nothing is a yes; a web page is a proxy talking and proves nothing."""
-    if response.is_html and not response.ok and response.status not in (401, 403):
-        raise Unavailable(
-            response.upstream,
-            f"HTTP {response.status} with a web page: it was not the API that answered",
-        )
-    if response.status == 404:
+    status = response.status
+    if response.is_html and not response.ok and status not in (401, 403):
+        detail = f"HTTP {status} with a web page: it was not the API that answered"
+        raise Unavailable(response.upstream, detail)
+    if status == 404:
         return None
     _check_refusal(response)
     if not response.body.strip():
@@ -133,32 +120,30 @@ def read_sent(response: Response, ref: str) -> SendAnswer | None:
     try:
         answer = response.json()
     except Unreadable as error:
-        unclear = Uncertain(response.upstream, error.detail)
+        detail = error.detail
     else:
-        if not isinstance(answer, dict) or (
-            answer.get("success") is not False and "error" not in answer
-        ):
+        failed = isinstance(answer, dict) and (answer.get("success") is False or "error" in answer)
+        if not failed:
             return SendAnswer(_message_id(answer, ref), confirmed=True)
-        unclear = Uncertain(response.upstream, f"HTTP {response.status} with an error inside")
-    raise unclear
+        detail = f"HTTP {status} with an error inside"
+    raise Uncertain(response.upstream, detail)
 
 
 def _check_refusal(response: Response) -> None:
     """403 is C2S's word for a bad token and for a bad parameter alike; the body tells which. What
     it does not tell is taken for the token: that postpones leads, the other would fail them.
     """
-    if (
+    if response.ok:
+        return
+    about_a_parameter = rb"(?i)\bdate\b|strptime|per_?page"
+    if response.status == 401 or (
         response.status == 403
-        and not response.is_html
-        and re.search(rb"\bdate\b|strptime|per_?page", response.body, re.IGNORECASE)
+        and (response.is_html or not re.search(about_a_parameter, response.body))
     ):
-        raise response.refused()
-    if response.status in (401, 403):
         raise response.unauthorised()
-    if not response.ok and response.is_html:
+    if response.is_html:
         raise response.unreadable("a web page instead of JSON")
-    if not response.ok:
-        raise response.refused()
+    raise response.refused()
 
 
 def _message_id(answer: object, ref: str) -> str | None:
@@ -166,9 +151,9 @@ def _message_id(answer: object, ref: str) -> str | None:
     data = answer.get("data") if isinstance(answer, dict) else None
     messages = data.get("messages") if isinstance(data, dict) else None
     for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and (
-            ref in str(message.get("body")) or message.get("external_id") == ref
-        ):
+        if not isinstance(message, dict):
+            continue
+        if ref in str(message.get("body")) or message.get("external_id") == ref:
             identity = message.get("id")
             return identity if isinstance(identity, str) else None
     return None

@@ -1,4 +1,4 @@
-"""Reads whom a source suggests for a contact. Pure.
+"""Reads whom a source suggests for a contact. Pure but for the journal, which is told of lost rows.
 
 "Nobody" needs a proof: an answer without a readable candidate in which something could not be read
 is unreadable, never empty.
@@ -8,72 +8,64 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from validate_docbr import CNPJ
 
+from c2s_enrich.errors import Unproven, Unreadable
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.upstreams.fields import READ_AT_MOST, get, has, text_of
-from c2s_enrich.upstreams.work_record import (
-    AccountProblem,
-    NoRecord,
-    UnreadableRecord,
-    judge_failure,
-)
+from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.upstreams.fields import READ_AT_MOST, get, text_of
+from c2s_enrich.upstreams.response import Response
+from c2s_enrich.upstreams.work_record import judge_failure
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Whom an answer names, in its order, each once. `unreadable` rows may be somebody too."""
-
-    people: tuple[Candidate, ...] = ()
-    unreadable: int = 0
-
-
-def candidates_from_phone_module(
-    data: object,
-) -> Candidates | AccountProblem | UnreadableRecord:
-    """People of `modulo=phone`, in its order. Companies (a true CNPJ) are left out."""
+def candidates_from_phone_module(data: object) -> tuple[Candidate, ...]:
+    """People of `modulo=phone`, in its order. Raises Unauthorised, Unreadable."""
     if isinstance(data, dict) and "msg" in {str(key).lower() for key in data}:
         rows = get(data, "msg")
-        if rows is None:
-            rows = []
-        if isinstance(rows, list):
-            return _read(rows, "cpf_cnpj")
-    verdict = judge_failure(data)
-    return Candidates() if isinstance(verdict, NoRecord) else verdict
+        if rows is None or isinstance(rows, list):
+            return _read("work_api", rows or [], "cpf_cnpj")
+    judge_failure(data)
+    return ()
 
 
-def candidates_from_diretrix(data: object) -> Candidates | UnreadableRecord:
-    """People of a lookup, in its order. One object counts as a list of one."""
-    if data is None:
-        return Candidates()
-    if isinstance(data, dict) and has(data, "cpf"):
+def candidates_from_diretrix(data: object) -> tuple[Candidate, ...]:
+    """People of a lookup, in its order. One object counts as a list of one. Raises Unreadable."""
+    if isinstance(data, dict) and "cpf" in {str(key).lower() for key in data}:
         data = [data]
-    if isinstance(data, list):
-        return _read(data, "cpf")
-    return UnreadableRecord("neither a list nor a person")
+    if data is None or isinstance(data, list):
+        return _read("diretrix", data or [], "cpf")
+    raise Unreadable("diretrix", "neither a list nor a person")
 
 
-def _read(rows: Sequence[object], cpf_key: str) -> Candidates | UnreadableRecord:
+def refuse_web_page(response: Response) -> None:
+    """Raises Unproven where "not found" comes as a web page: perhaps nobody, perhaps a proxy."""
+    if response.status in (400, 404) and response.is_html:
+        raise Unproven(response.upstream, f"HTTP {response.status} with a web page")
+
+
+def _read(source: str, rows: Sequence[object], cpf_key: str) -> tuple[Candidate, ...]:
+    """Each person once. Companies (a true CNPJ) are nobody, other rows may be somebody."""
     found: dict[Cpf, Candidate] = {}
     unreadable = max(0, len(rows) - READ_AT_MOST)
     for row in rows[:READ_AT_MOST]:
         number = get(row, cpf_key)
         cpf = Cpf.parse(number)
-        if isinstance(row, dict) and cpf is not None:
+        if cpf is not None:
             if not (cpf in found and found[cpf].name):
                 found[cpf] = Candidate(cpf, text_of(row, "nome") or "")
         elif not _is_company(number):
             unreadable += 1
     if unreadable and not found:
-        return UnreadableRecord(f"{unreadable} of {len(rows)} rows without a readable {cpf_key}")
-    return Candidates(tuple(found.values()), unreadable)
+        raise Unreadable(source, f"{unreadable} of {len(rows)} rows without a readable {cpf_key}")
+    if unreadable:
+        tell_attempt("unreadable", source=source, rows=unreadable)
+    return tuple(found.values())
 
 
 def _is_company(number: object) -> bool:
-    """Whether it is a CNPJ, which names nobody; as a number it may have lost zeros."""
+    """Whether it is a CNPJ; as a number it may have lost zeros."""
     if not isinstance(number, str | int) or isinstance(number, bool) or number in ("", 0):
         return False
     digits = re.sub(r"[\s./-]", "", str(number)[:40]).upper()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from c2s_enrich.people.text import plain, readable
 
@@ -14,36 +14,27 @@ READ_AT_MOST = 1000
 
 
 def read_money(value: object) -> Decimal | None:
-    """An amount in R$ above zero, rounded to cents: "6089,28", "1.234,56", "1.630", "5000.00", "R$
-    12", 6089.28. Else None.
+    """An amount in R$ above zero, rounded to cents: "6089,28", "1.234,56", "R$ 12", 6089.28.
 
     A point followed by exactly three digits groups thousands, as Brazilians write; a point followed
-    by one or two is decimal.
+    by one or two is decimal. None for anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    text = str(value) if not isinstance(value, int) or abs(value) < 10**12 else ""
-    text = re.sub(r"\s", "", text.upper().replace("R$", ""))
     if isinstance(value, float):
-        number = text
-    elif re.fullmatch(r"\d{1,3}(\.\d{3})+(,\d{1,2})?|\d+,\d{1,2}", text, re.ASCII):
-        number = text.replace(".", "").replace(",", ".")
-    elif re.fullmatch(r"\d{1,3}(,\d{3})+\.\d{1,2}", text, re.ASCII):
-        number = text.replace(",", "")
-    elif re.fullmatch(r"\d+(\.\d{1,2})?", text, re.ASCII):
-        number = text
+        number = str(value)
     else:
+        text = value if isinstance(value, str) else str(value) if _is_number(value) else ""
+        number = re.sub(r"\s", "", text.upper().replace("R$", ""))
+        if re.fullmatch(r"\d{1,3}(\.\d{3})+(,\d{1,2})?|\d+,\d{1,2}", number, re.ASCII):
+            number = number.replace(".", "").replace(",", ".")
+        elif re.fullmatch(r"\d{1,3}(,\d{3})+\.\d{1,2}", number, re.ASCII):
+            number = number.replace(",", "")
+        elif not re.fullmatch(r"\d+(\.\d{1,2})?", number, re.ASCII):
+            return None
+    amount = Decimal(number)
+    # A thousand millions a month is not an income but a field that slipped. (NaN is neither.)
+    if not (amount.is_finite() and 0 < amount < 10**9):
         return None
-    try:
-        amount = Decimal(number)
-        # A thousand millions a month is not an income but a field that slipped.
-        return (
-            amount.quantize(Decimal("0.01"))
-            if 0 < amount < 10**9 and amount.quantize(Decimal("0.01"))
-            else None
-        )
-    except InvalidOperation:
-        return None
+    return amount.quantize(Decimal("0.01")) or None
 
 
 def read_date(value: object) -> date | None:
@@ -52,13 +43,13 @@ def read_date(value: object) -> date | None:
         return None
     text = value.strip()
     if found := re.match(r"(\d{1,2})/(\d{1,2})/(\d{4})(?!\d)", text, re.ASCII):
-        day, month, year = found.groups()
+        day, month, year = map(int, found.groups())
     elif found := re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text, re.ASCII):
-        year, month, day = found.groups()
+        year, month, day = map(int, found.groups())
     else:
         return None
     try:
-        return date(int(year), int(month), int(day)) if 1880 <= int(year) <= 2100 else None
+        return date(year, month, day) if 1880 <= year <= 2100 else None
     except ValueError:
         return None
 
@@ -78,46 +69,26 @@ def object_of(data: object, name: str) -> Mapping[str, object]:
 
 def get(data: object, name: str) -> object:
     """A field by its name; other cases were seen and count where the exact name is missing."""
-    if not isinstance(data, dict):
-        return None
-    if name in data:
-        return data[name]
-    return next(
-        (
-            value
-            for key, value in data.items()
-            if isinstance(key, str) and key.lower() == name.lower()
-        ),
-        None,
-    )
+    if not isinstance(data, dict) or name in data:
+        return data[name] if isinstance(data, dict) else None
+    return next((data[key] for key in data if str(key).lower() == name.lower()), None)
 
 
-def has(row: Mapping[str, object], name: str) -> bool:
-    return any(isinstance(key, str) and key.lower() == name.lower() for key in row)
-
-
-def text_of(data: Mapping[str, object], name: str) -> str | None:
+def text_of(data: object, name: str) -> str | None:
     """A text or whole number as readable text; None for nothing and for empty words."""
     value = get(data, name)
-    if isinstance(value, int) and not isinstance(value, bool) and not is_huge(value):
-        value = str(value)
+    value = str(value) if _is_number(value) else value
     return readable(value) if isinstance(value, str) else None
 
 
-def is_huge(value: object) -> bool:
-    return isinstance(value, int) and abs(value) >= 10**30
+def _is_number(value: object) -> bool:
+    # A longer one is neither an id nor a phone, and exceeds what int → str allows.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30
 
 
 def yes(value: object) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        word = plain(value)
-        return (
-            True
-            if word in ("SIM", "S", "TRUE", "1")
-            else False
-            if word in ("NAO", "N", "FALSE", "0")
-            else None
-        )
-    return {1: True, 0: False}.get(value) if isinstance(value, int) else None
+    word = plain(str(value)) if isinstance(value, str | bool) or _is_number(value) else ""
+    return True if word in _YES else False if word in _NO else None
+
+
+_YES, _NO = ("SIM", "S", "TRUE", "1"), ("NAO", "N", "FALSE", "0")

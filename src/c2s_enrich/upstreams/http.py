@@ -1,8 +1,7 @@
 """The one way out over HTTP: admission, total time limit, tries, every failure as one of `errors`.
 
-Clients bring a path and a reader (a pure function from Response to nouns); this module never looks
-into a body. Its errors and log lines name the upstream, the kind of call and the result; never a
-URL, a header or a contact, because all three carry secrets or personal data here.
+Clients bring a path and a reader (a pure function from Response to nouns). Errors and log lines
+name the upstream, the kind of call and the result; never a URL, a header or a contact.
 """
 
 from __future__ import annotations
@@ -10,27 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import TypeVar
 
 import tenacity
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.errors import (
-    Throttled,
-    Unauthorised,
-    Unavailable,
-    Unreadable,
-    UpstreamError,
-)
+from c2s_enrich.errors import Throttled, Unauthorised, Unavailable, Unreadable, UpstreamError
 from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.telemetry.lines import get_logger
-from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress, transport_failure
-from c2s_enrich.upstreams.response import Response, read_retry_after, same
+from c2s_enrich.upstreams.response import Response, read_retry_after
 from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport, httpx
 
 T = TypeVar("T")
@@ -40,51 +32,44 @@ AnyTransport = httpx.AsyncBaseTransport
 # A host that does not even answer the handshake is down; waiting longer for it would only blur "not
 # sent" into "unclear".
 CONNECT_TIMEOUT = timedelta(seconds=5)
-
+# The first random wait between tries is at most the one, any of them at most the other.
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 4.0
+# The largest honest answer seen is a person's record of some 100 kB; beyond this it is an accident
+# or an attack.
+_BODY_LIMIT = 8 * 1024 * 1024
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How one upstream is called. `timeout` is the total time of one request, from the first packet
-    to the last byte of the answer; `tries` counts requests of one idempotent call; `wait` is the
-    upper end of the first random wait between them.
+    """How one upstream is called. `timeout` is the total time of one request, to the last byte of
+    its answer; `tries` counts requests of one idempotent call; `paid`: its owner charges for it.
     """
 
     timeout: timedelta
     tries: int = 3
-    wait: timedelta = timedelta(seconds=0.5)
-    longest_wait: timedelta = timedelta(seconds=4)
-    # The largest honest answer seen is a person's record of some 100 kB; beyond this it is an
-    # accident or an attack.
-    body_limit: int = 8 * 1024 * 1024
-    # Whether the upstream's owner charges for an answer.
     paid: bool = False
 
 
-class Limiter(Protocol):
-    """What `Upstream` needs of `limits.Limits`."""
+@dataclass(frozen=True)
+class CallServices:
+    """What all upstreams share. `transports`, by upstream, stand in for the network in tests; they
+    must report httpcore's `trace` events.
+    """
 
-    async def admit(self, name: str) -> Admission: ...
-
-    async def succeeded(self, admission: Admission) -> bool: ...
-
-    async def failed(self, admission: Admission, error: UpstreamError) -> None: ...
-
-
-class CallMetrics(Protocol):
-    """Where finished requests are counted; `result` is "ok" or the name of the error."""
-
-    def upstream_call(self, upstream: str, kind: str, result: str, seconds: float) -> None: ...
+    limits: Limits
+    clock: Clock
+    metrics: Metrics
+    transports: Mapping[str, AnyTransport] = field(default_factory=dict)
 
 
 class Upstream:
-    """One service we call. Use it as an async context manager: it owns the connections.
+    """One service we call; owns its connections until `aclose`.
 
     `credentials` are the headers that authorise us, in alternative forms: the first is used until
-    it is refused, then the next is tried once, and the form that worked is kept. A given
-    `transport` must report httpcore's `trace` events.
+    it is refused, then the next is tried once, and the form that worked is kept. `unwrap` may
+    replace an answer before it is judged. `transport` names it among the given ones.
     """
 
     def __init__(
@@ -92,40 +77,29 @@ class Upstream:
         name: str,
         base_url: str,
         policy: Policy,
-        limits: Limiter,
-        clock: Clock,
-        metrics: CallMetrics,
-        *,
+        services: CallServices,
         credentials: Sequence[Mapping[str, str]] = ({},),
-        transport: AnyTransport | None = None,
+        *,
+        unwrap: Callable[[Response], Response] | None = None,
+        transport: str = "",
     ) -> None:
         self.name = name
         self._base_url = base_url
         self._policy = policy
-        self._limits = limits
-        self._clock = clock
-        self._metrics = metrics
+        self._services = services
         self._credentials = list(credentials)
+        self._unwrap = unwrap
         # The transport and not a client: a client logs each URL, follows the environment's proxies
         # and keeps cookies.
-        self._transport = transport or Transport(policy.body_limit)
-        self._exit = AsyncExitStack()
+        given = services.transports.get(transport or name)
+        self._transport = given or Transport(_BODY_LIMIT)
 
-    async def __aenter__(self) -> Self:
-        await self._exit.enter_async_context(self._transport)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._exit.aclose()
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
     async def admit(self) -> Admission:
         """The limits' leave for one call. Raises Paused, BudgetSpent, NoSlot."""
-        return await self._limits.admit(self.name)
+        return await self._services.limits.admit(self.name)
 
     async def call(
         self,
@@ -137,19 +111,16 @@ class Upstream:
         params: Mapping[str, str] | None = None,
         json: object = None,
         idempotent: bool = True,
-        unwrap: Callable[[Response], Response] = same,
         admission: Admission | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> T:
         """Calls the upstream and returns what `read` makes of the answer.
 
         `read` sees 2xx and 4xx except 429; what it raises decides about the upstream's pause like
-        any other failure. `path` is percent-encoded already. `unwrap` may replace an answer before
-        it is judged (the gateway hides statuses in texts). The first try
-        goes out under `admission` where the caller has one already. `before_send` runs the moment
-        before the first byte is written; when it raises, nothing was sent and its exception passes
-        through. Raises UpstreamError; a call that is not idempotent and may have arrived raises
-        Uncertain.
+        any other failure. `path` is percent-encoded already. The first try goes out under
+        `admission` where the caller has one. `before_send` runs the moment before the first byte;
+        when it raises, nothing was sent and its exception passes through. Raises UpstreamError; a
+        call that is not idempotent and may have arrived raises Uncertain.
         """
         policy = self._policy
         request = OutgoingRequest(
@@ -158,67 +129,47 @@ class Upstream:
         admitted = [admission] if admission is not None else []
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(policy.tries if idempotent else 1),
-            wait=tenacity.wait_random_exponential(
-                multiplier=policy.wait.total_seconds(), max=policy.longest_wait.total_seconds()
-            ),
+            wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
             retry=tenacity.retry_if_exception_type(Unavailable),
-            sleep=self._clock.sleep,
+            sleep=self._services.clock.sleep,
             reraise=True,
         )
-        answer: T = await retrying(self._try, request, admitted, read, unwrap)
+        answer: T = await retrying(self._try, request, admitted, read)
         return answer
 
     async def _try(
-        self,
-        request: OutgoingRequest,
-        admitted: list[Admission],
-        read: Callable[[Response], T],
-        unwrap: Callable[[Response], Response],
+        self, request: OutgoingRequest, admitted: list[Admission], read: Callable[[Response], T]
     ) -> T:
         """One try: admission, request, settlement. When it is cancelled or `before_send` stops it,
         a probe's mark lapses by itself.
         """
+        limits = self._services.limits
         admission = admitted.pop() if admitted else await self.admit()
         started = time.perf_counter()
         result = "abandoned"
         try:
-            answer = await self._ask(request, read, unwrap)
+            answer = await self._ask(request, read)
             result = "ok"
         except UpstreamError as error:
             result = type(error).__name__
-            await self._limits.failed(admission, error)
+            await limits.failed(admission, error)
             raise
         finally:
             seconds = time.perf_counter() - started
-            self._metrics.upstream_call(self.name, request.kind, result, seconds)
-            tell_attempt(
-                "calls",
-                upstream=self.name,
-                kind=request.kind,
-                result=result,
-                paid=self._policy.paid and result == "ok",
-                seconds=seconds,
-            )
-            _log.info(
-                "upstream_called",
-                upstream=self.name,
-                kind=request.kind,
-                result=result,
-                duration_s=round(seconds, 3),
-            )
-        await self._limits.succeeded(admission)
+            call = {"upstream": self.name, "kind": request.kind, "result": result}
+            self._services.metrics.upstream_call(**call, seconds=seconds)
+            paid = self._policy.paid and result == "ok"
+            tell_attempt("calls", **call, paid=paid, seconds=seconds)
+            _log.info("upstream_called", **call, duration_s=round(seconds, 3))
+        await limits.succeeded(admission)
         return answer
 
-    async def _ask(
-        self,
-        request: OutgoingRequest,
-        read: Callable[[Response], T],
-        unwrap: Callable[[Response], Response],
-    ) -> T:
+    async def _ask(self, request: OutgoingRequest, read: Callable[[Response], T]) -> T:
         """Sends the request; where the credential is refused, again with each other form of it."""
         refusals: list[Unauthorised] = []
         for form in list(self._credentials):
-            response = unwrap(await self._exchange(request, form))
+            response = await self._exchange(request, form)
+            response = self._unwrap(response) if self._unwrap else response
             self._judge(response, request)
             try:
                 answer = read(response)
@@ -238,9 +189,8 @@ class Upstream:
         connect = min(total, CONNECT_TIMEOUT.total_seconds())
         outgoing = httpx.Request(
             request.method,
-            httpx.URL(request.url, params=request.params)
-            if request.params
-            else httpx.URL(request.url),
+            request.url,
+            params=request.params,
             # Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
             headers={
                 "Accept": "application/json",
@@ -249,10 +199,7 @@ class Upstream:
                 **credentials,
             },
             json=request.json,
-            extensions={
-                "timeout": {"connect": connect, "read": total},
-                "trace": wire.trace,
-            },
+            extensions={"timeout": {"connect": connect, "read": total}, "trace": wire.trace},
         )
         try:
             async with asyncio.timeout(total):
@@ -261,7 +208,7 @@ class Upstream:
                 assert isinstance(incoming.stream, httpx.AsyncByteStream)  # noqa: S101
                 body = b"".join([part async for part in incoming.stream])
         except AnswerTooLarge:
-            detail = f"an answer of more than {self._policy.body_limit} bytes"
+            detail = f"an answer of more than {_BODY_LIMIT} bytes"
             failure = request.failure(Unreadable, self.name, detail)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
             if error is wire.stopped_by:
@@ -278,17 +225,16 @@ class Upstream:
         status = response.status
         waits = "retry-after" in response.headers
         if status == 429 or (status == 503 and waits and request.idempotent):
-            raise Throttled(
-                self.name,
-                read_retry_after(response.headers.get("retry-after"), response.headers.get("date")),
-            )
+            headers = response.headers
+            wait = read_retry_after(headers.get("retry-after"), headers.get("date"))
+            raise Throttled(self.name, wait)
+        detail = f"HTTP {status}"
         if status >= 500 or status == 408:
-            detail = f"HTTP {status}"
             raise request.failure(Unavailable, self.name, detail)
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         if response.ok and packed not in ("", "identity"):
-            detail = f"HTTP {status} with a packed body, which was not asked for"
+            detail += " with a packed body, which was not asked for"
             raise request.failure(Unreadable, self.name, detail)
         if status < 200 or 300 <= status < 400:
-            detail = f"HTTP {status}: redirects are not followed"
+            detail += ": redirects are not followed"
             raise request.failure(Unreadable, self.name, detail)

@@ -1,13 +1,13 @@
 """What all pollers share about an upstream, one row each: pause, rate limit, the day's paid calls.
 
 `admit` before each request, `succeeded` or `failed` after it. Nothing is decided from this
-process's memory or clock: a second poller on another machine sees the same pause at once. An
-upstream without limits and without trouble costs one SELECT a call and no write.
+process's memory or clock. Without limits and trouble a call costs one SELECT and no write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -31,17 +31,14 @@ from c2s_enrich.telemetry.lines import get_logger
 # Retry-After is a wish, not a right: a wrong header ("1 year") must not stop the product.
 LONGEST_THROTTLE = timedelta(minutes=15)
 # A person has to change a credential; looking each quarter of an hour heals alone.
-FIRST_CREDENTIAL_PAUSE = timedelta(seconds=60)
-LONGEST_CREDENTIAL_PAUSE = timedelta(minutes=15)
-# A probe whose process died must not block the next one for ever: its mark lapses this long after
-# its call's time limit.
+_CREDENTIAL_PAUSES = timedelta(seconds=60), timedelta(minutes=15)
+# A probe's mark lapses this long after its call's time limit: its process may have died.
 PROBE_MARGIN = timedelta(seconds=10)
-# Below this a pause that began during the wait is caught by the call itself; above it a look is
-# cheaper than a wasted call.
-SHORT_WAIT = timedelta(seconds=1)
+# After a longer wait a look whether a pause began meanwhile is cheaper than a wasted call.
+_SHORT_WAIT = timedelta(seconds=1)
 # Rows in one UPDATE when a recovery makes waiting events due: short locks, so that operators and
 # claims pass between.
-WAKE_BATCH = 1000
+_WAKE_BATCH = 1000
 
 # Parameters of the statements that decide about a call.
 Terms = Mapping[str, timedelta | datetime | None]
@@ -95,11 +92,6 @@ class Limits:
         self._clock = clock
         self._now = now
         self._sql = statements("upstreams")
-        self._timeouts = {
-            "c2s": settings.c2s_timeout,
-            "diretrix": settings.diretrix_timeout,
-            "work_api": settings.work_api_timeout,
-        }
 
     async def configure(self) -> None:
         """Writes the settings' rate limits and budgets into the table: when a poller starts."""
@@ -115,21 +107,20 @@ class Limits:
 
     async def admit(self, name: str) -> Admission:
         """Returns when one call may go out; waits in memory for a slot that is at most `slot_wait`
-        away.
-
-        Raises Paused, BudgetSpent or NoSlot, each with how long to stay away; none of them reserves
-        anything.
+        away. Raises Paused, BudgetSpent or NoSlot, which reserve nothing.
         """
         [row] = await self._run("admit", name=name, **self.terms(name))
         return await self.granted(name, Decision(*row))
 
     def terms(self, name: str) -> Terms:
         """What the statement that decides about a call needs to know."""
-        return {
-            "slot_wait": self._settings.slot_wait,
-            "probe_lease": self._timeouts[name] + PROBE_MARGIN,
-            "now": self._now,
-        }
+        s = self._settings
+        timeout = {
+            "c2s": s.c2s_timeout,
+            "diretrix": s.diretrix_timeout,
+            "work_api": s.work_api_timeout,
+        }[name]
+        return {"slot_wait": s.slot_wait, "probe_lease": timeout + PROBE_MARGIN, "now": self._now}
 
     async def granted(self, name: str, decision: Decision) -> Admission:
         """Acts on a decision: waits and raises as `admit`."""
@@ -142,7 +133,7 @@ class Limits:
             raise NoSlot(name, wait)
         if wait > timedelta(0):
             await self._clock.sleep(wait.total_seconds())
-            if wait > SHORT_WAIT and word != "probe":
+            if wait > _SHORT_WAIT and word != "probe":
                 # A pause may have begun meanwhile.
                 for left, reason in await self._run("give_up_slot", name=name):
                     raise Paused(name, left, reason)
@@ -150,84 +141,43 @@ class Limits:
 
     async def succeeded(self, admission: Admission) -> bool:
         """The call came back well. True when it was the probe and ended the pause; its waiting
-        events are due then.
-
-        Writes nothing when there is nothing to change. A database in trouble is logged and not
-        raised: what the call brought must not be lost because the limits could not be told, and a
-        probe's mark lapses by itself.
+        events are due then. Writes nothing when there is nothing to change.
         """
-        try:
+        name, ended = admission.upstream, False
+        with _database_trouble_passes(name):
             if admission.probe is not None:
-                if not await self._run(
-                    "end_pause", name=admission.upstream, probing_until=admission.probe
-                ):
-                    return False
-                woken = await self._wake_events(admission.upstream)
-                _log.info("upstream_recovered", upstream=admission.upstream, events_woken=woken)
-                return True
-            if admission.failures:
-                await self._run("forget_failures", name=admission.upstream)
-        except psycopg.Error as trouble:
-            _let_pass(trouble, admission.upstream)
-        return False
+                ended = bool(await self._run("end_pause", name=name, probing_until=admission.probe))
+                if ended:
+                    woken = await self._wake_events(name)
+                    _log.info("upstream_recovered", upstream=name, events_woken=woken)
+            elif admission.failures:
+                await self._run("forget_failures", name=name)
+        return ended
 
     async def failed(self, admission: Admission, error: UpstreamError) -> None:
         """The call failed. Throttled and Unauthorised pause the upstream at once, other failures
-        from `breaker_failures` in a row on.
-
-        Refused is an answer like another: the upstream works, so it counts as a success here.
-        Database trouble is logged, as in `succeeded`.
+        from `breaker_failures` in a row on. Refused is an answer: the upstream works.
         """
-        s = self._settings
-        name, probe = admission.upstream, admission.probe
-        try:
+        s, name = self._settings, admission.upstream
+        mark = {"name": name, "probing_until": admission.probe}
+        reason, terms = error.detail, (s.breaker_failures, s.pause_base, s.pause_cap)
+        with _database_trouble_passes(name):
             match error:
                 case Refused():
                     await self.succeeded(admission)
+                    return
                 case Throttled():
                     wait = min(error.retry_after, LONGEST_THROTTLE)
-                    await self._run(
-                        "throttle",
-                        name=name,
-                        probing_until=probe,
-                        retry_after=wait,
-                        reason="it asked us to wait (429)",
-                    )
+                    reason = "it asked us to wait (429)"
+                    await self._run("throttle", **mark, retry_after=wait, reason=reason)
+                    return
                 case Unauthorised():
-                    await self._count_failure(
-                        admission,
-                        f"credential refused: {error.detail}",
-                        1,
-                        FIRST_CREDENTIAL_PAUSE,
-                        LONGEST_CREDENTIAL_PAUSE,
-                    )
-                case _:
-                    await self._count_failure(
-                        admission, error.detail, s.breaker_failures, s.pause_base, s.pause_cap
-                    )
-        except psycopg.Error as trouble:
-            _let_pass(trouble, name)
-
-    async def _count_failure(
-        self, admission: Admission, reason: str, breaker: int, first: timedelta, cap: timedelta
-    ) -> None:
-        rows = await self._run(
-            "count_failure",
-            name=admission.upstream,
-            probing_until=admission.probe,
-            reason=reason,
-            breaker=breaker,
-            first=first,
-            cap=cap,
-        )
-        for (pause,) in rows:
-            if pause is not None:
-                _log.warning(
-                    "upstream_paused",
-                    upstream=admission.upstream,
-                    seconds=round(pause.total_seconds()),
-                    reason=reason,
-                )
+                    reason, terms = f"credential refused: {reason}", (1, *_CREDENTIAL_PAUSES)
+            limits = dict(zip(("breaker", "first", "cap"), terms, strict=True))
+            for (pause,) in await self._run("count_failure", **mark, reason=reason, **limits):
+                if pause is not None:
+                    seconds = round(pause.total_seconds())
+                    _log.warning("upstream_paused", upstream=name, seconds=seconds, reason=reason)
 
     async def pause(self, name: str, minutes: float, reason: str) -> bool:
         """By hand: no calls for this many minutes. False where no such upstream exists."""
@@ -237,14 +187,14 @@ class Limits:
 
     async def resume(self, name: str) -> bool:
         """By hand: ends any pause and wakes its events. False for an unknown upstream."""
-        found = bool(await self._run("resume", name=name))
-        if found:
-            await self._wake_events(name)
-        return found
+        return await self._release("resume", name=name)
 
     async def budget(self, name: str, calls: int) -> bool:
         """By hand: today's budget, 0 for none; wakes its events. False for an unknown upstream."""
-        found = bool(await self._run("budget", name=name, calls=calls))
+        return await self._release("budget", name=name, calls=calls)
+
+    async def _release(self, statement: str, *, name: str, **params: Any) -> bool:
+        found = bool(await self._run(statement, name=name, **params))
         if found:
             await self._wake_events(name)
         return found
@@ -260,10 +210,10 @@ class Limits:
             while True:
                 cursor = await connection.execute(
                     self._sql["wake_events"],
-                    {"name": name, "batch": WAKE_BATCH, "now": self._now},
+                    {"name": name, "batch": _WAKE_BATCH, "now": self._now},
                 )
                 woken += cursor.rowcount
-                if cursor.rowcount < WAKE_BATCH:
+                if cursor.rowcount < _WAKE_BATCH:
                     break
             if woken:
                 await connection.execute(self._sql["announce"])
@@ -277,7 +227,14 @@ class Limits:
             return await cursor.fetchall() if cursor.description is not None else []
 
 
-def _let_pass(trouble: psycopg.Error, upstream: str) -> None:
-    if not is_transient(trouble):
-        raise trouble
-    _log.warning("limits_not_updated", upstream=upstream, error=type(trouble).__name__)
+@contextmanager
+def _database_trouble_passes(upstream: str) -> Iterator[None]:
+    """What a call brought must not be lost because the limits could not be told; a probe's mark
+    lapses by itself.
+    """
+    try:
+        yield
+    except psycopg.Error as trouble:
+        if not is_transient(trouble):
+            raise
+        _log.warning("limits_not_updated", upstream=upstream, error=type(trouble).__name__)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry
 from c2s_enrich.people.text import plain, readable
 from c2s_enrich.upstreams.fields import get, read_date, rows_of, text_of, yes
+
+T = TypeVar("T")
 
 # A profile keeps the best of each list.
 _KEEP_AT_MOST = 30
@@ -16,34 +19,23 @@ _KEEP_AT_MOST = 30
 
 def read_phones(data: object) -> tuple[PhoneEntry, ...]:
     """Best first: WhatsApp, then in use, then mobile, then the source's order."""
-    found: dict[str, PhoneEntry] = {}
+    entries = []
     for row in rows_of(data, "telefones"):
-        text = text_of(row, "telefone") or text_of(row, "numero")
-        phone = read_phone(text) if text else None
-        if not isinstance(phone, Phone) or phone.national is None:
-            continue
-        status = plain(text_of(row, "status") or "")
-        active = (
-            True
-            if status.startswith("ATIV")
-            else False
-            if status in ("NO", "NAO", "INATIVO")
-            else None
-        )
-        entry = PhoneEntry(
-            phone.national,
-            text_of(row, "tipo"),
-            text_of(row, "operadora"),
-            active,
-            yes(get(row, "whatsapp")),
-        )
-        if phone.national not in found or _phone_rank(entry) < _phone_rank(found[phone.national]):
-            found[phone.national] = entry
-    return tuple(sorted(found.values(), key=_phone_rank)[:_KEEP_AT_MOST])
-
-
-def _phone_rank(entry: PhoneEntry) -> tuple[bool, bool, bool]:
-    return entry.whatsapp is not True, entry.active is False, len(entry.number) != 11
+        phone = read_phone(text_of(row, "telefone") or text_of(row, "numero") or "")
+        if isinstance(phone, Phone) and phone.national is not None:
+            status = plain(text_of(row, "status") or "")
+            active = {"NO": False, "NAO": False, "INATIVO": False}.get(status)
+            entries.append(
+                PhoneEntry(
+                    phone.national,
+                    text_of(row, "tipo"),
+                    text_of(row, "operadora"),
+                    True if status.startswith("ATIV") else active,
+                    yes(get(row, "whatsapp")),
+                )
+            )
+    entries.sort(key=lambda one: (not one.whatsapp, one.active is False, len(one.number) != 11))
+    return _each_once(entries, lambda one: one.number)
 
 
 _PRIORITIES = ("MUITO ALTA", "ALTA", "MEDIA", "BAIXA", "MUITO BAIXA")
@@ -52,31 +44,28 @@ _QUALITIES = ("OTIMO", "BOM", "POTENCIALMENTE BOM")
 
 def read_emails(data: object) -> tuple[EmailEntry, ...]:
     """Best first: not blacklisted, then priority, quality, personal, then the source's order."""
-    found: dict[str, EmailEntry] = {}
+    entries = []
     for row in rows_of(data, "emails"):
-        text = text_of(row, "email") or text_of(row, "endereco")
-        email = read_email(text) if text else None
-        if not isinstance(email, Email):
-            continue
-        entry = EmailEntry(
-            email.address,
-            text_of(row, "prioridade"),
-            text_of(row, "qualidade"),
-            yes(get(row, "emailPessoal")),
-            yes(get(row, "blacklist")),
+        email = read_email(text_of(row, "email") or text_of(row, "endereco") or "")
+        if isinstance(email, Email):
+            entries.append(
+                EmailEntry(
+                    email.address,
+                    text_of(row, "prioridade"),
+                    text_of(row, "qualidade"),
+                    yes(get(row, "emailPessoal")),
+                    yes(get(row, "blacklist")),
+                )
+            )
+    entries.sort(
+        key=lambda one: (
+            bool(one.blacklisted),
+            _place(one.priority, _PRIORITIES),
+            _place(one.quality, _QUALITIES),
+            not one.personal,
         )
-        if email.address not in found or _email_rank(entry) < _email_rank(found[email.address]):
-            found[email.address] = entry
-    return tuple(sorted(found.values(), key=_email_rank)[:_KEEP_AT_MOST])
-
-
-def _email_rank(entry: EmailEntry) -> tuple[bool, int, int, bool]:
-    return (
-        entry.blacklisted is True,
-        _place(entry.priority, _PRIORITIES),
-        _place(entry.quality, _QUALITIES),
-        entry.personal is not True,
     )
+    return _each_once(entries, lambda one: one.address)
 
 
 def _place(text: str | None, order: tuple[str, ...]) -> int:
@@ -86,9 +75,12 @@ def _place(text: str | None, order: tuple[str, ...]) -> int:
 
 def read_addresses(data: object) -> tuple[AddressEntry, ...]:
     """In the source's order; an entry needs at least a street or a postcode."""
-    found: dict[tuple[str, ...], AddressEntry] = {}
+    entries = []
     for row in rows_of(data, "enderecos"):
-        state = text_of(row, "uf")
+        state = text_of(row, "uf") or ""
+        postcode = re.sub(r"[^0-9]", "", text_of(row, "cep") or "")
+        # As a number a postcode of São Paulo (0xxxx-xxx) loses its first zero.
+        known = len(postcode) in (7, 8) and postcode.strip("0")
         entry = AddressEntry(
             street_type=text_of(row, "tipoLogradouro"),
             street=text_of(row, "logradouro"),
@@ -96,27 +88,20 @@ def read_addresses(data: object) -> tuple[AddressEntry, ...]:
             complement=text_of(row, "complemento"),
             district=text_of(row, "bairro"),
             city=text_of(row, "cidade"),
-            state=state.upper()
-            if state is not None and re.fullmatch("[A-Za-z]{2}", state)
-            else None,
-            postcode=_postcode(row),
+            state=state.upper() if re.fullmatch("[A-Za-z]{2}", state) else None,
+            postcode=postcode.zfill(8) if known else None,
         )
         if entry.street is not None or entry.postcode is not None:
-            found.setdefault(
-                (
-                    plain(entry.street or ""),
-                    entry.number or "",
-                    entry.postcode or plain(entry.city or ""),
-                ),
-                entry,
-            )
+            entries.append(entry)
+    return _each_once(entries, lambda one: one.key)
+
+
+def _each_once(entries: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:
+    """The first entry of each key."""
+    found: dict[str, T] = {}
+    for entry in entries:
+        found.setdefault(key(entry), entry)
     return tuple(found.values())[:_KEEP_AT_MOST]
-
-
-def _postcode(row: Mapping[str, object]) -> str | None:
-    digits = re.sub(r"[^0-9]", "", text_of(row, "cep") or "")
-    # As a number a postcode of São Paulo (0xxxx-xxx) loses its first zero.
-    return digits.zfill(8) if len(digits) in (7, 8) and digits.strip("0") else None
 
 
 def read_companies(data: object) -> tuple[CompanyEntry, ...]:
@@ -139,9 +124,9 @@ def _company(cnpj: str, rows: Sequence[Mapping[str, object]]) -> CompanyEntry:
     states = {_is_active(text_of(row, "demissao")) for row in rows}
     return CompanyEntry(
         cnpj,
-        name=next((name for name in names if name), None),
-        relation=readable(", ".join(dict.fromkeys(relation for relation in relations if relation))),
-        since=min((day for day in days if day is not None), default=None),
+        name=next(filter(None, names), None),
+        relation=readable(", ".join(dict.fromkeys(filter(None, relations)))),
+        since=min(filter(None, days), default=None),
         active=True if True in states else False if False in states else None,
     )
 

@@ -59,7 +59,6 @@ def transport_failure(
     """Unavailable where it was not sent or may be sent again, else Uncertain."""
     timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
     detail = "time-out" if timed_out else f"connection failed ({type(error).__name__})"
-    never_sent = isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending)
-    if never_sent:
+    if isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending):
         return Unavailable(upstream, detail + " before anything was sent")
     return request.failure(Unavailable, upstream, detail)

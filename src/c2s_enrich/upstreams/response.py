@@ -1,7 +1,5 @@
-"""One answer of an upstream, read to its end, and what may be said about it.
-
-Its errors name the upstream, the status and at most a plain sentence; never a URL, a header or a
-contact, because all three carry secrets or personal data here.
+"""One answer of an upstream, and what may be said about it: never a URL, a header or a contact,
+because all three carry secrets or personal data here.
 """
 
 from __future__ import annotations
@@ -9,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,6 +18,7 @@ from c2s_enrich.upstreams.limits import LONGEST_THROTTLE
 # An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
 DEFAULT_RETRY_AFTER = timedelta(seconds=60)
 _PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
+_NOT_JSON = object()
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,10 @@ class Response:
 
     def json(self) -> object:
         """The decoded body (BOM, lone surrogates and NaN pass). Raises Unreadable."""
-        try:
-            answer: object = json.loads(self._text())
-        except (ValueError, RecursionError):
-            # Raised outside the block: the decoder's error holds the whole document.
-            pass
-        else:
-            return answer
-        raise self.unreadable("a web page instead of JSON" if self.is_html else "no JSON")
+        answer = self._decoded()
+        if answer is _NOT_JSON:
+            raise self.unreadable("a web page instead of JSON" if self.is_html else "no JSON")
+        return answer
 
     def refused(self) -> Refused:
         """This answer as an error: understood and rejected."""
@@ -64,39 +60,32 @@ class Response:
         """This answer as an error: it should have been readable."""
         return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
 
-    def _text(self) -> str:
-        """The body as text. What is not UTF-8 is Latin-1, whatever the header says: old Brazilian
-        services send it with and without saying so, and real Latin-1 is almost never valid UTF-8.
-        """
+    def _decoded(self) -> object:
+        # What is not UTF-8 is Latin-1, whatever the header says: old Brazilian services send it,
+        # and real Latin-1 is almost never valid UTF-8.
         try:
-            return self.body.decode(json.detect_encoding(self.body), "surrogatepass")
+            text = self.body.decode(json.detect_encoding(self.body), "surrogatepass")
         except UnicodeDecodeError:
-            return self.body.decode("cp1252", "replace")
+            text = self.body.decode("cp1252", "replace")
+        # A value and not the decoder's error, which holds the whole document.
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+        return _NOT_JSON
 
     def _summary(self) -> str:
-        """The status and, where it is a plain sentence, the upstream's reason. Anything with a
-        digit or an @ could be a contact or a token that the upstream repeats, and anything with a
-        capital after its first letter a name: that stays out.
+        """The status and, where it is a plain sentence, the upstream's reason. A digit or an @
+        could be of a contact or a token that it repeats, a capital inside of a name.
         """
-        try:
-            answer = json.loads(self._text())
-        except (ValueError, RecursionError):
-            answer = None
-        if isinstance(answer, dict):
-            for key in ("error", "message", "msg", "reason", "statusMsg"):
-                reason = answer.get(key)
-                if (
-                    isinstance(reason, str)
-                    and _PLAIN_REASON.fullmatch(reason)
-                    and reason[1:] == reason[1:].lower()
-                ):
-                    return f"HTTP {self.status}: {reason}"
+        answer = self._decoded()
+        for key in ("error", "message", "msg", "reason", "statusMsg"):
+            reason = answer.get(key) if isinstance(answer, dict) else None
+            if (
+                isinstance(reason, str)
+                and _PLAIN_REASON.fullmatch(reason)
+                and reason[1:] == reason[1:].lower()
+            ):
+                return f"HTTP {self.status}: {reason}"
         return f"HTTP {self.status}"
-
-
-def same(response: Response) -> Response:
-    """The answer as it came."""
-    return response
 
 
 def read_retry_after(value: str | None, date: str | None = None) -> timedelta:

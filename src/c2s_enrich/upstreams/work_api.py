@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from c2s_enrich.clock import Clock
-from c2s_enrich.errors import Unauthorised, Unproven, UpstreamError
+from collections.abc import Callable
+from typing import TypeVar
+
 from c2s_enrich.options import Secret
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.upstreams.candidates import candidates_from_phone_module
-from c2s_enrich.upstreams.http import AnyTransport, CallMetrics, Limiter, Policy, Upstream
+from c2s_enrich.upstreams.candidates import candidates_from_phone_module, refuse_web_page
+from c2s_enrich.upstreams.http import CallServices, Policy, Upstream
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.response import Response
-from c2s_enrich.upstreams.work_record import (
-    AccountProblem,
-    NoRecord,
-    UnreadableRecord,
-    read_record,
-)
+from c2s_enrich.upstreams.work_record import read_record
+
+T = TypeVar("T")
 
 
 class WorkApi:
-    """Records and candidates. HTTP 200 proves nothing: each answer is judged by its content."""
+    """Records and candidates. HTTP 200 proves nothing here: each answer is judged by its body."""
 
     def __init__(self, upstream: Upstream, token: Secret) -> None:
         self._upstream = upstream
@@ -34,67 +31,40 @@ class WorkApi:
         """The record of exactly this CPF; None where there is none. Raises UpstreamError."""
 
         def read(response: Response) -> Profile | None:
-            if _not_found(response):
-                return None
-            record = read_record(_json(response), cpf)
-            if isinstance(record, AccountProblem | UnreadableRecord):
-                raise _error(response, record)
-            return None if isinstance(record, NoRecord) else record
+            return None if _not_found(response) else read_record(_json(response), cpf)
 
-        return await self._upstream.call(
-            "record",
-            "GET",
-            "",
-            read=read,
-            params=self._query("cpf", cpf.digits),
-            admission=admission,
-        )
+        return await self._ask("record", "cpf", cpf.digits, read, admission)
 
     async def by_phone(
         self, phone: Phone, admission: Admission | None = None
     ) -> tuple[Candidate, ...]:
-        """Who has a Brazilian number. Raises UpstreamError; ValueError for a foreign one."""
-        if phone.national is None:
-            raise ValueError("the Work API knows Brazilian numbers only")
+        """Who is known under a Brazilian number. Raises UpstreamError; ValueError for others."""
+
+        def read(response: Response) -> tuple[Candidate, ...]:
+            refuse_web_page(response)
+            return () if _not_found(response) else candidates_from_phone_module(_json(response))
+
+        return await self._ask("phone", "phone", phone.in_brazil, read, admission)
+
+    async def _ask(
+        self,
+        kind: str,
+        module: str,
+        value: str,
+        read: Callable[[Response], T],
+        admission: Admission | None,
+    ) -> T:
+        # Its token travels in the query string.
+        query = {"token": self._token.reveal(), "modulo": module, "consulta": value}
         return await self._upstream.call(
-            "phone",
-            "GET",
-            "",
-            read=_candidates,
-            params=self._query("phone", phone.national),
-            admission=admission,
+            kind, "GET", "", read=read, params=query, admission=admission
         )
 
-    def _query(self, module: str, value: str) -> dict[str, str]:
-        return {"token": self._token.reveal(), "modulo": module, "consulta": value}
 
-
-def open_work_api(
-    settings: Settings,
-    limits: Limiter,
-    clock: Clock,
-    metrics: CallMetrics,
-    *,
-    transport: AnyTransport | None = None,
-) -> Upstream:
+def open_work_api(settings: Settings, services: CallServices) -> Upstream:
     """The way to the Work API. Two tries and not three: a lost answer may have been paid for."""
     policy = Policy(timeout=settings.work_api_timeout, tries=2, paid=True)
-    return Upstream(
-        "work_api", settings.work_api_base_url, policy, limits, clock, metrics, transport=transport
-    )
-
-
-def _candidates(response: Response) -> tuple[Candidate, ...]:
-    if response.status in (400, 404) and response.is_html:
-        raise Unproven(response.upstream, f"HTTP {response.status} with a web page")
-    if _not_found(response):
-        return ()
-    candidates = candidates_from_phone_module(_json(response))
-    if isinstance(candidates, AccountProblem | UnreadableRecord):
-        raise _error(response, candidates)
-    if candidates.unreadable:
-        tell_attempt("unreadable", source=response.upstream, rows=candidates.unreadable)
-    return candidates.people
+    return Upstream("work_api", settings.work_api_base_url, policy, services)
 
 
 def _not_found(response: Response) -> bool:
@@ -110,9 +80,3 @@ def _json(response: Response) -> object:
     if not response.ok:
         raise response.refused()
     return response.json()
-
-
-def _error(response: Response, problem: AccountProblem | UnreadableRecord) -> UpstreamError:
-    if isinstance(problem, AccountProblem):
-        return Unauthorised(response.upstream, f"account problem: {problem.detail}")
-    return response.unreadable(problem.detail)

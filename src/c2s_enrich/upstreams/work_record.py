@@ -1,31 +1,21 @@
-"""Reads a person's record as the Work API answers it. Pure: the client decodes bytes and raises
-errors.
+"""Reads a person's record as the Work API answers it. Pure: the client decodes the bytes.
 
-HTTP 200 proves nothing at the Work API: it sends "not found", "no credits" and "unknown module"
-with it. So a record is one that has a name and the CPF that was asked for; everything else is told
-apart here, and what is not understood is never "nobody". Refuses to read anything of the record
-that the product does not use: health, neighbours, relatives, benefits, purchases.
+HTTP 200 comes with "not found", "no credits" and "unknown module" too. So a record is one that has
+a name and the CPF that was asked for, and what is not understood is never "nobody". Refuses to read
+what the product does not use: health, neighbours, relatives, benefits, purchases.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
+from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.people.text import plain, readable
-from c2s_enrich.upstreams.fields import (
-    get,
-    is_huge,
-    object_of,
-    read_date,
-    read_money,
-    text_of,
-    yes,
-)
+from c2s_enrich.upstreams.fields import get, object_of, read_date, read_money, text_of, yes
 from c2s_enrich.upstreams.record_lists import (
     read_addresses,
     read_companies,
@@ -34,36 +24,17 @@ from c2s_enrich.upstreams.record_lists import (
 )
 
 
-@dataclass(frozen=True)
-class NoRecord:
-    """The Work API has no record of this CPF. A final answer."""
-
-
-@dataclass(frozen=True)
-class AccountProblem:
-    """Credits, plan or token: the next call would end alike. `detail` has no value of the body."""
-
-    detail: str
-
-
-@dataclass(frozen=True)
-class UnreadableRecord:
-    """Neither a record nor its absence. `detail` has no value of the body."""
-
-    detail: str
-
-
-Record = Profile | NoRecord | AccountProblem | UnreadableRecord
-
-
-def read_record(data: object, asked: Cpf) -> Record:
-    """Judges the body of `modulo=cpf`, decoded from JSON. Never raises, whatever `data` is."""
+def read_record(data: object, asked: Cpf) -> Profile | None:
+    """The record in the body of `modulo=cpf`; None where there is none. Raises Unauthorised,
+    Unreadable; their texts hold no value of the body.
+    """
     basic = object_of(data, "DadosBasicos")
     name = text_of(basic, "nome")
     if name is None:
-        return judge_failure(data)
+        judge_failure(data)
+        return None
     if Cpf.parse(get(basic, "cpf")) != asked:
-        return UnreadableRecord("the record is not of the CPF that was asked for")
+        raise Unreadable("work_api", "the record is not of the CPF that was asked for")
     economic = object_of(data, "DadosEconomicos")
     power = object_of(economic, "poderAquisitivo")
     score, risk = _score(object_of(economic, "score"))
@@ -93,52 +64,29 @@ def read_record(data: object, asked: Cpf) -> Record:
     )
 
 
-def judge_failure(data: object) -> NoRecord | AccountProblem | UnreadableRecord:
-    """Why a body is not a record, by `status`, `Status` or `code`, a number or text."""
+def judge_failure(data: object) -> None:
+    """Raises Unauthorised or Unreadable for a body without a record, unless it says "not found".
+    Its status may be a number or text, under `status`, `Status` or `code`.
+    """
     if not isinstance(data, dict):
-        return UnreadableRecord("not an object")
-    statuses = {
-        status for key in ("status", "code") if (status := _status(get(data, key))) is not None
-    }
-    words = plain(
-        " ".join(
-            text
-            for key in ("message", "statusMsg", "reason", "erro")
-            if (text := text_of(data, key))
-        )
-    )
-    if statuses & {401, 402, 403, 429} or "CREDIT" in words:
-        return AccountProblem(
-            "status " + ", ".join(map(str, sorted(statuses))) if statuses else "credits"
-        )
-    if 404 in statuses:
-        return NoRecord()
+        raise Unreadable("work_api", "not an object")
+    given = (text_of(data, key) or "" for key in ("status", "code"))
+    statuses = sorted({found[1] for text in given if (found := re.match(r"(\d{3})(?!\d)", text))})
+    told = f"status {', '.join(statuses)}" if statuses else ""
+    texts = (text_of(data, key) or "" for key in ("message", "statusMsg", "reason", "erro"))
+    if {"401", "402", "403", "429"}.intersection(statuses) or "CREDIT" in plain(" ".join(texts)):
+        raise Unauthorised("work_api", f"account problem: {told or 'credits'}")
+    if "404" in statuses:
+        return
     if get(data, "erro"):
-        return AccountProblem("an `erro` without a status")
-    return UnreadableRecord(
-        f"no name in DadosBasicos, status {min(statuses)}"
-        if statuses
-        else "no name in DadosBasicos"
-    )
-
-
-def _status(value: object) -> int | None:
-    found = (
-        re.match(r"\s*(\d{3})(?!\d)", str(value))
-        if isinstance(value, int | str) and not is_huge(value)
-        else None
-    )
-    return int(found[1]) if found else None
+        raise Unauthorised("work_api", "account problem: an `erro` without a status")
+    raise Unreadable("work_api", ", ".join(filter(None, ("no name in DadosBasicos", told))))
 
 
 def _deceased(value: object) -> bool:
-    if isinstance(value, dict):
-        flag = get(value, "obito")
-        # Without the flag, a real date of death says as much.
-        return yes(flag) is True or (
-            yes(flag) is None and read_date(get(value, "dataObito")) is not None
-        )
-    return yes(value) is True
+    flag = yes(get(value, "obito") if isinstance(value, dict) else value)
+    # Without the flag, a real date of death says as much.
+    return flag or (flag is None and read_date(get(value, "dataObito")) is not None)
 
 
 # Only the register's own words count. Its numeric codes are given without a legend, and calling a
@@ -158,7 +106,7 @@ def _irregular(basic: Mapping[str, object]) -> str | None:
 
 def _sex(text: str | None) -> str | None:
     first = plain(text or "").split(" ")[0]
-    return {"M": "M", "MASCULINO": "M", "F": "F", "FEMININO": "F"}.get(first)
+    return first[0] if first in ("M", "MASCULINO", "F", "FEMININO") else None
 
 
 def _score(score: Mapping[str, object]) -> tuple[int | None, str | None]:
@@ -171,11 +119,12 @@ def _score(score: Mapping[str, object]) -> tuple[int | None, str | None]:
 
 def _income_range(sentence: str | None) -> tuple[Decimal, ...]:
     """The two amounts of "De R$ 1.630 até R$ 2.250"; of any other count none."""
-    amounts = [
-        read_money(found.rstrip(".,")) for found in re.findall(r"R\$\s*([\d.,]+)", sentence or "")
-    ]
-    known = tuple(amount for amount in amounts if amount is not None)
-    return known if len(known) == len(amounts) == 2 and known[0] <= known[1] else ()
+    match [
+        read_money(each.rstrip(".,")) for each in re.findall(r"R\$\s*([\d.,]+)", sentence or "")
+    ]:
+        case [Decimal() as low, Decimal() as high] if low <= high:
+            return low, high
+    return ()
 
 
 def _occupation(data: object) -> str | None:

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -42,7 +42,7 @@ from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
-from c2s_enrich.upstreams.http import AnyTransport
+from c2s_enrich.upstreams.http import AnyTransport, CallServices
 from c2s_enrich.upstreams.limits import Limits
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
 
@@ -69,26 +69,21 @@ async def open_upstreams(
     clock: Clock,
     transports: Mapping[str, AnyTransport] | None = None,
 ) -> AsyncIterator[Upstreams]:
-    """The clients with their connections. `transports` by upstream name stand in for the network in
-    tests.
-    """
-    given = transports or {}
+    """The clients with their connections; `transports` as in CallServices."""
     limits = Limits(pool, settings, clock)
-    async with AsyncExitStack() as stack:
-        direct = await stack.enter_async_context(
-            open_c2s(settings, limits, clock, metrics, transport=given.get("c2s"))
-        )
-        gateway = open_gateway(settings, limits, clock, metrics, transport=given.get("gateway"))
-        if gateway is not None:
-            await stack.enter_async_context(gateway)
-        diretrix = await stack.enter_async_context(
-            open_diretrix(settings, limits, clock, metrics, transport=given.get("diretrix"))
-        )
-        work_api = await stack.enter_async_context(
-            open_work_api(settings, limits, clock, metrics, transport=given.get("work_api"))
-        )
+    services = CallServices(limits, clock, metrics, transports or {})
+    async with (
+        aclosing(open_c2s(settings, services)) as direct,
+        aclosing(open_gateway(settings, services)) as gateway,
+        aclosing(open_diretrix(settings, services)) as diretrix,
+        aclosing(open_work_api(settings, services)) as work_api,
+    ):
         yield Upstreams(
-            C2s(direct, gateway, message_path=settings.c2s_message_path),
+            C2s(
+                direct,
+                gateway if settings.c2s_gateway_url else None,
+                message_path=settings.c2s_message_path,
+            ),
             Diretrix(diretrix),
             WorkApi(work_api, settings.work_api_token),
             limits,
