@@ -8,7 +8,7 @@ select event_id, lead_id, hook_action, status, outcome, attempts, max_attempts, 
   from matching_events(%(filter)s::jsonb)
  where %(after)s::uuid is null
     or received_at <= (select received_at from webhook_events where id = %(after)s::uuid)
-       and (received_at, event_id) < (select received_at, id from webhook_events where id = %(after)s::uuid)
+   and (received_at, event_id) < (select received_at, id from webhook_events where id = %(after)s::uuid)
  order by received_at desc, event_id desc
  limit %(limit)s::integer;
 

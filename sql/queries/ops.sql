@@ -34,12 +34,15 @@ select current_setting('server_version_num')::integer / 10000 as major,
               where current_setting(name) = 'off') as switched_off,
        array(select name from unnest(array['c2s_web', 'c2s_poller', 'c2s_ops']) as name
               where to_regrole(name) is null) as missing_roles,
-       not exists (select from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops')
-                                          and pg_has_role(session_user, oid, 'member'))
-         and not exists (select from pg_class where oid = to_regclass('webhook_events')
-                                                and pg_has_role(session_user, relowner, 'member')) as stranger,
-       exists (select from pg_roles where rolname = 'c2s_web'
-                 and has_schema_privilege(oid, current_schema()::regnamespace, 'create')) as web_creates;
+       not coalesce((select bool_or(pg_has_role(session_user, oid, 'member'))
+                       from pg_roles
+                      where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops')
+                         or oid = (select relowner
+                                     from pg_class
+                                    where oid = to_regclass('webhook_events'))), false) as stranger,
+       exists (select from pg_roles
+                where rolname = 'c2s_web'
+                  and has_schema_privilege(oid, current_schema()::regnamespace, 'create')) as web_creates;
 
 -- name: subscribed
 insert into subscriptions (action, address) values (%(action)s, %(address)s)

@@ -16,6 +16,7 @@ import yaml
 from typer.main import get_command
 
 from c2s_enrich.cli.main import app
+from c2s_enrich.settings import described
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = {"web", "poller", "ops"}
@@ -116,6 +117,16 @@ class TestThePlatformsFiles:
         assert {service["command"].split()[1] for service in ours.values()} <= commands()
         assert all(service["read_only"] for service in ours.values())
         assert services["ops"]["ports"] == ["127.0.0.1:8090:8090"]
+        # Inside of a container the loopback is nobody's.
+        assert services["ops"]["environment"]["OPS_HOST"] == "0.0.0.0"
+
+    def test_compose_and_fly_set_only_what_is_a_setting(self) -> None:
+        services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+        fly = tomllib.loads((ROOT / "fly.toml").read_text())
+        ours = [service for name, service in services.items() if name != "postgres"]
+
+        given = {name for service in ours for name in service["environment"]} | set(fly["env"])
+        assert given <= {each.env for each in described()}
 
     def test_the_image_runs_as_a_number_and_builds_from_locks_alone(self) -> None:
         text = (ROOT / "Dockerfile").read_text()
