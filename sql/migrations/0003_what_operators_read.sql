@@ -9,6 +9,7 @@ language sql immutable parallel safe as $$
     '#', 'g'))), 8) where kind is not null
 $$;
 comment on function error_group is 'The group of an error: kind, step and text without its ids and numbers.';
+-- squawk-ignore require-concurrent-index-creation
 create index webhook_events_by_error on webhook_events
   (error_group(error_kind, outcome_detail ->> 'step', error_message), received_at)
  where error_kind is not null;

