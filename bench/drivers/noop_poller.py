@@ -8,6 +8,7 @@ import asyncio
 import signal
 import sys
 import time
+from functools import partial
 
 from c2s_enrich import wiring
 from c2s_enrich.queue.claim import Done
@@ -18,6 +19,13 @@ try:
     from c2s_enrich.telemetry.metrics import Metrics
 except ModuleNotFoundError:  # before the rooms were laid out
     from c2s_enrich.telemetry import Metrics, configure_logging  # type: ignore[no-redef]
+
+try:
+    from c2s_enrich.cli.frame import run as run_fast
+
+    run = partial(run_fast, fast=True)  # the loop that the product's own poller has
+except (ImportError, TypeError):
+    run = asyncio.run  # type: ignore[assignment]
 
 TELL = "--tell" in sys.argv
 
@@ -42,4 +50,4 @@ async def main() -> None:
         await poller.run()
 
 
-asyncio.run(main())
+run(main())

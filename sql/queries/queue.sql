@@ -106,7 +106,7 @@ with oldest as materialized (
    where e.id = o.id
   returning e.id, e.lead_id, e.updated_at, e.hook_action, e.payload_raw::text as payload, e.attempts,
             e.max_attempts, e.reprocess, e.lease_token, e.claimed_at, e.claimed_at - e.received_at as age,
-            o.available_at, e.claimed_by
+            o.available_at
 )
 select c.*, l.available_at as looked_to_at, l.id as looked_to_id
   from claimed c, looked_to l
@@ -137,8 +137,8 @@ select e.id, e.lease_token, (x.id is not null) as extended
  where e.deadline_at > coalesce(%(now)s::timestamptz, clock_timestamp());
 
 -- name: settle
--- Ends claims, any number of them and each in its own way, and writes their history. Answers for each of
--- them:
+-- Ends claims, any number of them and each in its own way, and writes their history. Answers a list in the
+-- order of their `n`:
 --   settled  it ended so, now or by an earlier run of this statement whose answer never arrived.
 --   busy     someone else holds the row's lock just now: try again.
 --   lost     the token has moved on: someone else owns the event, nothing was changed.
@@ -150,11 +150,11 @@ select e.id, e.lease_token, (x.id is not null) as extended
 with ending as materialized (
   select *
     from json_to_recordset(%(endings)s::json)
-      as t(id uuid, lease_token bigint, result text, outcome text, error_kind text, error_message text,
-           delay float8, waiting_for text, waiting_reason text, outcome_detail jsonb, fingerprint text,
-           attempt integer, worker text, started_at timestamptz, steps jsonb, calls jsonb)
+      as t(n integer, id uuid, lease_token bigint, result text, outcome text, error_kind text,
+           error_message text, delay float8, waiting_for text, waiting_reason text, outcome_detail jsonb,
+           fingerprint text, steps jsonb, calls jsonb)
 ), locked as materialized (
-  select e.id
+  select t.*, e.attempts as attempt, e.claimed_by as worker, e.claimed_at as started_at
     from webhook_events e join ending t on e.id = t.id and e.lease_token = t.lease_token
      for update of e skip locked
 ), settled as (
@@ -183,26 +183,27 @@ with ending as materialized (
          reprocess = e.reprocess and t.result not in ('completed', 'failed'),
          lease_token = e.lease_token + 1,
          claimed_by = null, claimed_at = null, lease_expires_at = null, deadline_at = null
-    from ending t, locked l
-   where e.id = l.id and t.id = l.id and e.lease_token = t.lease_token
-  returning e.id, t.lease_token
+    from locked t
+   where e.id = t.id and e.lease_token = t.lease_token
+  returning t.*
 ), history as (
   insert into event_attempts (event_id, lease_token, attempt, worker, started_at, finished_at, result,
                               outcome, error_kind, error_message, steps, calls)
-  select t.id, t.lease_token, t.attempt, t.worker, t.started_at,
-         coalesce(%(now)s::timestamptz, clock_timestamp()), t.result, t.outcome, t.error_kind,
-         t.error_message, t.steps, t.calls
-    from ending t join settled s on s.id = t.id and s.lease_token = t.lease_token
+  select id, lease_token, attempt, worker, started_at,
+         coalesce(%(now)s::timestamptz, clock_timestamp()), result, outcome, error_kind, error_message,
+         coalesce(steps, '[]'), coalesce(calls, '[]')
+    from settled
 )
-select t.id, t.lease_token,
-       case when s.id is not null then 'settled'
-            when (select e.id from webhook_events e
-                   where e.id = t.id and e.lease_token = t.lease_token) is not null then 'busy'
-            when (select a.event_id from event_attempts a
-                   where a.event_id = t.id and a.lease_token = t.lease_token
-                     and a.result = t.result and a.worker = t.worker) is not null then 'settled'
-            else 'lost' end as answer
-  from ending t left join settled s on s.id = t.id and s.lease_token = t.lease_token;
+select array(
+  select case when s.n is not null then 'settled'
+              when (select e.id from webhook_events e
+                     where e.id = t.id and e.lease_token = t.lease_token) is not null then 'busy'
+              when (select a.event_id from event_attempts a
+                     where a.event_id = t.id and a.lease_token = t.lease_token
+                       and a.result = t.result and a.worker = %(worker)s) is not null then 'settled'
+              else 'lost' end
+    from ending t left join settled s on s.n = t.n
+   order by t.n) as answers;
 
 -- name: reclaim
 -- Gives back events whose lease has ended, and at once those of workers that are known to be dead: the

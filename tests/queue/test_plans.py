@@ -104,7 +104,9 @@ class ExplainingPool:
     async def connection(self) -> AsyncIterator[ExplainingPool]:
         yield self
 
-    async def execute(self, statement: str, params: Mapping[str, Any]) -> Any:
+    async def execute(
+        self, statement: str, params: Mapping[str, Any], *, binary: bool = False
+    ) -> Any:
         names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
         text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement)
         arguments = sql.SQL(", ").join([sql.Literal(params[name]) for name in names])
@@ -118,7 +120,7 @@ class ExplainingPool:
             [[[explained]]] = await cursor.fetchall()
         await self.connection_.execute("deallocate explained")
         self.plans.append(Plan.of(explained["Plan"]))
-        return await self.connection_.execute(statement.encode(), params)
+        return await self.connection_.execute(statement.encode(), params, binary=binary)
 
 
 @dataclass

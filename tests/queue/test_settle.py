@@ -24,7 +24,7 @@ from tests.queue.conftest import (
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.queue.claim import Ending, Journal
-from c2s_enrich.telemetry.attempt import recorded_by, tell_attempt
+from c2s_enrich.telemetry.attempt import begin_attempt, tell_attempt
 
 
 class TestSettling:
@@ -282,9 +282,9 @@ class TestHistory:
         claim = await queue.claim(worker)
         journal = Journal(SystemClock())
         async with journal.step("lookup"):
-            with recorded_by(journal.record):
-                tell_attempt("calls", upstream="diretrix", kind="phone", result="ok", seconds=0.0)
-                tell_attempt("answers", source="diretrix", kind="phone", found=1, remembered=False)
+            begin_attempt(journal.record, {})
+            tell_attempt("calls", upstream="diretrix", kind="phone", result="ok", seconds=0.0)
+            tell_attempt("answers", source="diretrix", kind="phone", found=1, remembered=False)
         worker.now = at(4)
 
         await worker.settle([Ended(claim, RETRIED, journal)])
@@ -327,8 +327,8 @@ class TestHistory:
         claim = await queue.claim(worker)
         journal = Journal(SystemClock())
         async with journal.step("lookup"):
-            with recorded_by(journal.record):
-                tell_attempt("answers", source="diretrix", kind="phone", found=0, remembered=True)
+            begin_attempt(journal.record, {})
+            tell_attempt("answers", source="diretrix", kind="phone", found=0, remembered=True)
 
         await worker.settle([Ended(claim, POSTPONED, journal)])
 

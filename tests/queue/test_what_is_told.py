@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 import structlog
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from tests.queue.conftest import LEASE, NOON, Queue, Recorded, make_poller
 
 from c2s_enrich.errors import LeadNotFound
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
-from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.telemetry.attempt import name_event, tell_attempt
 
 
 async def work(queue: Queue, handler: Any, metrics: Recorded | None = None) -> list[dict[str, Any]]:
     """The lines that a poller writes until nothing is due."""
-    with capture_logs([merge_contextvars]) as lines:
+    with capture_logs([name_event]) as lines:
         await make_poller(queue.worker(), handler, metrics=metrics).drain()
     return [dict(line) for line in lines]
 
@@ -46,7 +45,7 @@ class TestALineOfAnAttempt:
         assert line == {
             "event": "completed",
             "log_level": "info",
-            "event_id": str(event_id),
+            "event_id": event_id,
             "lead_id": "lead-1",
             "attempt": 1,
             "outcome": "enriched",
@@ -72,7 +71,7 @@ class TestALineOfAnAttempt:
             each for each in await work(queue, one_call) if each["event"] == "upstream_called"
         ]
 
-        assert (line["event_id"], line["lead_id"], line["attempt"]) == (str(event_id), "lead-1", 1)
+        assert (line["event_id"], line["lead_id"], line["attempt"]) == (event_id, "lead-1", 1)
 
     async def test_of_a_lost_event_names_it_and_the_dead_poller(self, queue: Queue) -> None:
         event_id = await queue.accept(lead="lead-1")

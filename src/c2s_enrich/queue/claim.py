@@ -7,11 +7,12 @@ Nothing here touches the database; `store.py` turns rows into claims and endings
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from c2s_enrich.clock import Clock
@@ -29,8 +30,7 @@ WaitReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One event, leased to one worker. `payload` is the event's JSON text; `age` counts from its
     arrival, by the database.
     """
@@ -39,7 +39,7 @@ class Claim:
     lead_id: str
     updated_at: datetime
     hook_action: str | None
-    payload: str = field(repr=False)
+    payload: str
     attempts: int
     max_attempts: int
     reprocess: bool
@@ -48,6 +48,9 @@ class Claim:
     age: timedelta
     available_at: datetime
     worker: str
+
+    def __repr__(self) -> str:
+        return f"Claim({self.event_id}, lease_token={self.lease_token})"
 
     @property
     def key(self) -> ClaimKey:
@@ -65,6 +68,8 @@ class Lease:
     someone else was given because its lease had ended, even when the database cannot be reached.
     Like there, no heartbeat carries it past the attempt's deadline.
     """
+
+    __slots__ = ("_clock", "_deadline_at", "_ends_at", "_length", "taken_away")
 
     def __init__(
         self, clock: Clock, granted_at: float, length: timedelta, deadline: timedelta | None = None
@@ -97,8 +102,7 @@ class Lease:
             raise LeaseLost
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """What a handler returns: the event's outcome, and what to remember of it. `fact` commits
     together with the settlement.
     """
@@ -108,8 +112,7 @@ class Done:
     fact: Fact | None = None
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How a claim ends. `delay` counts from the settlement; it is zero for events that are settled
     for good.
     """
@@ -166,6 +169,19 @@ class Ending:
         """Given back untouched and due at once: the poller is leaving."""
         return cls("released")
 
+    def told(self) -> dict[str, object]:
+        """For the line of the attempt: what there is to say."""
+        if self.result == "completed":
+            return {"outcome": self.outcome}
+        said = {
+            "error_kind": self.error_kind,
+            "error": self.error_message,
+            "waiting_for": self.waiting_for,
+            "reason": self.reason,
+            "wait_s": round(self.delay.total_seconds(), 1),
+        }
+        return {name: value for name, value in said.items() if value}
+
 
 class Journal:
     """What happened during one attempt: steps and calls with their offsets; they end up in
@@ -176,6 +192,8 @@ class Journal:
     "lookup:done". Production passes nothing; the drill and the tests end or freeze the process
     there.
     """
+
+    __slots__ = ("_began", "_boundary", "_clock", "answers", "calls", "detail", "steps")
 
     def __init__(
         self, clock: Clock, boundary: Callable[[str], Awaitable[None]] | None = None
@@ -209,6 +227,18 @@ class Journal:
     def last_step(self) -> str | None:
         """The step that began last: where an attempt that ended early was."""
         return str(self.steps[-1]["step"]) if self.steps else None
+
+    def told(self) -> dict[str, object]:
+        """For the line of the attempt: the steps' milliseconds, and numbers of calls and answers."""
+        said: dict[str, object] = {}
+        if self.steps:
+            said["steps"] = {step["step"]: step["ms"] for step in self.steps}
+        if self.calls:
+            said["calls"] = Counter(f"{call['upstream']}.{call['kind']}" for call in self.calls)
+            said["paid"] = sum(bool(call["paid"]) for call in self.calls)
+        if self.answers:
+            said["remembered"] = sum(bool(answer.get("remembered")) for answer in self.answers)
+        return said
 
     def record(self, what: What, facts: dict[str, object]) -> None:
         """A call, with its seconds, an answer, or unreadable rows: see `telemetry/attempt.py`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Literal
@@ -14,9 +13,9 @@ from c2s_enrich.errors import LeaseLost
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Handler, Journal, Lease
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.verdict import RetryPolicy, database_away, verdict
-from c2s_enrich.telemetry.attempt import recorded_by
+from c2s_enrich.telemetry.attempt import begin_attempt
 from c2s_enrich.telemetry.facts import Level, log_facts
-from c2s_enrich.telemetry.lines import bind_contextvars, get_logger
+from c2s_enrich.telemetry.lines import get_logger
 
 _log = get_logger("c2s_enrich.queue")
 
@@ -31,7 +30,7 @@ class Flight:
     there once the attempt is over.
     """
 
-    __slots__ = ("_begun", "claim", "ending", "journal", "lease", "task", "why")
+    __slots__ = ("_begun", "_named", "claim", "ending", "journal", "lease", "task", "why")
 
     task: asyncio.Task[None]
     ending: Ending
@@ -42,6 +41,11 @@ class Flight:
         self.journal = journal
         self.why: Why | None = None
         self._begun = False
+        self._named: dict[str, object] = {
+            "event_id": claim.event_id,
+            "lead_id": claim.lead_id,
+            "attempt": claim.attempts,
+        }
 
     def start(
         self, group: asyncio.TaskGroup, work: Callable[[Flight], Coroutine[Any, Any, None]]
@@ -57,16 +61,9 @@ class Flight:
             self._begun = True
             if self.why is not None:
                 raise asyncio.CancelledError
-            # Every line that this task writes, whoever writes it, names its event.
-            bind_contextvars(
-                event_id=str(self.claim.event_id),
-                lead_id=self.claim.lead_id,
-                attempt=self.claim.attempts,
-            )
+            begin_attempt(self.journal.record, self._named)
             await self.journal.at("claimed")
-            with recorded_by(self.journal.record):
-                done = await handler(self.claim, self.lease, self.journal)
-            return Ending.completed(done)
+            return Ending.completed(await handler(self.claim, self.lease, self.journal))
         except asyncio.CancelledError:
             match self.why:
                 case "taken_away":
@@ -105,37 +102,18 @@ class Flight:
         self.lease.taken_away = True
         self.end("taken_away")
 
-    @property
-    def since_received(self) -> float:
-        """Seconds since the event arrived."""
-        return self.claim.age.total_seconds() + self.journal.elapsed
-
-    def tell(self, transition: str) -> None:
-        """The one line of this attempt in the log."""
-        claim, journal, ending = self.claim, self.journal, getattr(self, "ending", None)
-        facts: dict[str, object] = {
-            "event_id": str(claim.event_id),
-            "lead_id": claim.lead_id,
-            "attempt": claim.attempts,
-            "duration_s": round(journal.elapsed, 3),
-            "since_received_s": round(self.since_received, 3),
-            "steps": {step["step"]: step["ms"] for step in journal.steps},
-            "calls": Counter(f"{call['upstream']}.{call['kind']}" for call in journal.calls),
-            "paid": sum(bool(call["paid"]) for call in journal.calls),
-            "remembered": sum(bool(answer.get("remembered")) for answer in journal.answers),
-        }
-        if ending is not None:
-            facts |= {
-                "outcome": ending.outcome,
-                "error_kind": ending.error_kind,
-                "error": ending.error_message,
-                "waiting_for": ending.waiting_for,
-                "reason": ending.reason,
-                "wait_s": round(ending.delay.total_seconds(), 1),
-            }
-        said = {name: value for name, value in facts.items() if value not in (None, {}, 0)}
+    def tell(self, transition: str) -> float:
+        """The one line of this attempt in the log. Seconds since the event arrived."""
+        elapsed = self.journal.elapsed
+        since_received = self.claim.age.total_seconds() + elapsed
+        facts = self._named | self.journal.told()
+        facts["duration_s"] = round(elapsed, 3)
+        facts["since_received_s"] = round(since_received, 3)
+        if hasattr(self, "ending"):
+            facts |= self.ending.told()
         level: Level = "warning" if transition in ("failed", "lease_lost") else "info"
-        log_facts("c2s_enrich.queue", level, transition, said)
+        log_facts("c2s_enrich.queue", level, transition, facts)
+        return since_received
 
 
 class Flights(dict[ClaimKey, Flight]):

@@ -72,11 +72,11 @@ class Settler:
         for flight, transition in flights:
             self._flights.land(flight)
             self._busy_waits.pop(flight, None)
-            flight.tell(transition)
+            since_received = flight.tell(transition)
             ends[transition, flight.ending.error_kind if transition == "failed" else None] += 1
             self._metrics.attempt(flight.journal.steps)
             if transition in ("completed", "failed"):
-                self._metrics.ended(flight.ending.outcome, flight.since_received)
+                self._metrics.ended(flight.ending.outcome, since_received)
         for (transition, kind), count in ends.items():
             self._metrics.event(transition, count, kind)
         self._landed()
@@ -115,7 +115,8 @@ class Settler:
                 continue
             await flight.journal.at("settled")
             over.append((flight, "lease_lost" if answer == "lost" else flight.ending.transition))
-        self.land(over)
+        # Called when the next statement is on its way: Postgres works meanwhile.
+        asyncio.get_running_loop().call_soon(self.land, over)
 
     def _settle_refusal(self, flight: Flight, error: Exception) -> None:
         # The database refuses what the handler returned (an outcome, a fact): that is how the

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Literal, LiteralString, NamedTuple, Protocol
+from typing import Any, Literal, LiteralString, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -124,9 +124,10 @@ class QueueStore:
             "now": self.now,
         }
         async with self._claiming.connection() as connection:
-            rows = await (await connection.execute(self._sql["claim"], params)).fetchall()
-        claims = [Claim(*row[:13]) for row in rows]
-        return claims, (rows[0][13], rows[0][14]) if rows else look.after
+            answer = await connection.execute(self._sql["claim"], params, binary=True)
+            rows = await answer.fetchall()
+        claims = [Claim(*row[:12], self.worker) for row in rows]
+        return claims, rows[0][12:] if rows else look.after
 
     async def extend_leases(self, claims: Sequence[Claim]) -> dict[ClaimKey, bool]:
         """One statement for all: the claims that are still ours, and whether each was extended
@@ -148,16 +149,15 @@ class QueueStore:
         """
         facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
         params = {
-            "endings": _json([_ending(s) for s in settlements]),
+            "endings": _json([_ending(n, s) for n, s in enumerate(settlements)]),
             "facts": _json(facts),
+            "worker": self.worker,
             "now": self.now,
         }
         async with self._settling.connection() as connection:
-            rows = await (await connection.execute(self._sql["settle"], params)).fetchall()
-        answers: dict[ClaimKey, Settled] = {
-            (event_id, token): answer for event_id, token, answer in rows
-        }
-        return [answers[s.claim.key] for s in settlements]
+            answer = await connection.execute(self._sql["settle"], params)
+            [(answers,)] = await answer.fetchall()
+        return cast("list[Settled]", answers)
 
     async def reclaim(
         self, holding: Sequence[Claim] = (), dead: Sequence[str] = ()
@@ -214,35 +214,42 @@ def _bare(statement: LiteralString) -> LiteralString:
     return re.sub(r"^\s*(--.*\n)?", "", statement, flags=re.MULTILINE)
 
 
-def _ending(settlement: Settlement) -> dict[str, object]:
+def _ending(n: int, settlement: Settlement) -> dict[str, object]:
+    """What there is to say; the statement takes the rest for null."""
     claim, ending, journal = settlement.claim, settlement.ending, settlement.journal
-    return {
+    said: dict[str, object] = {
+        "n": n,
         "id": claim.event_id,
         "lease_token": claim.lease_token,
         "result": ending.result,
         "outcome": ending.outcome,
-        "error_kind": ending.error_kind,
-        "error_message": ending.error_message,
-        "delay": ending.delay.total_seconds(),
-        "waiting_for": ending.waiting_for,
-        "waiting_reason": ending.reason,
-        "outcome_detail": _detail(settlement),
-        "fingerprint": ending.fingerprint,
-        "attempt": claim.attempts,
-        "worker": claim.worker,
-        "started_at": claim.claimed_at,
-        "steps": journal.steps,
-        "calls": journal.calls,
     }
+    if ending.result != "completed":
+        said |= {
+            "error_kind": ending.error_kind,
+            "error_message": ending.error_message,
+            "delay": ending.delay.total_seconds(),
+            "waiting_for": ending.waiting_for,
+            "waiting_reason": ending.reason,
+        }
+    if ending.fingerprint is not None:
+        said["fingerprint"] = ending.fingerprint
+    if journal.steps:
+        said["steps"] = journal.steps
+    if journal.calls:
+        said["calls"] = journal.calls
+    if detail := _detail(settlement):
+        said["outcome_detail"] = detail
+    return said
 
 
-def _detail(settlement: Settlement) -> dict[str, object] | None:
-    """What the event's outcome or error rests on; None where there is nothing to say."""
+def _detail(settlement: Settlement) -> dict[str, object]:
+    """What the event's outcome or error rests on."""
     journal = settlement.journal
     detail = journal.detail | ({"answers": journal.answers} if journal.answers else {})
     if settlement.ending.error_message is not None and journal.last_step is not None:
         detail["step"] = journal.last_step
-    return detail or None
+    return detail
 
 
 def _json(value: object) -> str:

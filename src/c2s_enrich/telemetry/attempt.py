@@ -1,34 +1,40 @@
 """What happens during an attempt reaches its journal from anywhere below, without being passed
-along: calls from `upstreams/http.py`, answers from `enrichment/remember.py`.
+along: calls from `upstreams/http.py`, answers from `enrichment/remember.py`. And every line that is
+written meanwhile names the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import Literal
+from typing import Any, Literal
 
 What = Literal["calls", "answers", "unreadable"]
 Record = Callable[[What, dict[str, object]], None]
 
-_record: ContextVar[Record | None] = ContextVar("attempt_record", default=None)
+_attempt: ContextVar[tuple[Record, Mapping[str, object]] | None] = ContextVar(
+    "attempt", default=None
+)
 
 
-@contextmanager
-def recorded_by(record: Record) -> Iterator[None]:
-    """While inside, `tell_attempt` of this task and of those that it starts goes to `record`."""
-    token = _record.set(record)
-    try:
-        yield
-    finally:
-        _record.reset(token)
+def begin_attempt(record: Record, named: Mapping[str, object]) -> None:
+    """From here on what this task and those that it starts `tell_attempt` goes to `record`, and
+    each of their lines says `named`.
+    """
+    _attempt.set((record, named))
 
 
 def tell_attempt(what: What, **facts: object) -> None:
     """One call, one answer or one source's unreadable rows; words and numbers, never a contact.
     Outside an attempt nobody listens.
     """
-    record = _record.get()
-    if record is not None:
-        record(what, facts)
+    if attempt := _attempt.get():
+        attempt[0](what, facts)
+
+
+def name_event(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Any:
+    """For structlog: puts the event's name into a line."""
+    if attempt := _attempt.get():
+        for name, value in attempt[1].items():
+            line.setdefault(name, value)
+    return line

@@ -13,8 +13,3 @@ with hidden("rich"):
 def get_logger(name: str) -> Any:
     """A logger whose lines go where `configure_logging` says."""
     return structlog.get_logger(name)
-
-
-def bind_contextvars(**facts: str | int) -> None:
-    """What every further line of this task says, whoever writes it."""
-    structlog.contextvars.bind_contextvars(**facts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import re
 import sys
 import threading
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
@@ -25,8 +26,9 @@ from uuid import UUID
 import msgspec
 
 from c2s_enrich.options import SECRET_LENGTH, Secret
-from c2s_enrich.redaction import MASK, is_id_or_time, is_sensitive, redact
+from c2s_enrich.redaction import MASK, is_plain, is_sensitive, redact
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.attempt import name_event
 from c2s_enrich.telemetry.facts import FactLines
 from c2s_enrich.telemetry.lines import structlog
 from c2s_enrich.telemetry.stream import LogStream
@@ -66,7 +68,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
             colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        name_event,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -138,7 +140,7 @@ class Redactor:
     def __init__(self, secrets: Collection[str] = ()) -> None:
         # The longest first: a short secret may be part of a long one.
         self._secrets = tuple(sorted(secrets, key=len, reverse=True))
-
+        self._has_secret = re.compile("|".join(map(re.escape, self._secrets)) or "(?!)").search
         # What lines consist of is said again in each of them (names, routes, words), and searching
         # is most of a line's cost.
         self._known: dict[str, str] = {}
@@ -186,7 +188,7 @@ class Redactor:
             return known
         if len(text) > _SHORT_TEXT:
             return self._searched(text)
-        if is_id_or_time(text) and not any(secret in text for secret in self._secrets):
+        if is_plain(text) and not self._has_secret(text):
             return text
         if len(self._known) >= _KNOWN_TEXTS:
             self._known.clear()
@@ -233,7 +235,6 @@ class _Handler(logging.StreamHandler[TextIO]):
         try:
             with self.lock or nullcontext():
                 self.stream.write(line + self.terminator)
-                self.flush()
         except (ValueError, OSError):
             self.tell_of_lost_line("")
 
