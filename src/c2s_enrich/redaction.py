@@ -70,7 +70,7 @@ def is_sensitive(name: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Whether it is nothing but a word, an id or a time, which `redact` leaves alone; far cheaper."""
+    """Whether it is nothing but a word, id or time that `redact` leaves alone; far cheaper."""
     return _PLAIN.fullmatch(text) is not None
 
 

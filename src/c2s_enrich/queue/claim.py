@@ -229,7 +229,7 @@ class Journal:
         return str(self.steps[-1]["step"]) if self.steps else None
 
     def told(self) -> dict[str, object]:
-        """For the line of the attempt: the steps' milliseconds, and numbers of calls and answers."""
+        """For the line of the attempt: milliseconds of its steps, numbers of calls and answers."""
         said: dict[str, object] = {}
         if self.steps:
             said["steps"] = {step["step"]: step["ms"] for step in self.steps}
