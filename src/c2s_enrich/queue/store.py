@@ -126,7 +126,7 @@ class QueueStore:
         async with self._claiming.connection() as connection:
             answer = await connection.execute(self._sql["claim"], params, binary=True)
             rows = await answer.fetchall()
-        claims = [Claim(*row[:12], worker=self.worker) for row in rows]
+        claims = [Claim._make((*row[:12], self.worker)) for row in rows]
         return claims, rows[0][12:] if rows else look.after
 
     async def extend_leases(self, claims: Sequence[Claim]) -> dict[ClaimKey, bool]:
