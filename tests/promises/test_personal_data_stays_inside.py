@@ -4,7 +4,6 @@ page.
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -84,14 +83,8 @@ async def assert_nothing_came_out(product: Product, person: Person) -> None:
         answer = await product.stage.client.get(product.stage.web_url + page)
         assert_clean(page, f"{answer.headers}\n{answer.text}", person)
     for arguments in COMMANDS:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "c2s_enrich", *arguments),
-            env=product.stage.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        assert_clean(" ".join(arguments), said.decode(), person)
+        _, said = await product.stage.ask(*arguments)
+        assert_clean(" ".join(arguments), said, person)
     product.stage.end_all(patience=5)
     for name in set(product.stage.processes) - {"simulators"}:
         log = product.stage.log_of(name).read_text()
@@ -324,12 +317,7 @@ class TestWhatIsDelivered:
             ("replay", *ids),
             *(("show", reject_id) for reject_id in ids),
         ):
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "c2s_enrich", "rejects", *arguments),
-                env=product.stage.environment,
-                stdout=asyncio.subprocess.PIPE,
-            )
-            said += (await process.communicate())[0].decode()
+            said += (await product.stage.ask("rejects", *arguments))[1]
 
         assert all(reject_id in said for reject_id in ids)
         assert_clean("rejects replay and show", said, person)

@@ -7,11 +7,10 @@ It starts and ends processes and knows how to reach them. It sends no traffic an
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Self
 import httpx
 
 from c2s_enrich.errors import EnrichError
+from c2s_enrich.sandbox import warm
 from c2s_enrich.sandbox.postgres import free_port
 
 # Values of the simulated world: nothing real accepts them.
@@ -39,7 +39,6 @@ QUICK = {
     "IDLE_POLL": "1",
     "GRACE_SECONDS": "3",
 }
-_PR_SET_PDEATHSIG = 1
 _READY_SECONDS = 30.0
 
 
@@ -69,7 +68,7 @@ class Stage:
         self.simulators_port = free_port()
         self.web_port = free_port()
         self.ops_port = free_port()
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, warm.Child | subprocess.Popen[bytes]] = {}
         self._calls: dict[str, tuple[Sequence[str], Mapping[str, str] | None]] = {}
         self.client = httpx.AsyncClient(timeout=10.0, trust_env=False)
 
@@ -180,15 +179,16 @@ class Stage:
 
     async def command(self, *words: str) -> bool:
         """What an operator types after `c2s-enrich`; whether it went well."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "c2s_enrich", *words),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.folder,
-        )
-        return await process.wait() == 0
+        status, _ = await self.ask(*words)
+        return status == 0
+
+    async def ask(self, *words: str) -> tuple[int, str]:
+        """The same; its exit status, and what it said."""
+        with tempfile.TemporaryFile() as said:
+            process = warm.start(["-m", "c2s_enrich", *words], self.environment, self.folder, said)
+            status = await asyncio.to_thread(process.wait)
+            said.seek(0)
+            return status, said.read().decode()
 
     async def told(self) -> dict[str, list[str]]:
         """What C2S has received, by lead, in the order of arrival."""
@@ -238,16 +238,8 @@ class Stage:
     ) -> None:
         self._calls[name] = (arguments, settings)
         with self.log_of(name).open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, *arguments],
-                env=self.environment | dict(settings or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                # A Ctrl-C in the terminal is for us; we end them in order.
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # one call into libc
+            self.processes[name] = warm.start(
+                arguments, self.environment | dict(settings or {}), self.folder, log
             )
 
     async def _answers(self, name: str, url: str) -> None:
@@ -263,11 +255,3 @@ class Stage:
                 return
         tail = self.log_of(name).read_text(errors="replace")[-2000:]
         raise StageError(f"{name} did not come up; the end of its log:\n{tail}")
-
-
-def _die_with_parent() -> None:
-    """On Linux, kill -9 of the demo or drill takes its processes along: an orphaned poller would go
-    on claiming.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
