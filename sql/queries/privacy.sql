@@ -259,7 +259,7 @@ with old as materialized (
    where m.id = old.id and old.status <> 'pending'
   returning m.id
 )
-select (select count(*) from withdrawn) + (select count(*) from emptied);
+select id from withdrawn union all select id from emptied;
 
 -- name: age_rejects
 with old as materialized (

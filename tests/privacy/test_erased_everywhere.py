@@ -14,8 +14,7 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.options import Secret
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.erase import erase, erase_again, export, plan_erasure
-from c2s_enrich.privacy.store import SuppressionStore
-from c2s_enrich.privacy.suppress import Suppressions, read_subject
+from c2s_enrich.privacy.suppress import Suppressions, read_subject, suppressed
 from c2s_enrich.privacy.traces import Traces
 from c2s_enrich.sandbox.simulators.population import Person
 
@@ -182,12 +181,13 @@ class TestAContactOfSeveralPeople:
     ) -> None:
         ana = family.people[0]
 
-        plan = await plan_erasure(pool, cpf_of(ana))
+        plan = await plan_erasure(pool, cpf=cpf_of(ana))
 
         [home] = [one for one in plan.by_contact if one.contact == f"+55{ana.phone}"]
-        assert (home.shared, home.followed) == (True, False)
+        assert not home.followed
         assert home.lead_ids == ("ana", "bruno", "neither")
         assert plan.lead_ids == ["ana"]
+        assert (plan.counts["webhook_events"], plan.counts["people"]) == (1, 1)
         assert (await family.outcomes())["ana"] == "enriched"
 
 
@@ -288,7 +288,7 @@ class TestSuppressed:
         ana = brokerage.people[0]
         keys = brokerage.db.settings("poller").hash_keys
         await self.suppress(pool, brokerage, ana.cpf)
-        [entry] = await SuppressionStore(pool).all()
+        [entry] = await suppressed(pool)
         assert ana.cpf not in str(entry)
         assert not await Suppressions(pool, keys).add(cpf_of(ana))
 

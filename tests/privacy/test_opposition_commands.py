@@ -43,8 +43,8 @@ class TestErase:
         shown = await invoke("erase", "--cpf-stdin", "--dry-run", given=ana.cpf)
         refused = await invoke("erase", "--cpf-stdin", given=ana.cpf)
 
-        assert f"+55{ana.phone} reaches 1 leads: lead-ana" in shown.stderr
-        assert "1 leads go" in shown.stderr
+        assert f"+55{ana.phone} reaches 1 lead (lead-ana)" in shown.stderr
+        assert "To erase: 1 lead (lead-ana)." in shown.stderr
         assert refused.exit_code == 2
         assert await environment.outcomes() == {"lead-ana": "enriched"}
 

@@ -66,6 +66,22 @@ class TestErase:
         assert done.exit_code == 0
         assert await environment.outcomes() == {"lead": "erased"}
 
+    async def test_shows_which_rows_would_go_and_changes_nothing(
+        self, environment: Brokerage
+    ) -> None:
+        await environment.accept("lead", environment.people[0])
+        await environment.work()
+        before = await environment.everything_stored()
+
+        planned = await invoke("erase", "--lead", "lead", "--dry-run")
+        unknown = await invoke("erase", "--lead", "laed", "--dry-run")
+
+        assert "To erase: 1 lead (lead). Rows removed or emptied: " in planned.stderr
+        assert "webhook_events 1" in planned.stderr
+        assert "lead_messages 1" in planned.stderr
+        assert "webhook_events" not in unknown.stderr
+        assert await environment.everything_stored() == before
+
     @pytest.mark.parametrize("arguments", [("erase",), ("erase", "--lead", "lead", "--cpf-stdin")])
     async def test_wants_to_know_whom(
         self, environment: Brokerage, arguments: tuple[str, ...]

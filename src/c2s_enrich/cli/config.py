@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from c2s_enrich.cli.frame import NOT_DONE, AsJson, fail, group, note, print_table
+from c2s_enrich.cli import frame
 
-app = group("The settings in force.")
+app = frame.group("The settings in force.")
 
 _MASK = "***"
 # Set by the shell's script when it asks for completions.
 COMPLETE = "_C2S_ENRICH_COMPLETE"
 
 
-@dataclass(frozen=True)
-class _Line:
-    name: str
-    value: str
-    source: str
-    why: str
-
-
 @app.command("show")
-def show(as_json: AsJson = False) -> None:
+def show(as_json: frame.AsJson = False) -> None:
     """Every setting: its value, and where it comes from. Secrets are masked."""
     from c2s_enrich.settings import Settings, described, misspelt
 
@@ -39,18 +30,14 @@ def show(as_json: AsJson = False) -> None:
         if not given and not option.secret and _shown(value) != option.default:
             source = "derived"
         shown = (_MASK if value else "") if option.secret else given or _shown(value)
-        lines.append(_Line(option.env, shown, source, option.why))
-    columns = {
-        "setting": lambda line: line.name,
-        "value": lambda line: line.value,
-        "from": lambda line: line.source,
-        "what it is": lambda line: line.why,
-    }
-    print_table(lines, columns, as_json=as_json, empty="", spare=("what it is",))
+        line = {"name": option.env, "value": shown, "source": source, "why": option.why}
+        lines.append(line)
+    columns = {"setting": "name", "value": "value", "from": "source", "what it is": "why"}
+    frame.print_table(lines, columns, as_json=as_json, spare=("what it is",))
     for problem in [*problems, *misspelt(os.environ)]:
-        note(f"error: {problem}")
+        frame.note(f"error: {problem}")
     if problems:
-        raise typer.Exit(NOT_DONE)
+        raise typer.Exit(frame.NOT_DONE)
 
 
 def completion(
@@ -64,7 +51,7 @@ def completion(
     from typer._completion_shared import get_completion_script
 
     if shell not in ("bash", "zsh", "fish", "powershell"):
-        fail("the shell is bash, zsh, fish or powershell")
+        frame.fail("the shell is bash, zsh, fish or powershell")
     typer.echo(get_completion_script(prog_name="c2s-enrich", complete_var=COMPLETE, shell=shell))
 
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import NOT_DONE, AsJson, log_to_stderr, note, print_json, run, visible
+from c2s_enrich.cli import frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from c2s_enrich.database import Pool
     from c2s_enrich.ops.doctor import Check
-    from c2s_enrich.settings import Settings
 
 # Nobody's: the exchange 0000 is not given out.
 _NOBODYS_PHONE = "+5511900000000"
@@ -30,7 +28,7 @@ def doctor(
     production: Annotated[
         bool, typer.Option("--production", help="Check what a production needs as well.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: frame.AsJson = False,
 ) -> None:
     """Check settings, database, schema and service. Exit status 1 where something is wrong.
 
@@ -39,15 +37,15 @@ def doctor(
     c2s-enrich doctor --production --online
     """
     if paid:
-        note("--paid makes one call to Diretrix and one to the Work API; both may be charged.")
-    checks = run(_all(online or paid, paid, production))
+        frame.note("--paid calls Diretrix and the Work API once each; both may be charged.")
+    checks = frame.run(_all(online or paid, paid, production))
     if as_json:
-        print_json(checks)
+        frame.print_json(checks)
     else:
         for check in checks:
             sign = {True: "ok  ", False: "BAD ", None: "    "}[check.good]
-            typer.echo(f"{sign}{check.area}: {visible(check.sentence)}")
-    raise typer.Exit(NOT_DONE if any(check.good is False for check in checks) else 0)
+            typer.echo(f"{sign}{check.area}: {frame.visible(check.sentence)}")
+    raise typer.Exit(frame.NOT_DONE if any(check.good is False for check in checks) else 0)
 
 
 async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
@@ -57,7 +55,7 @@ async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
     from c2s_enrich.settings import Settings
 
     settings, _ = Settings.read(os.environ)
-    log_to_stderr(settings)
+    frame.log_to_stderr(settings)
     checks = list(ops.check_settings(os.environ))
     if production:
         checks += ops.check_production(settings, os.environ)
@@ -76,7 +74,7 @@ async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
     return checks
 
 
-async def _online(settings: Settings, pool: Pool, paid: bool) -> list[Check]:
+async def _online(settings: frame.Settings, pool: frame.Pool, paid: bool) -> list[Check]:
     from c2s_enrich.clock import SystemClock
     from c2s_enrich.ops.doctor import check_calls
     from c2s_enrich.people.contact import Phone

@@ -20,17 +20,26 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
-    from c2s_enrich.settings import Process, Settings
-    from c2s_enrich.wiring import Upstreams
+    from c2s_enrich.database import Pool as Pool
+    from c2s_enrich.settings import Process
+    from c2s_enrich.settings import Settings as Settings
+    from c2s_enrich.wiring import Upstreams as Upstreams
 
 T = TypeVar("T")
+Column = str | Callable[[Any], object]
+"""What a column shows of a row: an attribute or a key by its name, or what is made of the row."""
 
 NOT_DONE, WRONG_CALL, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 _CONNECT_SECONDS = 4.0
 
-Because = Annotated[str, typer.Option("--because", help="for the audit")]
+# The options and arguments that several commands take.
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")]
+Because = Annotated[str, typer.Option("--because", help="for the audit and for `explain`")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="at most this many, newest first")]
+What = Annotated[str, typer.Argument(help="lead, event, ref of a message, or C2S address")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def group(text: str) -> typer.Typer:
@@ -64,11 +73,11 @@ def print_json(value: object) -> None:
 
 
 def print_table(
-    rows: Sequence[T],
-    columns: Mapping[str, Callable[[T], object]],
+    rows: Sequence[Any],
+    columns: Mapping[str, Column],
     *,
     as_json: bool,
-    empty: str,
+    empty: str = "",
     spare: Sequence[str] = (),
 ) -> None:
     """One line for each row, or one JSON array of the rows as they are. `empty` says what it means
@@ -79,13 +88,13 @@ def print_table(
         return print_json(rows)
     if not rows:
         return note(empty)
-    cells = [[visible(read(row)) for read in columns.values()] for row in rows]
+    cells = [[visible(_cell(row, column)) for column in columns.values()] for row in rows]
     table = [list(columns), *cells]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
     left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
     if spare and sys.stdout.isatty() and left < 20:
-        kept = {name: read for name, read in columns.items() if name not in spare}
-        return print_table(rows, kept, as_json=False, empty=empty)
+        kept = {name: column for name, column in columns.items() if name not in spare}
+        return print_table(rows, kept, as_json=False)
     if sys.stdout.isatty() and left < min(8, max(len(row[-1]) for row in table)):
         name_width = max(map(len, columns))
         for row in cells:
@@ -101,13 +110,20 @@ def print_table(
     return None
 
 
+def _cell(row: Any, column: Column) -> object:
+    if not isinstance(column, str):
+        return column(row)
+    return row[column] if isinstance(row, Mapping) else getattr(row, column)
+
+
 def visible(value: object) -> str:
     """A value as one line that no terminal obeys: whatever cannot be printed is escaped."""
     if value is None:
         return ""
+    from c2s_enrich.ops.cells import plain
     from c2s_enrich.redaction import visible as as_one_line
 
-    return as_one_line(when(value) if isinstance(value, datetime) else str(value))
+    return as_one_line(when(value) if isinstance(value, datetime) else str(plain(value)))
 
 
 def when(at: datetime) -> str:
@@ -170,36 +186,21 @@ def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
     five seconds.
     """
     settings = load_settings("migrate")
-    log_to_stderr(settings)
-
-    async def asked() -> T:
-        from c2s_enrich.database import open_pool
-
-        await _reach(settings)
-        async with open_pool(settings, name="command") as pool:
-            return await ask(pool, settings)
-
-    return run(asked())
+    return _with_database(settings, lambda pool: ask(pool, settings))
 
 
 def with_upstreams(settings: Settings, ask: Callable[[Upstreams, Pool], Awaitable[T]]) -> T:
     """What `ask` answers with the upstreams and the database at hand."""
-    log_to_stderr(settings)
 
-    async def asked() -> T:
+    async def asked(pool: Pool) -> T:
         from c2s_enrich.clock import SystemClock
-        from c2s_enrich.database import open_pool
         from c2s_enrich.telemetry.metrics import Metrics
         from c2s_enrich.wiring import open_upstreams
 
-        await _reach(settings)
-        async with (
-            open_pool(settings, name="command") as pool,
-            open_upstreams(settings, pool, Metrics(), SystemClock()) as upstreams,
-        ):
+        async with open_upstreams(settings, pool, Metrics(), SystemClock()) as upstreams:
             return await ask(upstreams, pool)
 
-    return run(asked())
+    return _with_database(settings, asked)
 
 
 def log_to_stderr(settings: Settings) -> None:
@@ -209,22 +210,31 @@ def log_to_stderr(settings: Settings) -> None:
     configure_logging(settings, "command")
 
 
-async def _reach(settings: Settings) -> None:
-    # The pool would try again for half a minute and hide the reason.
-    import asyncio
+def _with_database(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
+    log_to_stderr(settings)
 
-    import psycopg
+    async def asked() -> T:
+        import asyncio
 
-    from c2s_enrich.errors import EnrichError
+        import psycopg
 
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            async with await psycopg.AsyncConnection.connect(settings.database_url.reveal()):
-                return
-    except TimeoutError:
-        raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
-    except psycopg.Error as error:
-        raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
+        from c2s_enrich.database import open_pool
+        from c2s_enrich.errors import EnrichError
+
+        # The pool would try again for half a minute and hide the reason.
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await (
+                    await psycopg.AsyncConnection.connect(settings.database_url.reveal())
+                ).close()
+        except TimeoutError:
+            raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
+        except psycopg.Error as error:
+            raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
+        async with open_pool(settings, name="command") as pool:
+            return await ask(pool)
+
+    return run(asked())
 
 
 def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:

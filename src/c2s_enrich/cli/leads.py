@@ -3,66 +3,38 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import (
-    NOT_FOUND,
-    AsJson,
-    fail,
-    group,
-    load_settings,
-    note,
-    print_json,
-    print_table,
-    visible,
-    when,
-    with_pool,
-    with_upstreams,
-)
+from c2s_enrich.cli import frame
 
 if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
     from c2s_enrich.ops.reconcile import Report
-    from c2s_enrich.settings import Settings
-    from c2s_enrich.wiring import Upstreams
 
-app = group("What is known of a lead, and all that happened to it.")
+app = frame.group("What is known of a lead, and all that happened to it.")
 
 
 @app.command("show")
-def show_lead(
-    what: Annotated[str, typer.Argument(help="lead, event, ref of a message, or C2S address")],
-    as_json: AsJson = False,
-) -> None:
+def show_lead(what: frame.What, as_json: frame.AsJson = False) -> None:
     """All that happened to a lead, oldest first. Why it stands where it stands: `explain`.
 
     c2s-enrich leads show a27acb6706163126e6369bba649160ae
     """
+    from c2s_enrich.ops.explain import Explainer
 
-    async def look(pool: Pool, _: Settings) -> tuple[str | None, list[Any]]:
-        from c2s_enrich.ops.explain import Explainer
-
-        desk = Explainer(pool)
-        lead_id = (await desk.situation(what)).lead_id
-        return lead_id, await desk.history(lead_id) if lead_id else []
-
-    lead_id, past = with_pool(look)
-    if not past:
-        fail(f"nothing is known of {visible(what)}: try `c2s-enrich explain`", NOT_FOUND)
+    said = frame.with_pool(
+        lambda pool, _: Explainer(pool).explained(what, "en", frame.operator_zone(), history=True)
+    )
+    if not said.history:
+        known = frame.visible(what)
+        frame.fail(f"nothing is known of {known}: try `c2s-enrich explain`", frame.NOT_FOUND)
     if as_json:
-        return print_json({"lead_id": lead_id, "history": past})
-    return print_table(
-        past,
-        {
-            "at": lambda row: row.at,
-            "event": lambda row: row.event_id,
-            "what": lambda row: row.what,
-            "detail": lambda row: row.detail,
-        },
+        return frame.print_json({"lead_id": said.lead_id, "history": said.history})
+    return frame.print_table(
+        said.history,
+        {"at": "at", "event": "event_id", "what": "what", "detail": "detail"},
         as_json=False,
-        empty="",
         spare=("event",),
     )
 
@@ -70,8 +42,8 @@ def show_lead(
 def reconcile(
     since: Annotated[str, typer.Option(help="how far to look back: 90m, 24h, 7d")] = "24h",
     lead: Annotated[str | None, typer.Option(help="only this lead, whenever it changed")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing.")] = False,
-    as_json: AsJson = False,
+    dry_run: frame.DryRun = False,
+    as_json: frame.AsJson = False,
 ) -> None:
     """Ask C2S which leads changed and queue those that no webhook told us about. Takes 6 s for each
     50 leads.
@@ -84,12 +56,12 @@ def reconcile(
     try:
         back = read_length(since)
     except ValueError as error:
-        fail(f"--since {since} {error}")
+        frame.fail(f"--since {since} {error}")
     if back <= timedelta():
-        fail("--since is 0")
-    settings = load_settings("poller")
+        frame.fail("--since is 0")
+    settings = frame.load_settings("poller")
 
-    async def asked(upstreams: Upstreams, pool: Pool) -> Report:
+    async def asked(upstreams: frame.Upstreams, pool: frame.Pool) -> Report:
         await DatabaseHistory(pool).check_key(settings.hash_keys)
         c2s = upstreams.c2s
         listed = c2s if lead is None else OneLead(c2s.lead_json, lead)
@@ -97,8 +69,8 @@ def reconcile(
             pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
         )
 
-    report = with_upstreams(settings, asked)
-    print_json(report) if as_json else _tell(report, one=lead is not None)
+    report = frame.with_upstreams(settings, asked)
+    frame.print_json(report) if as_json else _tell(report, one=lead is not None)
 
 
 def restored(
@@ -114,29 +86,29 @@ def restored(
         moment = datetime.fromisoformat(since)
         back = datetime.now(UTC) - moment
     except (ValueError, TypeError):
-        fail(f"--since {since} is not a time with its offset, such as 2026-03-01T10:00-03:00")
+        frame.fail(f"--since {since} is not a time with its offset, such as 2026-03-01T10:00-03:00")
     if back <= timedelta():
-        fail("--since is not in the past")
-    settings = load_settings("poller")
+        frame.fail("--since is not in the past")
+    settings = frame.load_settings("poller")
 
-    async def mark_and_ask(upstreams: Upstreams, pool: Pool) -> tuple[int, Report]:
+    async def mark_and_ask(upstreams: frame.Upstreams, pool: frame.Pool) -> tuple[int, Report]:
         history = DatabaseHistory(pool)
         await history.check_key(settings.hash_keys)
         marked = await history.restored(moment)
         keys, most = settings.hash_keys, settings.max_attempts
         return marked, await reconcile_with(pool, upstreams.c2s, keys, back, max_attempts=most)
 
-    marked, report = with_upstreams(settings, mark_and_ask)
-    note(f"waiting messages that are looked up in C2S before they are sent: {marked}")
+    marked, report = frame.with_upstreams(settings, mark_and_ask)
+    frame.note(f"waiting messages that are looked up in C2S before they are sent: {marked}")
     _tell(report, one=False)
 
 
 def _tell(report: Report, *, one: bool) -> None:
     for missing in report.missing:
-        at = when(missing.updated_at)
-        typer.echo(f"missing: lead {visible(missing.lead_id)}, changed at {at}")
-    changed = "leads" if one else f"leads changed since {when(report.since)}"
-    note(
+        at = frame.when(missing.updated_at)
+        typer.echo(f"missing: lead {frame.visible(missing.lead_id)}, changed at {at}")
+    changed = "leads" if one else f"leads changed since {frame.when(report.since)}"
+    frame.note(
         f"{report.looked_at} {changed}: {report.known} known, {report.unchanged} with nothing new, "
         f"{report.erased} erased, {report.unreadable} unreadable, {len(report.missing)} missing; "
         f"{report.inserted} put into the queue"

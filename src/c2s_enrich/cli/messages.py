@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
-import typer
-
-from c2s_enrich.cli.events import at_the_desk
-from c2s_enrich.cli.frame import AsJson, audit, fail, group, note, print_table, with_pool
+from c2s_enrich.cli import frame
 from c2s_enrich.cli.runbook import show
 
-if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
-    from c2s_enrich.settings import Settings
-
-app = group("Messages without proof of delivery, and how to settle them.")
+app = frame.group("Messages without proof of delivery, and how to settle them.")
 
 
 @app.command("list")
-def list_messages(as_json: AsJson = False) -> None:
+def list_messages(as_json: frame.AsJson = False) -> None:
     """Every message that is pending or whose delivery is unclear."""
-    print_table(
-        at_the_desk(lambda desk: desk.open_messages()),
+    from c2s_enrich.ops.events import EventsDesk
+
+    frame.print_table(
+        frame.with_pool(lambda pool, _: EventsDesk(pool).open_messages()),
         {
-            "message": lambda line: line.id,
-            "lead": lambda line: line.lead_id,
-            "ref": lambda line: line.ref,
-            "status": lambda line: line.status,
-            "sent": lambda line: line.sends,
-            "not found": lambda line: line.looks,
+            "message": "id",
+            "lead": "lead_id",
+            "ref": "ref",
+            "status": "status",
+            "sent": "sends",
+            "not found": "looks",
             "event": lambda line: (
                 f"{line.event_status or ''} {line.event_error_kind or ''}".strip()
             ),
@@ -42,9 +36,7 @@ def list_messages(as_json: AsJson = False) -> None:
 
 @app.command("sent")
 def list_sent(
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
-    as_json: AsJson = False,
+    limit: frame.Limit = 20, as_csv: frame.AsCsv = False, as_json: frame.AsJson = False
 ) -> None:
     """The log of sent messages, newest first."""
     show("messages_sent", "No message was sent yet.", as_json=as_json, as_csv=as_csv, limit=limit)
@@ -76,20 +68,20 @@ def visible_to(who: Reader) -> None:
     \b
     c2s-enrich messages visible-to sellers
     """
-    with_pool(lambda pool, _: audit(pool, "visible_to", {"who": who.value}))
-    note(f"Recorded: {who.value} can see the messages.")
+    frame.with_pool(lambda pool, _: frame.audit(pool, "visible_to", {"who": who.value}))
+    frame.note(f"Recorded: {who.value} can see the messages.")
 
 
 def _judge(message_id: UUID, *, delivered: bool) -> None:
-    async def judge(pool: Pool, _: Settings) -> bool:
+    async def judge(pool: frame.Pool, _: frame.Settings) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
         done = await EventsDesk(pool).judge(message_id, delivered=delivered)
         if done:
             verb = "delivered" if delivered else "not_delivered"
-            await audit(pool, verb, {"message": str(message_id)})
+            await frame.audit(pool, verb, {"message": str(message_id)})
         return done
 
-    if not with_pool(judge):
-        fail(f"no open message {message_id} (already settled, or unknown)")
-    note("Recorded as delivered." if delivered else "The message will be sent again.")
+    if not frame.with_pool(judge):
+        frame.fail(f"no open message {message_id} (already settled, or unknown)")
+    frame.note("Recorded as delivered." if delivered else "The message will be sent again.")

@@ -5,39 +5,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from c2s_enrich.cli.frame import (
-    NOT_FOUND,
-    AsJson,
-    confirm,
-    fail,
-    group,
-    load_settings,
-    note,
-    print_json,
-    print_table,
-    visible,
-    when,
-    with_pool,
-)
+from c2s_enrich.cli import frame
 
 if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
     from c2s_enrich.hashing import HashKeys
     from c2s_enrich.people.contact import Email, Phone
     from c2s_enrich.people.cpf import Cpf
     from c2s_enrich.privacy.erase import ErasurePlan, ErasureReceipt
-    from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
 
-app = group("Opposition, access and where personal data is (LGPD).")
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+app = frame.group("Opposition, access and where personal data is (LGPD).")
 
 
 def erase(
@@ -54,8 +38,8 @@ def erase(
         Path | None,
         typer.Option(help="After a restore: a file with the erased lines of earlier erasures."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
-    yes: Yes = False,
+    dry_run: frame.DryRun = False,
+    yes: frame.Yes = False,
 ) -> None:
     """Remove a lead, or a person with all their leads, from every table (LGPD). Cannot be undone.
 
@@ -66,30 +50,29 @@ def erase(
     from c2s_enrich.privacy.erase import erase_again, plan_erasure
 
     if [lead is not None, cpf_stdin, again is not None].count(True) != 1:
-        fail("say who: --lead ID, --again FILE, or --cpf-stdin with the CPF on standard input")
-    keys = load_settings("migrate").hash_keys
+        frame.fail("say who: --lead ID, --again FILE, or --cpf-stdin and the CPF on standard input")
+    keys = frame.load_settings("migrate").hash_keys
     if again is not None:
-        hashes = [
-            line.split()[-1] for line in again.read_text("utf-8").splitlines() if line.strip()
-        ]
+        lines = again.read_text("utf-8").splitlines()
+        hashes = [line.split()[-1] for line in lines if line.strip()]
         receipts = _with_keys(lambda pool, keys: erase_again(pool, keys, hashes))
-        note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
+        frame.note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
         for receipt in receipts:
             _print_receipt(receipt, keys)
         return
     cpf, follow = _person() if cpf_stdin else (None, [])
-    if cpf is not None:
-        _print_plan(with_pool(lambda pool, _: plan_erasure(pool, cpf, follow)))
-    if dry_run:
-        return
-    confirm("erase", yes)
-    _print_receipt(
-        with_pool(lambda pool, _: erase_from(pool, lead_id=lead, cpf=cpf, follow=follow)), keys
-    )
+
+    def with_whom(act: Callable[..., Awaitable[T]]) -> T:
+        return frame.with_pool(lambda pool, _: act(pool, lead_id=lead, cpf=cpf, follow=follow))
+
+    _print_plan(with_whom(plan_erasure))
+    if not dry_run:
+        frame.confirm("erase", yes)
+        _print_receipt(with_whom(erase_from), keys)
 
 
 @app.command()
-def suppress(yes: Yes = False) -> None:
+def suppress(yes: frame.Yes = False) -> None:
     """Do not process a person again: a CPF, phone or e-mail from standard input. Their events end
     ignored, before anything is looked up or paid for.
     """
@@ -100,10 +83,10 @@ def suppress(yes: Yes = False) -> None:
     if not isinstance(subject, Cpf):
         others = _with_keys(lambda pool, keys: Suppressions(pool, keys).sharing(subject))
         if others > 1:
-            note(f"This contact leads to {others} people: none of them would be processed by it.")
-            confirm("suppress", yes)
+            frame.note(f"This contact leads to {others} people: it would process none of them.")
+            frame.confirm("suppress", yes)
     added = _with_keys(lambda pool, keys: Suppressions(pool, keys).add(subject))
-    note("suppressed" if added else "was suppressed already")
+    frame.note("suppressed" if added else "was suppressed already")
 
 
 @app.command()
@@ -113,22 +96,18 @@ def unsuppress() -> None:
 
     subject = _subject()
     if not _with_keys(lambda pool, keys: Suppressions(pool, keys).remove(subject)):
-        fail("that is not on the list", NOT_FOUND)
-    note("no longer suppressed")
+        frame.fail("that is not on the list", frame.NOT_FOUND)
+    frame.note("no longer suppressed")
 
 
 @app.command("list")
-def suppressions(as_json: AsJson = False) -> None:
+def suppressions(as_json: frame.AsJson = False) -> None:
     """Who must not be processed: keyed hashes, which name nobody."""
-    from c2s_enrich.privacy.store import SuppressionStore
+    from c2s_enrich.privacy.suppress import suppressed
 
-    print_table(
-        with_pool(lambda pool, _: SuppressionStore(pool).all()),
-        {
-            "since": lambda row: row.created_at,
-            "kind": lambda row: row.kind,
-            "hash": lambda row: row.hash,
-        },
+    frame.print_table(
+        frame.with_pool(lambda pool, _: suppressed(pool)),
+        {"since": "created_at", "kind": "kind", "hash": "hash"},
         as_json=as_json,
         empty="Nobody is suppressed.",
     )
@@ -140,23 +119,22 @@ def export() -> None:
     from c2s_enrich.privacy.erase import export as held_on
 
     cpf, _ = _person()
-    print_json(with_pool(lambda pool, _: held_on(pool, cpf)))
+    frame.print_json(frame.with_pool(lambda pool, _: held_on(pool, cpf)))
 
 
 @app.command()
-def places(as_json: AsJson = False) -> None:
+def places(as_json: frame.AsJson = False) -> None:
     """Every place where personal data can be, and what an erasure does there."""
     from c2s_enrich.privacy.places import PLACES
 
-    print_table(
+    frame.print_table(
         PLACES,
         {
             "place": lambda row: f"{row.table}.{row.column}",
-            "erasure": lambda row: row.erasure,
-            "holds": lambda row: row.holds,
+            "erasure": "erasure",
+            "holds": "holds",
         },
         as_json=as_json,
-        empty="",
     )
 
 
@@ -169,12 +147,12 @@ def _person() -> tuple[Cpf, list[str]]:
     first, *rest = sys.stdin.read().splitlines() or [""]
     cpf = Cpf.parse(first.strip())
     if cpf is None:
-        fail("standard input did not contain a valid CPF")
+        frame.fail("standard input did not contain a valid CPF")
     follow = []
     for line in filter(str.strip, rest):
         subject = read_subject(line)
         if subject is None or isinstance(subject, Cpf):
-            fail("below the CPF there may only be phones and e-mails, one a line")
+            frame.fail("below the CPF there may only be phones and e-mails, one a line")
         follow.append(subject.e164 if isinstance(subject, Phone) else subject.address)
     return cpf, follow
 
@@ -184,47 +162,49 @@ def _subject() -> Cpf | Phone | Email:
 
     subject = read_subject(sys.stdin.readline())
     if subject is None:
-        fail("standard input did not contain a valid CPF, phone or e-mail")
+        frame.fail("standard input did not contain a valid CPF, phone or e-mail")
     return subject
 
 
-def _with_keys(ask: Callable[[Pool, HashKeys], Awaitable[T]]) -> T:
+def _with_keys(ask: Callable[[frame.Pool, HashKeys], Awaitable[T]]) -> T:
     """What `ask` answers with the database and the key of its hashes; another key is refused."""
     from c2s_enrich.enrichment.history import DatabaseHistory
 
-    keys = load_settings("migrate").hash_keys
+    keys = frame.load_settings("migrate").hash_keys
     if not keys.ids:
-        fail("HASH_KEY is not set: the hashes are made with it")
+        frame.fail("HASH_KEY is not set: the hashes are made with it")
 
-    async def asked(pool: Pool, _: Settings) -> T:
+    async def asked(pool: frame.Pool, _: frame.Settings) -> T:
         await DatabaseHistory(pool).check_key(keys)
         return await ask(pool, keys)
 
-    return with_pool(asked)
+    return frame.with_pool(asked)
 
 
 def _print_plan(plan: ErasurePlan) -> None:
-    note(f"The CPF itself reaches {len(plan.by_cpf)} leads: {_some(plan.by_cpf)}")
+    frame.note(f"By the id or the CPF itself: {_some(plan.named)}")
     for one in plan.by_contact:
         why = "" if one.followed else "; others share it: not followed unless named below the CPF"
-        leads = _some(one.lead_ids)
-        note(f"{visible(one.contact)} reaches {len(one.lead_ids)} leads: {leads}{why}")
-    note(f"{len(plan.lead_ids)} leads go")
+        frame.note(f"{frame.visible(one.contact)} reaches {_some(one.lead_ids)}{why}")
+    rows = ", ".join(f"{table} {count}" for table, count in plan.counts.items() if count)
+    frame.note(f"To erase: {_some(plan.lead_ids)}. Rows removed or emptied: {rows or 'none'}.")
 
 
-def _some(lead_ids: tuple[str, ...]) -> str:
-    shown = ", ".join(map(visible, lead_ids[:20])) or "none"
-    return shown + (f" and {len(lead_ids) - 20} more" if len(lead_ids) > 20 else "")
+def _some(lead_ids: Sequence[str]) -> str:
+    shown = ", ".join(map(frame.visible, lead_ids[:20])) or "none"
+    more = f" and {len(lead_ids) - 20} more" if len(lead_ids) > 20 else ""
+    return f"{len(lead_ids)} lead{'' if len(lead_ids) == 1 else 's'} ({shown}{more})"
 
 
 def _print_receipt(receipt: ErasureReceipt, keys: HashKeys) -> None:
     by = f"asked for by {receipt.asked_by}"
-    typer.echo(f"receipt {receipt.id}  erased at {when(receipt.erased_at)}  {by}")
+    typer.echo(f"receipt {receipt.id}  erased at {frame.when(receipt.erased_at)}  {by}")
     for table, count in receipt.counts.items():
         typer.echo(f"  {table}  {count}")
     if not keys.ids:
-        note("HASH_KEY is not set: nothing is printed that erase --again could take.")
-        return
+        return frame.note("HASH_KEY is not set: nothing to keep for erase --again.")
     for subject in receipt.subjects:
         typer.echo(f"erased {keys.hashes('erased', subject)[0]}")
-    note("Keep the erased lines outside the database: after a restore, erase --again FILE.")
+    return frame.note(
+        "Keep the erased lines outside the database: after a restore, erase --again FILE."
+    )

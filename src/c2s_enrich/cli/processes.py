@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import guarded, load_settings, note, run
-
-if TYPE_CHECKING:
-    from c2s_enrich.settings import Settings
+from c2s_enrich.cli import frame
 
 
 def web(
@@ -26,10 +23,10 @@ def web(
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.web import build_web
 
-    settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
+    settings = frame.load_settings("web", {"INSECURE": "true"} if insecure else None)
     with logged(settings, "web"):
         app = build_web(settings, Metrics(), watched=True)
-        guarded(lambda: run_server(app, settings, one_write))
+        frame.guarded(lambda: run_server(app, settings, one_write))
 
 
 def poller(
@@ -42,7 +39,7 @@ def poller(
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_poller
 
-    settings = load_settings("poller")
+    settings = frame.load_settings("poller")
 
     async def work() -> None:
         import asyncio
@@ -63,7 +60,7 @@ def poller(
                 await built.run()
 
     with logged(settings, "poller"):
-        run(work(), fast=True)
+        frame.run(work(), fast=True)
 
 
 def ops() -> None:
@@ -76,7 +73,7 @@ def ops() -> None:
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.operators import build_ops
 
-    settings = load_settings("ops")
+    settings = frame.load_settings("ops")
     settings = replace(settings, host=settings.ops_host, port=settings.ops_port)
     with logged(settings, "ops"):
         run_server(build_ops(settings, Metrics(), watched=True), settings)
@@ -88,7 +85,7 @@ def migrate() -> None:
     """
     from c2s_enrich.migrations import migrate as apply
 
-    applied = run(apply(load_settings("migrate").direct_url.reveal(), say=note))
+    applied = frame.run(apply(frame.load_settings("migrate").direct_url.reveal(), say=frame.note))
     for name in applied:
         typer.echo(f"applied {name}")
     if not applied:
@@ -96,7 +93,7 @@ def migrate() -> None:
 
 
 @contextmanager
-def logged(settings: Settings, process: str) -> Iterator[None]:
+def logged(settings: frame.Settings, process: str) -> Iterator[None]:
     """Logs of this process while inside, from a line that says what started to one at its end."""
 
     from c2s_enrich.settings import database_name, misspelt

@@ -8,29 +8,14 @@ from uuid import UUID
 
 import typer
 
-from c2s_enrich.cli.frame import (
-    NOT_DONE,
-    NOT_FOUND,
-    AsJson,
-    Because,
-    audit,
-    fail,
-    group,
-    note,
-    print_table,
-    visible,
-    when,
-    with_pool,
-)
+from c2s_enrich.cli import frame
 
 if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
     from c2s_enrich.ops.rejects import Reject, RejectsDesk
-    from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
 
-app = group("Deliveries we could not parse, kept as received. Inspect or replay them.")
+app = frame.group("Deliveries we could not parse, kept as received. Inspect or replay them.")
 
 Reason = Annotated[str | None, typer.Option(help="why they were rejected, for example not_json")]
 
@@ -39,22 +24,22 @@ Reason = Annotated[str | None, typer.Option(help="why they were rejected, for ex
 def list_rejects(
     reason: Reason = None,
     everything: Annotated[bool, typer.Option("--all", help="Settled ones, too.")] = False,
-    limit: Annotated[int, typer.Option(min=1)] = 20,
-    as_json: AsJson = False,
+    limit: frame.Limit = 20,
+    as_json: frame.AsJson = False,
 ) -> None:
     """The newest rejected deliveries, without what is in them."""
     from c2s_enrich.ops.rejects import line_text
 
-    print_table(
+    frame.print_table(
         _at_the_desk(
             lambda desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
         ),
         {
-            "received": lambda line: line.received_at,
-            "delivery": lambda line: line.id,
-            "reason": lambda line: line.reason,
+            "received": "received_at",
+            "delivery": "id",
+            "reason": "reason",
             "lead": lambda line: line_text(line.lead_id) or "-",
-            "bytes": lambda line: line.size,
+            "bytes": "size",
             "state": _state,
         },
         as_json=as_json,
@@ -74,10 +59,10 @@ def show_reject(
 
     reject = _at_the_desk(lambda desk: desk.reject(reject_id))
     if reject is None:
-        fail(f"there is no rejected delivery {reject_id}")
+        frame.fail(f"there is no rejected delivery {reject_id}")
     lead = line_text(reject.lead_id) or "-"
     typer.echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
-    typer.echo(f"  received {when(reject.received_at)}  {reject.size} bytes")
+    typer.echo(f"  received {frame.when(reject.received_at)}  {reject.size} bytes")
     typer.echo(f"  {_state(reject)}")
     for name, value in reject.headers.items():
         typer.echo(f"  {line_text(name)}: {line_text(str(value))}")
@@ -98,12 +83,9 @@ def replay_rejects(
     both are kept and processed in order.
     """
     if bool(reject_ids) == (reason is not None):
-        fail("say which rejected deliveries: ids, or --reason")
+        frame.fail("say which rejected deliveries: ids, or --reason")
 
-    async def replay(pool: Pool, settings: Settings) -> bool:
-        from c2s_enrich.wiring.operators import build_rejects
-
-        desk = build_rejects(settings, pool)
+    async def replay(desk: RejectsDesk) -> bool:
         chosen = list(reject_ids or [])
         if reason is not None:
             waiting = await desk.rejects(waiting_only=True, reason=reason, limit=None)
@@ -113,49 +95,50 @@ def replay_rejects(
         for reject_id in chosen:
             done = await desk.replay(reject_id)
             if done is None:
-                fail(f"there is no rejected delivery {reject_id}")
+                frame.fail(f"there is no rejected delivery {reject_id}")
             elif done.already_at is not None:
-                typer.echo(f"{reject_id}  was replayed already, at {when(done.already_at)}")
+                typer.echo(f"{reject_id}  was replayed already, at {frame.when(done.already_at)}")
             else:
                 more = f" (and {len(done.flaws) - 3} more)" if len(done.flaws) > 3 else ""
-                flaws = "".join(f"; {visible(flaw)}" for flaw in done.flaws[:3]) + more
+                flaws = "".join(f"; {frame.visible(flaw)}" for flaw in done.flaws[:3]) + more
                 typer.echo(f"{reject_id}  {done.stored} events stored, {done.known} known{flaws}")
                 stays += bool(done.flaws)
         typer.echo(f"{len(chosen)} checked, {stays} still rejected")
         return not stays
 
-    if not with_pool(replay):
-        raise typer.Exit(NOT_DONE)
+    if not _at_the_desk(replay):
+        raise typer.Exit(frame.NOT_DONE)
 
 
 @app.command("dismiss")
-def dismiss_rejects(reject_ids: list[UUID], because: Because) -> None:
+def dismiss_rejects(reject_ids: list[UUID], because: frame.Because) -> None:
     """They wait no longer: nothing in them is needed. Their bytes stay until retention.
 
     c2s-enrich rejects dismiss ID --because "a test of C2S"
     """
 
-    async def dismiss(pool: Pool, settings: Settings) -> int:
+    async def dismiss(pool: frame.Pool, settings: frame.Settings) -> int:
         from c2s_enrich.wiring.operators import build_rejects
 
         done = len(await build_rejects(settings, pool).dismiss(reject_ids))
         if done:
-            await audit(pool, "dismiss", {"rejects": [str(each) for each in reject_ids]}, because)
+            words = {"rejects": [str(each) for each in reject_ids]}
+            await frame.audit(pool, "dismiss", words, because)
         return done
 
-    done = with_pool(dismiss)
-    note(f"{done} of {len(reject_ids)} dismissed.")
+    done = frame.with_pool(dismiss)
+    frame.note(f"{done} of {len(reject_ids)} dismissed.")
     if not done:
-        raise typer.Exit(NOT_FOUND)
+        raise typer.Exit(frame.NOT_FOUND)
 
 
 def _state(line: Reject) -> str:
     if line.replayed_at:
-        return f"replayed {when(line.replayed_at)}"
-    return f"dismissed {when(line.dismissed_at)}" if line.dismissed_at else "waits"
+        return f"replayed {frame.when(line.replayed_at)}"
+    return f"dismissed {frame.when(line.dismissed_at)}" if line.dismissed_at else "waits"
 
 
 def _at_the_desk(ask: Callable[[RejectsDesk], Awaitable[T]]) -> T:
     from c2s_enrich.wiring.operators import build_rejects
 
-    return with_pool(lambda pool, settings: ask(build_rejects(settings, pool)))
+    return frame.with_pool(lambda pool, settings: ask(build_rejects(settings, pool)))

@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from c2s_enrich.cli.frame import NOT_DONE, NOT_FOUND, fail, with_pool
+from c2s_enrich.cli import frame
 
-if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
-    from c2s_enrich.settings import Settings
-
+T = TypeVar("T")
 _SECONDS = 4.0
 
 Url = Annotated[
@@ -29,42 +25,55 @@ def ask(
     url: str | None,
     path: str,
     query: Mapping[str, Any],
-    local: Callable[[Pool, Settings], Awaitable[Any]],
-    *,
-    method: str = "GET",
-) -> Any:
-    """The answer as plain JSON values. `path` is below /api/v1/admin/; `query` is sent as the
-    address's query, or as a POST's body.
-    """
+    kind: type[T],
+    local: Callable[[frame.Pool, frame.Settings], Awaitable[T]],
+) -> T:
+    """What `local` answers, or the same from GET `path` below /api/v1/admin/."""
     if url is None:
-        import msgspec
+        return frame.with_pool(local)
+    from urllib.parse import urlencode
 
-        return msgspec.to_builtins(with_pool(local))
+    answered: T = _answer(url, f"{path}?{urlencode(query)}", kind, None)
+    return answered
+
+
+def change(
+    url: str | None,
+    path: str,
+    body: Mapping[str, Any],
+    local: Callable[[frame.Pool, frame.Settings], Awaitable[bool]],
+) -> bool:
+    """Does it here, or by a POST; whether there was something to change."""
+    if url is None:
+        return frame.with_pool(local)
+    return bool(_answer(url, path, Any, body))
+
+
+def _answer(url: str, path: str, kind: Any, body: Mapping[str, Any] | None) -> Any:
     import urllib.error
-    import urllib.parse
     import urllib.request
+
+    import msgspec
 
     address = f"{url.rstrip('/')}/api/v1/admin/{path}"
     if not address.startswith(("http://", "https://")):
-        fail("--url is an http:// or https:// address")
-    body = None
-    if method == "POST":
-        body = json.dumps(query).encode()
-    elif query:
-        address += "?" + urllib.parse.urlencode(query)
-    headers = {
-        "Authorization": f"Bearer {os.environ.get('ADMIN_TOKEN', '').strip()}",
-        "Content-Type": "application/json",
-    }
-    request = urllib.request.Request(address, body, headers, method=method)  # noqa: S310 checked
+        frame.fail("--url is an http:// or https:// address")
+    request = urllib.request.Request(  # noqa: S310 checked
+        address,
+        None if body is None else msgspec.json.encode(body),
+        {
+            "Authorization": f"Bearer {os.environ.get('ADMIN_TOKEN', '').strip()}",
+            "Content-Type": "application/json",
+        },
+    )
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 checked
-            return json.load(answer)
+            return msgspec.json.decode(answer.read(), type=kind)
     except urllib.error.HTTPError as error:
         try:
-            detail = str(json.load(error)["detail"])
-        except (ValueError, KeyError, TypeError):
+            detail = str(msgspec.json.decode(error.read())["detail"])
+        except (msgspec.DecodeError, KeyError, TypeError):
             detail = f"HTTP {error.code}"
-        fail(detail, NOT_FOUND if error.code == 404 else NOT_DONE)
+        frame.fail(detail, frame.NOT_FOUND if error.code == 404 else frame.NOT_DONE)
     except (OSError, ValueError) as error:
-        fail(f"{url} cannot be reached: {type(error).__name__}", NOT_DONE)
+        frame.fail(f"{url} cannot be reached: {type(error).__name__}", frame.NOT_DONE)

@@ -5,31 +5,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from c2s_enrich.cli.frame import (
-    NOT_DONE,
-    AsJson,
-    fail,
-    guarded,
-    print_json,
-    print_table,
-    with_pool,
-)
-
-if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
-    from c2s_enrich.settings import Settings
+from c2s_enrich.cli import frame
 
 _WATCH_SECONDS = 2.0
 
 
 def runbook(
     name: Annotated[str | None, typer.Argument(help="none: list the questions")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
-    as_json: AsJson = False,
+    as_csv: frame.AsCsv = False,
+    as_json: frame.AsJson = False,
 ) -> None:
     """Answer one of the questions of sql/runbook, read-only.
 
@@ -43,11 +31,11 @@ def runbook(
         rows = [{"name": each, "question": text} for each, text in known.items()]
         return _print(rows, as_json, as_csv, "")
     if name not in known:
-        fail(f"there is no question `{name}`{nearest(name, known)}")
+        frame.fail(f"there is no question `{name}`{nearest(name, known)}")
     return show(name, f"No rows: {known[name]}", as_json=as_json, as_csv=as_csv)
 
 
-def pollers(as_json: AsJson = False) -> None:
+def pollers(as_json: frame.AsJson = False) -> None:
     """Pollers by their last sign of life."""
     show("pollers", "No poller runs: start one with `c2s-enrich poller`.", as_json=as_json)
 
@@ -58,22 +46,22 @@ def show(
     """The rows of one question, at most `limit`."""
     from c2s_enrich.ops.runbook import answer
 
-    _print(with_pool(lambda pool, _: answer(pool, name))[:limit], as_json, as_csv, empty)
+    _print(frame.with_pool(lambda pool, _: answer(pool, name))[:limit], as_json, as_csv, empty)
 
 
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Again every 2 s, until Ctrl-C.")] = False,
-    as_json: AsJson = False,
+    as_json: frame.AsJson = False,
 ) -> None:
     """What a person should know, and what waits. Exit status 1: something is wrong."""
     import time
 
     while True:
-        said = with_pool(look)
+        said = frame.with_pool(look)
         if watch and sys.stdout.isatty():
             typer.echo("\033[H\033[2J", nl=False)
         if as_json:
-            print_json(said)
+            frame.print_json(said)
         else:
             for problem in said["problems"]:
                 typer.echo(f"! {problem.sentence}  {problem.command}".rstrip())
@@ -81,11 +69,11 @@ def status(
                 typer.echo("All is well.")
             _print(said["queue"], False, False, "Nothing waits and nothing failed.")
         if not watch:
-            raise typer.Exit(NOT_DONE if said["problems"] else 0)
-        guarded(lambda: time.sleep(_WATCH_SECONDS))
+            raise typer.Exit(frame.NOT_DONE if said["problems"] else 0)
+        frame.guarded(lambda: time.sleep(_WATCH_SECONDS))
 
 
-async def look(pool: Pool, _: Settings) -> dict[str, Any]:
+async def look(pool: frame.Pool, _: frame.Settings) -> dict[str, Any]:
     """The sentences of /health, and what waits."""
     from c2s_enrich.ops.problems import problems_of
     from c2s_enrich.ops.runbook import answer
@@ -96,9 +84,9 @@ async def look(pool: Pool, _: Settings) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool, in_csv: bool, empty: str) -> None:
-    from c2s_enrich.ops.cells import as_csv, plain
+    from c2s_enrich.ops.cells import as_csv
 
     if in_csv:
         return typer.echo(as_csv(rows), nl=False)
-    columns = {name: lambda row, name=name: plain(row[name]) for name in (rows or [{}])[0]}
-    return print_table(rows, columns, as_json=as_json, empty=empty)
+    columns = {name: name for name in (rows or [{}])[0]}
+    return frame.print_table(rows, columns, as_json=as_json, empty=empty)

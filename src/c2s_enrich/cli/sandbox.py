@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import fail, guarded
+from c2s_enrich.cli import frame
 
 LastLine = Annotated[bool, typer.Option("--json", help="The last line is a JSON object.")]
 
@@ -18,7 +18,7 @@ def demo(
     """Watch leads arrive, get enriched and answered, with simulated upstreams."""
     from c2s_enrich.sandbox.demo.run import run_demo
 
-    raise typer.Exit(guarded(lambda: run_demo(once=once, as_json=as_json)))
+    raise typer.Exit(frame.guarded(lambda: run_demo(once=once, as_json=as_json)))
 
 
 def drill(
@@ -50,13 +50,13 @@ def drill(
     from c2s_enrich.sandbox.drill.run import run_drill
 
     if only is not None and only not in FAULTS:
-        fail("--only is one of " + ", ".join(FAULTS))
+        frame.fail("--only is one of " + ", ".join(FAULTS))
     if matrix:
         from c2s_enrich.sandbox.drill.matrix import run_matrix
 
-        raise typer.Exit(guarded(lambda: run_matrix(size=events, as_json=as_json)))
+        raise typer.Exit(frame.guarded(lambda: run_matrix(size=events, as_json=as_json)))
     raise typer.Exit(
-        guarded(
+        frame.guarded(
             lambda: run_drill(seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)
         )
     )

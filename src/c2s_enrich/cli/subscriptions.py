@@ -7,33 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli.frame import (
-    AsJson,
-    confirm,
-    fail,
-    load_settings,
-    note,
-    print_table,
-    with_pool,
-    with_upstreams,
-)
+from c2s_enrich.cli import frame
 
 if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
-    from c2s_enrich.settings import Settings
     from c2s_enrich.upstreams.c2s import C2s
-    from c2s_enrich.wiring import Upstreams
 
 ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 _PATH = "/api/v1/webhooks/c2s/"
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def subscribe(
     address: Annotated[
         str, typer.Argument(help="where web is reached, or the whole address with its token")
     ],
-    yes: Yes = False,
+    yes: frame.Yes = False,
 ) -> None:
     """Make C2S deliver its webhooks to this web process. Ends every other subscription!
 
@@ -43,57 +30,57 @@ def subscribe(
     c2s-enrich subscribe https://enrich.example.com
     """
     if not address.startswith("https://") and not address.startswith("http://127.0.0.1"):
-        fail("the address begins with https://: the webhook token is part of it")
-    settings = load_settings("poller")
+        frame.fail("the address begins with https://: the webhook token is part of it")
+    settings = frame.load_settings("poller")
     host, _, token = address.rstrip("/").partition(_PATH)
     token = token or settings.webhook_secret.reveal()
     if not token:
-        fail("WEBHOOK_SECRET is not set: C2S cannot send headers, so it is part of the address")
+        frame.fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
     path = host + _PATH
-    note(f"C2S will deliver to {path}*** and to nowhere else.")
-    note("C2S allows ONE address per token: any other subscription of this token ends silently.")
-    confirm("subscribe", yes)
+    frame.note(f"C2S will deliver to {path}*** and to nowhere else.")
+    frame.note("C2S allows ONE address per token: any other subscription of it ends silently.")
+    frame.confirm("subscribe", yes)
     _ask_for_each(settings, lambda c2s, action: c2s.subscribe(action, path + token), f"{path}***")
-    note("Subscribed. The next webhook proves it: c2s-enrich events list")
+    frame.note("Subscribed. The next webhook proves it: c2s-enrich events list")
 
 
-def unsubscribe(yes: Yes = False) -> None:
+def unsubscribe(yes: frame.Yes = False) -> None:
     """Make C2S deliver no webhooks any more."""
-    settings = load_settings("poller")
-    note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
-    confirm("unsubscribe", yes)
+    settings = frame.load_settings("poller")
+    frame.note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
+    frame.confirm("unsubscribe", yes)
     _ask_for_each(settings, lambda c2s, action: c2s.unsubscribe(action), "")
-    note("Unsubscribed.")
+    frame.note("Unsubscribed.")
 
 
-def subscriptions(as_json: AsJson = False) -> None:
+def subscriptions(as_json: frame.AsJson = False) -> None:
     """What C2S was last asked to deliver, as far as this database knows.
 
     C2S cannot be asked for the address in force: whoever has the token may have replaced it.
     """
     from c2s_enrich.ops.store import OpsStore
 
-    print_table(
-        with_pool(lambda pool, _: OpsStore(pool).subscriptions()),
+    frame.print_table(
+        frame.with_pool(lambda pool, _: OpsStore(pool).subscriptions()),
         {
-            "action": lambda line: line.action,
-            "asked": lambda line: line.asked_at,
+            "action": "action",
+            "asked": "asked_at",
             "address": lambda line: line.address or "none",
         },
         as_json=as_json,
         empty="Nothing was subscribed from here yet: c2s-enrich subscribe https://…",
     )
-    note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
+    frame.note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
 
 
 def _ask_for_each(
-    settings: Settings, ask: Callable[[C2s, str], Awaitable[object]], remembered: str
+    settings: frame.Settings, ask: Callable[[C2s, str], Awaitable[object]], remembered: str
 ) -> None:
-    async def asked(upstreams: Upstreams, pool: Pool) -> None:
+    async def asked(upstreams: frame.Upstreams, pool: frame.Pool) -> None:
         from c2s_enrich.ops.store import OpsStore
 
         for action in ACTIONS:
             await ask(upstreams.c2s, action)
             await OpsStore(pool).subscribed(action, remembered)
 
-    with_upstreams(settings, asked)
+    frame.with_upstreams(settings, asked)

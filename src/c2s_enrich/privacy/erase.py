@@ -21,22 +21,24 @@ person is a new matter, unless they are suppressed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from psycopg import AsyncConnection
 
-from c2s_enrich.database import Pool
+from c2s_enrich.database import Pool, Statements, statements
 from c2s_enrich.enrichment.extract import facts_of
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.privacy.store import ErasureStore, StoredEvent
 from c2s_enrich.privacy.traces import Traces, needles
+
+_ROWS_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -58,60 +60,51 @@ class ReachedBy:
     """A contact of the person and the leads that it reaches, which go where it is `followed`."""
 
     contact: str
-    shared: bool
     followed: bool
     lead_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ErasurePlan:
-    """What an erasure of a person would reach: by the CPF itself, and by each contact."""
+    """What an erasure reaches: leads by the id or CPF itself, leads by each contact of the person,
+    and the rows that it removes or empties, by table.
+    """
 
-    by_cpf: tuple[str, ...]
+    named: tuple[str, ...]
     by_contact: tuple[ReachedBy, ...]
+    counts: Mapping[str, int]
 
     @property
     def lead_ids(self) -> list[str]:
         """Every lead that goes."""
         reached = {each for one in self.by_contact if one.followed for each in one.lead_ids}
-        return sorted(reached.union(self.by_cpf))
-
-    @property
-    def contacts(self) -> set[str]:
-        """The contacts that are followed."""
-        return {one.contact for one in self.by_contact if one.followed}
+        return sorted(reached.union(self.named))
 
 
-async def plan_erasure(pool: Pool, cpf: Cpf, follow: Collection[str] = ()) -> ErasurePlan:
-    """What `erase` would reach now. Removes nothing. `follow` names contacts that count although
-    they are shared, in canonical form.
+async def plan_erasure(
+    pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = None, follow: Collection[str] = ()
+) -> ErasurePlan:
+    """What `erase` would do now: does it, and rolls it back. `follow` names contacts that count
+    although they are shared, in canonical form.
     """
-    async with pool.connection() as connection, connection.transaction():
-        return await _reach(ErasureStore(connection), cpf, follow)
+    async with pool.connection() as connection, connection.transaction(force_rollback=True):
+        return await _erase(connection, lead_id, cpf, follow)
 
 
 async def erase(
     pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = None, follow: Collection[str] = ()
 ) -> ErasureReceipt:
     """Erases one lead, or one person with all their leads. Raises ValueError unless exactly one of
-    the two is given.
-
-    May be repeated: a second time it finds nothing and says so.
+    the two is given. May be repeated: a second time it finds nothing and says so.
     """
-    if (lead_id is None) == (cpf is None):
-        raise ValueError("erase needs either a lead id or a CPF")
     async with pool.connection() as connection, connection.transaction():
-        store = ErasureStore(connection)
-        if cpf is not None:
-            plan = await _reach(store, cpf, follow)
-            lead_ids, contacts = plan.lead_ids, plan.contacts
-        else:
-            lead_ids, contacts = [str(lead_id)], set[str]()
-        counts = await _erase(store, lead_ids, contacts, cpf)
+        done = await _erase(connection, lead_id, cpf, follow)
         asked_by = "lead" if cpf is None else "cpf"
-        receipt_id, erased_at = await store.write_receipt(asked_by, counts)
-    subjects = [f"lead {each}" for each in lead_ids] + ([f"cpf {cpf.digits}"] if cpf else [])
-    return ErasureReceipt(receipt_id, erased_at, asked_by, counts, tuple(subjects))
+        [(receipt_id, erased_at)] = await Statements(connection, "privacy").rows(
+            "write_receipt", asked_by=asked_by, counts=msgspec.json.encode(done.counts).decode()
+        )
+    subjects = [f"lead {each}" for each in done.lead_ids] + ([f"cpf {cpf.digits}"] if cpf else [])
+    return ErasureReceipt(receipt_id, erased_at, asked_by, done.counts, tuple(subjects))
 
 
 async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> list[ErasureReceipt]:
@@ -122,7 +115,7 @@ async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> li
     async with pool.connection() as connection, connection.transaction():
         subjects = [
             (kind, value)
-            async for kind, value in ErasureStore(connection).known_subjects()
+            async for kind, value in _stream(connection, "known_subjects")
             if not kept.isdisjoint(keys.hashes("erased", f"{kind} {value}"))
         ]
     return [
@@ -136,93 +129,122 @@ async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
     messages.
     """
     async with pool.connection() as connection, connection.transaction():
-        store = ErasureStore(connection)
-        lead_ids = (await _reach(store, cpf, ())).lead_ids
-        return await store.export(cpf.digits, lead_ids)
+        by_cpf, by_contact = await _reach(connection, cpf, ())
+        lead_ids = ErasurePlan(by_cpf, by_contact, {}).lead_ids
+        [(held,)] = await Statements(connection, "privacy").rows(
+            "export_person", cpf=cpf.digits, lead_ids=lead_ids
+        )
+        return dict(held)
 
 
-async def _reach(store: ErasureStore, cpf: Cpf, follow: Collection[str]) -> ErasurePlan:
-    by_cpf = await store.leads_of_person(cpf.digits, f"work_api cpf {cpf.digits}")
-    shared = await store.contacts_of_person(cpf.digits) | dict.fromkeys(follow, False)
+async def _reach(
+    connection: AsyncConnection[Any], cpf: Cpf, follow: Collection[str]
+) -> tuple[tuple[str, ...], tuple[ReachedBy, ...]]:
+    """Leads by the CPF, and by each contact of the person."""
+    sql, digits = Statements(connection, "privacy"), cpf.digits
+    linked = await sql.rows("leads_of_person", cpf=digits, question=f"work_api cpf {digits}")
+    by_cpf = {lead_id for (lead_id,) in linked}
+    shared = dict(await sql.rows("contacts_of_person", cpf=digits)) | dict.fromkeys(follow, False)
     reached: dict[str, set[str]] = {contact: set() for contact in shared}
-    person = Traces(cpfs=[cpf.digits])
+    person = Traces(cpfs=[digits])
     ways = {contact: Traces(contacts=[contact]) for contact in shared}
-    searched = needles(contacts=shared, cpfs=[cpf.digits])
-    async for lead_id, text in store.texts_naming(searched):
+    searched = needles(contacts=shared, cpfs=[digits])
+    async for lead_id, text in _stream(connection, "texts_naming", needles=searched):
         raw = text.encode(errors="replace")
         if lead_id not in by_cpf and person.name_a_person(raw):
             by_cpf.add(lead_id)
         for contact, traces in ways.items():
             if lead_id not in reached[contact] and traces.name_a_person(raw):
                 reached[contact].add(lead_id)
-    return ErasurePlan(
-        tuple(sorted(by_cpf)),
-        tuple(
-            ReachedBy(contact, is_shared, not is_shared, tuple(sorted(reached[contact])))
-            for contact, is_shared in shared.items()
-        ),
+    return tuple(sorted(by_cpf)), tuple(
+        ReachedBy(contact, not is_shared, tuple(sorted(reached[contact])))
+        for contact, is_shared in shared.items()
     )
 
 
 async def _erase(
-    store: ErasureStore, lead_ids: Sequence[str], followed: set[str], cpf: Cpf | None
-) -> dict[str, int]:
-    """In this order: close, lock, read what there is to look for, remove."""
-    run = store.run
-    closed = await run("close_leads", lead_ids=lead_ids)
-    events = await store.lock_events(lead_ids)
-    facts = [LeadFacts(*row) for row in await store.lock_leads(lead_ids)] + [
-        _facts(event) for event in events
-    ]
-    contacts = {key for each in facts for key in read_contacts(each).keys}
-    contacts |= await store.told_of_leads(lead_ids) | followed
-    cpfs = await store.people_to_erase(lead_ids, sorted(contacts), cpf.digits if cpf else None)
-    everywhere = contacts | await store.contacts_of_people(cpfs)
+    connection: AsyncConnection[Any], lead_id: str | None, cpf: Cpf | None, follow: Collection[str]
+) -> ErasurePlan:
+    """In this order: find, close, lock, read what there is to look for, remove."""
+    if (lead_id is None) == (cpf is None):
+        raise ValueError("erase needs either a lead id or a CPF")
+    sql = Statements(connection, "privacy")
+    named, by_contact = await _reach(connection, cpf, follow) if cpf else ((str(lead_id),), ())
+    lead_ids = ErasurePlan(named, by_contact, {}).lead_ids
+    followed = {one.contact for one in by_contact if one.followed}
+
+    closed = await sql.touch("close_leads", lead_ids=lead_ids)
+    events = await sql.rows("lock_events", lead_ids=lead_ids)
+    facts = [LeadFacts(*row) for row in await sql.rows("lock_leads", lead_ids=lead_ids)]
+    facts += [_facts(*event) for _, *event in events]
+    contacts = {key for each in facts for key in read_contacts(each).keys} | followed
+    contacts.update(*(told for (told,) in await sql.rows("told_of_leads", lead_ids=lead_ids)))
+    people = await sql.rows(
+        "people_to_erase", lead_ids=lead_ids, contacts=contacts, cpf=cpf.digits if cpf else None
+    )
+    cpfs = sorted(each for (each,) in people)
+    theirs = await sql.rows("contacts_of_people", cpfs=cpfs)
+    everywhere = contacts | {contact for (contact,) in theirs}
     traces = Traces(lead_ids=lead_ids, contacts=everywhere, cpfs=cpfs)
-    searched = needles(contacts=everywhere, cpfs=cpfs)
 
     of_leads: dict[str, Any] = {"lead_ids": lead_ids}
-    of_events = {"event_ids": [event.id for event in events]}
-    withdrawn = await run("withdraw_messages", **of_leads)
-    return {
+    of_events = {"event_ids": [event_id for event_id, *_ in events]}
+    withdrawn = await sql.touch("withdraw_messages", **of_leads)
+    counts = {
         "erased_leads": closed,
-        "webhook_events": await run("empty_events", **of_leads),
-        "event_attempts": await run("empty_attempts", **of_events),
-        "lead_messages": withdrawn + await run("empty_messages", **of_leads),
-        "leads": await run("delete_leads", **of_leads),
+        "webhook_events": await sql.touch("empty_events", **of_leads),
+        "event_attempts": await sql.touch("empty_attempts", **of_events),
+        "lead_messages": withdrawn + await sql.touch("empty_messages", **of_leads),
+        "leads": await sql.touch("delete_leads", **of_leads),
         # Before the answers: who is still linked then is needed by another lead.
-        "lead_people": await run("unlink_people", cpfs=cpfs, **of_leads),
-        "contact_lookups": await run("delete_lookups", contacts=contacts, cpfs=cpfs),
-        "answers_under_way": await run(
+        "lead_people": await sql.touch("unlink_people", cpfs=cpfs, **of_leads),
+        "contact_lookups": await sql.touch("delete_lookups", contacts=contacts, cpfs=cpfs),
+        "answers_under_way": await sql.touch(
             "delete_questions", cpfs=cpfs, contacts=followed, **of_events
         ),
-        **await store.delete_people(cpfs),
-        "rejected_deliveries": await _delete_rejects(store, lead_ids, traces, cpf),
-        "operator_actions": await run("forget_reasons", needles=searched),
+        **(await sql.read(dict, "delete_people", cpfs=cpfs))[0],
+        "rejected_deliveries": await sql.touch(
+            "delete_rejects", ids=await _rejects(connection, lead_ids, traces, cpf)
+        ),
+        "operator_actions": await sql.touch(
+            "forget_reasons", needles=needles(contacts=everywhere, cpfs=cpfs)
+        ),
     }
+    return ErasurePlan(named, by_contact, counts)
 
 
-async def _delete_rejects(
-    store: ErasureStore, lead_ids: Sequence[str], traces: Traces, cpf: Cpf | None
-) -> int:
+async def _rejects(
+    connection: AsyncConnection[Any], lead_ids: Sequence[str], traces: Traces, cpf: Cpf | None
+) -> list[UUID]:
     """Deliveries that could not be read are searched byte by byte. A lead's erasure leaves those
     that belong to another lead.
     """
     found = []
-    async for reject in store.rejects():
-        others = cpf is None and reject.lead_id is not None and reject.lead_id not in lead_ids
+    async for reject_id, lead_id, raw in _stream(connection, "rejects"):
+        others = cpf is None and lead_id is not None and lead_id not in lead_ids
         if (
-            reject.lead_id in lead_ids
-            or traces.name_a_lead(reject.raw)
-            or (not others and traces.name_a_person(reject.raw))
+            lead_id in lead_ids
+            or traces.name_a_lead(raw)
+            or (not others and traces.name_a_person(raw))
         ):
-            found.append(reject.id)
-    return await store.run("delete_rejects", ids=found)
+            found.append(reject_id)
+    return found
 
 
-def _facts(event: StoredEvent) -> LeadFacts:
+async def _stream(
+    connection: AsyncConnection[Any], name: str, **params: Any
+) -> AsyncIterator[tuple[Any, ...]]:
+    """The rows of a large answer, a few in memory at a time."""
+    async with connection.cursor(name=name) as cursor:
+        cursor.itersize = _ROWS_AT_ONCE
+        await cursor.execute(statements("privacy")[name], params)
+        async for row in cursor:
+            yield row
+
+
+def _facts(lead_id: str, hook_action: str | None, payload: str) -> LeadFacts:
     try:
-        payload: object = msgspec.json.decode(event.payload)
+        content: object = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError):
-        payload = None
-    return facts_of(payload, lead_id=event.lead_id, hook_action=event.hook_action)
+        content = None
+    return facts_of(content, lead_id=lead_id, hook_action=hook_action)

@@ -8,12 +8,11 @@ told the same again. Only settled events age; one that waits keeps what it needs
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from c2s_enrich.database import Pool
-from c2s_enrich.privacy.store import AGEING, RetentionStore
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
@@ -26,50 +25,47 @@ MOST_BATCHES = 20
 # Often enough that each pass is small; by the database's clock, for all pollers together.
 EVERY = timedelta(minutes=1)
 
-# What holds somebody's data goes at the first age, the rows that are left at the second.
-_BY_CONTENT = {"payloads", "messages", "rejects", "leads", "lookups", "people"}
+# What comes of age, in this order, each with its statement: what holds somebody's data at the first
+# age, the rows that are left at the second.
+_BY_CONTENT = {
+    "payloads": "age_payloads",
+    "messages": "age_messages",
+    "rejects": "age_rejects",
+    "leads": "age_leads",
+    "lookups": "age_lookups",
+    "people": "age_people",
+}
+_BY_ROW = {
+    "events": "age_events",
+    "attempts": "age_attempts",
+    "outbox": "age_outbox",
+    "reject_rows": "age_reject_rows",
+    "paid": "age_paid",
+}
 
 _log = get_logger("c2s_enrich.retention")
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Rows that one pass emptied (the first three) or removed, by what they were."""
-
-    payloads: int = 0
-    messages: int = 0
-    rejects: int = 0
-    leads: int = 0
-    lookups: int = 0
-    people: int = 0
-    events: int = 0
-    attempts: int = 0
-    outbox: int = 0
-    reject_rows: int = 0
-    paid: int = 0
-
-    @property
-    def total(self) -> int:
-        return sum(vars(self).values())
-
-
 async def retention_pass(
     pool: Pool, settings: Settings, *, now: datetime | None = None, batch: int = BATCH
-) -> Counts:
-    """Removes what has come of age, up to MOST_BATCHES batches of each kind. Several may run at
-    once, next to everything else.
+) -> Counter[str]:
+    """Removes what has come of age, up to MOST_BATCHES batches of each kind, and counts the rows.
+    Several may run at once, next to everything else. `now` is for tests that stand on a boundary;
+    in production the database's clock counts.
     """
-    store = RetentionStore(pool, batch=batch, now=now)
-    removed = {}
-    for kind in AGEING:
-        age = settings.retention_payload if kind in _BY_CONTENT else settings.retention_metadata
-        removed[kind] = 0
-        for _ in range(MOST_BATCHES):
-            count = await store.remove(kind, age)
-            removed[kind] += count
-            if count < batch:
-                break
-    return Counts(**removed)
+    sql = Statements(pool, "privacy")
+    removed: Counter[str] = Counter()
+    for kinds, age in (
+        (_BY_CONTENT, settings.retention_payload),
+        (_BY_ROW, settings.retention_metadata),
+    ):
+        for kind, statement in kinds.items():
+            for _ in range(MOST_BATCHES):
+                count = await sql.touch(statement, batch=batch, now=now, age=age)
+                removed[kind] += count
+                if count < batch:
+                    break
+    return removed
 
 
 def retention_duty(pool: Pool, settings: Settings) -> Callable[[], Awaitable[None]]:
@@ -80,7 +76,7 @@ def retention_duty(pool: Pool, settings: Settings) -> Callable[[], Awaitable[Non
     async def duty() -> None:
         if await take_turn(pool, "retention", EVERY):
             counts = await retention_pass(pool, settings)
-            if counts.total:
-                _log.info("retention", **vars(counts))
+            if counts.total():
+                _log.info("retention", **counts)
 
     return duty

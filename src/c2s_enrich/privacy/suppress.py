@@ -4,33 +4,51 @@ hashes, so it names nobody; the pipeline asks it before anything is looked up or
 
 from __future__ import annotations
 
-from c2s_enrich.database import Pool
+from dataclasses import dataclass
+from datetime import datetime
+
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
 from c2s_enrich.people.cpf import Cpf
-from c2s_enrich.privacy.store import SuppressionStore
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """An entry of the list; it names nobody."""
+
+    hash: str
+    kind: str
+    created_at: datetime
 
 
 class Suppressions:
     """The list, by what a person says: a CPF, a phone or an e-mail."""
 
     def __init__(self, pool: Pool, keys: HashKeys) -> None:
-        self._store = SuppressionStore(pool)
+        self._sql = Statements(pool, "privacy")
         self._keys = keys
 
     async def add(self, subject: Cpf | Phone | Email) -> bool:
         """Puts it on the list; False where it stands there already."""
         kind, text = _kind_and_text(subject)
-        return await self._store.add(kind, self._keys.hashes("suppression", text)[0])
+        hashed = self._keys.hashes("suppression", text)[0]
+        return await self._sql.touch("suppress", kind=kind, hash=hashed) > 0
 
     async def remove(self, subject: Cpf | Phone | Email) -> bool:
         """Takes it off the list; False where it did not stand there."""
         hashes = self._keys.hashes("suppression", _kind_and_text(subject)[1])
-        return await self._store.remove(hashes) > 0
+        return await self._sql.touch("unsuppress", hashes=hashes) > 0
 
     async def sharing(self, subject: Phone | Email) -> int:
         """How many people it leads to, as far as is known: suppressing it stops all of them."""
-        return await self._store.sharing(_kind_and_text(subject)[1])
+        [(count,)] = await self._sql.rows("sharing", contact=_kind_and_text(subject)[1])
+        return int(count)
+
+
+async def suppressed(pool: Pool) -> list[Suppression]:
+    """The whole list, oldest first."""
+    return await Statements(pool, "privacy").read(Suppression, "suppressions")
 
 
 def read_subject(text: str) -> Cpf | Phone | Email | None:
