@@ -49,7 +49,8 @@ select m.id, m.lead_id, m.ref, m.status, m.sends, m.looks, m.created_at, m.sendi
        e.id as event_id, e.status as event_status, e.error_kind as event_error_kind
   from lead_messages m left join webhook_events e on e.id = m.event_id
  where m.status <> 'sent'
- order by m.created_at;
+ order by m.created_at
+ limit %(limit)s::integer;
 
 -- name: judge_not_delivered
 -- A person looked at the lead: the message is not there. It may be sent (again) when its event is

@@ -2,13 +2,15 @@
 -- and its mark together.
 
 -- name: list_rejects
--- Newest first, without the bytes. A null limit means all of them.
+-- Newest first, without the bytes, from behind the one named `after`. A null limit means all of them.
 select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_at, times, last_received_at,
        dismissed_at
   from rejected_deliveries
  where (%(waiting_only)s::boolean is not true or replayed_at is null and dismissed_at is null)
    and (%(reason)s::text is null or reason = %(reason)s::text)
- order by last_received_at desc, id
+   and (%(after)s::uuid is null or (last_received_at, id) < (select last_received_at, id
+          from rejected_deliveries where id = %(after)s::uuid))
+ order by last_received_at desc, id desc
  limit %(limit)s::integer;
 
 -- name: get_reject

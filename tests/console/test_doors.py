@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ ROOM = Path(c2s_enrich.console.__file__).parent
 
 def place(path: str) -> str:
     """An address of this route."""
-    for name in ("event_id:uuid", "reject_id:uuid", "action_id:uuid", "plan_id:uuid", "id"):
-        path = path.replace(f"{{{name}}}", SOMETHING)
-    return path.replace("{lead_id:path}", "x").replace("{name}", "c2s")
+    return re.sub(r"{\w+}", "c2s", re.sub(r"{\w+:uuid}", SOMETHING, path)).replace(
+        "{lead_id:path}", "x"
+    )
 
 
 PAGES = [place(path) for path, _ in console_app._PAGES]
@@ -175,22 +176,15 @@ class TestACookie:
 
 
 class TestAnAction:
-    @pytest.mark.parametrize(
-        "headers",
-        [
-            {"sec-fetch-site": "cross-site"},
-            {"sec-fetch-site": "same-site"},
-            {"sec-fetch-site": "", "origin": "http://console"},
-        ],
-        ids=str,
-    )
     async def test_from_another_site_is_refused_and_changes_nothing(
-        self, operator: httpx.AsyncClient, db: Database, headers: dict[str, str]
+        self, operator: httpx.AsyncClient, db: Database
     ) -> None:
         await failed(db, "a")
         before = await everything(db)
-        for path in ACTIONS:
-            assert (await operator.post(path, headers=headers)).status_code == 403, path
+        for site in ("cross-site", "same-site", "none", ""):
+            for path in ACTIONS:
+                answer = await operator.post(path, headers={"sec-fetch-site": site})
+                assert answer.status_code == 403, path
         assert await everything(db) == before
 
     async def test_of_a_viewer_is_refused_and_changes_nothing(

@@ -92,7 +92,7 @@ class TestTheListOfEvents:
         self, operator: httpx.AsyncClient, db: Database
     ) -> None:
         for name in HOSTILE:
-            await failed(db, name[:100], message=name)
+            await failed(db, name[:100], message=name[:2000])
 
         page = (await operator.get("/events")).text
         lines = (await operator.get("/events.csv")).text

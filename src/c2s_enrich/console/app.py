@@ -19,7 +19,15 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.console import events, search
+from c2s_enrich.console import (
+    errors,
+    events,
+    messages,
+    overview,
+    rejects,
+    search,
+    upstreams,
+)
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address
 from c2s_enrich.console.session import (
     LIFETIME_SECONDS,
@@ -60,11 +68,29 @@ _HERE = Path(__file__).parent
 _SESSION, _LANGUAGE = "c2s_session", "c2s_language"
 # A list answers its address with .json and .csv too.
 _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
+    ("/", overview.overview),
     ("/events", events.events),
     ("/events/{event_id:uuid}", search.event),
     ("/search", search.search),
+    ("/errors", errors.errors),
+    ("/upstreams", upstreams.upstreams),
+    ("/messages", messages.messages),
+    ("/rejects", rejects.rejects),
+    ("/rejects/{reject_id:uuid}", rejects.reject),
+    ("/pollers", overview.pollers),
+    ("/actions", overview.actions),
 )
-_ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = ()
+_ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = (
+    ("/upstreams/{name}/pause", upstreams.pause),
+    ("/upstreams/{name}/resume", upstreams.resume),
+    ("/upstreams/{name}/budget", upstreams.budget),
+    ("/messages/{message_id:uuid}/delivered", messages.delivered),
+    ("/messages/{message_id:uuid}/not-delivered", messages.not_delivered),
+    ("/rejects/replay", rejects.replay_alike),
+    ("/rejects/{reject_id:uuid}/replay", rejects.replay),
+    ("/rejects/{reject_id:uuid}/dismiss", rejects.dismiss),
+    ("/rejects/{reject_id:uuid}/show", rejects.show),
+)
 
 _log = get_logger("c2s_enrich.console")
 
@@ -87,9 +113,9 @@ class Console:
             Route("/login", self._login, methods=["POST"]),
             Route("/logout", self._logout, methods=["POST"]),
             *(
-                Route(path + form, self._looking(handler, form), methods=["GET"])
+                Route(_in_form(path, form), self._looking(handler, form), methods=["GET"])
                 for path, handler in _PAGES
-                for form in ((".json", ".csv", "") if path != "/" else ("",))
+                for form in (".json", ".csv", "")
             ),
             *(Route(path, self._acting(handler), methods=["POST"]) for path, handler in _ACTIONS),
         ]
@@ -266,6 +292,10 @@ class Console:
 
 
 _SLOW = N_("This takes longer than two seconds: take a shorter time or a narrower filter.")
+
+
+def _in_form(path: str, form: str) -> str:
+    return "/overview" + form if path == "/" and form else path + form
 
 
 def _local(target: str) -> str:

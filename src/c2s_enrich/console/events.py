@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from c2s_enrich.console.page import COUNTED, Column, Page, Table, Visit, lead_address
+from c2s_enrich.console.page import COUNTED, Column, Page, Table, Visit, lead_address, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.events import EventLine, EventsDesk
-from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS, FilterError
+from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
 from c2s_enrich.ops.filters import parse_filter as parse
 
 # What a person picks from; the other words are typed.
@@ -30,7 +29,7 @@ async def events(visit: Visit) -> Page:
     """Newest first. Counted only where a page does not hold them all."""
     chosen = parse(visit.query, visit.words.zone)
     desk = EventsDesk(visit.tools.reads)
-    lines = await desk.events(chosen, visit.rows, _mark(visit))
+    lines = await desk.events(chosen, visit.rows, visit.after)
     refs = await desk.refs([line.event_id for line in lines])
     full = len(lines) == visit.rows
     total: int | None = len(lines)
@@ -66,28 +65,16 @@ def _columns(refs: dict[UUID, tuple[str, str]]) -> tuple[Column, ...]:
         return line.available_at if line.status == "received" else None
 
     return (
-        Column("received_at", N_("Received"), _read("received_at")),
-        Column("event_id", N_("Event"), _read("event_id"), link=lambda e: f"/events/{e.event_id}"),
-        Column("lead_id", N_("Lead"), _read("lead_id"), link=lambda e: lead_address(e.lead_id)),
-        Column("hook_action", N_("Hook"), _read("hook_action")),
-        Column("status", N_("Status"), _read("status"), codes="status"),
+        named("received_at", N_("Received")),
+        named("event_id", N_("Event"), link=lambda e: f"/events/{e.event_id}"),
+        named("lead_id", N_("Lead"), link=lambda e: lead_address(e.lead_id)),
+        named("hook_action", N_("Hook")),
+        named("status", N_("Status"), codes="status"),
         Column("cause", N_("Outcome or cause"), cause, codes="cause"),
-        Column("error", N_("Error"), _read("error_message")),
+        Column("error", N_("Error"), lambda line: line.error_message),
         Column("tries", N_("Try"), lambda line: f"{line.attempts}/{line.max_attempts}"),
-        Column("waiting_for", N_("Waits for"), _read("waiting_for"), codes="upstream"),
+        named("waiting_for", N_("Waits for"), codes="upstream"),
         Column("waits_until", N_("Waits until"), waits),
         Column("took", N_("Took"), took),
         Column("message", N_("Message"), message),
     )
-
-
-def _read(name: str) -> Any:
-    return lambda row: getattr(row, name)
-
-
-def _mark(visit: Visit) -> UUID | None:
-    text = visit.request.query_params.get("after", "")
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise FilterError(["after is the mark of a page: begin with the first one"]) from None

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
+from uuid import UUID
 
 from starlette.requests import Request
 
 from c2s_enrich.console.session import Session
-from c2s_enrich.console.words import Words
+from c2s_enrich.console.words import N_, Words
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.cells import as_csv
-from c2s_enrich.ops.filters import FilterError
+from c2s_enrich.ops.filters import FilterError, nearest
 from c2s_enrich.ops.health import Health
 from c2s_enrich.ops.plans import Planner
 from c2s_enrich.ops.rejects import RejectsDesk
@@ -120,6 +121,22 @@ class Visit:
         given = self.request.query_params.items()
         return {name: value for name, value in given if value and name not in own}
 
+    def only(self, *known: str) -> dict[str, str]:
+        """The address's words; raises FilterError on one that this page does not know."""
+        for name in self.query:
+            if name not in known:
+                raise FilterError([f"`{name}` is not a filter{nearest(name, known)}"])
+        return self.query
+
+    @property
+    def after(self) -> UUID | None:
+        """Behind which row the page begins."""
+        text = self.request.query_params.get("after", "")
+        try:
+            return UUID(text) if text else None
+        except ValueError:
+            raise FilterError(["after is the mark of a page: begin with the first one"]) from None
+
     @property
     def rows(self) -> int:
         """How many a list may show."""
@@ -143,6 +160,11 @@ class Visit:
         await self.planner().record(verb, words, redact(reason)[:300] if reason else None)
 
 
+def named(name: str, title: str, **more: Any) -> Column:
+    """A column that shows an attribute of its rows as it is."""
+    return Column(name, title, lambda row: getattr(row, name), **more)
+
+
 def address(path: str, **words: object) -> str:
     """A path with its query; None and empty values are left out."""
     given = {name: value for name, value in words.items() if value not in (None, "")}
@@ -152,6 +174,13 @@ def address(path: str, **words: object) -> str:
 def lead_address(lead_id: str) -> str:
     """The page of a lead; an id may be anything."""
     return f"/leads/{quote(lead_id, safe='')}"
+
+
+def reason_of(form: Form) -> str:
+    """Why somebody does it, for the audit. Raises PageRefused where nothing is said."""
+    if not (reason := redact(form.one("reason"))[:300]):
+        raise PageRefused(422, N_("Say why: a reason is needed."))
+    return reason
 
 
 class Form:

@@ -69,7 +69,7 @@ class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = "paused by hand"
 
 
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The part of a list that is asked for."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
@@ -175,7 +175,7 @@ class AdminApi:
 
     async def _events(self, request: Request) -> Any:
         words = dict(request.query_params)
-        page = _query({name: words.pop(name) for name in _PAGE if name in words}, Page)
+        page = _query({name: words.pop(name) for name in _PAGE if name in words}, Paging)
         chosen = self._filter(words)
         return await EventsDesk(self._pool).events(chosen, page.limit, page.after)
 
@@ -216,7 +216,7 @@ class AdminApi:
         return state
 
     async def _plans(self, request: Request) -> Any:
-        page = _query(request.query_params, Page)
+        page = _query(request.query_params, Paging)
         return await self._planner().states(page.limit, page.after)
 
     async def _plan(self, request: Request) -> Any:

@@ -117,9 +117,9 @@ class EventsDesk:
         """The newest 10,000 matching events that have an error, in groups, largest first."""
         return await self._sql.read(ErrorGroup, "error_groups", filter=chosen.parameter)
 
-    async def open_messages(self) -> list[OpenMessage]:
-        """Oldest first, with the event that waits for each."""
-        return await self._sql.read(OpenMessage, "open_messages")
+    async def open_messages(self, limit: int | None = None) -> list[OpenMessage]:
+        """Oldest first, with the event that waits for each; None: all of them."""
+        return await self._sql.read(OpenMessage, "open_messages", limit=limit)
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
         """A person's verdict on an unclear delivery; its event goes on with it at once. False:

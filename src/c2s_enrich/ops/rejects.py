@@ -97,12 +97,18 @@ class RejectsDesk:
         self._max_attempts = max_attempts
 
     async def rejects(
-        self, *, waiting_only: bool, reason: str | None, limit: int | None
+        self,
+        *,
+        waiting_only: bool,
+        reason: str | None,
+        limit: int | None,
+        after: UUID | None = None,
     ) -> list[Reject]:
-        """Newest first, without what is in them; None: all of them."""
+        """Newest first, without what is in them, from behind the one `after`; None: all."""
         return await self._sql.read(
-            Reject, "list_rejects", waiting_only=waiting_only, reason=reason, limit=limit
-        )
+            *(Reject, "list_rejects"), waiting_only=waiting_only, reason=reason, limit=limit,
+            after=after,
+        )  # fmt: skip
 
     async def reject(self, reject_id: UUID) -> WholeReject | None:
         """One of them, whole."""

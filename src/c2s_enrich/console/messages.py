@@ -1,0 +1,55 @@
+"""Messages without a proof of delivery, and a person's verdict on them."""
+
+from __future__ import annotations
+
+from c2s_enrich.console.page import (
+    Form,
+    Onward,
+    Page,
+    PageRefused,
+    Table,
+    Visit,
+    lead_address,
+    named,
+)
+from c2s_enrich.console.words import N_
+from c2s_enrich.ops.events import EventsDesk
+
+
+async def messages(visit: Visit) -> Page:
+    """Oldest first."""
+    visit.only()
+    rows = await EventsDesk(visit.tools.reads).open_messages(visit.rows)
+    columns = (
+        named("lead_id", N_("Lead"), link=lambda row: lead_address(row.lead_id)),
+        named("ref", N_("Ref")),
+        named("status", N_("Status"), codes="message"),
+        named("created_at", N_("Written")),
+        named("sending_at", N_("Sending since")),
+        named("sends", N_("Sent")),
+        named("looks", N_("Not found")),
+        named("event_status", N_("Its event"), codes="status"),
+        named("event_error_kind", N_("Error"), codes="cause"),
+    )
+    empty = N_("No message is open: every one that was written is proven to be delivered.")
+    table = Table(columns, rows, empty, id=lambda row: str(row.id))
+    return Page("messages.html", N_("Messages"), table=table)
+
+
+async def delivered(visit: Visit, _: Form) -> Onward:
+    """A person has seen it on the lead."""
+    return await _judged(visit, "delivered", N_("Recorded as delivered."))
+
+
+async def not_delivered(visit: Visit, _: Form) -> Onward:
+    """A person has looked, and it is not there."""
+    return await _judged(visit, "not_delivered", N_("The message will be sent again."))
+
+
+async def _judged(visit: Visit, verdict: str, said: str) -> Onward:
+    message_id = visit.request.path_params["message_id"]
+    desk = EventsDesk(visit.tools.pool)
+    if not await desk.judge(message_id, delivered=verdict == "delivered"):
+        raise PageRefused(409, N_("This message is settled already, or unknown."))
+    await visit.audit(verdict, {"message": str(message_id)})
+    return Onward("/messages", visit.say(said))
