@@ -23,20 +23,17 @@ COMPRESSED = problem(
 
 
 def unauthorised(verdict: str, *headers: tuple[bytes, bytes]) -> Answer:
-    """The token is missing or wrong."""
     challenge = (b"www-authenticate", b"Bearer")
     detail = "A delivery needs the webhook token."
     return problem(401, "token_" + verdict, detail, challenge, *headers)
 
 
 def too_slow(seconds: float) -> Answer:
-    """The body did not arrive."""
     detail = f"The body did not arrive within {seconds:g} seconds."
     return problem(408, "body_too_slow", detail, CLOSE)
 
 
 def too_large(limit: int) -> Answer:
-    """The body is larger than one delivery may be."""
     return problem(413, "body_too_large", f"A delivery has at most {limit} bytes.", CLOSE)
 
 
@@ -49,21 +46,16 @@ def not_now(reason: str, why: str, after: int, *headers: tuple[bytes, bytes]) ->
 @lru_cache(maxsize=64)
 def answer_to(receipt: DeliveryReceipt) -> Answer:
     """200 only where at least one event of the delivery is in `webhook_events`."""
-    counts = {
-        "received": receipt.received,
-        "processed": receipt.processed,
-        "duplicates": receipt.duplicates,
-        "rejected": receipt.rejected,
-    }
-    if not receipt.problems:
-        return Answer(200, msgspec.json.encode({"status": "received", **counts}))
-    errors = [
-        {"index": p.index, "reason": p.reason, "detail": SENTENCES[p.reason]}
-        for p in receipt.problems
-    ]
+    told = msgspec.structs.asdict(receipt)
+    problems = told.pop("problems")
+    if problems:
+        told["errors"] = [
+            {"index": each.index, "reason": each.reason, "detail": SENTENCES[each.reason]}
+            for each in problems
+        ]
     if receipt.rejected < receipt.received:
-        return Answer(200, msgspec.json.encode({"status": "received", **counts, "errors": errors}))
-    reason = receipt.problems[0].reason
+        return Answer(200, msgspec.json.encode({"status": "received", **told}))
+    reason = problems[0].reason
     status = 413 if reason == "too_many_events" else 400
     detail = SENTENCES[reason] + " The delivery was kept for a person to look at."
-    return problem(status, reason, detail, **counts, errors=errors)
+    return problem(status, reason, detail, **told)

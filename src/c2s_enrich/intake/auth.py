@@ -39,9 +39,7 @@ class Gate:
 
     def judge(self, headers: Headers, path_token: str) -> TokenVerdict:
         """One right token among those shown is enough: a stale header must not shut out a right
-        address.
-
-        `path_token` is the decoded last part of the path, empty where there is none.
+        address. `path_token` is the decoded last part of the path, empty where there is none.
         """
         if not self._secrets:
             return "open"

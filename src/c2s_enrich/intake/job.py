@@ -28,10 +28,8 @@ class EventProblem(Struct, frozen=True):
 
 
 class DeliveryReceipt(Struct, frozen=True):
-    """What became of one delivery, all of it committed. received = processed + duplicates +
-    rejected.
-
-    An event whose key holds too many other bodies counts as a duplicate and is a problem as well.
+    """What became of one delivery, all of it committed: received = processed + duplicates +
+    rejected. An event whose key holds too many other bodies is a duplicate and a problem.
     """
 
     received: int
@@ -107,16 +105,15 @@ class Job:
         )
 
     def rejects(self) -> Iterable[KeptReject]:
-        """What is to be kept in rejected_deliveries."""
+        """What is to be kept in rejected_deliveries. Every row has its verdict."""
         origin = self.origin
-        for part, row_id in zip(self.delivery.rejections, self.reject_ids, strict=True):
+        for row_id, part in zip(self.reject_ids, self.delivery.rejections, strict=True):
             yield KeptReject(row_id, part.raw, part.reason, part.index, part.lead_id, origin)
         for row in self.rows:
             if row.verdict in ("same_key_other_body", "not_storable"):
-                event = row.event
-                yield KeptReject(
-                    row.row_id, event.payload, row.verdict, event.index, event.lead_id, origin
-                )
+                row_id, event = row.row_id, row.event
+                index, lead_id = event.index, event.lead_id
+                yield KeptReject(row_id, event.payload, row.verdict, index, lead_id, origin)
 
     def receipt(self) -> DeliveryReceipt:
         """The counts. Every row has its verdict."""
@@ -124,12 +121,7 @@ class Job:
             # Nearly every delivery.
             return _ONE_STORED
         counts = Counter(row.verdict for row in self.rows)
-        problems = [EventProblem(part.index, part.reason) for part in self.delivery.rejections]
-        problems += [
-            EventProblem(row.event.index, row.verdict)
-            for row in self.rows
-            if row.verdict in ("same_key_other_body", "not_storable")
-        ]
+        problems = [EventProblem(each.index, each.reason) for each in self.rejects()]
         return DeliveryReceipt(
             received=self.delivery.received,
             processed=counts["stored"],
@@ -141,9 +133,7 @@ class Job:
 
 def _new_ids(count: int) -> list[UUID]:
     """UUIDs of version 7: they grow with time, so that the primary key's index is written at its
-    end and the claim keeps arrival order.
-
-    The wall clock in them is for that alone; no code reads a time out of an id.
+    end and the claim keeps arrival order. No code reads a time out of one.
     """
     milliseconds = time.time_ns() // 1_000_000 << 80
     noise = os.urandom(10 * count)

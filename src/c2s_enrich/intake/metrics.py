@@ -67,12 +67,7 @@ class IntakeMetrics(Collector):
         """Called by Prometheus' client at each scrape."""
         for name, what, label, counts in (
             ("answers", "Deliveries by the status of their answer", "status", self.answers),
-            (
-                "tokens",
-                "Deliveries by the secret that matched, or why none",
-                "verdict",
-                self.secrets,
-            ),
+            ("tokens", "Deliveries by the secret that matched, if any", "verdict", self.secrets),
             ("events", "Events by result, rejected ones by reason", "result", self.events),
         ):
             family = CounterMetricFamily(f"c2s_intake_{name}", what, labels=[label])

@@ -67,7 +67,7 @@ class Minutes:
             async with self._pool.connection(timeout=_LAST_SECONDS) as connection:
                 now = self._metrics.minute()
                 if new := now - self._written:
-                    await self._store.count_intake(connection, **{key: new[key] for key in now})
+                    await self._store.count_intake(connection, {key: new[key] for key in now})
                     self._written = now
                 if ids := self._refusals.take_ids():
                     known = await self._store.known_leads(connection, ids)

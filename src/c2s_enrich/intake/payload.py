@@ -19,28 +19,14 @@ from c2s_enrich.intake.batch import BLANK, STRING, take_apart
 from c2s_enrich.people.c2s_lead import FoundLead, decode_json, find_lead
 from c2s_enrich.people.c2s_time import parse_time
 
+# The last two are judged by the database.
 Reason = Literal[
-    "empty_body",
-    "not_utf8",
-    "not_json",
-    "too_deep",
-    "too_many_events",
-    "empty_array",
-    "not_an_object",
-    "id_missing",
-    "id_unreadable",
-    "id_too_long",
-    "updated_at_missing",
-    "updated_at_unreadable",
-    "hook_action_too_long",
-    "nul_character",
-    "lone_surrogate",
-    "not_storable",
-    "same_key_other_body",
-]
-"""Why a delivery, or one element of it, is kept in `rejected_deliveries`. The last two are judged
-by the database.
-"""
+    "empty_body", "not_utf8", "not_json", "too_deep", "too_many_events", "empty_array",
+    "not_an_object", "id_missing", "id_unreadable", "id_too_long", "updated_at_missing",
+    "updated_at_unreadable", "hook_action_too_long", "nul_character", "lone_surrogate",
+    "not_storable", "same_key_other_body",
+]  # fmt: skip
+"""Why a delivery, or one element of it, is kept in `rejected_deliveries`."""
 
 SENTENCES: dict[Reason, str] = {
     "empty_body": "The body is empty.",
@@ -101,15 +87,12 @@ class ParsedDelivery(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class DeliveryLimits:
-    """What one delivery may hold. Lengths in characters, as they arrive.
-
-    depth: leads nest 5 deep; senders with 200 levels of unknown fields were thought of, and a
-    reader's default of 1,000 must never be near. id_length: C2S's are 32 hex digits; the unique
-    index takes at most some 2,700 bytes.
-    """
+    """What one delivery may hold. Lengths in characters, as they arrive."""
 
     events: int = 1000
+    # Leads nest 5 deep; readers give up at 1,000.
     depth: int = 256
+    # C2S's are 32 hex digits; the unique index takes at most some 2,700 bytes.
     id_length: int = 200
     action_length: int = 100
 
@@ -118,10 +101,8 @@ def read_delivery(
     body: bytes, fallback_action: str | None, limits: DeliveryLimits
 ) -> ParsedDelivery:
     """Reads every envelope that C2S or its integrators were seen to use, an array of any of them,
-    and {"data": [...]}.
-
-    `fallback_action` is the hook_action that a header or the query named; a payload that names its
-    own knows better.
+    and {"data": [...]}. `fallback_action` is the hook that a header or the query named; a payload
+    knows better.
     """
     text = body.removeprefix(_BYTE_ORDER_MARK)
     if not text.strip(BLANK):
@@ -176,14 +157,16 @@ def _event(
     except msgspec.DecodeError:
         if not any(escape["half"] for escape in _ESCAPE.finditer(raw)):
             return Rejection(index, "not_json", raw)
-        return Rejection(index, "lone_surrogate", raw, _lead_id_in_spite(_mended(raw), limits))
+        # Half pairs become NULs: an id that held one is not taken for another lead's.
+        mended = _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
+        return Rejection(index, "lone_surrogate", raw, _lead_id_in_spite(mended, limits))
     found = find_lead(data) if isinstance(data, dict) else None
     if found is None:
         return Rejection(index, "not_an_object", raw)
-    if _is_deeper(raw, limits.depth):
-        return Rejection(index, "too_deep", raw, _lead_id_in_spite(raw, limits))
-    if b"\\u0000" in raw and _NUL.search(raw):
-        return Rejection(index, "nul_character", raw, _lead_id_in_spite(raw, limits))
+    too_deep = _is_deeper(raw, limits.depth)
+    if too_deep or (b"\\u0000" in raw and _NUL.search(raw)):
+        reason: Reason = "too_deep" if too_deep else "nul_character"
+        return Rejection(index, reason, raw, _lead_id_in_spite(raw, limits))
     return _read_lead(index, raw, found, fallback_action, limits)
 
 
@@ -192,13 +175,12 @@ def _read_lead(
 ) -> ParsedEvent | Rejection:
     lead_id = found.lead_id
     if lead_id is None:
-        return Rejection(
-            index, "id_unreadable" if any(True for _ in found.ids) else "id_missing", raw
-        )
+        unreadable = any(True for _ in found.ids)
+        return Rejection(index, "id_unreadable" if unreadable else "id_missing", raw)
     if len(lead_id) > limits.id_length:
         return Rejection(index, "id_too_long", raw)
     moment = found.first("updated_at")
-    if moment is None or moment == "":
+    if moment in (None, ""):
         return Rejection(index, "updated_at_missing", raw, lead_id)
     updated_at = parse_time(moment)
     if updated_at is None:
@@ -222,12 +204,6 @@ def _lead_id_in_spite(raw: bytes, limits: DeliveryLimits) -> str | None:
         return None
     lead_id = found.lead_id
     return lead_id if lead_id is not None and len(lead_id) <= limits.id_length else None
-
-
-def _mended(raw: bytes) -> bytes:
-    # Half pairs become NULs: JSON that can be read, and an id that held one is not taken for
-    # another lead's.
-    return _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
 
 
 def _derived_action(found: FoundLead, updated_at: datetime) -> str:

@@ -8,7 +8,6 @@ from starlette.types import Receive
 
 from c2s_enrich.intake.auth import Headers
 from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.settings import Settings
 
 # All bodies in memory at once, in bytes: 64 full-size deliveries, or tens of thousands of usual
 # ones.
@@ -34,75 +33,68 @@ class NoRoom(Exception):
     """All bodies together exceed their limit."""
 
 
-class BodyReceiver:
-    """For one process. The bytes in memory are counted in `metrics.body_bytes`."""
-
-    def __init__(self, settings: Settings, metrics: IntakeMetrics) -> None:
-        self._limit = settings.body_limit
-        self._seconds = settings.receive_timeout.total_seconds()
-        self._metrics = metrics
-
-    async def whole(self, headers: Headers, receive: Receive) -> bytes:
-        """The body; its length stays counted until the caller takes it off.
-
-        Raises BodyTooLarge, SenderGone, NoRoom and TimeoutError.
-        """
-        async with asyncio.timeout(self._seconds):
-            announced = header(headers, b"content-length")
-            if announced.isdigit() and int(announced[:20]) > self._limit:
-                await self._drain(headers, receive)
-                raise BodyTooLarge
-            first, more = await _next_part(receive)
-            body = bytearray(first) if more else first
-            counted = len(first)
-            self._metrics.body_bytes += counted
-            try:
-                while True:
-                    if len(body) > self._limit:
-                        await self._drain(headers, receive, already=len(body), more=more)
-                        raise BodyTooLarge
-                    if self._metrics.body_bytes > _BODIES:
-                        raise NoRoom
-                    if not more:
-                        return bytes(body)
-                    part, more = await _next_part(receive)
-                    body += part
-                    counted += len(part)
-                    self._metrics.body_bytes += len(part)
-            except BaseException:
-                self._metrics.body_bytes -= counted
-                raise
-
-    async def beginning(self, headers: Headers, receive: Receive) -> tuple[bytes, bool]:
-        """A refused body's first bytes, and whether it has ended. The rest is not waited for."""
-        beginning = b""
-        size, more = 0, True
-        if header(headers, b"expect"):
-            return beginning, False
+async def receive_body(
+    headers: Headers, receive: Receive, metrics: IntakeMetrics, *, limit: int, seconds: float
+) -> bytes:
+    """The body; its length stays counted in `metrics.body_bytes` until the caller takes it off.
+    Raises BodyTooLarge, SenderGone, NoRoom and TimeoutError.
+    """
+    async with asyncio.timeout(seconds):
+        announced = header(headers, b"content-length")
+        if announced.isdigit() and int(announced[:20]) > limit:
+            await drop_body(headers, receive)
+            raise BodyTooLarge
+        first, more = await _next_part(receive)
+        body = bytearray(first) if more else first
+        counted = len(first)
+        metrics.body_bytes += counted
         try:
-            async with asyncio.timeout(_PEEK_SECONDS):
-                while more and size <= _DRAIN:
-                    part, more = await _next_part(receive)
-                    size += len(part)
-                    beginning += part[: _PEEK - len(beginning)]
-        except TimeoutError:
-            more = True
-        return beginning, not more
+            while True:
+                if len(body) > limit:
+                    await drop_body(headers, receive, size=len(body), more=more)
+                    raise BodyTooLarge
+                if metrics.body_bytes > _BODIES:
+                    raise NoRoom
+                if not more:
+                    return bytes(body)
+                part, more = await _next_part(receive)
+                body += part
+                counted += len(part)
+                metrics.body_bytes += len(part)
+        except BaseException:
+            metrics.body_bytes -= counted
+            raise
 
-    async def _drain(
-        self, headers: Headers, receive: Receive, *, already: int = 0, more: bool = True
-    ) -> None:
-        """Receives and drops, within bounds: closing on a writing sender would lose our answer."""
-        if header(headers, b"expect"):
-            # It waits for our word before it sends; this answer is the word.
-            return
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while more and already <= _DRAIN:
-                    part, more = await _next_part(receive)
-                    already += len(part)
-        except TimeoutError:
-            return
+
+async def drop_body(
+    headers: Headers,
+    receive: Receive,
+    seconds: float = _DRAIN_SECONDS,
+    *,
+    size: int = 0,
+    more: bool = True,
+) -> tuple[bytes, bool]:
+    """Drops a body within bounds, since closing on a sender that still writes would lose our
+    answer. The first bytes of it, and whether it has ended.
+    """
+    first = b""
+    if header(headers, b"expect"):
+        # It waits for our word before it sends; the answer is the word.
+        return first, False
+    try:
+        async with asyncio.timeout(seconds):
+            while more and size <= _DRAIN:
+                part, more = await _next_part(receive)
+                size += len(part)
+                first += part[: _PEEK - len(first)]
+    except TimeoutError:
+        more = True
+    return first, not more
+
+
+async def peek_at_body(headers: Headers, receive: Receive) -> tuple[bytes, bool]:
+    """The same for a refused sender, whose body is not waited for."""
+    return await drop_body(headers, receive, _PEEK_SECONDS)
 
 
 async def _next_part(receive: Receive) -> tuple[bytes, bool]:

@@ -1,8 +1,7 @@
 """Notices when C2S itself is being turned away: refused deliveries about leads that we know.
 
-C2S shows nobody a failed hook. A rotated secret that did not reach the subscription would otherwise
-be a silent, growing gap. Anybody can send a body that looks like C2S's; only C2S knows the ids of
-our leads. They are compared once a minute, so that strangers cause no work in the database.
+C2S shows nobody a failed hook: a rotated secret that did not reach it would be a silent gap. Only
+C2S knows the ids of our leads. They are compared once a minute: strangers cause no work.
 """
 
 from __future__ import annotations

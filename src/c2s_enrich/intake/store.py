@@ -1,11 +1,8 @@
-"""Intake's statements: each one of `sql/queries/intake.sql` has its one caller here.
-
-They run on a connection that the caller holds, each in a transaction of its own.
-"""
+"""Intake's statements, on a connection that the caller holds, each in a transaction of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -40,13 +37,10 @@ class IntakeStore:
             },
             binary=True,
         )
-        if cursor.rowcount == len(rows):
-            for row in rows:
-                row.verdict = "stored"
-            return
-        inserted = {row_id for (row_id,) in await cursor.fetchall()}
+        whole = cursor.rowcount == len(rows)
+        inserted = set() if whole else {row_id for (row_id,) in await cursor.fetchall()}
         for row in rows:
-            if row.row_id in inserted:
+            if whole or row.row_id in inserted:
                 row.verdict = "stored"
 
     async def compare_with_stored(self, connection: Connection, rows: Sequence[EventRow]) -> None:
@@ -95,25 +89,9 @@ class IntakeStore:
         [(kept,)] = await cursor.fetchall()
         return bool(kept)
 
-    async def count_intake(
-        self,
-        connection: Connection,
-        *,
-        delivered: int,
-        duplicates: int,
-        refused: int,
-        rejected: int,
-    ) -> None:
-        """Adds to the current minute."""
-        await connection.execute(
-            self._sql["count_intake"],
-            {
-                "delivered": delivered,
-                "duplicates": duplicates,
-                "refused": refused,
-                "rejected": rejected,
-            },
-        )
+    async def count_intake(self, connection: Connection, counts: Mapping[str, int]) -> None:
+        """Adds delivered, duplicates, refused and rejected to the current minute."""
+        await connection.execute(self._sql["count_intake"], counts)
 
 
 def _values(rows: Sequence[EventRow]) -> dict[str, Any]:

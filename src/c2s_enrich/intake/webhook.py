@@ -11,8 +11,6 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Mapping
-from typing import Protocol
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -20,17 +18,18 @@ from starlette.types import Receive, Scope, Send
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake import answers
 from c2s_enrich.intake.auth import ACCEPTED, Gate, Headers
-from c2s_enrich.intake.job import DeliveryReceipt
 from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.intake.payload import DeliveryLimits, ParsedDelivery, read_delivery
+from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
 from c2s_enrich.intake.receive import (
-    BodyReceiver,
     BodyTooLarge,
     NoRoom,
     SenderGone,
     header,
+    peek_at_body,
+    receive_body,
 )
 from c2s_enrich.intake.refusals import Refusals
+from c2s_enrich.intake.writer import Writer
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import Notes, notes_of
 from c2s_enrich.serving.problem import CLOSE, Answer
@@ -41,19 +40,10 @@ from c2s_enrich.settings import Settings
 PATH = "/api/v1/webhooks/c2s"
 _PATH_WITH_TOKEN = PATH + "/{token}"
 
-# A body this large takes milliseconds to read: a thread does it, and the loop goes on with
-# everybody else's.
+# A body this large takes milliseconds to read: a thread does it.
 _LARGE = 64 * 1024
 # Hook names were seen in two vocabularies: on_update_lead and lead.updated.
 _ACTION = re.compile(r"[\w.:-]{1,100}", re.ASCII)
-
-
-class Store(Protocol):
-    """What intake needs of its writer."""
-
-    async def store(self, delivery: ParsedDelivery, origin: Mapping[str, str]) -> DeliveryReceipt:
-        """Returns after COMMIT; raises NotStored."""
-        ...
 
 
 class Webhook:
@@ -62,7 +52,7 @@ class Webhook:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        writer: Writer,
         metrics: IntakeMetrics,
         refusals: Refusals,
         faults: OwnFaults,
@@ -73,8 +63,7 @@ class Webhook:
         self._body_limit = settings.body_limit
         self._receive_timeout = settings.receive_timeout.total_seconds()
         self._request_limit = settings.request_limit
-        self._bodies = BodyReceiver(settings, metrics)
-        self._store = store
+        self._writer = writer
         self._metrics = metrics
         self._refusals = refusals
         self._faults = faults
@@ -103,7 +92,7 @@ class Webhook:
         self._metrics.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
-            beginning, ended = await self._bodies.beginning(headers, receive)
+            beginning, ended = await peek_at_body(headers, receive)
             self._refusals.refused(beginning)
             return answers.unauthorised(verdict, *(() if ended else (CLOSE,)))
         self._refusals.accepted()
@@ -114,23 +103,25 @@ class Webhook:
             return self._busy("too_many_requests", "too many deliveries at once", CLOSE)
         self._deliveries += 1
         try:
-            return await self._take(scope, receive, notes)
-        finally:
-            self._deliveries -= 1
-
-    async def _take(self, scope: Scope, receive: Receive, notes: Notes) -> Answer:
-        try:
-            body = await self._bodies.whole(scope["headers"], receive)
+            body = await receive_body(
+                headers,
+                receive,
+                self._metrics,
+                limit=self._body_limit,
+                seconds=self._receive_timeout,
+            )
+            try:
+                return await self._deliver(body, scope, notes)
+            finally:
+                self._metrics.body_bytes -= len(body)
         except TimeoutError:
             return answers.too_slow(self._receive_timeout)
         except BodyTooLarge:
             return answers.too_large(self._body_limit)
         except NoRoom:
             return self._busy("too_many_bytes", "too many bytes are being received", CLOSE)
-        try:
-            return await self._deliver(body, scope, notes)
         finally:
-            self._metrics.body_bytes -= len(body)
+            self._deliveries -= 1
 
     async def _deliver(self, body: bytes, scope: Scope, notes: Notes) -> Answer:
         origin = _origin(scope)
@@ -140,7 +131,7 @@ class Webhook:
         else:
             delivery = read_delivery(body, action, self._limits)
         try:
-            receipt = await self._store.store(delivery, origin)
+            receipt = await self._writer.store(delivery, origin)
         except NotStored as error:
             return self._busy("not_stored", str(error))
         self._faults.end("not_stored")

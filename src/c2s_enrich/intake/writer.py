@@ -1,8 +1,5 @@
 """The coalescing writer: whatever arrived while the last statement ran goes into the next one, with
-one COMMIT for all of it.
-
-It adds no wait of its own: an idle lane writes at once what is handed in. It answers only after
-COMMIT, and it never holds more than a bounded weight.
+one COMMIT for all of it. It answers only after COMMIT, adds no wait and holds a bounded weight.
 """
 
 from __future__ import annotations
@@ -10,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 
 import psycopg
 
@@ -43,9 +39,8 @@ class Writer:
     def __init__(
         self, pool: Pool, store: IntakeStore, settings: Settings, *, lanes: int = 2
     ) -> None:
-        """`lanes` are connections that write at the same time, so that one can gather while the
-        other waits for its COMMIT. They leave at least one of the pool's for /readyz.
-        """
+        # Lanes are connections that write at the same time, so that one can gather while another
+        # waits for its COMMIT. They leave at least one of the pool's for /readyz.
         lanes = max(1, min(lanes, settings.database_pool_size - 1))
         self._queue: deque[Job] = deque()
         self._weight = 0
@@ -59,12 +54,7 @@ class Writer:
         self._tasks = [asyncio.create_task(lane.run(), name="intake lane") for lane in self._lanes]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._closing = True
         while self._idle:
             self._wake_one()
@@ -74,12 +64,9 @@ class Writer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def store(self, delivery: ParsedDelivery, origin: Mapping[str, str]) -> DeliveryReceipt:
-        """Returns after COMMIT. Raises NotStored when there is no room or no answer from the
-        database in time.
-
-        After NotStored the delivery may still have been committed; sent again it is a duplicate.
-        `origin` is what a later replay needs besides the bytes; it is kept with rejected deliveries
-        and must hold nothing secret.
+        """Returns after COMMIT. Raises NotStored when there is no room or no answer in time; the
+        delivery may still have been committed then, and sent again it is a duplicate. `origin` is
+        what a later replay needs besides the bytes; it must hold nothing secret.
         """
         if self._weight > _QUEUE_WEIGHT or self._closing:
             raise NotStored("too much is waiting to be stored")
@@ -149,18 +136,15 @@ class _WriteLane:
             except Exception as error:
                 # Whatever it is, the other lanes and the next batch go on; the text stays out of
                 # the log, it may quote a payload.
-                _log.warning(
-                    "store_failed",
-                    error=type(error).__name__,
-                    sqlstate=getattr(error, "sqlstate", None),
-                    deliveries=len(batch),
-                )
+                kind, sqlstate = type(error).__name__, getattr(error, "sqlstate", None)
+                _log.warning("store_failed", error=kind, sqlstate=sqlstate, deliveries=len(batch))
                 await self._give_back_connection(broken=True)
+                name = f"{kind} {sqlstate}" if sqlstate else kind
                 if not (is_transient(error) or isinstance(error, TimeoutError)):
-                    _settle(batch, f"the database refused the statement ({_name(error)})")
+                    _settle(batch, f"the database refused the statement ({name})")
                     return
                 for job in batch:
-                    job.trouble = f"the database did not answer in time ({_name(error)})"
+                    job.trouble = f"the database did not answer in time ({name})"
                 await asyncio.sleep(_NAPS[min(tries, len(_NAPS) - 1)])
                 tries += 1
             else:
@@ -184,19 +168,18 @@ class _WriteLane:
             try:
                 await self._store.insert_events(connection, rows)
             except psycopg.Error as error:
-                if not _may_be_about_a_value(error):
-                    raise
-                refused = await self._refused(connection, rows)
+                refused: list[EventRow] = []
+                if _may_be_about_a_value(error):
+                    refused = await self._refused(connection, rows)
                 if not refused:
                     raise
                 for row in refused:
                     row.verdict = "not_storable"
+            else:
                 rows = [row for row in rows if row.verdict is None]
-                continue
+                if rows:
+                    await self._store.compare_with_stored(connection, rows)
             rows = [row for row in rows if row.verdict is None]
-            if rows:
-                await self._store.compare_with_stored(connection, rows)
-                rows = [row for row in rows if row.verdict is None]
 
     async def _refused(self, connection: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
         """The rows whose values the database does not take, cornered by halving."""
@@ -204,11 +187,8 @@ class _WriteLane:
             return []
         if len(rows) == 1:
             return list(rows)
-        middle = len(rows) // 2
-        return [
-            *await self._refused(connection, rows[:middle]),
-            *await self._refused(connection, rows[middle:]),
-        ]
+        first, second = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+        return await self._refused(connection, first) + await self._refused(connection, second)
 
     async def _connected(self) -> Connection:
         if self._connection is None:
@@ -222,12 +202,6 @@ class _WriteLane:
             if broken:
                 await connection.close()
             await self._pool.putconn(connection)
-
-
-def _name(error: Exception) -> str:
-    """The error's kind as Postgres numbers it; its text may quote a payload."""
-    sqlstate = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__} {sqlstate}" if sqlstate else type(error).__name__
 
 
 def _settle(batch: Iterable[Job], problem: str | None = None) -> None:

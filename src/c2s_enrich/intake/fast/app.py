@@ -32,11 +32,8 @@ class WebApp(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
-        if (
-            path.startswith(PATH)
-            and scope["type"] == "http"
-            and path[len(PATH) : len(PATH) + 1] in ("", "/")
-        ):
+        ours = path.startswith(PATH) and path[len(PATH) : len(PATH) + 1] in ("", "/")
+        if ours and scope["type"] == "http":
             await self._webhook(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
