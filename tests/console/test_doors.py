@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,21 @@ import pytest
 from jinja2 import Environment
 from tests.conftest import Database
 from tests.console.conftest import OPERATOR, VIEWER, console, failed, logged_in
+from tests.ops.test_rules import EVERYTHING
 
 import c2s_enrich.console
 from c2s_enrich.console import app as console_app
 from c2s_enrich.console.session import Doorkeeper, Session, TooManyLogins
 from c2s_enrich.console.words import Words, catalogue
+from c2s_enrich.intake.payload import SENTENCES
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
+from c2s_enrich.ops.health import AWAY
+from c2s_enrich.ops.problems import problems_of
+from c2s_enrich.ops.store import LastHour
 from c2s_enrich.options import Secret
 
+HOUR = LastHour(100, 30, "30 bug", 3, 0.9, "2 diretrix")
+TROUBLE = [AWAY, *problems_of(replace(EVERYTHING, hour=HOUR))]
 SOMETHING = "7f3a0000-0000-4000-8000-000000000000"
 ROOM = Path(c2s_enrich.console.__file__).parent
 
@@ -277,7 +285,7 @@ class TestPortuguese:
 
     def test_has_a_word_for_every_code(self) -> None:
         english, portuguese = catalogue("en"), catalogue("pt")
-        tables = set(portuguese) - {"messages"}
+        tables = set(portuguese) - {"messages", "problem"}
 
         assert tables == set(english)
         for table in tables:
@@ -285,6 +293,13 @@ class TestPortuguese:
         assert set(english["status"]) == set(STATUSES)
         assert set(english["cause"]) == {*OUTCOMES, *KINDS, *REASONS}
         assert set(english["upstream"]) == set(UPSTREAMS)
+        assert set(english["reject"]) == set(SENTENCES)
+
+    def test_says_everything_that_can_be_wrong(self, words: dict[str, Words]) -> None:
+        for problem in TROUBLE:
+            assert words["en"].trouble(problem) == problem.sentence
+            assert words["pt"].trouble(problem) != problem.sentence
+        assert {each.code for each in TROUBLE} == set(catalogue("pt")["problem"])
 
     def test_writes_numbers_its_own_way(self, words: dict[str, Words]) -> None:
         assert words["en"].number(10_000) == "10,000"

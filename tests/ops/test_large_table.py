@@ -188,6 +188,26 @@ class TestAmongManyCompletedEvents:
         assert not whole
         assert pages < 3 * READ
 
+    @pytest.mark.parametrize("name", statements("console"))
+    async def test_a_page_of_the_console_reads_an_hour_and_not_the_table(
+        self, connection: AsyncConnection[Any], name: str
+    ) -> None:
+        pages, whole = await cost(connection, statements("console")[name])
+
+        assert not whole
+        assert pages < 2 * READ
+
+    @pytest.mark.parametrize("words", [{}, {"status": "failed"}, {"status": "completed"}], ids=str)
+    async def test_a_count_ends_at_ten_thousand(
+        self, connection: AsyncConnection[Any], words: dict[str, Any]
+    ) -> None:
+        statement = statements("events")["count_events"]
+        given = {"filter": Jsonb(words), "most": 10_000}
+
+        pages, _ = await cost(connection, statement, given)
+
+        assert pages < READ
+
     async def test_the_views_still_count_what_stands_there(
         self, connection: AsyncConnection[Any]
     ) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.cells import length
+from c2s_enrich.ops.problems import Problem
 from c2s_enrich.redaction import visible
 
 LANGUAGES: tuple[Language, ...] = ("en", "pt")
@@ -57,6 +58,11 @@ class Words(NullTranslations):
     def code(self, kind: str, value: object) -> str:
         """A code in words; one that is new to us stays as it is."""
         return str(self._tables[kind].get(value, value or ""))
+
+    def trouble(self, problem: Problem) -> str:
+        """The sentence of /health; what only a process knows of itself is said in English."""
+        template = self._tables.get("problem", {}).get(problem.code)
+        return str(template).format_map(problem.values) if template else problem.sentence
 
     def number(self, value: float) -> str:
         text = f"{value:,.1f}" if isinstance(value, float) and value % 1 else f"{value:,.0f}"

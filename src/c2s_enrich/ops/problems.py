@@ -4,8 +4,9 @@ the alerts, so that all of them say the same. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from c2s_enrich.enrichment.people_store import HitRate
 from c2s_enrich.ops.store import Facts, LastHour, QueueHealth, Silence, UpstreamHealth
@@ -28,7 +29,8 @@ _FAILED_SHARE, _ENOUGH_EVENTS, _CLAIMS_LOST = 0.05, 20, 3
 @dataclass(frozen=True)
 class Problem:
     """`code` is stable: metrics, alerts and their rules go by it. `detail` may hold an upstream's
-    own words: it is for operators only. `command` is what to type. Not `urgent`: no alert.
+    own words: it is for operators only. `command` is what to type. Not `urgent`: no alert. `values`
+    are what the sentence is made with, for other languages.
     """
 
     code: str
@@ -37,6 +39,7 @@ class Problem:
     detail: str = ""
     subject: str = ""
     urgent: bool = True
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def key(self) -> str:
@@ -59,127 +62,143 @@ def problems_of(facts: Facts) -> list[Problem]:
 def _of_the_queue(queue: QueueHealth) -> Iterator[Problem]:
     due = queue.oldest_due_seconds or 0.0
     if queue.read_only:
-        yield Problem(
+        yield _problem(
             "read_only",
             "The database takes no writes: deliveries get 503 and no event is worked on.",
             "c2s-enrich doctor",
         )
     if not queue.pollers_beating and (queue.pollers_silent or due > _UNATTENDED_SECONDS):
-        yield Problem(
+        yield _problem(
             "no_poller",
-            f"No poller is running: {queue.waiting} events are stored and nobody works on them.",
+            "No poller is running: {waiting} events are stored and nobody works on them.",
             "c2s-enrich poller",
+            waiting=queue.waiting,
         )
     if due > _LATE_SECONDS:
-        yield Problem(
-            "backlog_old", f"The oldest due event has waited {due:.0f} s.", "c2s-enrich status"
-        )
+        sentence = "The oldest due event has waited {due:.0f} s."
+        yield _problem("backlog_old", sentence, "c2s-enrich status", due=due)
     if queue.leases_over:
-        yield Problem(
+        yield _problem(
             "lease_over",
-            f"The lease of {_count(queue.leases_over, 'event')} ended over a minute ago, and no "
-            "poller has taken it back.",
+            "The lease of {events} ended over a minute ago, and no poller has taken it back.",
             "c2s-enrich pollers",
+            events=_count(queue.leases_over, "event"),
+            count=queue.leases_over,
         )
     if queue.messages_unclear:
-        yield Problem(
+        yield _problem(
             "delivery_unclear",
-            f"{_count(queue.messages_unclear, 'message')} went out more than ten minutes ago "
-            "without a clear answer.",
+            "{messages} went out more than ten minutes ago without a clear answer.",
             "c2s-enrich messages list",
+            messages=_count(queue.messages_unclear, "message"),
+            count=queue.messages_unclear,
         )
     if queue.rejects_waiting:
-        waiting = _count(queue.rejects_waiting, "delivery", "deliveries")
-        yield Problem(
-            "rejects_waiting", f"{waiting} could not be read and wait.", "c2s-enrich rejects list"
+        yield _problem(
+            "rejects_waiting",
+            "{waiting} could not be read and wait.",
+            "c2s-enrich rejects list",
+            waiting=_count(queue.rejects_waiting, "delivery", "deliveries"),
+            count=queue.rejects_waiting,
         )
 
 
 def _of_an_upstream(upstream: UpstreamHealth) -> Iterator[Problem]:
     name, paused, reason = upstream.name, upstream.paused_seconds, upstream.reason or ""
+    resume = f"c2s-enrich upstreams resume {name}"
     if paused and reason.startswith("credential refused"):
-        yield Problem(
-            "credential_refused",
-            f"{name} refuses our credential: no calls for another {paused:.0f} s.",
-            f"c2s-enrich upstreams resume {name}",
-            redact(reason),
-            name,
-        )
+        sentence = "{name} refuses our credential: no calls for another {paused:.0f} s."
+        found = _problem("credential_refused", sentence, resume, name=name, paused=paused)
+        yield replace(found, detail=redact(reason), subject=name)
     elif paused:
-        yield Problem(
-            "upstream_paused",
-            f"{name} is paused for another {paused:.0f} s.",
-            f"c2s-enrich upstreams resume {name}",
-            redact(reason or "no reason given"),
-            name,
-        )
+        sentence = "{name} is paused for another {paused:.0f} s."
+        found = _problem("upstream_paused", sentence, resume, name=name, paused=paused)
+        yield replace(found, detail=redact(reason or "no reason given"), subject=name)
     share = upstream.calls_today / upstream.daily_budget if upstream.daily_budget else 0.0
     if share >= _BUDGET_SHARE:
-        of = f"{upstream.calls_today} of {upstream.daily_budget}"
-        yield Problem(
+        found = _problem(
             "budget_spent" if share >= 1 else "budget_low",
-            f"{'All' if share >= 1 else 'Most'} of today's calls to {name} are made: {of}.",
+            f"{'All' if share >= 1 else 'Most'} of today's calls to {{name}} are made: "
+            "{calls} of {budget}.",
             f"c2s-enrich upstreams budget {name}",
-            subject=name,
+            name=name,
+            calls=upstream.calls_today,
+            budget=upstream.daily_budget,
         )
+        yield replace(found, subject=name)
 
 
 def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
     if hour.failed:
-        yield Problem(
+        found = _problem(
             "events_failed",
-            f"{_count(hour.failed, 'event')} failed in the last hour, of {hour.ended} that ended: "
-            f"{hour.failed_kinds}.",
+            "{events} failed in the last hour, of {ended} that ended: {kinds}.",
             "c2s-enrich errors",
-            urgent=hour.ended >= _ENOUGH_EVENTS and hour.failed > _FAILED_SHARE * hour.ended,
+            events=_count(hour.failed, "event"),
+            count=hour.failed,
+            ended=hour.ended,
+            kinds=hour.failed_kinds,
         )
+        many = hour.ended >= _ENOUGH_EVENTS and hour.failed > _FAILED_SHARE * hour.ended
+        yield replace(found, urgent=many)
     if hour.claims_lost:
-        yield Problem(
+        found = _problem(
             "claims_lost",
-            f"Pollers that died or hung lost {_count(hour.claims_lost, 'claim')} in the last hour.",
+            "Pollers that died or hung lost {claims} in the last hour.",
             "c2s-enrich pollers",
-            urgent=hour.claims_lost >= _CLAIMS_LOST,
+            claims=_count(hour.claims_lost, "claim"),
+            count=hour.claims_lost,
         )
+        yield replace(found, urgent=hour.claims_lost >= _CLAIMS_LOST)
     if hour.rejects_share >= _ROOM_SHARE:
-        yield Problem(
+        yield _problem(
             "rejects_fill_their_room",
-            f"Rejected deliveries fill {hour.rejects_share:.0%} of their room. When it is full, "
-            "deliveries that cannot be read get 503.",
+            "Rejected deliveries fill {share:.0%} of their room. When it is full, deliveries that "
+            "cannot be read get 503.",
             "c2s-enrich rejects list",
+            share=hour.rejects_share,
         )
     if hour.unproven:
-        yield Problem(
+        yield _problem(
             "source_unproven",
             "Web pages came where a source says that it knows nobody, in the last hour: "
-            f"{hour.unproven}. Those events ended not_found without a proof.",
+            "{sources}. Those events ended not_found without a proof.",
             "c2s-enrich doctor --online",
+            sources=hour.unproven,
         )
 
 
 def _of_silence(silence: Silence) -> Iterator[Problem]:
     if silence.weeks >= 2:
-        silent = (silence.usual or 0.0) >= _MISSED
-        usual = f"the same hours of earlier weeks brought {silence.usual:.0f}"
+        silent, usual = (silence.usual or 0.0) >= _MISSED, silence.usual or 0.0
+        why = "the same hours of earlier weeks brought {usual:.0f}"
     else:
-        silent = silence.business_hours >= _BUSINESS_HOURS
-        usual = f"{silence.business_hours:.0f} business hours"
+        silent, usual = silence.business_hours >= _BUSINESS_HOURS, silence.business_hours
+        why = "{usual:.0f} business hours"
     if silent:
-        yield Problem(
-            "silence",
-            f"No webhook has come for {silence.silent_seconds / 3600:.1f} h ({usual}).",
-            "c2s-enrich subscriptions",
-        )
+        hours = silence.silent_seconds / 3600
+        sentence = "No webhook has come for {hours:.1f} h (" + why + ")."
+        yield _problem("silence", sentence, "c2s-enrich subscriptions", hours=hours, usual=usual)
 
 
 def _blind(rate: HitRate) -> Problem:
-    before = 100 * rate.earlier_found / rate.earlier
-    return Problem(
+    found = _problem(
         "source_blind",
-        f"{rate.source} by {rate.kind} found {rate.latest_found} of the last {rate.latest}, "
-        f"after {before:.0f} % of the {rate.earlier} before.",
+        "{source} by {kind} found {found} of the last {latest}, after {before:.0f} % of the "
+        "{earlier} before.",
         "c2s-enrich doctor --online",
-        subject=f"{rate.source}.{rate.kind}",
+        source=rate.source,
+        kind=rate.kind,
+        found=rate.latest_found,
+        latest=rate.latest,
+        before=100 * rate.earlier_found / rate.earlier,
+        earlier=rate.earlier,
     )
+    return replace(found, subject=f"{rate.source}.{rate.kind}")
+
+
+def _problem(code: str, template: str, command: str, **values: Any) -> Problem:
+    return Problem(code, template.format_map(values), command, values=values)
 
 
 def _count(number: int, one: str, many: str = "") -> str:
