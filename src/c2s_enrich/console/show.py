@@ -102,6 +102,8 @@ def _environment(words: Words) -> Environment:
         lstrip_blocks=True,
     )
     cast(Any, made).install_gettext_translations(words, newstyle=True)
-    made.filters.update({"text": words.text, "number": words.number, "utc": utc})
+    made.filters.update(
+        {"text": words.text, "number": words.number, "seconds": words.seconds, "utc": utc}
+    )
     made.globals.update({"code": words.code, "address": address, "counted": COUNTED})
     return made

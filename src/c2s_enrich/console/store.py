@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from c2s_enrich.database import Pool, Statements
 
@@ -41,21 +42,6 @@ class HourOfCalls:
     p95: float
 
 
-@dataclass(frozen=True)
-class PollerLine:
-    """One poller; `ended` and `lost` count attempts of the last hour."""
-
-    name: str
-    version: str | None
-    started_at: datetime
-    beat_at: datetime
-    beating: bool
-    in_flight: int
-    concurrency: int
-    ended: int
-    lost: int
-
-
 class ConsoleStore:
     """Reads for pages."""
 
@@ -79,6 +65,6 @@ class ConsoleStore:
         """The last hour of each upstream that was called."""
         return {hour.upstream: hour for hour in await self._sql.read(HourOfCalls, "calls")}
 
-    async def pollers(self) -> list[PollerLine]:
-        """The latest sign of life first."""
-        return await self._sql.read(PollerLine, "pollers")
+    async def pollers(self) -> list[dict[str, Any]]:
+        """The latest sign of life first; attempts of the last hour are counted."""
+        return await self._sql.read(dict, "pollers")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 from c2s_enrich.console.page import (
+    Column,
     Form,
     Onward,
     Page,
@@ -16,80 +16,57 @@ from c2s_enrich.console.page import (
     named,
     reason_of,
 )
-from c2s_enrich.console.store import ConsoleStore
+from c2s_enrich.console.store import ConsoleStore, HourOfCalls
 from c2s_enrich.console.words import N_
+from c2s_enrich.upstreams.limits import UpstreamState
 
 _LENGTHS = {"15": N_("15 minutes"), "60": N_("1 hour"), "525600": N_("until resumed")}
 
 
-@dataclass(frozen=True)
-class UpstreamLine:
-    """One upstream; times in ms, shares of the last hour as "3 of 40"."""
-
-    name: str
-    state: str
-    paused_since: datetime | None
-    paused_until: datetime | None
-    why: str | None
-    failures: int
-    waiting: int
-    calls_today: int
-    daily_budget: int | None
-    every_seconds: float
-    median_ms: float | None
-    p95_ms: float | None
-    failed: str | None
-    hits: str | None
-
-
 async def upstreams(visit: Visit) -> Page:
-    """Every upstream by name."""
+    """Every upstream by name: its limits, its last hour, and whom it found."""
     visit.only()
     store = ConsoleStore(visit.tools.reads)
-    states, parked, calls = (
-        await visit.tools.limits.all(),
-        await store.parked(),
-        await store.calls(),
-    )
+    parked, calls = await store.parked(), await store.calls()
     facts, _ = await visit.tools.health.look()
-    rows = [
-        UpstreamLine(
-            state.name,
-            "in_use" if state.pause_left_seconds is None
-            else "paused" if state.pause_left_seconds > 0 else "probing",
-            state.paused_since, state.paused_until, state.reason, state.failures,
-            parked.get(state.name, 0), state.calls_today, state.daily_budget or None,
-            state.every_seconds,
-            hour.median if (hour := calls.get(state.name)) else None,
-            hour.p95 if hour else None,
-            f"{hour.failed}/{hour.calls}" if hour else None,
-            ", ".join(
-                f"{rate.kind} {rate.latest_found}/{rate.latest}"
-                f" ({rate.earlier_found}/{rate.earlier})"
-                for rate in (facts.rates if facts else []) if rate.source == state.name
-            ) or None,
+
+    def hour(read: Callable[[HourOfCalls], Any]) -> Callable[[UpstreamState], Any]:
+        return lambda row: read(calls[row.name]) if row.name in calls else None
+
+    def hits(row: UpstreamState) -> str:
+        return ", ".join(
+            f"{rate.kind} {rate.latest_found}/{rate.latest} ({rate.earlier_found}/{rate.earlier})"
+            for rate in (facts.rates if facts else [])
+            if rate.source == row.name
         )
-        for state in states
-    ]  # fmt: skip
+
     columns = (
         named("name", N_("Upstream"), codes="upstream"),
-        named("state", N_("State"), codes="pause"),
+        Column("state", N_("State"), _state, codes="pause"),
         named("paused_since", N_("Paused since")),
         named("paused_until", N_("Until")),
-        named("why", N_("Why")),
+        named("reason", N_("Why")),
         named("failures", N_("Failures in a row")),
-        named("waiting", N_("Waiting events"), link=lambda row: f"/events?waiting={row.name}"),
+        Column(
+            *("waiting", N_("Waiting events"), lambda row: parked.get(row.name, 0)),
+            link=lambda row: f"/events?waiting={row.name}",
+        ),
         named("calls_today", N_("Calls today")),
-        named("daily_budget", N_("Budget")),
+        Column("daily_budget", N_("Budget"), lambda row: row.daily_budget or None),
         named("every_seconds", N_("Seconds between calls")),
-        named("median_ms", N_("Median ms, 1 h")),
-        named("p95_ms", N_("p95 ms, 1 h")),
-        named("failed", N_("Failed, 1 h")),
-        named("hits", N_("Found somebody: latest (before)")),
+        Column("median_ms", N_("Median ms, 1 h"), hour(lambda each: each.median)),
+        Column("p95_ms", N_("p95 ms, 1 h"), hour(lambda each: each.p95)),
+        Column("failed", N_("Failed, 1 h"), hour(lambda each: f"{each.failed}/{each.calls}")),
+        Column("hits", N_("Found somebody: latest (before)"), hits),
     )
     empty = N_("No upstream is known yet: the first poller that starts writes them down.")
-    table = Table(columns, rows, empty)
+    table = Table(columns, await visit.tools.limits.all(), empty)
     return Page("upstreams.html", N_("Upstreams"), {"lengths": _LENGTHS}, table)
+
+
+def _state(row: UpstreamState) -> str:
+    left = row.pause_left_seconds
+    return "in_use" if left is None else "paused" if left > 0 else "probing"
 
 
 async def pause(visit: Visit, form: Form) -> Onward:

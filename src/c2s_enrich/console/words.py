@@ -71,6 +71,10 @@ class Words(NullTranslations):
     def time(self, at: datetime) -> str:
         return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
 
+    def seconds(self, value: float) -> str:
+        """A length of time with one unit."""
+        return length(timedelta(seconds=value))
+
     def clock(self) -> str:
         """Now, with the zone's name."""
         place = str(self.zone).rpartition("/")[2].replace("_", " ")
