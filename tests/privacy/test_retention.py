@@ -227,7 +227,7 @@ class TestAPass:
         first = await retention_pass(pool, settings_of(a_thousand_old_events), batch=30)
         second = await retention_pass(pool, settings_of(a_thousand_old_events), batch=30)
 
-        assert (first.payloads, second.payloads) == (
+        assert (first["payloads"], second["payloads"]) == (
             30 * retention.MOST_BATCHES,
             1000 - 30 * retention.MOST_BATCHES,
         )
