@@ -1418,14 +1418,19 @@ CREATE VIEW public.health_upstreams AS
             WHEN (budget_day = ((now() AT TIME ZONE 'America/Sao_Paulo'::text))::date) THEN calls_today
             ELSE 0
         END AS calls_today,
-    daily_budget
+    daily_budget,
+    ( SELECT (count(*))::integer AS count
+           FROM ( SELECT
+                   FROM public.webhook_events
+                  WHERE ((webhook_events.status = 'received'::text) AND (webhook_events.waiting_for = upstreams.name))
+                 LIMIT 10000) w) AS waiting
    FROM public.upstreams;
 
 --
 -- Name: VIEW health_upstreams; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is none.';
+COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is none. waiting ends at 10,000.';
 
 --
 -- Name: intake_minutes; Type: TABLE; Schema: public; Owner: -

@@ -629,11 +629,14 @@ select name,
        case when paused_until > now() then reason end as reason,
        case when budget_day = (now() at time zone 'America/Sao_Paulo')::date then calls_today else 0 end
          as calls_today,
-       daily_budget
+       daily_budget,
+       (select count(*)::integer
+          from (select from webhook_events where status = 'received' and waiting_for = name limit 10000) w)
+         as waiting
   from upstreams;
 comment on view health_upstreams is
   'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is '
-  'none.';
+  'none. waiting ends at 10,000.';
 
 create view health_last_hour as
 select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.claims as claims_lost,

@@ -1,13 +1,18 @@
 """The command line says what the table says, and refuses unclear orders with one sentence."""
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import Callable
 
 import pytest
+from psycopg import AsyncConnection
 from tests.conftest import Database
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
+from c2s_enrich.ops.plans import BATCH
 
 Command = Callable[..., Result]
 
@@ -86,6 +91,41 @@ class TestEvents:
 
         assert refused.exit_code == 2
         assert await db.value("select status from webhook_events") == "failed"
+
+
+class TestCtrlC:
+    async def test_ends_a_bulk_action_after_its_batch_and_the_audit_says_so(
+        self, db: Database
+    ) -> None:
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
+            " error_kind) select 'lead', now() - n * interval '1 s', '{}', 'failed', now(), 'bug'"
+            " from generate_series(1, %s) n",
+            (2 * BATCH,),
+        )
+        words = ("events", "reprocess", "--kind", "bug", "--yes")
+        async with await AsyncConnection.connect(db.url) as holder:
+            # Its plan can be made; its first batch waits for us.
+            await holder.execute("lock table webhook_events in exclusive mode")
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "c2s_enrich", *words),
+                env={"DATABASE_URL": db.url, "PATH": os.environ["PATH"]},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            while not await db.value("select count(*) from pg_locks where not granted"):
+                assert process.returncode is None
+                await asyncio.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            await holder.commit()
+            out, err = await process.communicate()
+
+        assert (process.returncode, "Stopped: the rest is as it was." in err.decode()) == (1, True)
+        assert out.decode() == f"{BATCH} of {2 * BATCH} events queued for reprocessing.\n"
+        [row] = await db.fetch("select state, planned, done from operator_actions")
+        assert row == ("stopped", 2 * BATCH, BATCH)
+        queued = "select count(*) from webhook_events where status = 'received'"
+        assert await db.value(queued) == BATCH
 
 
 class TestMessages:

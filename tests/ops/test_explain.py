@@ -8,13 +8,17 @@ import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from tests.brokerage import Brokerage
 from tests.conftest import Database
+from tests.intake.conftest import MinuteClock, open_web
+from tests.intake.conftest import an_event as a_delivery
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
@@ -35,6 +39,8 @@ from c2s_enrich.sandbox.simulators.faults import Fault
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 LEAD = "a27acb6706163126e6369bba649160ae"
+RULES = yaml.safe_load((Path(__file__).parents[2] / "ops/alerts.yml").read_text())
+ALERTS = {rule["labels"]["code"]: rule["alert"] for rule in RULES["groups"][0]["rules"]}
 Type = Callable[[str], Any]
 
 
@@ -56,7 +62,9 @@ async def why(pool: Pool, what: object) -> Explanation:
 
 
 async def health(pool: Pool) -> set[str]:
-    return {each.code for each in problems_of(await OpsStore(pool).facts())}
+    """What /health says is wrong, by code; an alert goes with each: it is named, too."""
+    codes = {each.code for each in problems_of(await OpsStore(pool).facts())}
+    return codes | {ALERTS[code] for code in codes}
 
 
 async def an_event(db: Database, lead: str = LEAD, **columns: Any) -> UUID:
@@ -73,6 +81,15 @@ async def an_event(db: Database, lead: str = LEAD, **columns: Any) -> UUID:
     )
 
 
+def a_webhook(brokerage: Brokerage, number: int) -> dict[str, Any]:
+    """C2S's delivery about LEAD, with the contacts of one of the people."""
+    person = brokerage.people[number]
+    lead = brokerage.world.add_lead(
+        LEAD, name=person.name, phone=f"55{person.phone}", email=person.email
+    )
+    return a_delivery(LEAD, attributes=lead.to_json()["attributes"])
+
+
 def proposed(said: Explanation, word: str) -> str:
     [command] = [each.command for each in said.actions if word in each.command]
     return command
@@ -86,7 +103,7 @@ class TestALeadThatC2sDoesNotKnow:
         said = await why(pool, LEAD)
 
         assert (said.cause, said.status) == ("lead_not_found", 1)
-        assert "events_failed" in await health(pool)
+        assert {"events_failed", "EventsFailed"} <= await health(pool)
         person = brokerage.people[0]
         brokerage.world.add_lead(
             LEAD, name=person.name, phone=f"55{person.phone}", email=person.email
@@ -141,7 +158,7 @@ class TestAnUpstreamThatIsPaused:
         assert "HTTP 500" in said.because[0]
         assert said.same_cause == 3
         assert said.next_at is not None
-        assert "upstream_paused" in await health(pool)
+        assert {"upstream_paused", "UpstreamPaused"} <= await health(pool)
         brokerage.world.dial.clear()
         assert (await type_(proposed(said, "resume"))).exit_code == 0
         await brokerage.work()
@@ -161,7 +178,7 @@ class TestABudgetThatIsSpent:
 
         assert (said.cause, said.status) == ("budget_spent", 75)
         assert said.summary == "Today's budget of 1 calls to Work API is spent."
-        assert "budget_spent" in await health(pool)
+        assert {"budget_spent", "BudgetSpent"} <= await health(pool)
         raised = proposed(said, "budget").replace("CALLS", "100")
         assert (await type_(raised)).exit_code == 0
         await brokerage.work(**budget)
@@ -196,7 +213,7 @@ class TestACredentialThatIsRefused:
             "c2s-enrich doctor --online",
             "c2s-enrich upstreams resume work_api",
         ]
-        assert "credential_refused" in await health(pool)
+        assert {"credential_refused", "CredentialRefused"} <= await health(pool)
 
 
 class TestAnEventWhosePollerDied:
@@ -220,7 +237,7 @@ class TestAnEventWhosePollerDied:
         said = await why(pool, LEAD)
 
         assert (said.cause, said.status) == ("stuck", 1)
-        assert "lease_over" in await health(pool)
+        assert {"lease_over", "LeaseOver"} <= await health(pool)
 
     async def test_was_lost_again_and_again(self, db: Database, pool: Pool, type_: Type) -> None:
         await an_event(
@@ -231,7 +248,7 @@ class TestAnEventWhosePollerDied:
         said = await why(pool, LEAD)
 
         assert (said.cause, said.status) == ("worker_lost", 1)
-        assert "events_failed" in await health(pool)
+        assert {"events_failed", "EventsFailed"} <= await health(pool)
         assert (await type_(proposed(said, "reprocess"))).exit_code == 0
         assert await db.value("select status from webhook_events") == "received"
 
@@ -249,7 +266,7 @@ class TestADeliveryThatCouldNotBeRead:
 
         assert (said.cause, said.status) == ("rejected", 1)
         assert "updated_at is not a valid timestamp" in said.because[0]
-        assert "rejects_waiting" in await health(pool)
+        assert {"rejects_waiting", "RejectsWaiting"} <= await health(pool)
         assert (await type_(proposed(said, "show"))).exit_code == 0
         assert (await type_(proposed(said, "dismiss") + " --because test")).exit_code == 0
         assert (await why(pool, LEAD)).cause == "never_arrived"
@@ -267,6 +284,69 @@ class TestADeliveryThatCouldNotBeRead:
         await brokerage.db.execute(reject, (b"{{", LEAD))
 
         assert (before, (await why(pool, LEAD)).cause) == ("no_poller", "rejected")
+
+
+class TestADeliveryThatCameTwice:
+    async def test_is_one_event_and_one_message_and_is_counted(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        body = a_webhook(brokerage, 0)
+        async with open_web(brokerage.db.settings("web")) as web:
+            answers = [(await web.deliver(body)).json() for _ in range(2)]
+        await brokerage.work()
+
+        said = await why(pool, LEAD)
+
+        assert [(each["processed"], each["duplicates"]) for each in answers] == [(1, 0), (0, 1)]
+        assert (said.cause, said.status, said.actions) == ("told", 0, ())
+        assert len(brokerage.messages(LEAD)) == 1
+        # Web writes its minutes when it ends, too.
+        assert await brokerage.db.value("select sum(duplicates) from intake_minutes") == 1
+        assert await health(pool) == set()
+
+    async def test_with_another_body_is_an_event_of_its_own_that_replaced_the_first(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        bodies = [a_webhook(brokerage, number) for number in range(2)]
+        async with open_web(brokerage.db.settings("web")) as web:
+            for body in bodies:
+                body["updated_at"] = bodies[0]["updated_at"]
+                await web.deliver(body)
+        first, second = await brokerage.db.fetch(
+            "select id from webhook_events order by updated_at"
+        )
+        await brokerage.work(CONCURRENCY=1)
+
+        said = await why(pool, first.id)
+
+        assert (said.cause, said.status) == ("superseded", 0)
+        assert said.actions[0].command == f"c2s-enrich explain {second.id}"
+        assert (await why(pool, LEAD)).cause == "told"
+        assert await health(pool) == set()
+
+
+class TestAWebhookSecretThatIsWrong:
+    async def test_is_told_by_web_with_what_was_lost_and_how_to_get_it(
+        self, brokerage: Brokerage, pool: Pool
+    ) -> None:
+        await brokerage.accept(LEAD, brokerage.people[0])
+        clock = MinuteClock()
+        async with open_web(brokerage.db.settings("web", ADMIN_TOKEN="t" * 20), clock) as web:
+            for _ in range(4):
+                await web.deliver(a_webhook(brokerage, 0), token="the old secret")
+            await clock.a_minute()
+            told = (
+                await web.client.get("/health", headers={"Authorization": f"Bearer {'t' * 20}"})
+            ).json()
+
+        [problem] = [each for each in told["details"] if each["code"] == "own"]
+        assert "compare the webhook secret" in problem["sentence"]
+        assert ALERTS[problem["code"]] == "ProcessTrouble"
+        lost = await why(pool, "a-lead-that-came-then")
+        assert (lost.cause, proposed(lost, "reconcile").split()[1]) == (
+            "never_arrived",
+            "reconcile",
+        )
 
 
 class TestWhatWasDelivered:
@@ -333,7 +413,7 @@ class TestWhatWasDelivered:
 
         assert (said.cause, said.status) == ("delivery_unclear", 1)
         assert "W87DSMVY" in said.summary
-        assert "delivery_unclear" in await health(pool)
+        assert {"delivery_unclear", "DeliveryUnclear"} <= await health(pool)
         assert (await type_(proposed(said, "messages delivered"))).exit_code == 0
         assert await db.value("select status from lead_messages") == "sent"
 
@@ -346,19 +426,23 @@ class TestSilence:
         said = await why(pool, LEAD)
 
         assert (said.cause, said.status) == ("no_poller", 1)
-        assert "no_poller" in await health(pool)
+        assert {"no_poller", "NoPoller"} <= await health(pool)
         assert (await type_(proposed(said, "pollers"))).exit_code == 0
 
-    async def test_of_c2s_about_one_lead_proposes_to_ask_it(
+    async def test_of_c2s_is_an_alert_and_proposes_to_ask_it(
         self, brokerage: Brokerage, pool: Pool
     ) -> None:
         await brokerage.accept("another", brokerage.people[0])
+        await brokerage.db.execute(
+            "update webhook_events set received_at = now() - interval '8 days'"
+        )
 
         said = await why(pool, LEAD)
 
         assert (said.cause, said.status) == ("never_arrived", 3)
         assert said.because[0].startswith("The last one of any lead came ")
         assert proposed(said, "reconcile") == f"c2s-enrich reconcile --lead {LEAD}"
+        assert {"silence", "Silence"} <= await health(pool)
 
 
 class TestAnEventThatWaitsItsTurn:
@@ -395,13 +479,13 @@ class TestEveryCause:
     def test_has_sentences_in_both_languages_and_knows_its_actions(self) -> None:
         english, portuguese = sentences("en"), sentences("pt")
 
-        assert set(english) == set(portuguese) == {*CAUSES, "words"}
+        assert set(english) == set(portuguese) == {*CAUSES, "notes", "words"}
         assert set(english["words"]) == set(portuguese["words"])
         for status, actions in CAUSES.values():
             assert set(actions) <= set(ACTIONS) <= set(english["words"])
             assert status in (0, 1, 3, 75)
 
-    @pytest.mark.parametrize("cause", CAUSES)
+    @pytest.mark.parametrize("cause", [*CAUSES, "notes"])
     @pytest.mark.parametrize("language", ["en", "pt"])
     def test_names_the_same_facts_in_both(self, cause: str, language: str) -> None:
         def facts(name: Any) -> list[str]:
@@ -434,6 +518,29 @@ class TestEveryCause:
 
         assert said.cause == cause
         assert said.summary
+
+
+class TestWhatAnAttemptNoticed:
+    @pytest.mark.parametrize(
+        ("detail", "english", "portuguese"),
+        [
+            ({"unasked": 3}, "3 contacts were not looked up", "3 contatos não foram consultados"),
+            ({"unproven": ["work_api"]}, "Work API answered with a web page", "Work API respondeu"),
+            (
+                {"unreadable": {"source": "diretrix", "rows": 2}},
+                "2 rows in an answer of Diretrix could not be read.",
+                "2 linhas de uma resposta de Diretrix não puderam ser lidas.",
+            ),
+        ],
+    )
+    def test_is_said_after_the_reasons_of_any_cause(
+        self, detail: dict[str, Any], english: str, portuguese: str
+    ) -> None:
+        event = {"cause": "nobody_known", "event_id": "1", "outcome_detail": detail}
+        situation = LeadSituation(LEAD, event, datetime.now(UTC))
+
+        assert explain(situation, "en").because[-1].startswith(english)
+        assert explain(situation, "pt").because[-1].startswith(portuguese)
 
 
 class TestAProposedCommand:

@@ -44,7 +44,7 @@ EVERYTHING = Facts(
         UpstreamHealth("diretrix", 50.0, "credential refused: 401", 80, 100),
         UpstreamHealth("work_api", None, None, 100, 100),
     ],
-    LastHour(100, 30, "30 bug", 3),
+    LastHour(100, 30, "30 bug", 3, 0.9, "2 diretrix"),
     Silence(18000.0, 4, 9.0, 5.0),
     [HitRate("diretrix", "phone", 50, 1, 200, 120, True)],
 )
@@ -77,7 +77,7 @@ def plain(text: str) -> str:
     """A sentence with every number as N and every name that a label gives as X."""
     text = re.sub(r"\{\{ \$labels\.\w+ \}\}|\b(?:c2s|diretrix|work_api)\b(?: by phone)?", "X", text)
     text = re.sub(r"\{\{ with .*?end \}\}|\{\{.*?\}\}", "N", text)
-    return re.sub(r"\d+(\.\d+)?", "N", text)
+    return re.sub(r"\d+(\.\d+)?%?", "N", text)
 
 
 class TestTheRules:
@@ -117,6 +117,25 @@ class TestTheRules:
     @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
     def test_are_accepted_by_promtool(self) -> None:
         subprocess.run(["promtool", "check", "rules", OPS / "alerts.yml"], check=True)
+
+
+class TestTheMetrics:
+    def test_are_those_that_operators_were_told_of(self) -> None:
+        queue = "queue_oldest_due_seconds queue_events pollers outbox_messages"
+        upstreams = "upstream_paused upstream_budget_calls upstream_budget_limit lookup_hit_ratio"
+        intake = (
+            "intake_last_delivery_timestamp_seconds intake_request_duration_seconds_bucket"
+            " intake_requests_total rejected_deliveries_waiting"
+        )
+        work = (
+            "events_total event_outcomes_total event_duration_seconds_bucket"
+            " event_wait_seconds_bucket step_duration_seconds_bucket"
+            " upstream_request_duration_seconds_bucket in_flight event_loop_lag_seconds"
+            " claim_loop_age_seconds db_pool_connections build_info"
+        )
+
+        told = {f"c2s_{name}" for name in f"{queue} {upstreams} {intake} {work}".split()}
+        assert told <= metrics_that_exist()
 
 
 class TestTheDashboard:

@@ -335,7 +335,7 @@ class TestWhatIsDelivered:
                 await send_by_every_route(client, "", person)
 
         told = generate_latest(metrics.registry).decode()
-        assert "c2s_intake_answers" in told
+        assert "c2s_intake_requests" in told
         assert_clean("the metrics", told, person)
 
 

@@ -66,7 +66,7 @@ class IntakeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Called by Prometheus' client at each scrape."""
         for name, what, label, counts in (
-            ("answers", "Deliveries by the status of their answer", "status", self.answers),
+            ("requests", "Deliveries by the status of their answer", "status", self.answers),
             ("tokens", "Deliveries by the secret that matched, if any", "verdict", self.secrets),
             ("events", "Events by result, rejected ones by reason", "result", self.events),
         ):
@@ -79,7 +79,7 @@ class IntakeMetrics(Collector):
         )
         bounds = [*map(str, _BUCKETS), "+Inf"]
         yield HistogramMetricFamily(
-            "c2s_intake_seconds",
+            "c2s_intake_request_duration_seconds",
             "Time from a delivery's first byte to its answer",
             buckets=list(zip(bounds, accumulate(self._buckets), strict=True)),
             sum_value=self._seconds,

@@ -94,8 +94,8 @@ def explain(
     cause = _cause(situation)
     status, actions = CAUSES[cause]
     said = _Words(facts, situation.now, language, zone)
-    template = sentences(language)[cause]
-    summary, *because = template["says"]
+    template, notes = sentences(language)[cause], sentences(language)["notes"]
+    says = [*template["says"], *notes["says"]]
     next_at = _moment(facts.get("lease_expires_at" if cause == "running" else "available_at"))
     if status != 75 or next_at is None or next_at < situation.now:
         next_at = None
@@ -104,8 +104,8 @@ def explain(
         status=status,
         lead_id=situation.lead_id,
         event_id=facts.get("event_id"),
-        summary=said.summary(summary),
-        because=tuple(said.lines(because)),
+        summary=said.summary(says[0]),
+        because=tuple(said.lines(says[1:])),
         next_at=next_at,
         next=next(iter(said.lines([template.get("next", "")])), None),
         same_cause=max(situation.same_cause - 1, 0),
@@ -147,11 +147,16 @@ def _facts(situation: LeadSituation) -> dict[str, Any]:
     facts["answers"] = detail.get("answers") or None
     facts["remembered"] = len(detail.get("answers") or ()) or None
     facts["skipped"] = ", ".join(detail.get("skipped") or ()) or None
+    facts["unasked"] = detail.get("unasked")
+    facts["unproven"] = ", ".join(NAMES.get(each, each) for each in detail.get("unproven") or ())
+    unreadable = detail.get("unreadable") or {}
+    facts["unreadable_rows"] = unreadable.get("rows")
+    facts["unreadable_source"] = NAMES.get(str(unreadable.get("source")))
     if situation.ahead and situation.settled_lately:
         facts["minutes"] = max(1, round(situation.ahead * 5 / situation.settled_lately))
     if (told := _moment(facts.get("told_at"))) and (came := _moment(facts.get("received_at"))):
         facts["told_after"] = told - came
-    return {name: value for name, value in facts.items() if value is not None}
+    return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
 class _Words:

@@ -33,13 +33,16 @@ class QueueHealth:
 
 @dataclass(frozen=True)
 class UpstreamHealth:
-    """One upstream; `paused_seconds` is what is left of its pause, a budget of 0 is none."""
+    """One upstream; `paused_seconds` is what is left of its pause, a budget of 0 is none. `waiting`
+    counts the events that wait for it, up to 10,000.
+    """
 
     name: str
     paused_seconds: float | None = None
     reason: str | None = None
     calls_today: int = 0
     daily_budget: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True)
