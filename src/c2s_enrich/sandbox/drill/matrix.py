@@ -64,7 +64,8 @@ _GAPS: dict[Gap, timedelta] = {"reset": 0 * _SECOND, "soon": 35 * _SECOND, "sett
 _APPLIED_WITHIN = 119 * _SECOND
 # Two deaths, two looks and a resend take six attempts.
 _ATTEMPTS_AT_MOST = 15
-_WORKERS = 2
+# A little more than the cores of a small machine: each waits for Postgres half of its time.
+_WORKERS = 3
 # Nothing unclear is sent again before C2S has once shown a message that it has for sure.
 _FIRST_OF_ALL = Schedule(Attempt("ends", None, "yes"), "reset", Attempt("ends", None, "yes"))
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
