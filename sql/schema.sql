@@ -233,7 +233,7 @@ begin
           ('all', 'select', 'schema_migrations, health_queue, health_upstreams, health_last_hour, '
             'health_silence, health_rejects, v_hit_rate, intake_minutes'),
 
-          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts, request_id)',
+          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, request_id)',
             'webhook_events'),
           ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
           ('web ops', 'execute', 'function stored_deliveries, keep_rejected'),
@@ -1216,6 +1216,22 @@ COMMENT ON TABLE public.pollers IS 'Heartbeats, for people and for /health.';
 COMMENT ON COLUMN public.pollers.pulse IS 'It holds a direct connection, ''c2s-enrich pulse NAME'' in pg_stat_activity: when that ends its events are given back at once. Without one their leases decide.';
 
 --
+-- Name: read_backs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.read_backs (
+    account text NOT NULL,
+    tried_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    proven_at timestamp with time zone
+);
+
+--
+-- Name: TABLE read_backs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.read_backs IS 'For each C2S account (a keyed hash of address and token): was a message of ours found on its lead? Until then an unclear delivery is left to a person.';
+
+--
 -- Name: rejected_deliveries; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1291,7 +1307,14 @@ CREATE VIEW public.health_queue AS
           WHERE (lead_messages.status = 'sending'::text)) AS messages_sending,
     ( SELECT (count(*))::integer AS count
            FROM public.lead_messages
-          WHERE ((lead_messages.status = 'sending'::text) AND (lead_messages.sending_at < (now() - '00:10:00'::interval)))) AS messages_unclear,
+          WHERE ((lead_messages.status = 'sending'::text) AND (lead_messages.sends > 0) AND (lead_messages.sending_at < (now() - '00:10:00'::interval)))) AS messages_unclear,
+    ( SELECT (count(*))::integer AS count
+           FROM public.lead_messages
+          WHERE ((lead_messages.status = 'sending'::text) AND (lead_messages.sends = 0))) AS messages_to_look_up,
+    COALESCE(( SELECT (read_backs.proven_at IS NULL)
+           FROM public.read_backs
+          ORDER BY read_backs.tried_at DESC
+         LIMIT 1), false) AS read_back_unproven,
     ( SELECT (count(*))::integer AS count
            FROM ( SELECT
                    FROM public.rejected_deliveries
@@ -1708,22 +1731,6 @@ CREATE TABLE public.person_phones (
 COMMENT ON TABLE public.person_phones IS 'Phones of a person, as +55 and number. Those with one last_seen_at are from one record; rank 1 is its best.';
 
 --
--- Name: read_backs; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.read_backs (
-    account text NOT NULL,
-    tried_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    proven_at timestamp with time zone
-);
-
---
--- Name: TABLE read_backs; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.read_backs IS 'For each C2S account (a keyed hash of address and token): was a message of ours found on its lead? Until then an unclear delivery is left to a person.';
-
---
 -- Name: restores; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1901,6 +1908,7 @@ CREATE VIEW public.v_explain AS
     o.open_ref,
     o.open_message,
     o.open_status,
+    o.restored_at,
     e.outcome_detail
    FROM ((((((public.v_events e
      LEFT JOIN LATERAL ( SELECT upstreams.paused_since,
@@ -1935,7 +1943,11 @@ CREATE VIEW public.v_explain AS
          LIMIT 1) t ON (true))
      LEFT JOIN LATERAL ( SELECT lead_messages.id AS open_message,
             lead_messages.ref AS open_ref,
-            lead_messages.status AS open_status
+            lead_messages.status AS open_status,
+                CASE
+                    WHEN ((lead_messages.status = 'sending'::text) AND (lead_messages.sends = 0)) THEN lead_messages.sending_at
+                    ELSE NULL::timestamp with time zone
+                END AS restored_at
            FROM public.lead_messages
           WHERE ((lead_messages.lead_id = e.lead_id) AND (lead_messages.status <> 'sent'::text))
           ORDER BY (lead_messages.status = 'sending'::text) DESC, lead_messages.created_at DESC
@@ -2198,6 +2210,12 @@ COMMENT ON COLUMN public.v_explain.open_message IS 'Id of a message of the lead 
 --
 
 COMMENT ON COLUMN public.v_explain.open_status IS 'pending: not sent yet. sending: delivery not clear.';
+
+--
+-- Name: COLUMN v_explain.restored_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.restored_at IS 'When the restore was noticed that the open message may have been sent before.';
 
 --
 -- Name: COLUMN v_explain.outcome_detail; Type: COMMENT; Schema: public; Owner: -
@@ -3909,6 +3927,18 @@ ALTER TABLE ONLY public.person_phones
     ADD CONSTRAINT person_phones_cpf_fkey FOREIGN KEY (cpf) REFERENCES public.people(cpf) ON DELETE CASCADE;
 
 --
+-- Name: alerts; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.alerts ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: alerts alerts_about_leads; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY alerts_about_leads ON public.alerts USING (((scope <> 'leads'::text) OR has_table_privilege(('public.leads'::regclass)::oid, 'select'::text)));
+
+--
 -- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
 --
 
@@ -4033,13 +4063,6 @@ GRANT UPDATE(outcome) ON TABLE public.webhook_events TO c2s_ops;
 --
 
 GRANT UPDATE(outcome_detail) ON TABLE public.webhook_events TO c2s_ops;
-
---
--- Name: COLUMN webhook_events.max_attempts; Type: ACL; Schema: public; Owner: -
---
-
-GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_web;
-GRANT INSERT(max_attempts) ON TABLE public.webhook_events TO c2s_ops;
 
 --
 -- Name: COLUMN webhook_events.available_at; Type: ACL; Schema: public; Owner: -
@@ -4211,6 +4234,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pollers TO c2s_poller;
 GRANT SELECT ON TABLE public.pollers TO c2s_ops;
 
 --
+-- Name: TABLE read_backs; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.read_backs TO c2s_poller;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.read_backs TO c2s_ops;
+
+--
 -- Name: TABLE rejected_deliveries; Type: ACL; Schema: public; Owner: -
 --
 
@@ -4361,13 +4391,6 @@ GRANT SELECT,DELETE ON TABLE public.person_emails TO c2s_ops;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person_phones TO c2s_poller;
 GRANT SELECT,DELETE ON TABLE public.person_phones TO c2s_ops;
-
---
--- Name: TABLE read_backs; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT,INSERT,UPDATE ON TABLE public.read_backs TO c2s_poller;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.read_backs TO c2s_ops;
 
 --
 -- Name: TABLE restores; Type: ACL; Schema: public; Owner: -

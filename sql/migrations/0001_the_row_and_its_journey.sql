@@ -614,7 +614,12 @@ select
   (select count(*)::integer from lead_messages where status = 'pending') as messages_pending,
   (select count(*)::integer from lead_messages where status = 'sending') as messages_sending,
   (select count(*)::integer from lead_messages
-    where status = 'sending' and sending_at < now() - interval '10 minutes') as messages_unclear,
+    where status = 'sending' and sends > 0 and sending_at < now() - interval '10 minutes')
+    as messages_unclear,
+  (select count(*)::integer from lead_messages where status = 'sending' and sends = 0)
+    as messages_to_look_up,
+  coalesce((select proven_at is null from read_backs order by tried_at desc limit 1), false)
+    as read_back_unproven,
   (select count(*)::integer
      from (select from rejected_deliveries where replayed_at is null and dismissed_at is null limit 10000) r)
     as rejects_waiting,

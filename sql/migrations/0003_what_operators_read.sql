@@ -237,7 +237,7 @@ select e.event_id, e.lead_id,
        e.lease_expires_at, u.paused_since, u.paused_until, u.pause_reason, u.failures, u.daily_budget,
        u.calls_today, u.min_interval_seconds, p.beating as pollers_beating, p.last_beat_at, b.busy_event,
        b.busy_since, n.newer_event, n.newer_at, n.newer_end, t.told_ref, t.told_at, t.told_proof, o.open_ref,
-       o.open_message, o.open_status, e.outcome_detail
+       o.open_message, o.open_status, o.restored_at, e.outcome_detail
   from v_events e
   left join lateral (
     select paused_since, paused_until, reason as pause_reason, failures, daily_budget, calls_today,
@@ -257,7 +257,9 @@ select e.event_id, e.lead_id,
     select ref as told_ref, sent_at as told_at, proof as told_proof from lead_messages
      where lead_id = e.lead_id and status = 'sent' order by sent_at desc limit 1) t on true
   left join lateral (
-    select id as open_message, ref as open_ref, status as open_status from lead_messages
+    select id as open_message, ref as open_ref, status as open_status,
+           case when status = 'sending' and sends = 0 then sending_at end as restored_at
+      from lead_messages
      where lead_id = e.lead_id and status <> 'sent'
      order by status = 'sending' desc, created_at desc limit 1) o on true;
 comment on view v_explain is
@@ -373,6 +375,7 @@ begin
         ('open_message', 'Id of a message of the lead that is not proven to be delivered.'),
         ('open_ref', 'Its ref.'),
         ('open_status', 'pending: not sent yet. sending: delivery not clear.'),
+        ('restored_at', 'When the restore was noticed that the open message may have been sent before.'),
         ('cpf', 'The CPF, masked.'),
         ('cpfs', 'The CPFs of these people, masked.'),
         ('people', 'Who was found for the lead.'),

@@ -63,7 +63,7 @@ begin
           ('all', 'select', 'schema_migrations, health_queue, health_upstreams, health_last_hour, '
             'health_silence, health_rejects, v_hit_rate, intake_minutes'),
 
-          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, max_attempts, request_id)',
+          ('web ops', 'insert (id, lead_id, updated_at, hook_action, payload_raw, request_id)',
             'webhook_events'),
           ('web ops', 'select (id, lead_id, updated_at)', 'webhook_events'),
           ('web ops', 'execute', 'function stored_deliveries, keep_rejected'),
@@ -121,3 +121,8 @@ comment on function grant_roles is
   'created later.';
 
 select grant_roles();
+
+alter table alerts enable row level security;
+-- Who may not read leads does not learn which of them are worth most.
+create policy alerts_about_leads on alerts
+  using (scope <> 'leads' or has_table_privilege('leads'::regclass, 'select'));

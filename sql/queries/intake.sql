@@ -4,9 +4,8 @@
 -- name: insert_events
 -- The rows come in the order of their keys: two batches that share keys then wait for each other instead of
 -- deadlocking.
-insert into webhook_events (id, lead_id, updated_at, hook_action, payload_raw, max_attempts, request_id)
-select given.id, given.lead_id, given.updated_at, given.hook_action, given.payload, %(max_attempts)s::integer,
-       given.request_id
+insert into webhook_events (id, lead_id, updated_at, hook_action, payload_raw, request_id)
+select given.id, given.lead_id, given.updated_at, given.hook_action, given.payload, given.request_id
   from unnest(%(ids)s::uuid[], %(lead_ids)s::text[], %(updated_ats)s::timestamptz[],
               %(hook_actions)s::text[], %(payloads)s::jsonb[], %(request_ids)s::text[])
          as given (id, lead_id, updated_at, hook_action, payload, request_id)

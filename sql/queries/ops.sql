@@ -3,7 +3,8 @@
 -- name: health_queue
 -- One row of numbers.
 select oldest_due_seconds, waiting, in_flight, leases_over, pollers_beating, pollers_silent, messages_pending,
-       messages_sending, messages_unclear, rejects_waiting, read_only
+       messages_sending, messages_unclear, messages_to_look_up, read_back_unproven, rejects_waiting,
+       read_only
   from health_queue;
 
 -- name: health_upstreams

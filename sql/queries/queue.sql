@@ -97,7 +97,7 @@ with oldest as materialized (
 ), claimed as (
   update webhook_events e
      set status = 'processing', attempts = e.attempts + 1, lease_token = e.lease_token + 1,
-         claimed_by = %(worker)s,
+         claimed_by = %(worker)s, max_attempts = coalesce(%(max_attempts)s::integer, e.max_attempts),
          claimed_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
          lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s::interval,
          deadline_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(deadline)s::interval,

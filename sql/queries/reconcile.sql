@@ -21,7 +21,7 @@ select given.lead_id,
 
 -- name: insert_missing
 -- An event as a webhook would have made it. No row: a webhook brought it meanwhile.
-insert into webhook_events (lead_id, updated_at, hook_action, payload_raw, max_attempts)
-values (%(lead_id)s, %(updated_at)s, 'reconcile', %(payload)s::jsonb, %(max_attempts)s)
+insert into webhook_events (lead_id, updated_at, hook_action, payload_raw)
+values (%(lead_id)s, %(updated_at)s, 'reconcile', %(payload)s::jsonb)
 on conflict (lead_id, updated_at) do nothing
 returning id;

@@ -23,9 +23,8 @@ select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_a
 
 -- name: insert_replayed
 -- `updated_at` is the event's own time, or what compare_replayed answered where another body has that.
-insert into webhook_events (lead_id, updated_at, hook_action, payload_raw, max_attempts)
-values (%(lead_id)s, %(updated_at)s::timestamptz, %(hook_action)s, %(payload)s::jsonb,
-        %(max_attempts)s::integer)
+insert into webhook_events (lead_id, updated_at, hook_action, payload_raw)
+values (%(lead_id)s, %(updated_at)s::timestamptz, %(hook_action)s, %(payload)s::jsonb)
 on conflict (lead_id, updated_at) do nothing
 returning id;
 

@@ -41,7 +41,7 @@ async def writer_on(
     loaded = db.settings("web", **settings)
     async with (
         open_pool(loaded, name="test") as pool,
-        Writer(pool, IntakeStore(loaded.max_attempts), loaded, lanes=lanes) as writer,
+        Writer(pool, IntakeStore(), loaded, lanes=lanes) as writer,
     ):
         yield writer, pool
 

@@ -188,8 +188,8 @@ class TestTheQueue:
         await poller(db)
         await db.execute(
             "insert into lead_messages (event_id, lead_id, content_key, body, ref, status,"
-            " sending_at)"
-            " values (gen_random_uuid(), 'l', 'k', 'b', 'r', 'sending', now() - interval '1 hour')"
+            " sending_at, sends)"
+            " values (gen_random_uuid(), 'l', 'k', 'b', 'r', 'sending', now() - interval '1 h', 1)"
         )
 
         [sentence] = await sentences(pool)
@@ -335,4 +335,33 @@ class TestSilence:
     async def test_before_the_first_webhook_is_none(self, db: Database, pool: Pool) -> None:
         await poller(db)
 
+        assert await sentences(pool) == []
+
+
+class TestAfterARestore:
+    async def test_says_how_many_messages_are_looked_up_first_and_not_that_they_went_out(
+        self, db: Database, pool: Pool
+    ) -> None:
+        await poller(db)
+        await db.execute(
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sending_at)"
+            " select gen_random_uuid(), 'l', n::text, 'b', 'r' || n, 'sending', now() - interval '1 h'"
+            " from generate_series(1, 2) n"
+        )
+
+        assert await sentences(pool) == [
+            "2 messages may have been sent before a restore: each is looked up in C2S before it is"
+            " sent."
+        ]
+
+    async def test_says_that_an_account_does_not_show_what_it_took_until_it_does(
+        self, db: Database, pool: Pool
+    ) -> None:
+        await poller(db)
+        await db.execute("insert into read_backs (account) values ('a')")
+
+        [problem] = await found(pool)
+        await db.execute("update read_backs set proven_at = now()")
+
+        assert problem.code == "read_back_unproven"
         assert await sentences(pool) == []

@@ -261,31 +261,24 @@ class TestTheSchedule:
     async def test_is_off_by_default(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(
-                pool, c2s, KEYS, brokerage.db.settings("poller").reconcile_every, max_attempts=8
-            )()
+            await reconcile_duty(pool, c2s, KEYS, brokerage.db.settings("poller").reconcile_every)()
 
         assert not brokerage.world.asked("c2s")
 
     async def test_is_kept_by_one_poller_for_all(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
-            duties = [
-                reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15), max_attempts=5)
-                for _ in range(3)
-            ]
+            duties = [reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15)) for _ in range(3)]
 
             await asyncio.gather(*[duty() for duty in duties])
 
         assert len(brokerage.world.asked("c2s", "leads")) == 1
-        assert await brokerage.db.fetch("select lead_id, max_attempts from webhook_events") == [
-            ("missed", 5)
-        ]
+        assert await brokerage.db.fetch("select lead_id from webhook_events") == [("missed",)]
 
     async def test_survives_that_c2s_is_down(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.dial.set("c2s", Fault("unauthorised"))
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15), max_attempts=8)()
+            await reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15))()
 
         assert await brokerage.db.value(
             "select paused_until is not null from upstreams where name = 'c2s'"

@@ -36,6 +36,8 @@ EVERYTHING = Facts(
         pollers_beating=0,
         pollers_silent=1,
         messages_unclear=3,
+        messages_to_look_up=2,
+        read_back_unproven=True,
         rejects_waiting=4,
         read_only=True,
     ),

@@ -18,9 +18,6 @@ class TestAnEventThatKillsItsProcess:
         for number, lead in enumerate(others):
             await product.deliver(lead, product.people[number])
         await product.deliver(POISON, product.people[3])
-        await product.db.execute(
-            "update webhook_events set max_attempts = 4 where lead_id = %s", (POISON,)
-        )
         await product.fault("work_api", {"kind": "slow", "seconds": 0.6})
 
         crashes = await _restart_until_all_ended(product, "crashes-on", POISON)
@@ -99,7 +96,7 @@ async def _restart_until_all_ended(product: Product, *habit: str) -> int:
     """What a supervisor does. Returns how often the process crashed."""
     crashes = 0
     # Each crash costs a whole lease.
-    settings = {"LEASE_SECONDS": "3", "C2S_TIMEOUT": "1.5"}
+    settings = {"LEASE_SECONDS": "3", "C2S_TIMEOUT": "1.5", "MAX_ATTEMPTS": "4"}
     product.stage.start_poller("poller", (MISBEHAVING, *habit), **settings)
     async with asyncio.timeout(90):
         while await product.db.value(

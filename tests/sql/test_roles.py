@@ -132,6 +132,36 @@ class TestARole:
                 with pytest.raises(psycopg.errors.CheckViolation):
                     owner.execute(insert, [time])
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "insert into webhook_events (lead_id, updated_at, payload_raw, max_attempts)"
+            " values ('l', now(), '{}', 32000)",
+            "insert into alerts (key, scope, text) values ('lead:l', 'leads', 'l')",
+        ],
+        ids=["how often an event is tried", "which leads are worth most"],
+    )
+    def test_of_web_has_no_say_in(
+        self, owner: psycopg.Connection[tuple[object, ...]], statement: str
+    ) -> None:
+        with owner.transaction(force_rollback=True):
+            owner.execute("set local role c2s_web")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute(statement.encode())
+
+    def test_of_web_does_not_read_which_leads_are_worth_most(
+        self, owner: psycopg.Connection[tuple[object, ...]]
+    ) -> None:
+        with owner.transaction(force_rollback=True):
+            owner.execute("insert into alerts (key, scope, text) values ('lead:l', 'leads', 'l')")
+            seen = {}
+            for role in ("web", "poller", "ops"):
+                owner.execute(f"set local role c2s_{role}".encode())
+                seen[role] = owner.execute("select key from alerts").fetchall()
+                owner.execute("reset role")
+
+        assert seen == {"web": [], "poller": [("lead:l",)], "ops": [("lead:l",)]}
+
     def test_of_nobody_creates_in_our_schema_whatever_a_dump_brought_along(
         self, owner: psycopg.Connection[tuple[object, ...]]
     ) -> None:

@@ -65,9 +65,7 @@ def reconcile(
         await DatabaseHistory(pool).check_key(settings.hash_keys)
         c2s = upstreams.c2s
         listed = c2s if lead is None else OneLead(c2s.lead_json, lead)
-        return await reconcile_with(
-            pool, listed, settings.hash_keys, back, dry_run, max_attempts=settings.max_attempts
-        )
+        return await reconcile_with(pool, listed, settings.hash_keys, back, dry_run)
 
     report = frame.with_upstreams(settings, asked)
     frame.print_json(report) if as_json else _tell(report, one=lead is not None)
@@ -95,8 +93,7 @@ def restored(
         history = DatabaseHistory(pool)
         await history.check_key(settings.hash_keys)
         marked = await history.restored(moment)
-        keys, most = settings.hash_keys, settings.max_attempts
-        return marked, await reconcile_with(pool, upstreams.c2s, keys, back, max_attempts=most)
+        return marked, await reconcile_with(pool, upstreams.c2s, settings.hash_keys, back)
 
     marked, report = frame.with_upstreams(settings, mark_and_ask)
     frame.note(f"waiting messages that are looked up in C2S before they are sent: {marked}")

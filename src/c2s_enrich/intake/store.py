@@ -20,9 +20,7 @@ Connection = AsyncConnection[tuple[Any, ...]]
 class IntakeStore:
     """Writes rows and gives them their verdicts."""
 
-    def __init__(self, max_attempts: int) -> None:
-        """`max_attempts` is what every new event may use up before it fails."""
-        self._max_attempts = max_attempts
+    def __init__(self) -> None:
         self._sql = statements("intake")
 
     async def insert_events(self, connection: Connection, rows: Sequence[EventRow]) -> None:
@@ -31,7 +29,6 @@ class IntakeStore:
             self._sql["insert_events"],
             {
                 **_values(rows),
-                "max_attempts": self._max_attempts,
                 "request_ids": text_array(row.request_id for row in rows),
                 "updated_ats": timestamptz_array(row.updated_at for row in rows),
             },

@@ -40,6 +40,8 @@ def _of(facts: Facts) -> Iterator[Metric]:
     yield _by("outbox_messages", "Messages that are not proven to be delivered", ("status",), {
         "pending": queue.messages_pending, "sending": queue.messages_sending})
     yield _gauge("messages_unclear", "Messages without a clear answer", queue.messages_unclear)
+    yield _gauge("messages_to_look_up", "Messages to be looked up after a restore",
+                 queue.messages_to_look_up)
     yield _gauge("rejected_deliveries_waiting", "Unreadable deliveries", queue.rejects_waiting)
     yield _gauge("rejected_deliveries_room_ratio", "Part of their room that they fill",
                  hour.rejects_share)

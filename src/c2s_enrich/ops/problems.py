@@ -93,6 +93,21 @@ def _of_the_queue(queue: QueueHealth) -> Iterator[Problem]:
             messages=_count(queue.messages_unclear, "message"),
             count=queue.messages_unclear,
         )
+    if queue.messages_to_look_up:
+        yield Problem(
+            "restore_lookups",
+            f"{_count(queue.messages_to_look_up, 'message')} may have been sent before a restore: "
+            "each is looked up in C2S before it is sent.",
+            "c2s-enrich messages list",
+            urgent=False,
+        )
+    if queue.read_back_unproven:
+        yield Problem(
+            "read_back_unproven",
+            "C2S took a message that was then not found on its lead. Until one is found, a person "
+            "decides about every unclear delivery.",
+            "c2s-enrich messages list",
+        )
     if queue.rejects_waiting:
         yield _problem(
             "rejects_waiting",

@@ -106,8 +106,6 @@ async def reconcile(
     keys: HashKeys,
     since: timedelta,
     dry_run: bool = False,
-    *,
-    max_attempts: int = 8,
 ) -> Report:
     """Lists the leads that C2S changed within `since` and inserts an event for each that we do not
     have. Raises UpstreamError.
@@ -136,7 +134,7 @@ async def reconcile(
                     payload = msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead})
                     inserted += 0 if dry_run else await sql.touch(
                         "insert_missing", lead_id=change.lead_id, updated_at=change.updated_at,
-                        payload=payload.decode(), max_attempts=max_attempts,
+                        payload=payload.decode(),
                     )  # fmt: skip
                 # Half a surrogate pair, or JSON that the database does not take.
                 except (ValueError, psycopg.DataError):
@@ -152,7 +150,7 @@ async def reconcile(
 
 
 def reconcile_duty(
-    pool: Pool, c2s: LeadList, keys: HashKeys, every: timedelta, *, max_attempts: int
+    pool: Pool, c2s: LeadList, keys: HashKeys, every: timedelta
 ) -> Callable[[], Awaitable[None]]:
     """A duty for the poller's housekeeping: once in `every`, by the database's clock, one poller
     reconciles. `every` 0: never.
@@ -166,7 +164,7 @@ def reconcile_duty(
             return
         try:
             back = every * _INTERVALS_BACK
-            report = await reconcile(pool, c2s, keys, back, max_attempts=max_attempts)
+            report = await reconcile(pool, c2s, keys, back)
         except EnrichError as error:
             _log.warning("reconcile_gave_up", error=redact_error(error))
         else:

@@ -90,11 +90,10 @@ class Replay:
 class RejectsDesk:
     """The operators' statements on rejected deliveries."""
 
-    def __init__(self, pool: Pool, read: Reader, *, max_attempts: int) -> None:
+    def __init__(self, pool: Pool, read: Reader) -> None:
         self._pool = pool
         self._sql = Statements(pool, "rejects")
         self._read = read
-        self._max_attempts = max_attempts
 
     async def rejects(
         self,
@@ -150,7 +149,7 @@ class RejectsDesk:
             "hook_action": event.hook_action,
             "payload": Jsonb(event.payload, bytes),
         }
-        new = values | {"max_attempts": self._max_attempts}
+        new = dict(values)
         try:
             # A savepoint: JSON that the database refuses must not take the other events of the
             # delivery with it.

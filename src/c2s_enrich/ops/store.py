@@ -27,6 +27,8 @@ class QueueHealth:
     messages_pending: int = 0
     messages_sending: int = 0
     messages_unclear: int = 0
+    messages_to_look_up: int = 0
+    read_back_unproven: bool = False
     rejects_waiting: int = 0
     read_only: bool = False
 

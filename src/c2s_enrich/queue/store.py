@@ -57,7 +57,8 @@ class Settlement(Protocol):
 
 class QueueStore:
     """Claims and settles for one worker. `record_facts` is the statement that records the facts of
-    completed events, as a JSON list in its parameter `facts`. `now` moves the clock of every
+    completed events, as a JSON list in its parameter `facts`. `max_attempts`: None leaves it to the
+    row. `now` moves the clock of every
     statement in tests; production leaves it None.
     """
 
@@ -71,6 +72,7 @@ class QueueStore:
         backoff: Backoff,
         record_facts: LiteralString | None = None,
         version: str | None = None,
+        max_attempts: int | None = None,
         now: datetime | None = None,
     ) -> None:
         self._pool = pool
@@ -80,6 +82,7 @@ class QueueStore:
             self._sql["settle"] = self._sql["settle"].replace("with ending", fact, 1)
         self.worker = worker
         self._version = version
+        self._max_attempts = max_attempts
         # Where this process serves its metrics, for who looks at the pollers.
         self.metrics_address: str | None = None
         self._lease = lease
@@ -119,6 +122,7 @@ class QueueStore:
             "mark_id": look.after[1],
             "window": window,
             "worker": self.worker,
+            "max_attempts": self._max_attempts,
             "lease": self._lease,
             "deadline": self._deadline,
             "now": self.now,

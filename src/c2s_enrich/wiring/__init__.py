@@ -186,6 +186,7 @@ async def build_poller(
                 deadline=settings.attempt_deadline,
                 backoff=backoff,
                 record_facts=record_facts(),
+                max_attempts=settings.max_attempts,
             ),
             handler=build_pipeline(
                 settings, pool, upstreams, metrics, clock, history, listener.pulse
@@ -209,7 +210,6 @@ async def build_poller(
                     upstreams.c2s,
                     settings.hash_keys,
                     settings.reconcile_every,
-                    max_attempts=settings.max_attempts,
                 ),
             ),
             boundary=boundary,

@@ -85,4 +85,4 @@ def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
         flaws = tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections)
         return Reading(delivery.events, flaws)
 
-    return RejectsDesk(pool, read, max_attempts=settings.max_attempts)
+    return RejectsDesk(pool, read)

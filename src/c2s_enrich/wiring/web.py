@@ -40,7 +40,7 @@ def build_web(
     intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
     metrics.registry.register(intake)
     pool = make_pool(settings, name="web")
-    store = IntakeStore(settings.max_attempts)
+    store = IntakeStore()
     writer = Writer(pool, store, settings)
     minutes = Minutes(pool, store, intake, refusals, clock)
 
