@@ -344,8 +344,10 @@ class TestAfterARestore:
     ) -> None:
         await poller(db)
         await db.execute(
-            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status, sending_at)"
-            " select gen_random_uuid(), 'l', n::text, 'b', 'r' || n, 'sending', now() - interval '1 h'"
+            "insert into lead_messages"
+            " (event_id, lead_id, content_key, body, ref, status, sending_at)"
+            " select gen_random_uuid(), 'l', n::text, 'b', 'r' || n, 'sending',"
+            " now() - interval '1 h'"
             " from generate_series(1, 2) n"
         )
 
