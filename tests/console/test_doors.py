@@ -12,7 +12,7 @@ import httpx
 import pytest
 from jinja2 import Environment
 from tests.conftest import Database
-from tests.console.conftest import OPERATOR, VIEWER, console, failed, logged_in
+from tests.console.conftest import OPERATOR, VIEWER, console, failed
 from tests.ops.test_rules import EVERYTHING
 
 import c2s_enrich.console
@@ -57,15 +57,13 @@ class Naps:
 
 
 class TestWithoutACookie:
-    @pytest.mark.parametrize("form", ["", ".json", ".csv"])
-    async def test_every_page_leads_to_the_login(
-        self, stranger: httpx.AsyncClient, form: str
-    ) -> None:
+    async def test_every_page_leads_to_the_login(self, stranger: httpx.AsyncClient) -> None:
         for path in PAGES:
-            answer = await stranger.get((path if path != "/" or not form else "/events") + form)
+            for form in ("", ".json", ".csv"):
+                answer = await stranger.get((path if path != "/" or not form else "/x") + form)
 
-            assert answer.status_code == 303, path
-            assert answer.headers["location"].startswith("/login")
+                assert answer.status_code == 303, path
+                assert answer.headers["location"].startswith("/login")
 
     async def test_every_action_leads_to_the_login_and_changes_nothing(
         self, stranger: httpx.AsyncClient, db: Database
@@ -96,13 +94,11 @@ class TestALogin:
         assert "SameSite=strict" in cookie
         assert "Max-Age=43200" in answer.headers.get_list("set-cookie")[-1]
 
-    @pytest.mark.parametrize("target", ["//evil.example/x", "https://evil.example", "/\\evil", "x"])
-    async def test_never_leads_to_another_host(
-        self, stranger: httpx.AsyncClient, target: str
-    ) -> None:
-        answer = await stranger.post("/login", data={"token": VIEWER, "next": target})
+    async def test_never_leads_to_another_host(self, stranger: httpx.AsyncClient) -> None:
+        for target in ("//evil.example/x", "https://evil.example", "/\\evil", "x", "/a\nb"):
+            answer = await stranger.post("/login", data={"token": VIEWER, "next": target})
 
-        assert answer.headers["location"] == "/"
+            assert answer.headers["location"] == "/", target
 
     async def test_with_a_wrong_token_is_refused_and_audited(
         self, stranger: httpx.AsyncClient, db: Database
@@ -236,15 +232,6 @@ class TestEveryAnswer:
 
             for foreign in ("<script", "style=", "http://", "https://", "javascript:", " on"):
                 assert foreign not in text.replace(" one", "").replace(" on_", ""), (path, foreign)
-
-    async def test_is_a_sentence_when_the_database_is_away(self, db: Database) -> None:
-        away = Database("postgresql://nobody@127.0.0.1:1/nothing", db.connection)
-        async with console(away) as browser, browser() as client:
-            await logged_in(client, VIEWER)
-            answer = await client.get("/events")
-
-        assert answer.status_code == 503
-        assert "The database does not answer" in answer.text
 
 
 class TestPortuguese:

@@ -28,6 +28,7 @@ from tests.conftest import Database
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
+from c2s_enrich.console import app as console
 from c2s_enrich.sandbox.postgres import free_port
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.operators import build_ops
@@ -107,15 +108,23 @@ class TestWithoutTheToken:
 
 
 class TestADatabaseThatIsAway:
-    async def test_is_said_before_the_command_line_gives_up(self, db: Database) -> None:
+    async def test_is_said_before_the_command_line_gives_up(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(console, "_PAGE_SECONDS", 0.1)
         away = replace(db, url="postgresql://nobody@127.0.0.1:1/nothing")
         async with (
             serving(away) as address,
             httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=4) as client,
         ):
             answer = await client.get(f"{address}/api/v1/admin/events")
+            ours, login = {"sec-fetch-site": "same-origin"}, {"token": TOKEN, "name": "Ana"}
+            await client.post(f"{address}/login", data=login, headers=ours)
+            page = await client.get(f"{address}/events")
 
         assert (answer.status_code, answer.json()["reason"]) == (503, "database_away")
+        assert page.status_code == 503
+        assert "The database does not answer" in page.text
 
 
 class TestAPlan:
