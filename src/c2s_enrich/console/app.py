@@ -22,8 +22,10 @@ from c2s_enrich.clock import Clock
 from c2s_enrich.console import (
     errors,
     events,
+    lead,
     messages,
     overview,
+    plans,
     rejects,
     search,
     upstreams,
@@ -79,6 +81,9 @@ _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/rejects/{reject_id:uuid}", rejects.reject),
     ("/pollers", overview.pollers),
     ("/actions", overview.actions),
+    ("/leads/{lead_id:path}", lead.lead),
+    ("/plans/{plan_id:uuid}", plans.plan),
+    ("/actions/{plan_id:uuid}", plans.action),
 )
 _ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = (
     ("/upstreams/{name}/pause", upstreams.pause),
@@ -90,6 +95,10 @@ _ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], .
     ("/rejects/{reject_id:uuid}/replay", rejects.replay),
     ("/rejects/{reject_id:uuid}/dismiss", rejects.dismiss),
     ("/rejects/{reject_id:uuid}/show", rejects.show),
+    ("/leads/{lead_id:path}", lead.act),
+    ("/plans", plans.make),
+    ("/plans/{plan_id:uuid}", plans.run),
+    ("/actions/{plan_id:uuid}", plans.stop),
 )
 
 _log = get_logger("c2s_enrich.console")
@@ -181,8 +190,10 @@ class Console:
             return await self._error(visit, 422, str(error))
         except PageRefused as error:
             return await self._error(visit, error.status, str(error))
-        except PlanGone as error:
-            return await self._error(visit, 409, str(error))
+        except PlanGone:
+            return await self._error(
+                visit, 409, N_("This plan is unknown, too old, or was run before: make a new one.")
+            )
         except psycopg.errors.QueryCanceled:
             return await self._error(visit, 503, _SLOW)
         except (psycopg.Error, TimeoutError) as error:

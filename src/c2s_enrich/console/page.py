@@ -13,10 +13,11 @@ from starlette.requests import Request
 from c2s_enrich.console.session import Session
 from c2s_enrich.console.words import N_, Words
 from c2s_enrich.database import Pool
+from c2s_enrich.hashing import HashKeys
 from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.filters import FilterError, nearest
 from c2s_enrich.ops.health import Health
-from c2s_enrich.ops.plans import Planner
+from c2s_enrich.ops.plans import Planner, Runs
 from c2s_enrich.ops.rejects import RejectsDesk
 from c2s_enrich.redaction import redact
 from c2s_enrich.upstreams.limits import Limits
@@ -43,6 +44,8 @@ class Tools:
     limits: Limits
     health: Health
     rejects: RejectsDesk
+    runs: Runs
+    keys: HashKeys
     database: str
     release: str
     lead_link: str = ""

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from c2s_enrich.console.page import COUNTED, Page, Visit, address
-from c2s_enrich.console.words import LANGUAGES, N_, Words, utc
+from c2s_enrich.console.words import LANGUAGES, N_, Words, lines, utc
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.problems import Problem
 
@@ -103,7 +103,10 @@ def _environment(words: Words) -> Environment:
     )
     cast(Any, made).install_gettext_translations(words, newstyle=True)
     made.filters.update(
-        {"text": words.text, "number": words.number, "seconds": words.seconds, "utc": utc}
-    )
+        {
+            "text": words.text, "number": words.number, "seconds": words.seconds, "utc": utc,
+            "lines": lines,
+        }
+    )  # fmt: skip
     made.globals.update({"code": words.code, "address": address, "counted": COUNTED})
     return made

@@ -98,6 +98,11 @@ class Words(NullTranslations):
         return text if len(text) <= _CELL_LENGTH else text[: _CELL_LENGTH - 1] + "…"
 
 
+def lines(text: str) -> str:
+    """A text of several lines that no browser or terminal obeys."""
+    return visible(text, keep="\n")
+
+
 def utc(at: datetime | date) -> str:
     """For `title` and `datetime`: the same moment in UTC."""
     return at.astimezone(UTC).isoformat(timespec="seconds") if isinstance(at, datetime) else str(at)

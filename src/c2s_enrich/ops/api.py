@@ -25,7 +25,7 @@ from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.events import ErrorGroup, EventLine, EventsDesk
 from c2s_enrich.ops.explain import Explainer, Explanation, NotUnderstood
 from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
-from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState
+from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState, Runs
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import problem
@@ -33,8 +33,6 @@ from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.upstreams.limits import Limits, UpstreamState
 
 ROOT = "/api/v1/admin"
-# A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
-_WAIT_SECONDS = 5.0
 _LOOK_SECONDS = 3.0
 _LARGEST_BODY = 64 * 1024
 
@@ -88,14 +86,16 @@ class Wrong(Exception):
 
 
 class AdminApi:
-    """Routes and their handlers. Runs that outlast their request are held here until they end."""
+    """Routes and their handlers."""
 
-    def __init__(self, pool: Pool, limits: Limits, *, token: Secret, zone: tzinfo) -> None:
+    def __init__(
+        self, pool: Pool, limits: Limits, runs: Runs, *, token: Secret, zone: tzinfo
+    ) -> None:
         self._pool = pool
         self._limits = limits
         self._token = token.reveal().encode()
         self._zone = zone
-        self._runs: set[asyncio.Task[Any]] = set()
+        self._runs = runs
 
     def routes(self) -> list[Route]:
         """All addresses below /api/v1/admin."""
@@ -133,12 +133,6 @@ class AdminApi:
             Route(ROOT + each.path, self._answering(each), methods=[each.method])
             for each in self._endpoints
         ]
-
-    async def close(self) -> None:
-        """Ends runs after the batch they are in; their plans say `stopped`."""
-        for task in self._runs:
-            task.cancel()
-        await asyncio.gather(*self._runs, return_exceptions=True)
 
     def _answering(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -237,12 +231,8 @@ class AdminApi:
         return found
 
     async def _run(self, request: Request) -> Any:
-        run = asyncio.create_task(self._planner().run(_id(request)))
-        self._runs.add(run)
-        run.add_done_callback(self._runs.discard)
-        await asyncio.wait({run}, timeout=_WAIT_SECONDS)
-        if run.done():
-            return run.result()
+        if ended := await self._runs.run(self._planner(), _id(request)):
+            return ended
         return _json(await self._look_at_plan(request), 202)
 
     async def _stop(self, request: Request) -> Any:

@@ -267,6 +267,12 @@ class Explainer:
         [found] = await self._sql.read(LeadSituation, "situation", **read_what(what))
         return found
 
+    async def lead_situation(self, lead_id: str) -> LeadSituation:
+        """The same for a lead's id, whatever its shape."""
+        asked = {"event": None, "lead": lead_id, "ref": None}
+        [found] = await self._sql.read(LeadSituation, "situation", **asked)
+        return found
+
     async def history(self, lead_id: str) -> list[Happening]:
         """What happened to a lead, oldest first."""
         return await self._sql.read(Happening, "lead_history", lead=lead_id)

@@ -6,6 +6,7 @@ leaves out what is in flight or has changed meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +29,8 @@ BATCH = 500
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 2000
 _NO_LIMIT = 2**62
+# A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
+_WAIT_SECONDS = 5.0
 
 
 class PlanGone(EnrichError):
@@ -57,6 +60,16 @@ class Order:
         """The audit's form: the filter and how it is run."""
         more = {"fresh": self.fresh or None, "limit": self.limit}
         return self.scope.words | {name: value for name, value in more.items() if value}
+
+    @classmethod
+    def of(cls, plan: PlanState) -> Order:
+        """What a plan of the audit asked for."""
+        words = dict(plan.filter)
+        fresh, limit = words.pop("fresh", False), words.pop("limit", None)
+        if "event" in words:
+            words["event"] = tuple(words["event"])
+        verb: Verb = "fail" if plan.verb == "fail" else "reprocess"
+        return cls(verb, Filter(**words), fresh, limit, plan.reason)
 
 
 @dataclass(frozen=True)
@@ -157,10 +170,10 @@ class Planner:
         if not begun:
             raise PlanGone("this plan is unknown, too old, or was run before: make a new one")
         [plan] = begun
-        words = dict(plan.filter)
-        fresh, left = words.pop("fresh", False), words.pop("limit", _NO_LIMIT)
+        order = Order.of(plan)
+        left = order.limit or _NO_LIMIT
         batch: dict[str, Any] = {
-            "filter": Jsonb(words), "planned_at": plan.at,
+            "filter": order.chosen.parameter, "planned_at": plan.at,
             "after_at": "-infinity", "after_id": UUID(int=0),
         }  # fmt: skip
         seen = done = 0
@@ -168,7 +181,7 @@ class Planner:
         try:
             while state == "stopped":
                 batch["batch"] = size = min(BATCH, left - seen)
-                if fresh:
+                if order.fresh:
                     leads = await self._sql.rows("batch_leads", **batch)
                     await forget_answers(self._pool, [lead_id for (lead_id,) in leads])
                 now_seen, now_done, *mark = await self._batch(plan, batch)
@@ -259,3 +272,24 @@ class Planner:
             "remembered": round(remembered * scale),
             "minutes": round(max(waits) / 60, 1),
         }
+
+
+class Runs:
+    """Runs that outlast the request that began them; held here until they end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[PlanState]] = set()
+
+    async def run(self, planner: Planner, plan_id: UUID) -> PlanState | None:
+        """How the run ended; None where it goes on. Raises PlanGone."""
+        task = asyncio.create_task(planner.run(plan_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=_WAIT_SECONDS)
+        return task.result() if task.done() else None
+
+    async def close(self) -> None:
+        """Ends runs after the batch they are in; their plans say `stopped`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

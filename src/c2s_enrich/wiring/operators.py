@@ -23,6 +23,7 @@ from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
+from c2s_enrich.ops.plans import Runs
 from c2s_enrich.ops.rejects import Reading, RejectsDesk
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import OwnFaults
@@ -46,9 +47,10 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
     health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
     zone = ZoneInfo(settings.operator_timezone)
     limits = Limits(pool, settings, clock)
-    api = AdminApi(pool, limits, token=settings.admin_token, zone=zone)
+    runs = Runs()
+    api = AdminApi(pool, limits, runs, token=settings.admin_token, zone=zone)
     tools = Tools(
-        reads, pool, limits, health, build_rejects(settings, pool),
+        reads, pool, limits, health, build_rejects(settings, pool), runs, settings.hash_keys,
         database_name(settings), release(settings), settings.lead_link,
     )  # fmt: skip
     console = Console(
@@ -63,7 +65,7 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
                 async with asyncio.timeout(3):
                     await DatabaseHistory(pool).check_key(settings.hash_keys)
             yield
-            await api.close()
+            await runs.close()
 
     known = (settings.admin_token.reveal(), settings.viewer_token.reveal())
     return Starlette(

@@ -1,0 +1,147 @@
+"""The page of a lead: why it stands where it stands, all that happened to it in order, and what a
+person may do about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead_address, reason_of
+from c2s_enrich.console.plans import after_run
+from c2s_enrich.console.words import N_
+from c2s_enrich.ops.causes import ACTIONS
+from c2s_enrich.ops.events import AttemptLine
+from c2s_enrich.ops.explain import Explainer, explain
+from c2s_enrich.ops.filters import Filter
+from c2s_enrich.ops.leads import LeadsDesk, LeadStory
+from c2s_enrich.ops.plans import Order
+from c2s_enrich.privacy.erase import erase
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A step or a call of an attempt: where it begins and how long it is, in ms."""
+
+    name: str
+    at_ms: float
+    ms: float | None
+    upstream: str | None = None
+    result: str | None = None
+    paid: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of the timeline. `kind` says what `thing` is; `took` where that is known."""
+
+    at: datetime
+    kind: str
+    thing: Any
+    event_id: UUID | None = None
+    took: timedelta | None = None
+    bars: tuple[Bar, ...] = ()
+
+
+async def lead(visit: Visit) -> Page:
+    """Newest first; CPFs and contacts are masked."""
+    return await _page(visit, personal=False)
+
+
+async def act(visit: Visit, form: Form) -> Page | Onward:
+    """Everything that a button of this page does."""
+    match form.one("do"):
+        case "reprocess" | "fresh":
+            return await _reprocess(visit, form)
+        case "show":
+            return await _show(visit, form)
+        case "erase":
+            return await _erase(visit, form)
+    raise PageRefused(422, N_("Choose one of the page's buttons."))
+
+
+async def _page(visit: Visit, *, personal: bool) -> Page:
+    lead_id, reads = _lead_id(visit), visit.tools.reads
+    situation = await Explainer(reads).lead_situation(lead_id)
+    said = explain(situation, visit.words.language, visit.words.zone)
+    story = await LeadsDesk(reads).story(lead_id, personal=personal)
+    context = {
+        "said": said,
+        "story": story,
+        "moments": _moments(story),
+        "personal": personal,
+        "paid": {name: ACTIONS[name][1] for name in ("again", "fresh")},
+        "link": visit.tools.lead_link.replace("{lead_id}", lead_id),
+        "here_only": lead_address(lead_id),
+    }
+    return Page("lead.html", N_("Lead"), context, data={"explanation": said, "story": story})
+
+
+async def _reprocess(visit: Visit, form: Form) -> Onward:
+    """One event, at once: the button said what it costs."""
+    try:
+        chosen = Filter(event=(str(UUID(form.one("event"))),))
+    except ValueError:
+        raise PageRefused(422, N_("Choose one of the page's buttons.")) from None
+    planner = visit.planner()
+    plan = await planner.plan(Order("reprocess", chosen, fresh=form.one("do") == "fresh"))
+    ended = await visit.tools.runs.run(planner, plan.id)
+    return after_run(visit, plan.id, ended, lead_address(_lead_id(visit)))
+
+
+async def _show(visit: Visit, form: Form) -> Page:
+    """The page with personal data, once: it is written down who saw it and why."""
+    await visit.audit("personal_data_shown", {"lead": _lead_id(visit)}, reason_of(form))
+    return await _page(visit, personal=True)
+
+
+async def _erase(visit: Visit, form: Form) -> Page:
+    """Cannot be undone, so the id is typed."""
+    lead_id, reason = _lead_id(visit), reason_of(form)
+    if form.one("typed") != lead_id:
+        raise PageRefused(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
+    receipt = await erase(visit.tools.pool, lead_id=lead_id)
+    await visit.audit("erase", {"lead": lead_id}, reason)
+    keys = visit.tools.keys
+    kept = [keys.hashes("erased", each)[0] for each in receipt.subjects] if keys.ids else []
+    return Page("erased.html", N_("Erased"), {"receipt": receipt, "kept": kept})
+
+
+def _lead_id(visit: Visit) -> str:
+    lead_id = str(visit.request.path_params["lead_id"])
+    if "\0" in lead_id:
+        raise PageRefused(404, N_("There is nothing at this address."))
+    return lead_id
+
+
+def _moments(story: LeadStory) -> list[Moment]:
+    found = []
+    for event in story.events:
+        took = event.processed_at - event.received_at if event.processed_at else None
+        found.append(Moment(event.received_at, "delivery", event, event.event_id, took))
+        for each in event.tries:
+            took = each.finished_at - each.started_at
+            found.append(
+                Moment(each.finished_at, "attempt", each, event.event_id, took, _bars(each))
+            )
+    for message in story.messages:
+        at = message.sent_at or message.sending_at or message.created_at
+        found.append(Moment(at, "message", message, message.event_id))
+    found += [Moment(reject.received_at, "reject", reject) for reject in story.rejects]
+    found += [Moment(action.at, "action", action) for action in story.actions]
+    return sorted(found, key=lambda moment: moment.at, reverse=True)
+
+
+def _bars(attempt: AttemptLine) -> tuple[Bar, ...]:
+    """Steps and the calls within them, as they began; a step stands before its calls."""
+    steps = [Bar(str(step["step"]), float(step["at_ms"]), step["ms"]) for step in attempt.steps]
+    calls = [
+        Bar(
+            *(str(call["kind"]), float(call["at_ms"]), call["ms"]),
+            *(str(call["upstream"]), str(call["result"]), bool(call.get("paid"))),
+        )
+        for call in attempt.calls
+    ]
+    return tuple(sorted(steps + calls, key=lambda bar: (bar.at_ms, bar.upstream is not None)))
