@@ -31,7 +31,7 @@ HOSTILE = (
 @asynccontextmanager
 async def console(db: Database, **settings: Any) -> AsyncIterator[Callable[[], httpx.AsyncClient]]:
     """Yields what makes a browser without cookies."""
-    env = {"ADMIN_TOKEN": OPERATOR, "VIEWER_TOKEN": VIEWER, "HASH_KEY": "h" * 40} | settings
+    env = {"ADMIN_TOKEN": OPERATOR, "VIEWER_TOKEN": VIEWER} | settings
     app = build_ops(db.settings("ops", **env), Metrics())
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(app.router.lifespan_context(app))
@@ -66,12 +66,12 @@ async def logged_in(client: httpx.AsyncClient, token: str) -> httpx.AsyncClient:
 
 
 async def failed(db: Database, *leads: str, message: str = "c2s: HTTP 422") -> None:
-    """One failed event for each lead, a second apart."""
+    """One failed event for each lead, a second apart. Its message is cut as the product does."""
     for number, lead in enumerate(leads):
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
             " hook_action, error_kind, error_message, received_at)"
             " values (%s, now(), '{}', 'failed', now(),"
             " 'on_create_lead', 'upstream_refused', %s, now() - %s * interval '1 s')",
-            (lead, message, number),
+            (lead, message[:500], number),
         )

@@ -30,7 +30,7 @@ from c2s_enrich.console import (
     search,
     upstreams,
 )
-from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
 from c2s_enrich.console.session import (
     LIFETIME_SECONDS,
     NAME_LENGTH,
@@ -149,7 +149,7 @@ class Console:
             visit = self._visit(request, session)
             if (chosen := request.query_params.get("lang")) in LANGUAGES:
                 query = {**request.query_params, "lang": None}
-                answer = RedirectResponse(_local(address(request.url.path, **query)), 303)
+                answer = RedirectResponse(_local(address(path_of(request), **query)), 303)
                 return self._keep(request, answer, _LANGUAGE, chosen, _YEAR_SECONDS)
 
             async def look() -> Page | Onward:
@@ -279,7 +279,7 @@ class Console:
         return self._doorkeeper.read(request.cookies.get(_SESSION, ""))
 
     def _to_login(self, request: Request) -> Response:
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        here = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
         target = here if request.method == "GET" and here != "/" else ""
         return RedirectResponse(address("/login", next=target), 303)
 

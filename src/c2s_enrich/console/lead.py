@@ -68,7 +68,7 @@ async def _page(visit: Visit, *, personal: bool) -> Page:
     said = explain(situation, visit.words.language, visit.words.zone)
     story = await LeadsDesk(reads).story(lead_id, personal=personal)
     context = {
-        "said": said,
+        "why": said,
         "story": story,
         "moments": _moments(story),
         "personal": personal,

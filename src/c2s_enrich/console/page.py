@@ -174,14 +174,19 @@ def address(path: str, **words: object) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
+def path_of(request: Request) -> str:
+    """The path that was asked for, fit for an address again."""
+    return quote(request.url.path)
+
+
 def lead_address(lead_id: str) -> str:
     """The page of a lead; an id may be anything."""
     return f"/leads/{quote(lead_id, safe='')}"
 
 
-def reason_of(form: Form) -> str:
+def reason_of(form: Form, field: str = "reason") -> str:
     """Why somebody does it, for the audit. Raises PageRefused where nothing is said."""
-    if not (reason := redact(form.one("reason"))[:300]):
+    if not (reason := redact(form.one(field))[:300]):
         raise PageRefused(422, N_("Say why: a reason is needed."))
     return reason
 

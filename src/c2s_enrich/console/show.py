@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from c2s_enrich.console.page import COUNTED, Page, Visit, address
+from c2s_enrich.console.page import COUNTED, Page, Visit, address, path_of
 from c2s_enrich.console.words import LANGUAGES, N_, Words, lines, utc
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.problems import Problem
@@ -70,9 +70,9 @@ class Shown:
             "said": said,
             "live": "live" in query and page.status == 200,
             "here": lambda **words: address(
-                visit.request.url.path, **(dict(query) | {"live": None} | words)
+                path_of(visit.request), **(dict(query) | {"live": None} | words)
             ),
-            "form_address": lambda form: address(visit.request.url.path + form, **query),
+            "form_address": lambda form: address(path_of(visit.request) + form, **query),
         }
         template = self._templates[visit.words.language].get_template(page.template)
         text = template.render(around | dict(page.context))

@@ -203,7 +203,11 @@ class _Words:
             return self._clock(moment)
         if isinstance(value, float):
             return f"{value:g}"
-        return NAMES.get(value, value) if name == "upstream" else visible(redact(str(value)))[:300]
+        return (
+            NAMES.get(value, value)
+            if name == "upstream"
+            else visible(redact(str(value)[:2000]))[:300]
+        )
 
     def _answer(self, answer: Mapping[str, Any]) -> str:
         words, at = self._words, _moment(answer.get("at"))
