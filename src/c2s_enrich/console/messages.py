@@ -36,20 +36,21 @@ async def messages(visit: Visit) -> Page:
     return Page("messages.html", N_("Messages"), table=table)
 
 
-async def delivered(visit: Visit, _: Form) -> Onward:
+async def delivered(visit: Visit, form: Form) -> Onward:
     """A person has seen it on the lead."""
-    return await _judged(visit, "delivered", N_("Recorded as delivered."))
+    return await _judged(visit, form, "delivered", N_("Recorded as delivered."))
 
 
-async def not_delivered(visit: Visit, _: Form) -> Onward:
+async def not_delivered(visit: Visit, form: Form) -> Onward:
     """A person has looked, and it is not there."""
-    return await _judged(visit, "not_delivered", N_("The message will be sent again."))
+    return await _judged(visit, form, "not_delivered", N_("The message will be sent again."))
 
 
-async def _judged(visit: Visit, verdict: str, said: str) -> Onward:
+async def _judged(visit: Visit, form: Form, verdict: str, said: str) -> Onward:
     message_id = visit.request.path_params["message_id"]
     desk = EventsDesk(visit.tools.pool)
     if not await desk.judge(message_id, delivered=verdict == "delivered"):
         raise PageRefused(409, N_("This message is settled already, or unknown."))
     await visit.audit(verdict, {"message": str(message_id)})
-    return Onward("/messages", visit.say(said))
+    lead_id = form.one("lead")
+    return Onward(lead_address(lead_id) if lead_id else "/messages", visit.say(said))
