@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
+
 import pytest
 from tests.cast import ANA, BRUNO, CARLA
 
 from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.candidate import Candidate
-from c2s_enrich.telemetry.attempt import recorded_by
+from c2s_enrich.telemetry.attempt import begin_attempt
 from c2s_enrich.upstreams.candidates import candidates_from_diretrix, candidates_from_phone_module
 
 
 def people_and_lost_rows(rows: list[object]) -> tuple[tuple[Candidate, ...], list[object]]:
     """What Diretrix' rows give, and what the attempt's journal is told."""
     told: list[object] = []
-    with recorded_by(lambda what, facts: told.append((what, facts["source"], facts["rows"]))):
-        return candidates_from_diretrix(rows), told
+
+    def read() -> tuple[Candidate, ...]:
+        begin_attempt(lambda what, facts: told.append((what, facts["source"], facts["rows"])), {})
+        return candidates_from_diretrix(rows)
+
+    return copy_context().run(read), told
 
 
 class TestThePhoneModule:
