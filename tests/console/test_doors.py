@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,9 @@ from c2s_enrich.intake.payload import SENTENCES
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
 from c2s_enrich.ops.health import AWAY
 from c2s_enrich.ops.problems import problems_of
-from c2s_enrich.ops.store import LastHour
 from c2s_enrich.options import Secret
 
-HOUR = LastHour(100, 30, "30 bug", 3, 0.9, "2 diretrix")
-TROUBLE = [AWAY, *problems_of(replace(EVERYTHING, hour=HOUR))]
+TROUBLE = [AWAY, *problems_of(EVERYTHING)]
 SOMETHING = "7f3a0000-0000-4000-8000-000000000000"
 ROOM = Path(c2s_enrich.console.__file__).parent
 

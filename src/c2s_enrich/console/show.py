@@ -35,6 +35,8 @@ _TROUBLE = {
     "lease_over": "/pollers",
     "backlog_old": "/events?status=received",
     "delivery_unclear": "/messages",
+    "restore_lookups": "/messages",
+    "read_back_unproven": "/messages",
     "rejects_waiting": "/rejects",
     "rejects_fill_their_room": "/rejects",
     "events_failed": "/errors?since=1h",

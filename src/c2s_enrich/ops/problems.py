@@ -94,15 +94,17 @@ def _of_the_queue(queue: QueueHealth) -> Iterator[Problem]:
             count=queue.messages_unclear,
         )
     if queue.messages_to_look_up:
-        yield Problem(
+        found = _problem(
             "restore_lookups",
-            f"{_count(queue.messages_to_look_up, 'message')} may have been sent before a restore: "
-            "each is looked up in C2S before it is sent.",
+            "{messages} may have been sent before a restore: each is looked up in C2S before it is "
+            "sent.",
             "c2s-enrich messages list",
-            urgent=False,
+            messages=_count(queue.messages_to_look_up, "message"),
+            count=queue.messages_to_look_up,
         )
+        yield replace(found, urgent=False)
     if queue.read_back_unproven:
-        yield Problem(
+        yield _problem(
             "read_back_unproven",
             "C2S took a message that was then not found on its lead. Until one is found, a person "
             "decides about every unclear delivery.",
