@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.serving import protocol
-from c2s_enrich.serving.protocol import Wrap, as_it_is, bounded_protocol
+from c2s_enrich.serving.protocol import TRUSTED, Wrap, as_it_is, bounded_protocol
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -32,6 +32,8 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
+        if scope["path"] == "/delivery":
+            scope[TRUSTED] = True
         size, more = 0, True
         while more:
             message = await receive()
@@ -266,6 +268,19 @@ class TestSilentConnections:
             server.app.go_on.set()
 
             assert (await answer(reader))[0] == 200
+
+    async def test_make_room_before_one_that_has_delivered(self) -> None:
+        async with serving(connections=3) as server:
+            crm = await server.connect()
+            crm[1].write(GET.replace(b"/livez", b"/delivery"))
+            await answer(crm[0])
+            for _ in range(5):
+                await server.connect()
+                await asyncio.sleep(0.01)
+            await server.until(3)
+
+            crm[1].write(GET)
+            assert (await answer(crm[0]))[0] == 200
 
     async def test_that_were_used_last_stay_longest(self) -> None:
         async with serving(connections=10) as server:

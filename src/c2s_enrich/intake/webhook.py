@@ -33,6 +33,7 @@ from c2s_enrich.intake.writer import Writer
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import Notes, notes_of
 from c2s_enrich.serving.problem import CLOSE, Answer
+from c2s_enrich.serving.protocol import TRUSTED
 from c2s_enrich.settings import Settings
 
 # C2S's subscription knows only an address, so the token may be its last part. The log names its
@@ -96,6 +97,7 @@ class Webhook:
             self._refusals.refused(beginning)
             return answers.unauthorised(verdict, *(() if ended else (CLOSE,)))
         self._refusals.accepted()
+        scope[TRUSTED] = True
         if not _is_uncompressed(headers):
             return answers.COMPRESSED
         # Strangers do not count: they must not take the place of deliveries.

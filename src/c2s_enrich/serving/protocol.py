@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from c2s_enrich.serving.problem import CLOSE, PROBLEM, problem
+
+# Set in the scope of a request whose sender is known: its connection is the last to be closed.
+TRUSTED = "c2s_enrich.trusted"
 
 Wrap = Callable[[asyncio.Transport, asyncio.AbstractEventLoop], asyncio.Transport]
 
@@ -33,9 +37,10 @@ def as_it_is(transport: asyncio.Transport, _: asyncio.AbstractEventLoop) -> asyn
 
 def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[asyncio.Protocol]:
     """The protocol of one server. At most `connections` are open: for a new one beyond them the
-    longest idle one is closed, so that many silent peers never keep a delivery out.
+    longest idle one is closed, strangers first: silent peers never keep a delivery out.
     """
     idle: dict[asyncio.Protocol, None] = {}
+    idle_trusted: dict[asyncio.Protocol, None] = {}
 
     class Protocol(HttpToolsProtocol):
         # A head too slow, or a rest of a body.
@@ -47,21 +52,22 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
         _head_size = 0
         _progress = False
         _broken = False
+        _trusted = False
         _flaw = (400, "not_http", "This is not an HTTP request.")
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             # The transport tells of every byte that the peer does not take.
             transport.set_write_buffer_limits(high=0)
             super().connection_made(wrap(transport, self.loop))
-            idle[self] = None
             if len(self.connections) > connections:
-                longest = cast(Protocol, next(iter(idle)))
-                idle.pop(longest)
+                longest = cast(Protocol, next(chain(idle, idle_trusted, [self])))
+                longest._leave_idle()
                 longest.transport.abort()
+            idle[self] = None
             self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            idle.pop(self, None)
+            self._leave_idle()
             self._stop_timer()
             self._stop_write_timer()
             super().connection_lost(exc)
@@ -127,7 +133,7 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
                 detail = f"At most {_PIPELINE} requests of a connection may wait."
                 self._flaw = (429, "too_many_pipelined", detail)
                 raise httptools.HttpParserError(detail)
-            idle.pop(self, None)
+            self._leave_idle()
             self._in_head, self._head_size, self._progress = False, 0, True
             self._stop_timer()
             super().on_headers_complete()
@@ -149,13 +155,18 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
                 return
             if not self.cycle.response_complete:
                 return
+            self._trusted = self._trusted or TRUSTED in self.cycle.scope
             if not self._in_message:
-                idle[self] = None
+                (idle_trusted if self._trusted else idle)[self] = None
             elif not self._in_head:
                 # Answered early (401, 404). Whoever goes on sending, a byte a second or without
                 # end, holds no connection for that.
                 self._stop_timer()
                 self._timer = self.loop.call_later(_LEFTOVER_SECONDS, self.transport.close)
+
+        def _leave_idle(self) -> None:
+            idle.pop(self, None)
+            idle_trusted.pop(self, None)
 
         def _start_timer(self) -> None:
             self._timer = self.loop.call_later(head_seconds, self._head_too_slow)
