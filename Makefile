@@ -15,6 +15,9 @@ RELEASE := .venv-release/ready-$(shell cat requirements-release.lock | cksum | c
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 BUILDER ?= docker
 
+# Compiled files spare every process that starts here most of a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo drill mutants check test test-image test-majors bench spec lint format schema docs wheel image pin-base release audit lock clean
 
@@ -36,7 +39,7 @@ check: $(STAMP) ## the inner loop: types, style, layers and all tests that need 
 	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" --ignore=tests/sandbox --ignore=tests/promises $(ARGS)
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
-	@$(BIN)/pytest --numprocesses=3 --dist=loadscope --durations=15 $(ARGS)
+	@$(BIN)/pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=15 $(ARGS)
 
 test-image: $(STAMP) ## build and run the container image with Docker, podman or buildah
 	@TEST_IMAGE=1 $(BIN)/pytest -q -s tests/ship/test_image.py $(ARGS)

@@ -127,9 +127,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
+# Whole processes, and checks of the whole repository: begun last, one of them would keep a single
+# process busy when all others have ended.
+LONG = ("tests/architecture/", "tests/sandbox/", "tests/promises/", "tests/mutants/", "tests/ship/")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files in random order, and the tests within each file: what depends on an order breaks soon.
-    Seeded, so it can be repeated.
+    """Files in random order, the long ones first, and the tests within each file: what depends on
+    an order breaks soon. Seeded, so it can be repeated.
     """
     for item in items:
         if "server_url" in getattr(item, "fixturenames", ()):
@@ -137,9 +142,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seed = config.option.order
     if seed:
 
-        def place(item: pytest.Item) -> tuple[int, int]:
+        def place(item: pytest.Item) -> tuple[bool, int, int]:
             file, _, test = item.nodeid.partition("::")
-            return zlib.crc32(f"{seed}{file}".encode()), zlib.crc32(f"{seed}{test}".encode())
+            return (
+                not file.startswith(LONG),
+                zlib.crc32(f"{seed}{file}".encode()),
+                zlib.crc32(f"{seed}{test}".encode()),
+            )
 
         items.sort(key=place)
 

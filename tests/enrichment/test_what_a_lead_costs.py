@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -10,6 +12,8 @@ import pytest
 from tests.brokerage import Brokerage
 
 from c2s_enrich.database import sql_folder, statements
+from c2s_enrich.migrations import migrate
+from c2s_enrich.sandbox import postgres
 
 # One statement each for what the lead says, three questions and their answers, the result, the
 # leave of C2S's limits, and the right to send. Claiming and settling are shared among leads.
@@ -20,6 +24,14 @@ LEADS = 20
 # Measured: 13,700. Half of it are the rows that a claim and a settlement write again, with their
 # payloads.
 WAL_BYTES_OF_ONE_LEAD = 16_000
+
+
+@pytest.fixture(scope="module")
+def database_url() -> Iterator[str]:
+    """A server of its own: all databases of a server write one log."""
+    with postgres.start_throwaway() as server:
+        asyncio.run(migrate(server.url))
+        yield server.url
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ and `__main__` run from the top.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import json
@@ -101,7 +102,6 @@ class _Template:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # Kept running without a handle: it is the caller's for life.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -121,10 +121,16 @@ class _Template:
             _prctl(_SUBREAPER, 0)
         return Child(pid, arguments)
 
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait()
+
 
 @cache
 def _template() -> _Template:
-    return _Template()
+    template = _Template()
+    atexit.register(template.close)
+    return template
 
 
 def _take_orders(line: socket.socket) -> tuple[list[str], dict[str, str], str]:
