@@ -15,22 +15,21 @@ with event as materialized (
 ), paid as (
   insert into paid_calls (upstream, kind, found) values ('work_api', 'record', %(profile)s::jsonb is not null)
 ), kept as (
-  insert into people as known (cpf, profile, profile_fetched_at, fetched_at, expires_at)
+  insert into people as old (cpf, profile, profile_fetched_at, fetched_at, expires_at)
   select %(cpf)s, %(profile)s::jsonb,
          case when %(profile)s::jsonb is not null then %(asked_at)s::timestamptz end,
-         %(asked_at)s::timestamptz, %(asked_at)s::timestamptz + %(freshness)s::interval
+         %(asked_at)s, %(asked_at)s + %(freshness)s::interval
    where not exists (select from event where outcome = 'erased')
   on conflict (cpf) do update
-     set profile = coalesce(excluded.profile, known.profile),
-         profile_fetched_at = coalesce(excluded.profile_fetched_at, known.profile_fetched_at),
+     set profile = coalesce(excluded.profile, old.profile),
+         profile_fetched_at = coalesce(excluded.profile_fetched_at, old.profile_fetched_at),
          fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
-   where known.fetched_at <= excluded.fetched_at
-  returning cpf
+   where old.fetched_at <= excluded.fetched_at
+  returning cpf, fetched_at as at
 ), phones as (
-  insert into person_phones as known
+  insert into person_phones as old
          (cpf, phone, source, rank, kind, operator, active, whatsapp, first_seen_at, last_seen_at)
-  select k.cpf, '+55' || p.number, 'work_api', p.rank, p.kind, p.operator, p.active, p.whatsapp,
-         %(asked_at)s, %(asked_at)s
+  select cpf, '+55' || number, 'work_api', rank, kind, operator, active, whatsapp, at, at
     from kept k, rows from (jsonb_to_recordset(%(phones)s::jsonb)
            as (number text, kind text, operator text, active boolean, whatsapp boolean))
          with ordinality as p (number, kind, operator, active, whatsapp, rank)
@@ -38,12 +37,11 @@ with event as materialized (
   on conflict (cpf, phone, source) do update
      set rank = excluded.rank, kind = excluded.kind, operator = excluded.operator, active = excluded.active,
          whatsapp = excluded.whatsapp, last_seen_at = excluded.last_seen_at
-   where known.last_seen_at <= excluded.last_seen_at
+   where old.last_seen_at <= excluded.last_seen_at
 ), emails as (
-  insert into person_emails as known
+  insert into person_emails as old
          (cpf, email, source, rank, priority, quality, personal, blacklisted, first_seen_at, last_seen_at)
-  select k.cpf, e.address, 'work_api', e.rank, e.priority, e.quality, e.personal, e.blacklisted,
-         %(asked_at)s, %(asked_at)s
+  select cpf, address, 'work_api', rank, priority, quality, personal, blacklisted, at, at
     from kept k, rows from (jsonb_to_recordset(%(emails)s::jsonb)
            as (address text, priority text, quality text, personal boolean, blacklisted boolean))
          with ordinality as e (address, priority, quality, personal, blacklisted, rank)
@@ -52,13 +50,13 @@ with event as materialized (
      set rank = excluded.rank, priority = excluded.priority, quality = excluded.quality,
          personal = excluded.personal, blacklisted = excluded.blacklisted,
          last_seen_at = excluded.last_seen_at
-   where known.last_seen_at <= excluded.last_seen_at
+   where old.last_seen_at <= excluded.last_seen_at
 ), addresses as (
-  insert into person_addresses as known
+  insert into person_addresses as old
          (cpf, address_key, source, rank, street_type, street, number, complement, district, city, state,
           postcode, first_seen_at, last_seen_at)
-  select k.cpf, a.key, 'work_api', a.rank, a.street_type, a.street, a.number, a.complement, a.district,
-         a.city, a.state, a.postcode, %(asked_at)s, %(asked_at)s
+  select cpf, key, 'work_api', rank, street_type, street, number, complement, district,
+         city, state, postcode, at, at
     from kept k, rows from (jsonb_to_recordset(%(addresses)s::jsonb)
            as (key text, street_type text, street text, number text, complement text, district text,
                city text, state text, postcode text))
@@ -70,11 +68,11 @@ with event as materialized (
          number = excluded.number, complement = excluded.complement, district = excluded.district,
          city = excluded.city, state = excluded.state, postcode = excluded.postcode,
          last_seen_at = excluded.last_seen_at
-   where known.last_seen_at <= excluded.last_seen_at
+   where old.last_seen_at <= excluded.last_seen_at
 )
-insert into person_companies as known
+insert into person_companies as old
        (cpf, cnpj, source, rank, name, relation, since, active, first_seen_at, last_seen_at)
-select k.cpf, c.cnpj, 'work_api', c.rank, c.name, c.relation, c.since, c.active, %(asked_at)s, %(asked_at)s
+select cpf, cnpj, 'work_api', rank, name, relation, since, active, at, at
   from kept k, rows from (jsonb_to_recordset(%(companies)s::jsonb)
          as (cnpj text, name text, relation text, since date, active boolean))
        with ordinality as c (cnpj, name, relation, since, active, rank)
@@ -82,7 +80,7 @@ select k.cpf, c.cnpj, 'work_api', c.rank, c.name, c.relation, c.since, c.active,
 on conflict (cpf, cnpj, source) do update
    set rank = excluded.rank, name = excluded.name, relation = excluded.relation, since = excluded.since,
        active = excluded.active, last_seen_at = excluded.last_seen_at
- where known.last_seen_at <= excluded.last_seen_at;
+ where old.last_seen_at <= excluded.last_seen_at;
 
 -- name: forget_people
 -- The records of the people behind these leads are no longer fresh: the next event asks again. What they say

@@ -41,6 +41,7 @@ Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 # Whoever rested longer is checked: Neon, for one, suspends and cuts after five idle minutes.
 _REST_SECONDS, _CHECK_SECONDS = 30.0, 2.0
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
+_LEADING = re.compile(r"^\s*(--.*\n?)?", re.MULTILINE)
 
 
 def sql_folder() -> Path:
@@ -62,8 +63,10 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
     for name, statement in zip(parts[::2], parts[1::2], strict=True):
         if name in found:
             raise ValueError(f"sql/queries/{topic}.sql defines {name} twice")
+        # psycopg reads a statement of more than 4,096 characters again for each execution, which
+        # took as much CPU as all the rest of a claim. So comments and indentation stay here.
         # We vouch for it: the text comes from our own files and no value is ever spliced into it.
-        found[name] = cast(LiteralString, statement.strip())
+        found[name] = cast(LiteralString, _LEADING.sub("", statement).strip())
     return MappingProxyType(found)
 
 

@@ -4,7 +4,6 @@ caller here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -76,9 +75,9 @@ class QueueStore:
         now: datetime | None = None,
     ) -> None:
         self._pool = pool
-        self._sql = {name: _bare(text) for name, text in statements("queue").items()}
+        self._sql = dict(statements("queue"))
         if record_facts is not None:
-            fact = f"with fact as ({_bare(record_facts).rstrip(';')}), ending"
+            fact = f"with fact as ({record_facts.rstrip(';')}), ending"
             self._sql["settle"] = self._sql["settle"].replace("with ending", fact, 1)
         self.worker = worker
         self._version = version
@@ -209,13 +208,6 @@ class QueueStore:
     async def _all(self, statement: str, /, **params: object) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
             return await (await connection.execute(self._sql[statement], params)).fetchall()
-
-
-def _bare(statement: LiteralString) -> LiteralString:
-    """Without comments and indentation: psycopg reads a statement of more than 4,096 characters
-    again for each execution, which took as much CPU as all the rest of a claim.
-    """
-    return re.sub(r"^\s*(--.*\n)?", "", statement, flags=re.MULTILINE)
 
 
 def _ending(n: int, settlement: Settlement) -> dict[str, object]:

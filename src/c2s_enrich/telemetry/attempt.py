@@ -34,7 +34,12 @@ def tell_attempt(what: What, **facts: object) -> None:
 
 def name_event(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Any:
     """For structlog: puts the event's name into a line."""
-    if attempt := _attempt.get():
-        for name, value in attempt[1].items():
-            line.setdefault(name, value)
+    for name, value in event_names().items():
+        line.setdefault(name, value)
     return line
+
+
+def event_names() -> Mapping[str, object]:
+    """What names the event that this task works on."""
+    attempt = _attempt.get()
+    return attempt[1] if attempt else {}

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from c2s_enrich.telemetry.attempt import event_names
 from c2s_enrich.telemetry.lines import structlog
 
 Level = Literal["info", "warning"]
@@ -38,7 +39,7 @@ class FactLines:
             return
         redacted = self._redacted
         line: dict[str, object] = {"event": event}
-        for name, value in facts.items():
+        for name, value in {**event_names(), **facts}.items():
             line[name] = redacted(value) if type(value) is str else value
         line["level"] = level
         line["logger"] = logger

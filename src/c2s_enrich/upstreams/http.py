@@ -18,7 +18,7 @@ import tenacity
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import Throttled, Unauthorised, Unavailable, Unreadable, UpstreamError
 from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.facts import log_facts
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress, transport_failure
@@ -37,8 +37,6 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 4.0
 # The largest honest answer seen is a person's record of some 100 kB; beyond this it is an accident
 # or an attack.
 _BODY_LIMIT = 8 * 1024 * 1024
-
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ class Upstream:
             self._services.metrics.upstream_call(**call, seconds=seconds)
             paid = self._policy.paid and result == "ok"
             tell_attempt("calls", **call, paid=paid, seconds=seconds)
-            _log.info("upstream_called", **call, duration_s=round(seconds, 3))
+            log_facts(__name__, "info", "upstream_called", call | {"duration_s": round(seconds, 3)})
         await limits.succeeded(admission)
         return answer
 
