@@ -66,7 +66,7 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
         # psycopg reads a statement of more than 4,096 characters again for each execution, which
         # took as much CPU as all the rest of a claim. So comments and indentation stay here.
         # We vouch for it: the text comes from our own files and no value is ever spliced into it.
-        found[name] = cast(LiteralString, _LEADING.sub("", statement).strip())
+        found[name] = _LEADING.sub("", statement).strip()
     return MappingProxyType(found)
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from tests.conftest import Database
 
 from c2s_enrich.database import sql_folder, statements
@@ -31,6 +32,12 @@ class TestEveryStatement:
         plan = await db.fetch(f"explain {statement}", dict.fromkeys(names))
 
         assert plan
+
+    @pytest.mark.parametrize(("topic", "name"), EVERY)
+    def test_is_short_enough_that_psycopg_reads_it_once(self, topic: str, name: str) -> None:
+        with_facts = len(statements("enrichment")["message_sent"]) if name == "settle" else 0
+
+        assert len(statements(topic)[name]) + with_facts <= MAX_CACHED_STATEMENT_LENGTH
 
     def test_is_named_by_the_code_of_its_topic_and_nothing_else_is(self) -> None:
         used: dict[str, set[str]] = {topic: set() for topic in TOPICS}
