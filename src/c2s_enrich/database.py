@@ -121,21 +121,9 @@ class Statements:
             yield await cursor.execute(self._sql[name], given, prepare=self._prepare)
 
 
-@asynccontextmanager
-async def open_pool(settings: Settings, *, name: str) -> AsyncIterator[Pool]:
+def open_pool(settings: Settings, *, name: str) -> Pool:
     """A pool of autocommit connections to DATABASE_URL, shown in pg_stat_activity as `c2s-enrich
-    <name>`.
-
-    Opening does not wait for the database: a process that starts while Postgres is away comes up
-    and finds it later.
-    """
-    async with make_pool(settings, name=name) as pool:
-        yield pool
-
-
-def make_pool(settings: Settings, *, name: str) -> Pool:
-    """The same, not yet open: for what is built before there is an event loop. The owner opens it
-    with `async with`.
+    <name>`. `async with` opens it, without waiting for the database.
     """
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         settings.database_url.reveal(),

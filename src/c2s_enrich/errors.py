@@ -1,25 +1,4 @@
-"""Every error that has a meaning of its own, and nothing about what to do with it
-(`queue/verdict.py` decides that).
-
-EnrichError
-├── SettingsError              the environment is wrong; all problems in one message
-├── CannotListen               the address is taken, or is not this machine's
-├── UpstreamError              carries the upstream's name
-│   ├── Unavailable            time-out, connection, 5xx
-│   ├── Throttled              429, with how long it asks us to wait
-│   ├── Unauthorised           our credential, plan or credit is refused
-│   ├── Refused                understood and rejected (any other 4xx)
-│   ├── Unreadable             2xx that we cannot parse: the upstream changed
-│   ├── Uncertain              C2S may have taken the message
-│   ├── Paused                 we do not call it now: a pause is in force
-│   ├── NoSlot                 the rate limit's next free slot is too far away to wait for
-│   └── BudgetSpent            today's budget of paid calls is used up
-├── MissingCustomer            neither the payload nor C2S has a contact
-├── LeadNotFound               C2S does not know the lead
-├── DeliveryUnclear            a person has to judge whether the seller was told
-├── NotYet                     a read-back must wait until its settle time
-└── LeaseLost                  someone else owns the event now
-"""
+"""Every error that has a meaning of its own; `queue/verdict.py` decides what to do with it."""
 
 from __future__ import annotations
 

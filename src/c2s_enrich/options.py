@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -34,18 +35,17 @@ class Secret:
     __str__ = __repr__
 
 
-def option(default: str, why: str, parse: Callable[[str], object], env: str = "") -> Any:
+def option(
+    default: str, why: str, parse: Callable[[str], object], env: str = "", *, rare: bool = False
+) -> Any:
     """A setting that a person must or may well set; the README shows it."""
     return field(
-        metadata={"default": default, "why": why, "parse": parse, "env": env, "tuning": False}
+        metadata={"default": default, "why": why, "parse": parse, "env": env, "tuning": rare}
     )
 
 
-def tuning(default: str, why: str, parse: Callable[[str], object], env: str = "") -> Any:
-    """A setting that hardly anybody touches; it stands in docs/settings.md."""
-    return field(
-        metadata={"default": default, "why": why, "parse": parse, "env": env, "tuning": True}
-    )
+# A setting that hardly anybody touches; it stands in docs/settings.md.
+tuning = partial(option, rare=True)
 
 
 class Option(NamedTuple):
@@ -71,11 +71,6 @@ def refuse_invisible(value: str) -> None:
         if not each.isprintable():
             name = unicodedata.name(each, f"U+{ord(each):04X}")
             raise ValueError(f"must not hold an invisible character ({name} at position {at})")
-
-
-def credential(value: str) -> Secret:
-    """A secret that somebody else has chosen."""
-    return Secret(value)
 
 
 def secret(value: str) -> Secret:
@@ -160,10 +155,6 @@ def names(*allowed: str) -> Callable[[str], tuple[str, ...]]:
         return names
 
     return parse
-
-
-def text(value: str) -> str:
-    return value
 
 
 def zone(value: str) -> str:

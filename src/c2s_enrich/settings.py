@@ -22,7 +22,6 @@ from c2s_enrich.options import (
     Secret,
     choice,
     clean,
-    credential,
     dsn,
     factor,
     flag,
@@ -33,7 +32,6 @@ from c2s_enrich.options import (
     seconds_or_none,
     secret,
     secret_url,
-    text,
     tuning,
     url,
     whole,
@@ -59,15 +57,15 @@ class Settings:
     webhook_secret_previous: Secret = option("", "token before a rotation, still accepted", secret)
     hash_key: Secret = option(
         "", "key of refs and other keyed hashes; not for web; back it up", secret)
-    c2s_token: Secret = option("", "C2S API token", credential)
-    diretrix_user: Secret = option("", "Diretrix user", credential)
-    diretrix_pass: Secret = option("", "Diretrix password", credential)
-    work_api_token: Secret = option("", "Work API token", credential)
+    c2s_token: Secret = option("", "C2S API token", Secret)
+    diretrix_user: Secret = option("", "Diretrix user", Secret)
+    diretrix_pass: Secret = option("", "Diretrix password", Secret)
+    work_api_token: Secret = option("", "Work API token", Secret)
     admin_token: Secret = option(
         "", "operators' token: console, admin API, all details of /health", secret)
     viewer_token: Secret = option("", "token for the console that only looks", secret)
     port: int = option("8080", "port of the web process", whole(0, 65535))
-    host: str = option("0.0.0.0", "address the web process listens on", text)  # noqa: S104 a container's port is reached from outside it
+    host: str = option("0.0.0.0", "address the web process listens on", str)  # noqa: S104 a container's port is reached from outside it
     metrics_port: int = option(
         "9091", "port of each process's own /metrics, /livez and /health; 0 = a free one",
         whole(0, 65535))
@@ -106,12 +104,12 @@ class Settings:
         "info", "debug, info, warning or error", choice("debug", "info", "warning", "error"))
     diretrix_daily_budget: int = tuning("0", "calls a day; 0 = no limit", whole(0))
     metrics_host: str = tuning(
-        "127.0.0.1", "address of METRICS_PORT; * = all, where a private network protects it", text)
+        "127.0.0.1", "address of METRICS_PORT; * = all, where a private network protects it", str)
     ops_port: int = tuning("8090", "port of the ops process; 0 = a free one", whole(0, 65535))
     ops_host: str = tuning(
-        "127.0.0.1", "address the ops process listens on: the loopback or a private network", text)
-    lead_link: str = tuning("", "address of a lead in C2S, with {lead_id}, for alerts", text)
-    revision: str = tuning("", "revision of the source; the image sets it", text)
+        "127.0.0.1", "address the ops process listens on: the loopback or a private network", str)
+    lead_link: str = tuning("", "address of a lead in C2S, with {lead_id}, for alerts", str)
+    revision: str = tuning("", "revision of the source; the image sets it", str)
     database_pool_size: int = tuning(
         "0", "connections a process holds at most; 0 = what CONCURRENCY needs", whole(0, 500))
     c2s_base_url: str = tuning("https://api.contact2sale.com/integration", "C2S API", url)
@@ -119,7 +117,7 @@ class Settings:
         "both", "authorization, authentication or both",
         choice("authorization", "authentication", "both"))
     c2s_message_path: str = tuning(
-        "/leads/{lead_id}/create_message", "path of the message call", text)
+        "/leads/{lead_id}/create_message", "path of the message call", str)
     c2s_min_interval: timedelta = tuning(
         "6", "seconds between calls to C2S, over all pollers; 0 = no limit", seconds_or_none)
     c2s_timeout: timedelta = tuning("15", "total seconds of one C2S request", seconds)

@@ -1,16 +1,15 @@
 """Is this the database that we know, and has it gone back in time?
 
-A database that was restored, or whose standby was promoted, has forgotten what was sent since. Then
-every message that waits may have been sent already, and so may any that is composed for a lead from
-before: each of them is looked up in C2S before its first send (`sql/queries/history.sql`).
+One that was restored, or whose standby was promoted, has forgotten what was sent since. Then every
+message for a lead from before is looked up in C2S before its first send (`history.sql`).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.telemetry.lines import get_logger
@@ -19,8 +18,8 @@ _log = get_logger(__name__)
 
 
 class Seen(NamedTuple):
-    """What the database says of itself: `identity` names server, timeline and tables, `log_end` is
-    how far its log goes (None where it does not say), `known` the identity that was remembered.
+    """What the database says of itself: `identity` is server, timeline and tables, `log_end` how
+    far its log goes, if it says so, `known` the identity that was remembered.
     """
 
     identity: str
@@ -32,14 +31,13 @@ class DatabaseHistory:
     """What this process has seen of its database. One for each process."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = statements("history")
+        self._sql = Statements(pool, "history")
         self.furthest = 0
 
     async def check_key(self, keys: HashKeys) -> None:
         """Raises SettingsError where the database's hashes were made with another key."""
         ours = list(keys.hashes("key", "check"))
-        if not await self._run("check_key", current=ours[0], ours=ours):
+        if not await self._sql.rows("check_key", current=ours[0], ours=ours):
             raise SettingsError(
                 [
                     f"HASH_KEY (id {keys.ids[0]}) is not the key with which this database's hashes "
@@ -56,27 +54,16 @@ class DatabaseHistory:
             self.furthest = max(self.furthest, log_end)
             return
         self.furthest = log_end
-        why = (
-            "counter"
-            if seen.identity == seen.known
-            else "first_start"
-            if seen.known is None
-            else "identity"
-        )
-        await self._notice(why, seen.identity, None)
+        why = "first_start" if seen.known is None else "identity"
+        await self._notice("counter" if seen.identity == seen.known else why, seen.identity, None)
 
     async def restored(self, since: datetime) -> int:
         """A person says so; returns how many waiting messages are looked up before they go."""
         return await self._notice("person", None, since)
 
     async def _notice(self, why: str, identity: str | None, since: datetime | None) -> int:
-        [(noticed, messages)] = await self._run(
-            "notice_restore", why=why, identity=identity, since=since
-        )
+        told = {"why": why, "identity": identity, "since": since}
+        [(noticed, messages)] = await self._sql.rows("notice_restore", **told)
         if noticed and why != "first_start":
             _log.warning("restore_noticed", why=why, messages=messages)
         return int(messages)
-
-    async def _run(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(self._sql[statement], params)).fetchall()

@@ -1,13 +1,10 @@
-"""Who is behind a lead's contacts: each contact goes through the sources in their order by itself,
-phones and e-mails at the same time.
-"""
+"""Who is behind a lead's contacts: each goes through the sources, phones and e-mails at once."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Protocol
 
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
 from c2s_enrich.enrichment.remember import Memory
@@ -17,28 +14,17 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
+from c2s_enrich.upstreams.diretrix import Diretrix
 from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.upstreams.work_api import WorkApi
 
 PaidQuestion = Callable[[Admission], Awaitable[tuple[Candidate, ...]]]
 
 
-class PhoneSource(Protocol):
-    """Knows people by phone."""
-
-    async def by_phone(self, phone: Phone, admission: Admission) -> tuple[Candidate, ...]: ...
-
-
-class Source(PhoneSource, Protocol):
-    """Knows people by phone and by e-mail."""
-
-    async def by_email(self, email: Email, admission: Admission) -> tuple[Candidate, ...]: ...
-
-
 @dataclass(frozen=True)
 class LookedUp:
-    """`answers` of the contacts that lead to somebody, never what a failed source did not say.
-    `unasked` contacts would have gone beyond the limit of paid questions; `unproven` sources may
-    have meant "nobody".
+    """`answers` of the contacts that lead to somebody. `unasked` contacts would have gone beyond
+    the limit of paid questions; `unproven` sources may have meant "nobody".
     """
 
     answers: tuple[ContactAnswer, ...] = ()
@@ -46,26 +32,19 @@ class LookedUp:
     unproven: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
 class Lookup:
     """Asks CPF_SOURCES. Of each kind, the first contact that fits the name ends it."""
 
-    def __init__(
-        self,
-        memory: Memory,
-        diretrix: Source,
-        work_api: PhoneSource,
-        order: Sequence[str],
-        *,
-        most_questions: int,
-    ) -> None:
-        self._memory = memory
-        self._diretrix = diretrix
-        self._work_api = work_api
-        self._order = order
-        self._most_questions = most_questions
+    memory: Memory
+    diretrix: Diretrix
+    work_api: WorkApi
+    order: Sequence[str]
+    _: KW_ONLY
+    most_questions: int
 
     async def __call__(self, claim: Claim, contacts: Contacts, lead_name: str | None) -> LookedUp:
-        attempt = _Attempt(claim, self._most_questions)
+        attempt = _Attempt(claim, self.most_questions)
 
         async def of_a_kind(kind: Sequence[Phone | Email]) -> LookedUp:
             answers: list[ContactAnswer] = []
@@ -91,28 +70,22 @@ class Lookup:
 
     async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> tuple[Candidate, ...]:
         """The first source that knows somebody; one after the other, because each is paid for."""
-        for source in self._order:
+        for source in self.order:
             question = self._question(source, contact)
             if question is None:
                 continue
+            kind, key, ask = question
 
-            async def paid(
-                admission: Admission, question: PaidQuestion = question
-            ) -> tuple[Candidate, ...]:
+            async def paid(admission: Admission, ask: PaidQuestion = ask) -> tuple[Candidate, ...]:
                 attempt.pay()
-                return await question(admission)
+                return await ask(admission)
 
-            kind, key = (
-                ("phone", contact.e164)
-                if isinstance(contact, Phone)
-                else ("email", contact.address)
-            )
             try:
-                found = await self._memory.candidates(attempt.claim, source, kind, key, paid)
+                found = await self.memory.candidates(attempt.claim, source, kind, key, paid)
             except Unproven:
                 # It may be nobody's contact. After the tries the event ends so, but nothing of it
                 # is remembered and the event says which source proved nothing.
-                if not attempt.was_the_last:
+                if attempt.claim.attempts < min(UNREADABLE_ATTEMPTS, attempt.claim.max_attempts):
                     raise
                 attempt.unproven.add(source)
                 continue
@@ -120,33 +93,32 @@ class Lookup:
                 return found
         return ()
 
-    def _question(self, source: str, contact: Phone | Email) -> PaidQuestion | None:
-        """None where the source does not know this kind of contact."""
+    def _question(
+        self, source: str, contact: Phone | Email
+    ) -> tuple[str, str, PaidQuestion] | None:
+        """The contact's kind and key, and the call; None where the source knows no such kind."""
         if isinstance(contact, Phone):
-            knows = self._diretrix if source == "diretrix" else self._work_api
-            return partial(knows.by_phone, contact)
-        return partial(self._diretrix.by_email, contact) if source == "diretrix" else None
+            knows = self.diretrix if source == "diretrix" else self.work_api
+            return "phone", contact.e164, partial(knows.by_phone, contact)
+        if source == "diretrix":
+            return "email", contact.address, partial(self.diretrix.by_email, contact)
+        return None
 
 
 class _Spent(Exception):
     """The attempt's paid questions are used up."""
 
 
+@dataclass
 class _Attempt:
-    """What one attempt has paid for, and what proved nothing."""
+    """What one attempt may still pay for, and which sources proved nothing."""
 
-    def __init__(self, claim: Claim, questions: int) -> None:
-        self.claim = claim
-        self.unproven: set[str] = set()
-        self._left = questions
-
-    @property
-    def was_the_last(self) -> bool:
-        """Whether the tries for an unreadable answer end with this attempt."""
-        return self.claim.attempts >= min(UNREADABLE_ATTEMPTS, self.claim.max_attempts)
+    claim: Claim
+    left: int
+    unproven: set[str] = field(default_factory=set)
 
     def pay(self) -> None:
         """Counts a question that is about to be paid for; a remembered answer never comes here."""
-        if self._left == 0:
+        if self.left == 0:
             raise _Spent
-        self._left -= 1
+        self.left -= 1

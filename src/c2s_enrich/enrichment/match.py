@@ -56,10 +56,8 @@ class Match:
 
 def match(lead_name: str | None, answers: Sequence[ContactAnswer]) -> Match:
     """The best person of all, and with them the best of the other kind of contact where that leads
-    elsewhere.
-
-    Best is who fits the lead's name, then who is known by phone and by e-mail, then who comes first
-    at the source. `answers` must be answers: a source that failed is not an empty one.
+    elsewhere. Best is who fits the lead's name, then who is known by phone and by e-mail, then who
+    comes first at the source.
     """
     known = _people(answers)
     ranks = {

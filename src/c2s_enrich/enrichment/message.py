@@ -1,5 +1,4 @@
-"""What the seller reads: one Portuguese text about the people behind a lead. Pure; with
-`person_text.py` the only place with words for sellers.
+"""What the seller reads: one Portuguese text about the people behind a lead. Pure.
 
 The first two lines are what a phone's notification shows: they say the most about the person, and
 nothing that does not stand below. Refuses to print what is not known: no empty section, no
@@ -72,10 +71,9 @@ def compose_message(
 ) -> SellerMessage:
     """The message about the people found, at least one. Total: no profile makes it raise.
 
-    A CPF that is missing from `profiles` or maps to None has no record, and the message says so.
-    `told` is what the lead's seller was told, oldest first: an update says what is new, and content
-    that was told before the last message is only pointed to. `limit` is in characters; from 2,500
-    on it is always kept.
+    A CPF without a record in `profiles` is told as such. `told` is what the seller was told, oldest
+    first: an update says what is new, and what was told before the last message is only pointed to.
+    `limit` is in characters; from 2,500 on it is always kept.
     """
     factor = Decimal(str(income_multiplier))
     people = [
@@ -105,13 +103,12 @@ class _Draft:
 
     def fitted(self, room: int) -> str:
         """The text in at most `room` characters: whole sections go, lines are never cut."""
-        without: list[str] = []
-        for title in (None, *IN_WORDS):
-            without += [title] if title is not None else []
-            text = self.text(frozenset(without))
+        titles = tuple(IN_WORDS)
+        for gone in range(len(titles) + 1):
+            text = self.text(frozenset(titles[:gone]))
             if len(text) <= room:
                 return text
-        return self.text(frozenset(without), bare=True)
+        return self.text(frozenset(titles), bare=True)
 
     def text(self, without: Set[str] = frozenset(), *, bare: bool = False) -> str:
         heading = _heading(self.found) + (" 🔄 atualização" if self.news else "")
@@ -128,8 +125,8 @@ class _Draft:
                 title = f"PESSOA {place} ({_BY[person.found.found_by]})"
                 parts.append(f"{_RULE}\n{title}\n{_RULE}")
             parts.append(person.text(self.lead_name, self.with_age, without))
-        left_out = [IN_WORDS[title] for title in IN_WORDS if title in without]
-        if left_out and not bare:
+        if without and not bare:
+            left_out = (words for title, words in IN_WORDS.items() if title in without)
             parts.append(f"Não coube: {', '.join(left_out)}")
         return "\n\n".join(part for part in parts if part)
 
@@ -149,12 +146,8 @@ def _heading(found: Match) -> str:
 def _owners(found: Match, people: Sequence[PersonText]) -> str:
     """Which contact leads to whom, shared by how many; empty where the heading says it all."""
     places = {one.found.candidate.cpf: place for place, one in enumerate(people, start=1)}
-    if (
-        found.people[0].found_by == "both"
-        and len(found.owners) == 2
-        and all(owner.sharing == 1 for owner in found.owners)
-        and len(people) == 1
-    ):
+    alone = len(people) == 1 and all(owner.sharing == 1 for owner in found.owners)
+    if alone and len(found.owners) == 2 and found.people[0].found_by == "both":
         return ""
 
     def line(owner: ContactOwner) -> str:
@@ -175,18 +168,13 @@ def _owners(found: Match, people: Sequence[PersonText]) -> str:
 
 def _news(contacts: Contacts, told: Sequence[Told]) -> str:
     """What is new since the last message; empty where this is the lead's first one."""
-    before = _told_contacts(told)
+    before = next((one.contacts for one in reversed(told) if one.contacts), None)
     if before is None:
         return ""
-    new = _named(contacts, before)
-    if new:
+    if new := _named(contacts, before):
         return f"🔄 Novo: {'; '.join(new)}"
     taken_away = not before <= set(contacts.keys)
     return "🔄 Um contato foi retirado do lead" if taken_away else "🔄 Os dados mudaram"
-
-
-def _told_contacts(told: Sequence[Told]) -> frozenset[str] | None:
-    return next((one.contacts for one in reversed(told) if one.contacts), None)
 
 
 def _named(contacts: Contacts, before: Set[str]) -> list[str]:
@@ -232,10 +220,9 @@ def _own_record(person: FoundPerson, profiles: Mapping[Cpf, Profile | None]) -> 
 def refs_of(lead_id: str, content_key: str, keys: HashKeys) -> tuple[str, ...]:
     """This content's ref under each key: not to be guessed, and the same again after a restore."""
     digests = keys.digests("ref", f"{lead_id}\n{content_key}")
-    numbers = [int.from_bytes(digest[:5], "big") for digest in digests]
     return tuple(
         "".join(REF_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))
-        for number in numbers
+        for number in (int.from_bytes(digest[:5], "big") for digest in digests)
     )
 
 

@@ -1,9 +1,7 @@
-"""People's door to the database: each statement of `sql/queries/people.sql` has its one caller
-here.
+"""People's door to the database: `sql/queries/people.sql`.
 
 A record is stored twice over, in one statement: whole, as the remembered answer, and taken apart
-into rows that an analyst can ask. Both come from `Profile`, which has no field for what the product
-does not use.
+into rows that an analyst can ask.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.enrichment.store import Question
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
@@ -40,8 +38,7 @@ class PeopleStore:
     """The remembered records, and what is made of them."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = statements("people")
+        self._sql = Statements(pool, "people")
 
     async def keep_person(
         self,
@@ -52,52 +49,36 @@ class PeopleStore:
         freshness: timedelta,
     ) -> None:
         """Remembers an answer and ends the question. `asked_at` is the database's time before the
-        question left.
-
-        A fact, not fenced: it was paid for. Only an answer older than the known one, or of an
-        erased lead, is dropped.
+        question left. A fact, not fenced: it was paid for. Only an answer older than the known one,
+        or of an erased lead, is dropped.
         """
-        params = {
-            "event_id": claim.event_id,
-            "what": question.what,
-            "cpf": question.subject,
-            "asked_at": asked_at,
-            "freshness": freshness,
-            "profile": None if answer is None else msgspec.json.encode(answer).decode(),
-            "phones": _entries(answer.phones if answer else ()),
-            "emails": _entries(answer.emails if answer else ()),
-            "addresses": _entries(answer.addresses if answer else ()),
-            "companies": _entries(answer.companies if answer else ()),
-        }
-        async with self._pool.connection() as connection:
-            await connection.execute(self._sql["keep_person"], params)
-
-    async def forget_answers(self, lead_ids: Sequence[str]) -> int:
-        """Ends the freshness of all answers that these leads rest on; returns how many."""
-        params = {"lead_ids": list(lead_ids)}
-        async with self._pool.connection() as connection, connection.transaction():
-            rows = await (await connection.execute(self._sql["lead_contacts"], params)).fetchall()
-            contacts = [contact for row in rows for contact in read_contacts(LeadFacts(*row)).keys]
-            lookups = await connection.execute(
-                self._sql["forget_lookups"], params | {"contacts": contacts}
-            )
-            people = await connection.execute(self._sql["forget_people"], params)
-            return lookups.rowcount + people.rowcount
+        await self._sql.rows(
+            "keep_person",
+            **question.params,
+            event_id=claim.event_id,
+            cpf=question.subject,
+            asked_at=asked_at,
+            freshness=freshness,
+            profile=None if answer is None else msgspec.json.encode(answer).decode(),
+            phones=_entries(answer.phones if answer else ()),
+            emails=_entries(answer.emails if answer else ()),
+            addresses=_entries(answer.addresses if answer else ()),
+            companies=_entries(answer.companies if answer else ()),
+        )
 
     async def hit_rates(self) -> list[HitRate]:
         """By source and kind; those without any answer are left out."""
-        async with self._pool.connection() as connection:
-            return [
-                HitRate(*row)
-                for row in await (await connection.execute(self._sql["hit_rates"])).fetchall()
-            ]
+        return [HitRate(*row) for row in await self._sql.rows("hit_rates")]
 
 
 async def forget_answers(pool: Pool, lead_ids: Sequence[str]) -> int:
-    """What `events reprocess --fresh` does before the reprocess; returns how many answers lost
-    their freshness.
-    """
-    return await PeopleStore(pool).forget_answers(lead_ids)
+    """Ends the freshness of all answers that these leads rest on; returns how many."""
+    async with pool.connection() as connection, connection.transaction():
+        sql = Statements(connection, "people")
+        leads = await sql.rows("lead_contacts", lead_ids=list(lead_ids))
+        contacts = [key for row in leads for key in read_contacts(LeadFacts(*row)).keys]
+        lookups = await sql.touch("forget_lookups", lead_ids=list(lead_ids), contacts=contacts)
+        return lookups + await sql.touch("forget_people", lead_ids=list(lead_ids))
 
 
 def _entries(entries: Sequence[msgspec.Struct]) -> str:

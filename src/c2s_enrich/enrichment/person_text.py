@@ -1,16 +1,14 @@
-"""One person as lines of a message, in Portuguese. Every value from outside is one line,
-without control and direction marks, HTML-escaped because C2S renders HTML: no name can pose as a
-section.
+"""One person as lines of a message, in Portuguese. Every value from outside is one harmless line,
+HTML-escaped because C2S renders HTML: no name can pose as a section.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from html import escape
-from typing import TypeVar
 
 from c2s_enrich.enrichment.match import FoundPerson
 from c2s_enrich.people.c2s_lead import LeadFacts
@@ -19,8 +17,6 @@ from c2s_enrich.people.name import NameAgreement, compare_names
 from c2s_enrich.people.name_words import PARTICLES
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
 from c2s_enrich.people.text import readable
-
-T = TypeVar("T")
 
 # A section's title, and what it is called in a sentence; what a seller misses least comes first.
 COMPANIES = "🏢 EMPRESAS"
@@ -111,8 +107,8 @@ class PersonText:
         if FINANCES not in without:
             income, power = _income(profile, self.factor), safe(profile.purchasing_power)
             told.append(f"renda {income}" if income else power and f"poder aquisitivo {power}")
-        if ADDRESSES not in without:
-            told.append(_best_town(profile))
+        if ADDRESSES not in without and profile.addresses:
+            told.append(_town(profile.addresses[0]))
         for each in told:
             if each and len(line) + 2 + len(each) <= room:
                 line += f", {each}"
@@ -132,12 +128,10 @@ def _sections(profile: Profile, factor: Decimal) -> Mapping[str, tuple[str, ...]
     emails = [entry for entry in profile.emails if not entry.blacklisted]
     return {
         FINANCES: _finances(profile, factor),
-        EMAILS: _numbered(emails, _email, 3),
-        PHONES: _numbered(profile.phones, _phone, 3),
-        ADDRESSES: _numbered(
-            [entry for entry in profile.addresses if _address(entry)], _address, 2
-        ),
-        COMPANIES: _numbered(profile.companies, _company, 3),
+        EMAILS: _numbered(map(_email, emails), 3),
+        PHONES: _numbered(map(_phone, profile.phones), 3),
+        ADDRESSES: _numbered(filter(None, map(_address, profile.addresses)), 2),
+        COMPANIES: _numbered(map(_company, profile.companies), 3),
     }
 
 
@@ -166,11 +160,6 @@ def _income(profile: Profile, factor: Decimal) -> str | None:
     return None if profile.income is None else format_money(profile.income * factor)
 
 
-def _best_town(profile: Profile) -> str:
-    """SAO PAULO/SP of the best address; empty where it is not known."""
-    return _town(profile.addresses[0]) if profile.addresses else ""
-
-
 def format_money(amount: Decimal) -> str:
     """R$ 1.234,56, rounded half up to cents."""
     text = f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP):,.2f}"
@@ -188,9 +177,10 @@ def safe(text: str | None, *, longest: int = 120) -> str | None:
     return escape(line, quote=False) if line is not None else None
 
 
-def _numbered(entries: Sequence[T], line: Callable[[T], str], most: int) -> tuple[str, ...]:
-    lines = [f"{place}. {line(entry)}" for place, entry in enumerate(entries[:most], start=1)]
-    return (*lines, *((f"+ {len(entries) - most}",) if len(entries) > most else ()))
+def _numbered(entries: Iterable[str], most: int) -> tuple[str, ...]:
+    lines = [f"{place}. {entry}" for place, entry in enumerate(entries, start=1)]
+    more = [f"+ {len(lines) - most}"] if len(lines) > most else []
+    return (*lines[:most], *more)
 
 
 def _finances(profile: Profile, factor: Decimal) -> tuple[str, ...]:
@@ -208,9 +198,8 @@ def _finances(profile: Profile, factor: Decimal) -> tuple[str, ...]:
 
 def _email(entry: EmailEntry) -> str:
     priority = safe(entry.priority, longest=20)
-    return f"{safe(entry.address, longest=254)}" + (
-        f" (prioridade {priority.lower()})" if priority else ""
-    )
+    suffix = f" (prioridade {priority.lower()})" if priority else ""
+    return f"{safe(entry.address, longest=254)}{suffix}"
 
 
 def _phone(entry: PhoneEntry) -> str:
@@ -221,19 +210,12 @@ def _phone(entry: PhoneEntry) -> str:
 
 def _address(entry: AddressEntry) -> str:
     """In one line: street number, complement, district - city/UF - CEP."""
-    street = _with(
-        " ",
-        safe(entry.street_type, longest=20),
-        safe(entry.street),
-        safe(entry.number, longest=20),
-    )
+    number = safe(entry.number, longest=20)
+    street = _with(" ", safe(entry.street_type, longest=20), safe(entry.street), number)
     local = (street, safe(entry.complement, longest=40)) if entry.street else ()
-    return _with(
-        " - ",
-        _with(", ", *local, safe(entry.district, longest=60)),
-        _town(entry),
-        f"CEP {entry.postcode[:5]}-{entry.postcode[5:]}" if entry.postcode else "",
-    )
+    near = _with(", ", *local, safe(entry.district, longest=60))
+    postcode = f"CEP {entry.postcode[:5]}-{entry.postcode[5:]}" if entry.postcode else ""
+    return _with(" - ", near, _town(entry), postcode)
 
 
 def _town(entry: AddressEntry) -> str:
@@ -243,10 +225,8 @@ def _town(entry: AddressEntry) -> str:
 def _company(entry: CompanyEntry) -> str:
     n = safe(entry.cnpj, longest=14) or ""
     number = f"CNPJ {n[:2]}.{n[2:5]}.{n[5:8]}/{n[8:12]}-{n[12:]}"
-    left = " (desligado)" if entry.active is False else ""
-    return (
-        _with(" - ", number, safe(entry.name, longest=80), safe(entry.relation, longest=80)) + left
-    )
+    named = _with(" - ", number, safe(entry.name, longest=80), safe(entry.relation, longest=80))
+    return named + (" (desligado)" if entry.active is False else "")
 
 
 def _with(separator: str, *parts: str | None) -> str:

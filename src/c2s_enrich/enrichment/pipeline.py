@@ -2,18 +2,15 @@
 
     extract ─▶ skip? ─▶ lookup ─▶ match ─▶ enrich ─▶ store ─▶ send
 
-The pipeline never retries and never decides how an attempt ends: it returns an outcome or raises an
-error of `errors.py`, and `queue/verdict.py` does the rest. Every step that costs a call stores its
-answer when it arrives, so that the next attempt repeats only what failed. Refuses to guess: "the
-upstream failed" is never taken for "nobody is known".
+It returns an outcome or raises an error of `errors.py`; `queue/verdict.py` decides what follows.
+Every step that costs a call stores its answer when it arrives, so that the next attempt repeats
+only what failed. "The upstream failed" is never taken for "nobody is known".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
-from zoneinfo import ZoneInfo
+from dataclasses import KW_ONLY, dataclass
 
 import msgspec
 
@@ -28,18 +25,12 @@ from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.errors import MissingCustomer
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts, decode_json
+from c2s_enrich.people.c2s_time import SAO_PAULO
 from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
-
-_SAO_PAULO = ZoneInfo("America/Sao_Paulo")
-
-
-class LeadReader(Protocol):
-    """Reads a lead from C2S. Raises LeadNotFound and upstream errors."""
-
-    async def lead(self, lead_id: str) -> LeadFacts: ...
+from c2s_enrich.upstreams.c2s import C2s
 
 
 @dataclass(frozen=True)
@@ -52,29 +43,19 @@ class Event:
     situation: Situation
 
 
+@dataclass(frozen=True)
 class Pipeline:
     """The handler that the queue calls for each claim."""
 
-    def __init__(
-        self,
-        store: EnrichmentStore,
-        c2s: LeadReader,
-        lookup: Lookup,
-        enrich: Enrich,
-        send: Sender,
-        keys: HashKeys,
-        *,
-        income_multiplier: float,
-        shadow: bool,
-    ) -> None:
-        self._store = store
-        self._c2s = c2s
-        self._lookup = lookup
-        self._enrich = enrich
-        self._send = send
-        self._keys = keys
-        self._income_multiplier = income_multiplier
-        self._shadow = shadow
+    store: EnrichmentStore
+    c2s: C2s
+    lookup: Lookup
+    enrich: Enrich
+    send: Sender
+    keys: HashKeys
+    _: KW_ONLY
+    income_multiplier: float
+    shadow: bool
 
     async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
         async with journal.step("extract"):
@@ -83,16 +64,16 @@ class Pipeline:
             skip = await self._skip(claim, event)
         if skip is None and not event.facts.has_contact:
             async with journal.step("ask_c2s"):
-                event = await self._begin(claim, journal, await self._c2s.lead(claim.lead_id))
+                event = await self._begin(claim, journal, await self.c2s.lead(claim.lead_id))
                 if not event.facts.has_contact:
                     raise MissingCustomer
                 skip = await self._skip(claim, event)
         if skip is not None:
             return Done(skip.outcome, event.fingerprints[0])
-        if await self._suppressed(event.contacts.keys):
-            return await self._suppress(claim, journal, event)
+        if await self._suppressed(journal, event.contacts.keys):
+            return await self._end_untold(claim, event, "ignored")
         async with journal.step("lookup"):
-            looked_up = await self._lookup(claim, event.contacts, event.facts.name)
+            looked_up = await self.lookup(claim, event.contacts, event.facts.name)
         if looked_up.unasked:
             journal.detail["unasked"] = looked_up.unasked
         if looked_up.unproven:
@@ -101,35 +82,34 @@ class Pipeline:
         if not found.people:
             return await self._end_untold(claim, event, "not_found")
         named = [owner.candidate.cpf.digits for owner in found.owners]
-        if await self._suppressed(named):
-            return await self._suppress(claim, journal, event)
+        if await self._suppressed(journal, named):
+            return await self._end_untold(claim, event, "ignored")
         async with journal.step("enrich"):
-            profiles = await self._enrich(claim, [person.candidate.cpf for person in found.people])
+            profiles = await self.enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
             message = await self._store_result(claim, journal, event, found, profiles)
-        if self._shadow and message.status == "pending":
+        if self.shadow and message.status == "pending":
             journal.detail["cause"] = "shadow"
             return Done("shadow", event.fingerprints[0])
         async with journal.step("send"):
-            fact = await self._send(claim, lease, journal, message)
+            fact = await self.send(claim, lease, journal, message)
         return Done(
             "enriched" if all(profiles.values()) else "partial", event.fingerprints[0], fact
         )
 
-    async def _suppressed(self, subjects: Sequence[str]) -> bool:
-        """Whether one of these contacts or CPFs must not be processed."""
-        hashes = [each for one in subjects for each in self._keys.hashes("suppression", one)]
-        return bool(hashes) and await self._store.suppressed(hashes)
-
-    async def _suppress(self, claim: Claim, journal: Journal, event: Event) -> Done:
-        journal.detail["cause"] = "suppressed"
-        return await self._end_untold(claim, event, "ignored")
+    async def _suppressed(self, journal: Journal, subjects: Sequence[str]) -> bool:
+        """Whether one of these contacts or CPFs must not be processed; the journal says so."""
+        hashes = [each for one in subjects for each in self.keys.hashes("suppression", one)]
+        suppressed = bool(hashes) and await self.store.suppressed(hashes)
+        if suppressed:
+            journal.detail["cause"] = "suppressed"
+        return suppressed
 
     async def _end_untold(self, claim: Claim, event: Event, outcome: str) -> Done:
         """There is nobody to tell of; an earlier attempt may have told of somebody."""
         if event.situation.message_unclear:
-            await self._send.clear_up(claim, None)
-        await self._store.withdraw_unsent(claim)
+            await self.send.clear_up(claim, None)
+        await self.store.withdraw_unsent(claim)
         return Done(outcome, event.fingerprints[0])
 
     async def _begin(self, claim: Claim, journal: Journal, told: LeadFacts) -> Event:
@@ -137,13 +117,13 @@ class Pipeline:
         refs = own_refs(told.messages)
         if refs:
             journal.detail["echo"] = refs[-1]
-        facts, situation = await self._store.begin_work(claim, told, refs)
+        facts, situation = await self.store.begin_work(claim, told, refs)
         contacts = read_contacts(facts)
         if contacts.skipped:
             journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]
         if contacts.national_phones:
             journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
-        return Event(facts, contacts, fingerprints(contacts, facts.name, self._keys), situation)
+        return Event(facts, contacts, fingerprints(contacts, facts.name, self.keys), situation)
 
     async def _skip(self, claim: Claim, event: Event) -> Skip | None:
         """Acts on the decision that there is no work."""
@@ -151,7 +131,7 @@ class Pipeline:
             event.facts, event.fingerprints, event.situation, reprocess=claim.reprocess
         )
         if skip is not None and skip.withdraw:
-            await self._store.withdraw_unsent(claim)
+            await self.store.withdraw_unsent(claim)
         return skip
 
     async def _store_result(
@@ -162,30 +142,26 @@ class Pipeline:
         found: Match,
         profiles: dict[Cpf, Profile | None],
     ) -> OutboxMessage:
-        message = self._compose(claim, event, found, profiles)
-        if event.situation.message_unclear and await self._send.clear_up(
-            claim, message.content_key
-        ):
-            # The seller has been told something that we did not know of: what is new is something
-            # else now.
-            event = await self._begin(claim, journal, event.facts)
-            message = self._compose(claim, event, found, profiles)
-        people = [(person.candidate.cpf, person.found_by) for person in found.people]
-        return await self._store.store_result(claim, people, message, event.contacts.keys)
+        def compose(event: Event) -> SellerMessage:
+            return compose_message(
+                found,
+                profiles,
+                event.facts,
+                event.contacts,
+                self.keys,
+                today=claim.claimed_at.astimezone(SAO_PAULO).date(),
+                income_multiplier=self.income_multiplier,
+                told=event.situation.told,
+            )
 
-    def _compose(
-        self, claim: Claim, event: Event, found: Match, profiles: dict[Cpf, Profile | None]
-    ) -> SellerMessage:
-        return compose_message(
-            found,
-            profiles,
-            event.facts,
-            event.contacts,
-            self._keys,
-            today=claim.claimed_at.astimezone(_SAO_PAULO).date(),
-            income_multiplier=self._income_multiplier,
-            told=event.situation.told,
-        )
+        message = compose(event)
+        unclear = event.situation.message_unclear
+        if unclear and await self.send.clear_up(claim, message.content_key):
+            # The seller was told something that we did not know of: something else is new now.
+            event = await self._begin(claim, journal, event.facts)
+            message = compose(event)
+        people = [(person.candidate.cpf, person.found_by) for person in found.people]
+        return await self.store.store_result(claim, people, message, event.contacts.keys)
 
 
 def _told_by(claim: Claim) -> LeadFacts:

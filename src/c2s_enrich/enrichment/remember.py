@@ -1,18 +1,18 @@
-"""Remembered answers: nothing is paid for twice within its freshness, not even by two leads in the
-same instant.
+"""Remembered answers: nothing is paid for twice within its freshness, not even by two leads at
+once.
 
-An answer is stored the moment it arrives, so a retry, a reprocess and the next lead of the same
-person all find it. Who asks first takes the question (`answers_under_way`); others wait for the
-answer instead of paying for their own. A question lapses with the lease of the event that asks, so
-a killed poller blocks nobody for longer than that.
+An answer is stored the moment it arrives. Who asks first takes the question (`answers_under_way`);
+others wait for the answer. A question lapses with the lease of the event that asks, so a killed
+poller blocks nobody for longer than that.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,7 +33,8 @@ from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.upstreams.limits import Admission, Decision, Terms
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.upstreams.limits import Admission, Limits
 
 T = TypeVar("T")
 
@@ -45,45 +46,19 @@ _CLEARLY_NOT_PAID = (Paused, NoSlot, BudgetSpent, Throttled, Unauthorised, Refus
 _LOOK_SECONDS = 0.1
 
 
-class AnswerMetrics(Protocol):
-    """Where answers are counted: `source` is an upstream's name; `found` says whether it knew
-    anybody.
-    """
-
-    def answer(self, source: str, *, remembered: bool, found: bool) -> None: ...
-
-
-class CallLimits(Protocol):
-    """What all pollers share about an upstream; see `upstreams/limits.py`."""
-
-    def terms(self, name: str) -> Terms: ...
-
-    async def granted(self, name: str, decision: Decision) -> Admission: ...
-
-
+@dataclass(frozen=True)
 class Memory:
     """Asks through the database's memory."""
 
-    def __init__(
-        self,
-        store: EnrichmentStore,
-        people: PeopleStore,
-        limits: CallLimits,
-        clock: Clock,
-        metrics: AnswerMetrics,
-        *,
-        lookup_ttl: timedelta,
-        lookup_nobody_ttl: timedelta,
-        record_ttl: timedelta,
-        record_nobody_ttl: timedelta,
-    ) -> None:
-        self._store = store
-        self._people = people
-        self._limits = limits
-        self._clock = clock
-        self._metrics = metrics
-        self._lookup_ttl = {True: lookup_ttl, False: lookup_nobody_ttl}
-        self._record_ttl = {True: record_ttl, False: record_nobody_ttl}
+    store: EnrichmentStore
+    people: PeopleStore
+    limits: Limits
+    clock: Clock
+    metrics: Metrics
+    _: KW_ONLY
+    lookup_ttl: timedelta
+    record_ttl: timedelta
+    nobody_ttl: timedelta
 
     async def candidates(
         self,
@@ -97,8 +72,8 @@ class Memory:
         question = Question(source, kind, contact)
 
         async def keep(answer: tuple[Candidate, ...], asked_at: datetime) -> None:
-            freshness = self._lookup_ttl[bool(answer)]
-            await self._store.keep_lookup(claim, question, answer, asked_at, freshness)
+            freshness = self.lookup_ttl if answer else self.nobody_ttl
+            await self.store.keep_lookup(claim, question, answer, asked_at, freshness)
 
         return await self._answer(claim, question, candidates_in, ask, keep)
 
@@ -109,8 +84,8 @@ class Memory:
         question = Question("work_api", "record", cpf.digits)
 
         async def keep(answer: Profile | None, asked_at: datetime) -> None:
-            freshness = self._record_ttl[answer is not None]
-            await self._people.keep_person(claim, question, answer, asked_at, freshness)
+            freshness = self.record_ttl if answer else self.nobody_ttl
+            await self.people.keep_person(claim, question, answer, asked_at, freshness)
 
         return await self._answer(claim, question, profile_in, ask, keep)
 
@@ -124,20 +99,20 @@ class Memory:
     ) -> T:
         source = question.source
         while True:
-            reply = await self._store.ask(claim, question, self._limits.terms(source))
+            reply = await self.store.ask(claim, question, self.limits.terms(source))
             if reply.decision.word == "remembered":
                 remembered = read(reply.answer)
                 self._tell(question, remembered, reply.at, remembered=True)
                 return remembered
             if reply.decision.word != "busy":
                 break
-            await self._clock.sleep(_LOOK_SECONDS)
+            await self.clock.sleep(_LOOK_SECONDS)
         try:
-            answer = await ask(await self._limits.granted(source, reply.decision))
+            answer = await ask(await self.limits.granted(source, reply.decision))
         except BaseException as error:
             lost = isinstance(error, UpstreamError | asyncio.CancelledError)
             perhaps_paid = lost and not isinstance(error, _CLEARLY_NOT_PAID)
-            await self._store.give_up_asking(claim, question, perhaps_paid=perhaps_paid)
+            await self.store.give_up_asking(claim, question, perhaps_paid=perhaps_paid)
             raise
         await keep(answer, reply.at)
         self._tell(question, answer, reply.at, remembered=False)
@@ -145,7 +120,7 @@ class Memory:
 
     def _tell(self, question: Question, answer: object, at: datetime, *, remembered: bool) -> None:
         found = len(answer) if isinstance(answer, tuple) else int(answer is not None)
-        self._metrics.answer(question.source, remembered=remembered, found=bool(found))
+        self.metrics.answer(question.source, remembered=remembered, found=bool(found))
         tell_attempt(
             "answers",
             source=question.source,

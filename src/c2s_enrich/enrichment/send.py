@@ -9,17 +9,17 @@ C2S's create_message has no idempotency key, so the outbox row decides:
                                  sent again, or a person decides)
 
 "sending" is committed before the first byte leaves. Whoever finds a row in "sending" that he did
-not put there himself reads the lead back before anything else. Two things make a look worth
-something: the first message of each account proves that C2S shows what it has, and a message that a
-restore of the database may have forgotten begins in "sending" (`history.py`). What is promised: at
-most one copy, unless C2S applies a request later than the settle time.
+not put there himself reads the lead back first. The first message of each account proves that C2S
+shows what it has, and one that a restore may have forgotten begins in "sending" (`history.py`).
+What is promised: at most one copy, unless C2S applies a request later than the settle time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
 from c2s_enrich import errors
 from c2s_enrich.enrichment.message import refs_of
@@ -29,65 +29,30 @@ from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 from c2s_enrich.redaction import redact_error
 from c2s_enrich.telemetry.lines import get_logger
-from c2s_enrich.upstreams.c2s_answers import SendAnswer
-from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.upstreams.c2s import C2s
 
 WhenUnclear = Literal["resend", "hold"]
 
 _log = get_logger(__name__)
 
 
-class SendMetrics(Protocol):
-    """Where messages are counted, by how their delivery was proven or why it is not."""
-
-    def message(self, result: str) -> None: ...
-
-
-class Crm(Protocol):
-    """What sending needs of C2S."""
-
-    async def admit(self) -> Admission: ...
-
-    async def send(
-        self,
-        lead_id: str,
-        body: str,
-        ref: str,
-        *,
-        admission: Admission,
-        before_send: Callable[[], None],
-    ) -> SendAnswer: ...
-
-    async def messages(self, lead_id: str) -> tuple[str, ...]: ...
-
-
+@dataclass(frozen=True)
 class Sender:
     """Brings one outbox message to `sent`, or raises why not yet. `pulse` gives what tells, without
     a clock, whether the database has ended this poller's session since.
     """
 
-    def __init__(
-        self,
-        store: EnrichmentStore,
-        c2s: Crm,
-        metrics: SendMetrics,
-        keys: HashKeys,
-        pulse: Callable[[], Callable[[], bool]],
-        *,
-        time_limit: timedelta,
-        second_look: timedelta,
-        max_sends: int,
-        when_unclear: WhenUnclear,
-    ) -> None:
-        self._store = store
-        self._c2s = c2s
-        self._metrics = metrics
-        self._keys = keys
-        self._pulse = pulse
-        self._time_limit = time_limit
-        self._second_look = second_look
-        self._max_sends = max_sends
-        self._when_unclear = when_unclear
+    store: EnrichmentStore
+    c2s: C2s
+    metrics: Metrics
+    keys: HashKeys
+    pulse: Callable[[], Callable[[], bool]]
+    _: KW_ONLY
+    time_limit: timedelta
+    second_look: timedelta
+    max_sends: int
+    when_unclear: WhenUnclear
 
     async def __call__(
         self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
@@ -97,26 +62,26 @@ class Sender:
             return None
         if message.status == "sending":
             if await self._seen_at_c2s(claim, message):
-                return self._store.message_sent(message, "read_back", None)
+                return self.store.message_sent(message, "read_back", None)
             await self._wait_or_give_up(message)
         # Admission first, however long it takes: the settle time counts from the permit, so the
         # request must follow the permit at once.
-        admission = await self._c2s.admit()
+        admission = await self.c2s.admit()
         await journal.at("permit")
-        still_alive = self._pulse()
-        sending_at = await self._store.permit_send(claim, message)
+        still_alive = self.pulse()
+        sending_at = await self.store.permit_send(claim, message)
         if sending_at is None:
             raise errors.LeaseLost
         await journal.at("permitted")
 
         def before_send() -> None:
-            lease.must_outlast(self._time_limit)
+            lease.must_outlast(self.time_limit)
             if not still_alive():
                 # This process was frozen, its clock perhaps with it: another has the right to send.
                 raise errors.LeaseLost("the database has ended this poller's pulse")
 
         try:
-            answer = await self._c2s.send(
+            answer = await self.c2s.send(
                 claim.lead_id,
                 message.body,
                 message.ref,
@@ -124,37 +89,35 @@ class Sender:
                 before_send=before_send,
             )
         except errors.Uncertain:
-            self._metrics.message("uncertain")
+            self.metrics.message("uncertain")
             raise
         except errors.EnrichError:
-            # A clear no, also from `before_send`: no byte left, or C2S said that it did not take
-            # it.
-            await self._store.not_sent(message, sending_at)
+            # A clear no, also from `before_send`: no byte left, or C2S did not take it.
+            await self.store.not_sent(message, sending_at)
             raise
         await journal.at("answered")
         if answer.confirmed:
-            self._metrics.message("answer")
+            self.metrics.message("answer")
             if not message.to_prove:
-                return self._store.message_sent(message, "answer", answer.message_id)
-            await self._store.record_sent(message, "answer", answer.message_id)
+                return self.store.message_sent(message, "answer", answer.message_id)
+            await self.store.record_sent(message, "answer", answer.message_id)
             await self._prove_reading_back(claim, message)
             return None
         # The gateway's yes proves nothing.
         if await self._seen_at_c2s(claim, message):
-            return self._store.message_sent(message, "read_back", None)
-        self._metrics.message("uncertain")
+            return self.store.message_sent(message, "read_back", None)
+        self.metrics.message("uncertain")
         raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
 
     async def clear_up(self, claim: Claim, content_key: str | None) -> bool:
-        """Before this content is stored (None: there is nothing to tell): what became of a send of
-        this event with another content, from before the lead changed. Whether one of them is on the
-        lead; those that are not can be withdrawn after this. Raises as sending does while it is not
-        clear.
+        """Before this content is stored (None: there is nothing to tell): whether a send of this
+        event with another content is on the lead; one that is not can be withdrawn after this.
+        Raises as sending does while it is not clear.
         """
         found = False
-        for message in await self._store.unclear_messages(claim, content_key):
+        for message in await self.store.unclear_messages(claim, content_key):
             if await self._seen_at_c2s(claim, message):
-                await self._store.record_sent(message, "read_back")
+                await self.store.record_sent(message, "read_back")
                 found = True
             else:
                 await self._wait_or_give_up(message)
@@ -167,14 +130,14 @@ class Sender:
         except errors.EnrichError as error:
             found = False
             _log.warning("reading_back_failed", error=redact_error(error))
-        await self._store.record_read_back(found=found)
+        await self.store.record_read_back(found=found)
         if not found:
             _log.warning("reading_back_unproven", ref=message.ref)
 
     async def _is_on_the_lead(self, claim: Claim, message: OutboxMessage) -> bool:
         # Under the key of before a rotation it may have been sent and forgotten by a restore.
-        refs = {message.ref, *refs_of(claim.lead_id, message.content_key, self._keys)}
-        texts = await self._c2s.messages(claim.lead_id)
+        refs = {message.ref, *refs_of(claim.lead_id, message.content_key, self.keys)}
+        texts = await self.c2s.messages(claim.lead_id)
         return any(ref in text for ref in refs for text in texts)
 
     async def _seen_at_c2s(self, claim: Claim, message: OutboxMessage) -> bool:
@@ -189,8 +152,8 @@ class Sender:
                 f"was ref {message.ref} delivered?"
             ) from None
         if seen:
-            self._metrics.message("read_back")
-            await self._store.record_read_back(found=True)
+            self.metrics.message("read_back")
+            await self.store.record_read_back(found=True)
         return seen
 
     async def _wait_or_give_up(self, message: OutboxMessage) -> None:
@@ -200,24 +163,24 @@ class Sender:
                 message.unsettled,
                 f"waiting until C2S can no longer apply the last send of ref {message.ref}",
             )
-        looked = await self._store.record_look(message)
+        looked = await self.store.record_look(message)
         if looked is None:
             raise errors.NotYet(timedelta(seconds=1), f"ref {message.ref} has moved on meanwhile")
         looks, proven = looked
         if looks < 2:
             raise errors.NotYet(
-                self._second_look, f"ref {message.ref} was not found; a second look follows"
+                self.second_look, f"ref {message.ref} was not found; a second look follows"
             )
         if not proven:
-            self._metrics.message("unclear")
+            self.metrics.message("unclear")
             raise errors.DeliveryUnclear(
                 "not found on the lead, but no message was ever read back from this C2S account: "
                 f"was ref {message.ref} delivered?"
             )
         # One that was never sent by what the database knows is only looked up after a restore.
-        held = self._when_unclear == "hold" and message.sends > 0
-        if held or message.sends >= self._max_sends:
-            self._metrics.message("unclear")
+        held = self.when_unclear == "hold" and message.sends > 0
+        if held or message.sends >= self.max_sends:
+            self.metrics.message("unclear")
             raise errors.DeliveryUnclear(
                 f"sent {message.sends} time(s) without a clear answer and not found on the lead: "
                 f"was ref {message.ref} delivered?"

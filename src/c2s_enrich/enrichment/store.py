@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements, statements
 from c2s_enrich.enrichment.history import DatabaseHistory, Seen
 from c2s_enrich.enrichment.message import SellerMessage, Told
 from c2s_enrich.enrichment.skip import Situation
@@ -24,9 +24,8 @@ from c2s_enrich.upstreams.limits import Decision, Terms
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """One row of `lead_messages`. `unsettled` is how long C2S may still take to apply the last
-    send; `sending_at` names it. `to_prove`: nobody knows yet whether this account shows our
-    messages on their leads.
+    """One row of `lead_messages`. C2S may take `unsettled` to apply the last send, which
+    `sending_at` names. `to_prove`: nobody knows yet whether this account shows our messages.
     """
 
     id: UUID
@@ -50,15 +49,18 @@ class Question:
     subject: str = field(repr=False)
 
     @property
-    def what(self) -> str:
-        """Its key while it is being asked."""
-        return f"{self.source} {'cpf' if self.kind == 'record' else self.kind} {self.subject}"
+    def params(self) -> dict[str, str]:
+        """For statements. `what` is its key while it is being asked."""
+        what = f"{self.source} {'cpf' if self.kind == 'record' else self.kind} {self.subject}"
+        return {
+            "what": what, "source": self.source, "kind": self.kind, "subject": self.subject,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Reply:
-    """`decision.word` is remembered, busy, or one of the limits' own; `answer` may itself be
-    "nobody" or "no record". `at` is when the answer was asked for, or from when on it is.
+    """`decision.word` is remembered, busy, or one of the limits' own. `at` is when the answer was
+    asked for, or from when on it is.
     """
 
     decision: Decision
@@ -84,11 +86,10 @@ class EnrichmentStore:
         time_limit: timedelta,
         max_sends: int,
     ) -> None:
-        self._pool = pool
+        self._sql = Statements(pool, "enrichment")
         self._history = history
-        self._account = account
-        self._sql = statements("enrichment")
-        self._sending = {
+        self._rules = {
+            "account": account,
             "settle_time": settle_time,
             "time_limit": time_limit,
             "max_sends": max_sends,
@@ -105,7 +106,7 @@ class EnrichmentStore:
         furthest = self._history.furthest
         row = await self._one(
             "begin_work",
-            event_id=claim.event_id, lease_token=claim.lease_token, refs=list(refs),
+            **_fence(claim), refs=list(refs),
             name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
             seller_id=facts.seller_id, seller_name=facts.seller_name,
         )  # fmt: skip
@@ -113,50 +114,28 @@ class EnrichmentStore:
             raise LeaseLost
         name, phone, email, newer_exists, told_fingerprint, told, unclear, *seen = row
         await self._history.compare(Seen(*seen), furthest)
+        earlier = tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told)
         return (
             replace(facts, name=name, phone=phone, email=email),
-            Situation(
-                newer_exists=newer_exists,
-                told_fingerprint=told_fingerprint,
-                told=tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told),
-                message_unclear=unclear,
-            ),
+            Situation(newer_exists, told_fingerprint, earlier, message_unclear=unclear),
         )
 
     async def suppressed(self, hashes: Sequence[str]) -> bool:
-        row = await self._one("suppressed", hashes=list(hashes))
-        return row is not None and bool(row[0])
+        [(found,)] = await self._sql.rows("suppressed", hashes=list(hashes))
+        return bool(found)
 
     async def withdraw_unsent(self, claim: Claim) -> None:
         """What the event never sent has nothing to say any more."""
-        fence = {"event_id": claim.event_id, "lease_token": claim.lease_token}
-        await self._run("withdraw_unsent", **fence, settle_time=self._sending["settle_time"])
+        await self._sql.rows("withdraw_unsent", **_fence(claim), **self._rules)
 
     async def ask(self, claim: Claim, question: Question, terms: Terms) -> Reply:
         """A remembered answer, or the right to ask and the limits' decision, in one statement."""
-        row = await self._one(
-            "ask",
-            event_id=claim.event_id,
-            lease_token=claim.lease_token,
-            what=question.what,
-            source=question.source,
-            kind=question.kind,
-            subject=question.subject,
-            **terms,
-        )
-        assert row is not None, "the function answers one row"  # noqa: S101
+        [row] = await self._sql.rows("ask", **_fence(claim), **question.params, **terms)
         return Reply(Decision(*row[:5]), *row[5:])
 
     async def give_up_asking(self, claim: Claim, question: Question, *, perhaps_paid: bool) -> None:
-        await self._run(
-            "give_up_asking",
-            event_id=claim.event_id,
-            lease_token=claim.lease_token,
-            what=question.what,
-            source=question.source,
-            kind=question.kind,
-            perhaps_paid=perhaps_paid,
-        )
+        params = _fence(claim) | question.params
+        await self._sql.rows("give_up_asking", **params, perhaps_paid=perhaps_paid)
 
     async def keep_lookup(
         self,
@@ -168,12 +147,10 @@ class EnrichmentStore:
     ) -> None:
         """Freshness counts from `asked_at`, and an older answer never replaces a newer one."""
         candidates = [{"cpf": each.cpf.digits, "name": each.name} for each in answer]
-        await self._run(
+        await self._sql.rows(
             "keep_lookup",
-            event_id=claim.event_id,
-            what=question.what,
-            source=question.source,
-            kind=question.kind,
+            **_fence(claim),
+            **question.params,
             contact=question.subject,
             asked_at=asked_at,
             freshness=freshness,
@@ -190,16 +167,14 @@ class EnrichmentStore:
         """Who was found, and the message into the outbox. Raises LeaseLost."""
         row = await self._one(
             "store_result",
-            event_id=claim.event_id,
-            lease_token=claim.lease_token,
+            **_fence(claim),
+            **self._rules,
             cpfs=[cpf.digits for cpf, _ in people],
             found_by=[found_by for _, found_by in people],
             content_key=message.content_key,
             body=message.body,
             ref=message.ref,
             contacts=list(contacts),
-            account=self._account,
-            settle_time=self._sending["settle_time"],
         )
         if row is None:
             raise LeaseLost
@@ -207,46 +182,32 @@ class EnrichmentStore:
 
     async def unclear_messages(self, claim: Claim, content_key: str | None) -> list[OutboxMessage]:
         """What this event may have sent with another content than this one."""
-        settle_time = self._sending["settle_time"]
-        rows = await self._all(
-            "unclear_messages",
-            event_id=claim.event_id,
-            content_key=content_key,
-            settle_time=settle_time,
-        )
+        params = _fence(claim) | self._rules
+        rows = await self._sql.rows("unclear_messages", **params, content_key=content_key)
         return [OutboxMessage(*row) for row in rows]
 
     async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
-        """When it was given. None: the lease is too short or gone, or the row has moved on."""
-        row = await self._one(
-            "permit_send",
-            event_id=claim.event_id,
-            lease_token=claim.lease_token,
-            message_id=message.id,
-            worker=claim.worker,
-            **self._sending,
-        )
+        """The right to send, committed; its name is the answer. None: the lease is too short or
+        gone, or the row has moved on.
+        """
+        params = _fence(claim) | self._rules
+        row = await self._one("permit_send", **params, message_id=message.id, worker=claim.worker)
         return row[0] if row else None
 
     async def not_sent(self, message: OutboxMessage, sending_at: datetime) -> None:
-        await self._run("not_sent", message_id=message.id, sending_at=sending_at)
+        await self._sql.rows("not_sent", message_id=message.id, sending_at=sending_at)
 
     async def record_look(self, message: OutboxMessage) -> tuple[int, bool] | None:
         """Counts a look that did not find the message: how many there were, and if this account
         is proven to show what it has. None when the row has moved on meanwhile.
         """
-        row = await self._one(
-            "record_look",
-            message_id=message.id,
-            sending_at=message.sending_at,
-            account=self._account,
-            settle_time=self._sending["settle_time"],
-        )
+        params = {"message_id": message.id, "sending_at": message.sending_at}
+        row = await self._one("record_look", **params, **self._rules)
         return (row[0], row[1]) if row else None
 
     async def record_read_back(self, *, found: bool) -> None:
         """Whether a message that C2S has was found on its lead."""
-        await self._run("record_read_back", account=self._account, found=found)
+        await self._sql.rows("record_read_back", **self._rules, found=found)
 
     def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Fact:
         """The fact that C2S has the message, to be committed with the event's completion."""
@@ -257,16 +218,11 @@ class EnrichmentStore:
     ) -> None:
         """The same at once, where the event does not end with it."""
         facts = msgspec.json.encode([self.message_sent(message, proof, c2s_message_id)]).decode()
-        await self._run("message_sent", facts=facts)
+        await self._sql.rows("message_sent", facts=facts)
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(self._sql[statement], params)).fetchone()
+        return next(iter(await self._sql.rows(statement, **params)), None)
 
-    async def _all(self, statement: str, /, **params: Any) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(self._sql[statement], params)).fetchall()
 
-    async def _run(self, statement: str, /, **params: Any) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(self._sql[statement], params)
+def _fence(claim: Claim) -> dict[str, Any]:
+    return {"event_id": claim.event_id, "lease_token": claim.lease_token}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.database import Pool, is_transient, statements
+from c2s_enrich.database import Pool, Statements, is_transient
 from c2s_enrich.errors import (
     BudgetSpent,
     NoSlot,
@@ -87,11 +87,10 @@ class Limits:
     def __init__(
         self, pool: Pool, settings: Settings, clock: Clock, *, now: datetime | None = None
     ) -> None:
-        self._pool = pool
         self._settings = settings
         self._clock = clock
         self._now = now
-        self._sql = statements("upstreams")
+        self._sql = Statements(pool, "upstreams")
 
     async def configure(self) -> None:
         """Writes the settings' rate limits and budgets into the table: when a poller starts."""
@@ -205,26 +204,17 @@ class Limits:
 
     async def _wake_events(self, name: str) -> int:
         """Makes the events waiting for `name` due, batch by batch; returns how many."""
-        woken = 0
-        async with self._pool.connection() as connection:
-            while True:
-                cursor = await connection.execute(
-                    self._sql["wake_events"],
-                    {"name": name, "batch": _WAKE_BATCH, "now": self._now},
-                )
-                woken += cursor.rowcount
-                if cursor.rowcount < _WAKE_BATCH:
-                    break
-            if woken:
-                await connection.execute(self._sql["announce"])
+        batch = {"name": name, "batch": _WAKE_BATCH, "now": self._now}
+        woken = last = await self._sql.touch("wake_events", **batch)
+        while last == _WAKE_BATCH:
+            last = await self._sql.touch("wake_events", **batch)
+            woken += last
+        if woken:
+            await self._sql.rows("announce")
         return woken
 
-    async def _run(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                self._sql[statement], {"now": self._now, **parameters}
-            )
-            return await cursor.fetchall() if cursor.description is not None else []
+    async def _run(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
+        return await self._sql.rows(statement, **{"now": self._now, **params})
 
 
 @contextmanager

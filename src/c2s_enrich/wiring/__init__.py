@@ -115,9 +115,8 @@ def build_pipeline(
         clock,
         metrics,
         lookup_ttl=settings.lookup_ttl,
-        lookup_nobody_ttl=settings.nobody_ttl,
         record_ttl=settings.record_ttl,
-        record_nobody_ttl=settings.nobody_ttl,
+        nobody_ttl=settings.nobody_ttl,
     )
     sender = Sender(
         store,

@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.console.app import SECURITY, Console
 from c2s_enrich.console.page import Tools
-from c2s_enrich.database import Pool, make_pool
+from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.ops.api import AdminApi
@@ -42,8 +42,8 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
     /health.
     """
     clock = SystemClock()
-    faults, pool = OwnFaults(clock), make_pool(settings, name="ops")
-    reads = make_pool(replace(settings, database_pool_size=_READS), name="console")
+    faults, pool = OwnFaults(clock), open_pool(settings, name="ops")
+    reads = open_pool(replace(settings, database_pool_size=_READS), name="console")
     health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
     zone = ZoneInfo(settings.operator_timezone)
     limits = Limits(pool, settings, clock)

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock, SystemClock
-from c2s_enrich.database import make_pool
+from c2s_enrich.database import open_pool
 from c2s_enrich.intake.fast.app import WebApp
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.minutes import Minutes
@@ -39,7 +39,7 @@ def build_web(
     clock = clock or SystemClock()
     intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
     metrics.registry.register(intake)
-    pool = make_pool(settings, name="web")
+    pool = open_pool(settings, name="web")
     store = IntakeStore()
     writer = Writer(pool, store, settings)
     minutes = Minutes(pool, store, intake, refusals, clock)

@@ -80,7 +80,7 @@ class TestTheMatrixGoesRed:
             return store.message_sent(message, "answer", None)
 
         async def send(sender: Any, claim: Any, lease: Any, journal: Any, message: Any) -> Any:
-            return await told(sender._store, message)
+            return await told(sender.store, message)
 
         monkeypatch.setattr(Sender, "__call__", send)
 
