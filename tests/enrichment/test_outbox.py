@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,7 +83,7 @@ def outbox(db: Database, pool: Pool) -> Outbox:
 
 def stale(claim: Claim) -> Claim:
     """The same claim as a poller has it that lost it."""
-    return replace(claim, lease_token=claim.lease_token - 1)
+    return claim._replace(lease_token=claim.lease_token - 1)
 
 
 class TestAPollerThatLostItsLease:
