@@ -1,8 +1,4 @@
-"""The way to Postgres: the SQL files, the pool, and which errors heal by themselves.
-
-No statement of a topic is written here. SQL lives in `sql/`, and each statement has one caller, in
-the `store.py` of its topic.
-"""
+"""The way to Postgres: the SQL files, the pool, and which errors heal by themselves."""
 
 from __future__ import annotations
 
@@ -45,18 +41,14 @@ _LEADING = re.compile(r"^\s*(--.*\n?)?", re.MULTILINE)
 
 
 def sql_folder() -> Path:
-    """The folder `sql/`: inside the package in a wheel, at the top of the repository in a
-    checkout.
-    """
+    """The folder `sql/`: inside the package in a wheel, at the top of a checkout."""
     packed = Path(__file__).parent / "sql"
     return packed if packed.is_dir() else Path(__file__).parents[2] / "sql"
 
 
 @cache
 def statements(topic: str) -> Mapping[str, LiteralString]:
-    """The statements of `sql/queries/<topic>.sql` by name. Raises ValueError on a name given
-    twice.
-    """
+    """The statements of `sql/queries/<topic>.sql`. Raises ValueError on a name given twice."""
     text = (sql_folder() / "queries" / f"{topic}.sql").read_text(encoding="utf-8")
     _, *parts = _NAME.split(text)
     found: dict[str, LiteralString] = {}
@@ -145,9 +137,7 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed a little later: connection trouble, shutdown,
-    fail-over, deadlock, a full pool.
-    """
+    """Whether the same statement may succeed later: lost connection, fail-over, deadlock."""
     if isinstance(error, PoolClosed) or not isinstance(error, Error):
         return False
     if isinstance(error, errors.ReadOnlySqlTransaction | errors.IdleInTransactionSessionTimeout):
@@ -158,9 +148,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], Awaitable[None]]:
-    """Fits each new connection to what DATABASE_URL is: a server, or a transaction pooler, which
-    the first connection finds out.
-    """
+    """Fits each new connection to a server or a transaction pooler, as the first finds out."""
     pooled: bool | None = None
     one_at_a_time = asyncio.Lock()
 

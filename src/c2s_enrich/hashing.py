@@ -1,8 +1,6 @@
 """Keyed hashes: two texts can be compared without keeping either, and nobody without HASH_KEY can
-guess what was hashed or make a hash of their own.
-
-While a key is being replaced, both count: new hashes are made with HASH_KEY, and what is stored may
-have been made with HASH_KEY_PREVIOUS. Pollers and ops hold the key, web never does.
+guess what was hashed. While a key is replaced, what is stored may have been made with
+HASH_KEY_PREVIOUS. Pollers and ops hold the key, web never does.
 """
 
 from __future__ import annotations

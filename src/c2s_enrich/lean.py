@@ -1,5 +1,5 @@
-"""Libraries without what they bring along for terminals: structlog and httpx import rich, pygments
-and click where they find them, which takes each process a quarter of a second and twenty megabytes.
+"""Libraries without what they bring along for terminals (rich, pygments, click): a quarter of a
+second and twenty megabytes of each process.
 """
 
 from __future__ import annotations

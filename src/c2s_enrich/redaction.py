@@ -1,14 +1,13 @@
-"""Takes personal data and credentials out of texts. The one redactor: in front of the logs and of
-`error_message`.
+"""Takes personal data and credentials out of texts: in front of the logs and of `error_message`.
 
-It errs on the side of removing too much, knows nothing of where the text goes, and changes no text
-that it finds nothing in. Names of people cannot be told from other words: nobody may log a name.
+It errs on the side of removing too much. Names of people cannot be told from other words: nobody
+may log a name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import cache, lru_cache
 from urllib.parse import quote
 
@@ -183,7 +182,10 @@ def _mask_value(match: re.Match[str]) -> str:
 def _without_cpfs(text: str) -> str:
     kept: list[tuple[int, int]] | None = None
     parts, done = [], 0
-    for start, end in _cpfs(text):
+    for match in _CPF_LIKE.finditer(text):
+        if Cpf.parse("".join(match.groups()[1:])) is None:
+            continue
+        start, end = match.span(1)
         if kept is None:
             kept = [match.span() for match in reversed(list(_KEPT_ONLY.finditer(text)))]
         while kept and kept[-1][1] < end:
@@ -192,12 +194,6 @@ def _without_cpfs(text: str) -> str:
             parts += [text[done:start], "[cpf]"]
             done = end
     return "".join([*parts, text[done:]])
-
-
-def _cpfs(text: str) -> Iterator[tuple[int, int]]:
-    for match in _CPF_LIKE.finditer(text):
-        if Cpf.parse("".join(match.groups()[1:])) is not None:
-            yield match.span(1)
 
 
 def _without_phones(text: str) -> str:

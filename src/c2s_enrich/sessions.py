@@ -1,7 +1,4 @@
-"""A session on Postgres: its parameters, the settings that we rest on, and waits that have an end.
-
-Who connects to the product's database does it through here or through the pool, which does.
-"""
+"""A session on Postgres: its parameters, the settings that we rest on, waits that end."""
 
 from __future__ import annotations
 
@@ -138,9 +135,7 @@ async def apply_settings(connection: AsyncConnection[Any], session: Mapping[str,
 
 
 async def configure_login(connection: AsyncConnection[tuple[Any, ...]]) -> None:
-    """Behind a transaction pooler a session is everybody's, and SET would reach whoever comes next:
-    the login itself carries the settings, for this database only.
-    """
+    """SET would reach whoever comes next behind a pooler: the login carries the settings."""
     wanted = dict(SESSION)
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(4210777002)")

@@ -1,8 +1,5 @@
-"""Settings: one frozen value built once from a mapping. Every problem is collected and reported in
-one message.
-
-Nothing here reads the environment by itself: the commands pass `os.environ`, tests pass a dict.
-A field's environment variable is its name in capitals, unless the field names another one.
+"""Settings: one frozen value built once from a mapping, every problem told in one message. A
+field's environment variable is its name in capitals, unless the field names another one.
 """
 
 from __future__ import annotations

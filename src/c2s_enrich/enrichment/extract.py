@@ -17,11 +17,7 @@ def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadF
 
 
 def own_refs(texts: Iterable[str]) -> tuple[str, ...]:
-    """Refs in our form: "ref 7F3K29QD" anywhere in a text (C2S may turn its line breaks into HTML),
-    or a text that is a ref.
-
-    Anybody can write such a line; only the outbox knows which refs are ours.
-    """
+    """ "ref 7F3K29QD" anywhere in a text, or a text that is a ref; the outbox knows ours."""
     refs: dict[str, None] = {}
     for text in texts:
         refs.update(dict.fromkeys(_REF_LINE.findall(text)))

@@ -23,9 +23,7 @@ PaidQuestion = Callable[[Admission], Awaitable[tuple[Candidate, ...]]]
 
 @dataclass(frozen=True)
 class LookedUp:
-    """`answers` of the contacts that lead to somebody. `unasked` contacts would have gone beyond
-    the limit of paid questions; `unproven` sources may have meant "nobody".
-    """
+    """`unasked`: beyond the limit of paid questions; `unproven` sources may have meant nobody."""
 
     answers: tuple[ContactAnswer, ...] = ()
     unasked: int = 0

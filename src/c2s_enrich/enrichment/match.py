@@ -1,8 +1,4 @@
-"""Who the lead is, judged from whom its contacts lead to.
-
-CPFs decide who is one person. The lead's name decides who comes first: who fits it is never hidden
-by who does not.
-"""
+"""Who the lead is: CPFs tell people apart, the lead's name says who comes first."""
 
 from __future__ import annotations
 

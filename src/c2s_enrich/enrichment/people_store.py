@@ -1,8 +1,4 @@
-"""People's door to the database: `sql/queries/people.sql`.
-
-A record is stored twice over, in one statement: whole, as the remembered answer, and taken apart
-into rows that an analyst can ask.
-"""
+"""Records, whole as remembered answers and in rows for analysts: `sql/queries/people.sql`."""
 
 from __future__ import annotations
 

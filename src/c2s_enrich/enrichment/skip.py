@@ -30,9 +30,7 @@ class Skip:
 def reason_to_skip(
     facts: LeadFacts, fingerprints: Sequence[str], situation: Situation, *, reprocess: bool
 ) -> Skip | None:
-    """None where there is work. A person's reprocess skips nothing; neither does an event whose
-    message may have been sent. `fingerprints` are the contacts' hashes under each key.
-    """
+    """None where there is work. `fingerprints` are the contacts' hashes under each key."""
     if reprocess or situation.message_unclear:
         return None
     if facts.closed:

@@ -98,9 +98,7 @@ class EnrichmentStore:
     async def begin_work(
         self, claim: Claim, facts: LeadFacts, refs: Sequence[str]
     ) -> tuple[LeadFacts, Situation]:
-        """Merges what an event says of its lead into what was known, and takes `refs` for receipts;
-        returns the facts with the merged contact, which is a newer event's where there is one.
-
+        """Merges what an event says of its lead into what was known, and takes `refs` for receipts.
         Raises LeaseLost when the event is not ours any more, or its lead was erased.
         """
         furthest = self._history.furthest
@@ -187,9 +185,7 @@ class EnrichmentStore:
         return [OutboxMessage(*row) for row in rows]
 
     async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
-        """The right to send, committed; its name is the answer. None: the lease is too short or
-        gone, or the row has moved on.
-        """
+        """The right to send, by its time. None: the lease is too short, or the row has moved on."""
         params = _fence(claim) | self._rules
         row = await self._one("permit_send", **params, message_id=message.id, worker=claim.worker)
         return row[0] if row else None

@@ -38,9 +38,7 @@ class Gate:
         )
 
     def judge(self, headers: Headers, path_token: str) -> TokenVerdict:
-        """One right token among those shown is enough: a stale header must not shut out a right
-        address. `path_token` is the decoded last part of the path, empty where there is none.
-        """
+        """One right token among those shown is enough: a stale header must not shut one out."""
         if not self._secrets:
             return "open"
         shown = list(_shown(headers, path_token))

@@ -1,7 +1,4 @@
-"""Takes a batch apart into the bytes of its elements. Pure; one bad element never costs the others.
-
-A batch is an array, or an envelope with an array under `data`.
-"""
+"""Takes a batch apart, an array or one under `data`. Pure; no bad element costs the others."""
 
 from __future__ import annotations
 
@@ -74,11 +71,7 @@ def _is_whole(raw: bytes) -> bool:
 
 
 def _cut(body: bytes) -> Batch | None:
-    """Cuts an array at its commas without reading what is between.
-
-    What is around the elements must still be JSON. None where it is not, or where brackets or
-    quotes do not match.
-    """
+    """Cuts an array at its commas. None where what is around the elements is not JSON."""
     if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_MARKS:
         return None
     elements: list[bytes] = []

@@ -43,9 +43,7 @@ _ONE_STORED = DeliveryReceipt(received=1, processed=1, duplicates=0, rejected=0)
 
 
 class EventRow:
-    """One event on its way. Its id is chosen here, once: that is how a repeated INSERT recognises
-    its own earlier success. `updated_at` moves where another body has the event's own time.
-    """
+    """One event. Its id is chosen here, once: so a repeated INSERT knows its own success."""
 
     __slots__ = ("event", "request_id", "row_id", "updated_at", "verdict")
 
@@ -132,9 +130,7 @@ class Job:
 
 
 def _new_ids(count: int) -> list[UUID]:
-    """UUIDs of version 7: they grow with time, so that the primary key's index is written at its
-    end and the claim keeps arrival order. No code reads a time out of one.
-    """
+    """UUIDs of version 7: the index grows at its end, and the claim keeps arrival order."""
     milliseconds = time.time_ns() // 1_000_000 << 80
     noise = os.urandom(10 * count)
     return [

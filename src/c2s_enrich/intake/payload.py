@@ -1,7 +1,5 @@
-"""Bytes → events. Pure: no I/O, and no exception gets out, whatever the bytes are.
-
-Each event keeps the bytes that arrived; nothing is re-encoded on the way to the database. Only
-what makes the event's key is read here, by the reader that the pipeline uses too.
+"""Bytes → events. Pure; no exception gets out. Each event keeps the bytes that arrived; only what
+makes its key is read here, by the reader that the pipeline uses too.
 """
 
 from __future__ import annotations

@@ -41,9 +41,7 @@ class IntakeStore:
                 row.verdict = "stored"
 
     async def compare_with_stored(self, connection: Connection, rows: Sequence[EventRow]) -> None:
-        """For rows that met another one of their key. One without a verdict even now is to be
-        inserted again: its body is a new one, with a time of its own, or the other row is gone.
-        """
+        """For rows whose key exists. One without a verdict even now is to be inserted again."""
         cursor = await connection.execute(self._sql["compare_with_stored"], _values(rows))
         found = {row_id: (verdict, at) for row_id, verdict, at in await cursor.fetchall()}
         for row in rows:

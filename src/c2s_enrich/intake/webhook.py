@@ -1,8 +1,6 @@
-"""The webhook over HTTP: authenticate, receive within limits, read, store, answer. Everything it
-does is INSERT.
+"""The webhook over HTTP: authenticate, receive within limits, read, store, answer.
 
-A plain ASGI endpoint for every method, so that the wrong ones get their answer here too. The
-request is never wrapped or routed: what costs time on the way of a delivery stands here.
+A plain ASGI endpoint for every method: the request is never wrapped or routed, which costs time.
 """
 
 from __future__ import annotations

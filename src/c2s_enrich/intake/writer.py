@@ -161,9 +161,7 @@ class _WriteLane:
             _settle(odd, "rejected deliveries fill their room: replay or dismiss them")
 
     async def _insert(self, connection: Connection, rows: list[EventRow]) -> None:
-        """Gives every row its verdict. A value that the database does not take is the sender's
-        fault; an INSERT that fails with values that it takes is ours, and raises.
-        """
+        """Gives every row its verdict. A value that the database refuses is the sender's fault."""
         while rows:
             try:
                 await self._store.insert_events(connection, rows)

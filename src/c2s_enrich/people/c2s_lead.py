@@ -28,9 +28,7 @@ _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
 def decode_json(raw: bytes | str) -> object:
-    """JSON as values. Raises msgspec.DecodeError, or RecursionError where it is nested too deep.
-    A number beyond a float's range, which Postgres stores, becomes infinity.
-    """
+    """Numbers beyond a float are infinity. Raises msgspec.DecodeError, RecursionError."""
     try:
         return msgspec.json.decode(raw)
     except msgspec.DecodeError:

@@ -1,7 +1,4 @@
-"""Phones and e-mails of a lead: one canonical form each, or the reason why it is not looked up.
-
-Refuses to guess: a DDD put in front of a number without one makes it another person's phone.
-"""
+"""Phones and e-mails of a lead in one form each. No DDD is guessed: it is another's phone."""
 
 from __future__ import annotations
 
@@ -68,9 +65,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Contacts:
-    """All that could be read from one lead, best first. `phones` has foreign numbers too, which
-    nobody here can look up (and `skipped` says so).
-    """
+    """All that could be read from one lead, best first; foreign phones too."""
 
     phones: tuple[Phone, ...] = ()
     emails: tuple[Email, ...] = ()

@@ -20,9 +20,7 @@ class Cpf:
 
     @classmethod
     def parse(cls, value: object) -> Cpf | None:
-        """Reads text or a number, punctuated or not. None where the check digits fail or where it
-        may be something else: with nine digits it is an RG, with asterisks it hides digits.
-        """
+        """Reads text or a number. None where it may be something else (an RG, masked digits)."""
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**14:
             value = str(value)
         if not isinstance(value, str):

@@ -1,7 +1,5 @@
-"""Around every request of the web process: a request id, security headers, one log line, and an
-answer when something breaks.
-
-The log line names the route, never the path or the query: the webhook's token may stand in both.
+"""Around every request: a request id, security headers, an answer when something breaks, and one
+log line, which never names path or query: the webhook's token may stand in both.
 """
 
 from __future__ import annotations
@@ -9,6 +7,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from traceback import walk_tb
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -51,9 +50,7 @@ def notes_of(scope: Scope) -> Notes:
 
 
 class RequestMiddleware:
-    """ASGI middleware. `known` are secrets, which a request id must not carry into the log;
-    `security` is what every answer carries.
-    """
+    """`known` secrets do not get into the log as ids; every answer carries `security`."""
 
     def __init__(
         self,
@@ -90,13 +87,9 @@ class RequestMiddleware:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
             # The type is enough to find it; its text and its frames may hold a payload.
-            self._log.error(
-                "request_broke",
-                request_id=request_id,
-                error=type(error).__name__,
-                where=_place(error),
-            )
-            self._faults.add("bug", f"an error in the program ({type(error).__name__})")
+            kind, where = type(error).__name__, _place(error)
+            self._log.error("request_broke", request_id=request_id, error=kind, where=where)
+            self._faults.add("bug", f"an error in the program ({kind})")
             if not status:
                 await _BUG.send(send_with_headers)
         if "route" not in notes:
@@ -125,29 +118,17 @@ async def answer_http_error(_: Request, error: Exception) -> Response:
     """For Starlette: unknown addresses and wrong methods, in the form of every other failure."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    answer = problem(
-        status,
-        _REASONS.get(status, "http_error"),
-        "There is nothing at this address, or not for this method.",
-    )
+    detail = "There is nothing at this address, or not for this method."
+    answer = problem(status, _REASONS.get(status, "http_error"), detail)
     return Response(answer.body, status, headers, media_type=answer.content_type.decode())
 
 
-_BUG = problem(
-    503,
-    "bug",
-    "Something broke here. Nothing of the request was stored.",
-    (b"retry-after", b"10"),
-    CLOSE,
-)
+_BROKE = "Something broke here. Nothing of the request was stored."
+_BUG = problem(503, "bug", _BROKE, (b"retry-after", b"10"), CLOSE)
 _REASONS = {404: "not_found", 405: "method_not_allowed"}
 
 
 def _place(error: BaseException) -> str:
-    """File and line of the innermost frame."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return (
-        f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""
-    )
+    """File and line of the innermost frame of an error that was caught here."""
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{line}"

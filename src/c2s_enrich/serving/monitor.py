@@ -1,5 +1,5 @@
-"""A process's own listener for those who watch it: /metrics and the addresses of /health, on
-METRICS_PORT. It stands on the loopback or a private network, never on the public port.
+"""A process's own listener on METRICS_PORT: /metrics and the addresses of /health. It stands on the
+loopback or a private network, never on the public port.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ async def monitor(
     routes: Sequence[BaseRoute],
     refresh: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[str | None]:
-    """Serves while inside and yields the address; None where the port is taken, which is said once
-    and stops nothing. `refresh` is awaited before each scrape, for numbers from the database.
-    """
+    """Yields the address; None where the port is taken. Awaits `refresh` before each scrape."""
     import uvicorn
 
     class Quiet(uvicorn.Server):

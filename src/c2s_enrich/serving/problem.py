@@ -36,8 +36,8 @@ class Answer(Struct, frozen=True):
 def problem(
     status: int, reason: str, detail: str, *headers: tuple[bytes, bytes], **more: Any
 ) -> Answer:
-    """A failure. `reason` is a word for programs, `detail` a sentence for people; `more` are
-    further members of the document. `fault` is whose: the sender's below 500, ours from there on.
+    """A failure. `reason` is a word for programs, `detail` a sentence for people, `more` further
+    members. Its `fault` is the sender's below 500, ours from there on.
     """
     document = {
         "type": "about:blank",

@@ -1,8 +1,5 @@
 """uvicorn for a service behind Fly's proxy: bounded in every direction, silent about addresses,
-polite when it ends.
-
-Forwarded headers are not read at all: nothing here depends on the client's address or scheme, so
-there is nothing to trust.
+polite when it ends. Forwarded headers are not read: nothing depends on the client's address.
 """
 
 from __future__ import annotations
@@ -52,7 +49,8 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
 
 
 def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uvicorn.Config:
-    """How a process listens."""
+    # A request lives at most this long; what is open after it is a connection, not a delivery.
+    request = settings.receive_timeout + settings.store_timeout
     return uvicorn.Config(
         app,
         http=bounded_protocol(settings.receive_timeout.total_seconds(), _most_connections(), wrap),
@@ -65,12 +63,7 @@ def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uv
         log_config=None,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        # A request lives at most this long; anything still open after it is a connection, not a
-        # delivery.
-        timeout_graceful_shutdown=int(
-            (settings.receive_timeout + settings.store_timeout).total_seconds()
-        )
-        + 1,
+        timeout_graceful_shutdown=int(request.total_seconds()) + 1,
     )
 
 

@@ -52,10 +52,8 @@ class C2s:
         return await self._lead(lead_id, answers.read_whole)
 
     async def messages(self, lead_id: str) -> tuple[str, ...]:
-        """The texts and external ids of all messages on a lead. Raises LeadNotFound, UpstreamError.
-
-        A lead without a list of messages is Unreadable and not one without messages: nobody may
-        conclude from it that ours is not there.
+        """The texts and external ids of all messages on a lead. Raises LeadNotFound, UpstreamError:
+        Unreadable where there is no list of them, which does not prove that ours is not there.
         """
         return await self._lead(lead_id, answers.read_messages)
 
@@ -102,12 +100,10 @@ class C2s:
         return replace(accepted, confirmed=not self._through_gateway)
 
     async def leads_updated_since(self, since: datetime) -> AsyncIterator[Mapping[str, object]]:
-        """Leads changed at or after `since`, newest first, as C2S's own JSON objects, for
-        reconciliation. Raises UpstreamError.
+        """Leads changed at or after `since`, newest first, as C2S's own JSON. Raises UpstreamError.
 
-        The date filters are not sent: whether C2S honours them is unknown, and one of them can
-        empty the window. The end is a short page (the pagination block is not always there) or a
-        page on which nothing is new any more.
+        Date filters are not sent: whether C2S honours them is unknown. The end is a short page (the
+        pagination block is not always there) or one on which nothing is new.
         """
         for page in range(1, MOST_PAGES + 1):
             query = {"sort": "-updated_at", "perpage": str(PAGE_SIZE), "page": str(page)}

@@ -14,10 +14,8 @@ READ_AT_MOST = 1000
 
 
 def read_money(value: object) -> Decimal | None:
-    """An amount in R$ above zero, rounded to cents: "6089,28", "1.234,56", "R$ 12", 6089.28.
-
-    A point followed by exactly three digits groups thousands, as Brazilians write; a point followed
-    by one or two is decimal. None for anything else.
+    """An amount in R$ above zero, rounded to cents: "6089,28", "1.234,56", "R$ 12", 6089.28. A
+    point before exactly three digits groups thousands, before one or two it is decimal.
     """
     if isinstance(value, float):
         number = str(value)

@@ -138,9 +138,7 @@ class Upstream:
     async def _try(
         self, request: OutgoingRequest, admitted: list[Admission], read: Callable[[Response], T]
     ) -> T:
-        """One try: admission, request, settlement. When it is cancelled or `before_send` stops it,
-        a probe's mark lapses by itself.
-        """
+        """When it is cancelled or `before_send` stops it, a probe's mark lapses by itself."""
         limits = self._services.limits
         admission = admitted.pop() if admitted else await self.admit()
         started = time.perf_counter()

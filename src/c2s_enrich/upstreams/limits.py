@@ -105,9 +105,7 @@ class Limits:
             )
 
     async def admit(self, name: str) -> Admission:
-        """Returns when one call may go out; waits in memory for a slot that is at most `slot_wait`
-        away. Raises Paused, BudgetSpent or NoSlot, which reserve nothing.
-        """
+        """Waits for a slot at most `slot_wait` away. Raises Paused, BudgetSpent, NoSlot."""
         [row] = await self._run("admit", name=name, **self.terms(name))
         return await self.granted(name, Decision(*row))
 
@@ -139,9 +137,7 @@ class Limits:
         return Admission(name, failures, probe)
 
     async def succeeded(self, admission: Admission) -> bool:
-        """The call came back well. True when it was the probe and ended the pause; its waiting
-        events are due then. Writes nothing when there is nothing to change.
-        """
+        """True when it was the probe and ended the pause. Writes nothing that does not change."""
         name, ended = admission.upstream, False
         with _database_trouble_passes(name):
             if admission.probe is not None:
@@ -219,9 +215,7 @@ class Limits:
 
 @contextmanager
 def _database_trouble_passes(upstream: str) -> Iterator[None]:
-    """What a call brought must not be lost because the limits could not be told; a probe's mark
-    lapses by itself.
-    """
+    """What a call brought must not be lost because the limits could not be told."""
     try:
         yield
     except psycopg.Error as trouble:

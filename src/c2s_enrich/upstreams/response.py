@@ -92,9 +92,8 @@ def read_retry_after(value: str | None, date: str | None = None) -> timedelta:
     """How long a Retry-After asks to wait, from 1 s (no hot loop) to 15 min; 60 s where it is
     absent or cannot be read.
 
-    Seconds ("60"), words ("1 minute", which C2S sends), or an HTTP date. A date is measured against
-    `date`, the same answer's Date header, so that a wrong clock on this machine changes nothing;
-    only without one does our clock count.
+    Seconds ("60"), words ("1 minute", which C2S sends), or an HTTP date, measured against the
+    answer's own `date`; only without one does our clock count.
     """
     text = (value or "").strip().lower()
     if re.fullmatch(r"\d{1,9}", text, re.ASCII):

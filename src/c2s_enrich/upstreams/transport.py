@@ -2,8 +2,8 @@
 
 httpcore's pool costs 0.9 ms of CPU for an exchange with one in flight and 3.2 ms with twenty, keeps
 surplus bytes for the next answer, and reports its own waiting as the upstream's time-out. Here
-nothing waits for a free connection, nothing is decoded, every limit counts bytes as they come off
-the wire, and a connection on which anything was not exactly as announced is closed.
+nothing waits or is decoded, limits count bytes on the wire, and a connection on which anything was
+not as announced is closed.
 """
 
 from __future__ import annotations
@@ -89,12 +89,6 @@ class Transport(httpx.AsyncBaseTransport):
         return None
 
 
-class _Origin(NamedTuple):
-    host: str
-    port: int
-    tls: bool
-
-
 class _Answer(NamedTuple):
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -104,7 +98,7 @@ class _Answer(NamedTuple):
 class _Connection(asyncio.Protocol):
     """One connection, one exchange at a time. `reusable` until anything was not as announced."""
 
-    def __init__(self, origin: _Origin) -> None:
+    def __init__(self, origin: tuple[str, int, bool]) -> None:
         self.origin = origin
         self.reusable = True
         self.used_at = 0.0
@@ -220,14 +214,11 @@ class _Connection(asyncio.Protocol):
 
 
 async def _connect(request: httpx.Request) -> _Connection:
-    origin = _origin(request.url)
+    origin = host, port, tls = _origin(request.url)
     try:
         async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(origin),
-                origin.host,
-                origin.port,
-                ssl=_tls_context() if origin.tls else None,
+                lambda: _Connection(origin), host, port, ssl=_tls_context() if tls else None
             )
     except TimeoutError:
         raise httpx.ConnectTimeout("no connection in time") from None
@@ -242,9 +233,9 @@ def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _origin(url: httpx.URL) -> _Origin:
+def _origin(url: httpx.URL) -> tuple[str, int, bool]:
     tls = url.scheme == "https"
-    return _Origin(url.host, url.port or (443 if tls else 80), tls)
+    return url.host, url.port or (443 if tls else 80), tls
 
 
 def _head(request: httpx.Request) -> bytes:

@@ -25,9 +25,7 @@ from c2s_enrich.upstreams.record_lists import (
 
 
 def read_record(data: object, asked: Cpf) -> Profile | None:
-    """The record in the body of `modulo=cpf`; None where there is none. Raises Unauthorised,
-    Unreadable; their texts hold no value of the body.
-    """
+    """None where there is no record. Raises Unauthorised, Unreadable; no text quotes the body."""
     basic = object_of(data, "DadosBasicos")
     name = text_of(basic, "nome")
     if name is None:
