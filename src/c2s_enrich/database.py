@@ -127,8 +127,7 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
         check=_check,
         reset=_reset,
         timeout=ANSWER_SECONDS,
-        # Shorter than the five idle minutes after which Neon suspends and cuts connections;
-        # psycopg's default is longer.
+        # Shorter than the five idle minutes after which Neon suspends; psycopg's is longer.
         max_idle=120,
         name=name,
         open=False,
@@ -142,8 +141,7 @@ def is_transient(error: BaseException) -> bool:
         return False
     if isinstance(error, errors.ReadOnlySqlTransaction | errors.IdleInTransactionSessionTimeout):
         return True
-    # psycopg also files wrong credentials (28) and broken size limits (54) under OperationalError:
-    # those stay as they are.
+    # Wrong credentials (28) and broken limits (54) are OperationalErrors, too: they stay.
     return isinstance(error, OperationalError) and (error.sqlstate or "")[:2] not in ("28", "54")
 
 

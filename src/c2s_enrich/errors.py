@@ -6,7 +6,12 @@ from datetime import timedelta
 
 
 class EnrichError(Exception):
-    """Base of all errors. Texts never carry a token, a full CPF or a URL with credentials."""
+    """Base of all errors. Texts never carry a token, a full CPF or a URL with credentials; an error
+    without one of its own says its docstring.
+    """
+
+    def __str__(self) -> str:
+        return super().__str__() or self.__doc__ or ""
 
 
 class SettingsError(EnrichError):
@@ -89,15 +94,9 @@ class BudgetSpent(UpstreamError):
 class MissingCustomer(EnrichError):
     """Missing customer data"""
 
-    def __init__(self) -> None:
-        super().__init__("Missing customer data")
-
 
 class LeadNotFound(EnrichError):
     """Lead not found"""
-
-    def __init__(self) -> None:
-        super().__init__("Lead not found")
 
 
 class DeliveryUnclear(EnrichError):

@@ -18,8 +18,7 @@ MASK = "***"
 
 # Long enough for a sentence with its reason, short enough for a row in an operator's terminal.
 _ERROR_LENGTH = 500
-# What lies beyond cannot be seen in the shortened text, and the expressions below need not run over
-# a megabyte of HTML.
+# What lies beyond is cut from the shortened text anyway.
 _READ_LENGTH = 20_000
 
 
@@ -78,8 +77,7 @@ def _describe(error: BaseException) -> str:
         return str(error)
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_describe(each) for each in error.exceptions)
-    # Of a database error only the first line: DETAIL and CONTEXT quote whole rows. (Told by its
-    # shape: no database is imported here.)
+    # Of a database error, told by its shape, the first line: DETAIL and CONTEXT quote rows.
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     text = str(primary or error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -120,8 +118,7 @@ _DATABASE_ROW = re.compile(
     re.DOTALL,
 )
 
-# Only from the beginning of a word, and without giving back: a long text without any @ is read
-# once.
+# From the beginning of a word, without giving back: a text without @ is read once.
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++(@[\w-]+(?:\.[\w-]+)+)")
 _ENCODED_EMAIL = re.compile(
     r"(?<![\w.%+-])(?:(?!%40)[\w.%+-])++(%40[\w-]+(?:\.[\w-]+)+)", re.IGNORECASE
@@ -129,14 +126,12 @@ _ENCODED_EMAIL = re.compile(
 
 _WIDE_DIGITS = {ord("０") + digit: str(digit) for digit in range(10)}
 
-# Between the groups of a number: the usual mask, spaces of all kinds, dashes of all kinds, and the
-# same in a URL or in JSON.
+# Between the groups of a number: spaces and dashes of all kinds, also in a URL or in JSON.
 _GAP = (
     r"(?:[\s.\-/_+\u2010-\u2015\u2212]|\\xa0|\\u00a0|\\u201[0-5]|\\u2212"
     r"|%(?:25)?(?:2[0DEF]|C2%(?:25)?A0|E2%(?:25)?80%(?:25)?9[0-5]|E2%(?:25)?88%(?:25)?92)){0,2}"
 )
-# A digit in front would make it another number, unless that digit ends an escape: %20, \x20 or
-# \u0020.
+# A digit in front makes another number, unless it ends an escape: %20, \x20 or \u0020.
 _START = (
     r"(?:(?<![0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})"
     r"|(?<=\\u[0-9A-Fa-f]{4}))"
@@ -148,8 +143,7 @@ _CPF_LIKE = re.compile(
     re.IGNORECASE,
 )
 
-# Ids and times that operators search for; one in a few hundred holds digits that could be something
-# else.
+# Ids and times that operators search for; one in a few hundred could be something else.
 _KEPT = (
     r"(?<![0-9A-Za-z])(?:(?=[0-9a-f]*[a-f])[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?)(?![0-9A-Za-z])"

@@ -109,8 +109,7 @@ def session_parameters(name: str) -> dict[str, Any]:
         "keepalives_idle": 10,
         "keepalives_interval": 3,
         "keepalives_count": 3,
-        # Keepalives stay away while an answer is awaited; this ends a connection whose bytes nobody
-        # acknowledges.
+        # Keepalives stay away while an answer is awaited; this ends unacknowledged bytes.
         "tcp_user_timeout": 10_000,
     }
 

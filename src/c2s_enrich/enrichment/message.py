@@ -21,8 +21,7 @@ from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 
-# Raise it when the wording changes in a way that sellers should be told again; it is part of every
-# content key.
+# Part of every content key: raise it when the wording should be told to sellers again.
 TEMPLATE_VERSION = 2
 # C2S takes 15,000 characters; a seller reads the first screens of a phone.
 OUTER_LIMIT = 15_000
@@ -80,8 +79,7 @@ def compose_message(
         PersonText.of(person, _own_record(person, profiles), lead, today, factor)
         for person in found.people
     ]
-    # The age changes with the date, the lead's name with its spelling, what is new with the
-    # history: none of them is what the seller learns.
+    # Age, the spelling of the lead's name and what is new are not what the seller learns.
     same = "\n".join([str(TEMPLATE_VERSION), *sorted(contacts.keys), _Draft(found, people).text()])
     content_key = sha256(same.encode()).hexdigest()
     earlier = next((one for one in told if one.content_key == content_key), None)

@@ -41,8 +41,7 @@ T = TypeVar("T")
 # After these nothing was asked, or the upstream has said that it gives nothing for it.
 _CLEARLY_NOT_PAID = (Paused, NoSlot, BudgetSpent, Throttled, Unauthorised, Refused)
 
-# How often a waiting event looks for the other's answer. Answers take 0.4 to 30 s; a look costs a
-# fraction of a millisecond.
+# How often a waiting event looks for the other's answer, which takes 0.4 to 30 s.
 _LOOK_SECONDS = 0.1
 
 

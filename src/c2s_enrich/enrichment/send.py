@@ -64,8 +64,7 @@ class Sender:
             if await self._seen_at_c2s(claim, message):
                 return self.store.message_sent(message, "read_back", None)
             await self._wait_or_give_up(message)
-        # Admission first, however long it takes: the settle time counts from the permit, so the
-        # request must follow the permit at once.
+        # Admission first: the settle time counts from the permit, and the request follows at once.
         admission = await self.c2s.admit()
         await journal.at("permit")
         still_alive = self.pulse()

@@ -22,27 +22,6 @@ COMPRESSED = problem(
 )
 
 
-def unauthorised(verdict: str, *headers: tuple[bytes, bytes]) -> Answer:
-    challenge = (b"www-authenticate", b"Bearer")
-    detail = "A delivery needs the webhook token."
-    return problem(401, "token_" + verdict, detail, challenge, *headers)
-
-
-def too_slow(seconds: float) -> Answer:
-    detail = f"The body did not arrive within {seconds:g} seconds."
-    return problem(408, "body_too_slow", detail, CLOSE)
-
-
-def too_large(limit: int) -> Answer:
-    return problem(413, "body_too_large", f"A delivery has at most {limit} bytes.", CLOSE)
-
-
-def not_now(reason: str, why: str, after: int, *headers: tuple[bytes, bytes]) -> Answer:
-    """Our fault: nothing is wrong with the delivery, and it is to be sent again."""
-    detail = f"Not stored: {why}. Deliver it again."
-    return problem(503, reason, detail, (b"retry-after", b"%d" % after), *headers)
-
-
 @lru_cache(maxsize=64)
 def answer_to(receipt: DeliveryReceipt) -> Answer:
     """200 only where at least one event of the delivery is in `webhook_events`."""

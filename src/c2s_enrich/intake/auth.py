@@ -44,8 +44,7 @@ class Gate:
         shown = list(_shown(headers, path_token))
         verdict: TokenVerdict = "wrong" if shown else "missing"
         for token in shown:
-            # Every secret is compared, found or not: the time taken says nothing about which one is
-            # near.
+            # Every secret is compared: the time taken says nothing about which one is near.
             for name, secret in self._secrets:
                 if hmac.compare_digest(token, secret) and verdict != "current":
                     verdict = name

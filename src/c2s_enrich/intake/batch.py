@@ -10,8 +10,7 @@ from msgspec import Raw, Struct
 from c2s_enrich.people.c2s_lead import decode_json, find_lead
 
 BLANK = b" \t\r\n"
-# A thousand leads have some 80,000 commas and brackets. Walking over many more of them would take
-# Python most of a second.
+# A thousand leads have some 80,000 commas and brackets; many more take Python a second.
 _MOST_MARKS = 150_000
 # A string that never ends is taken to the end of the body, and nothing is given back (`*+`):
 # looking for its end again from each of its escaped quotes is quadratic, hours for a body of 1 MiB.
@@ -99,8 +98,7 @@ def _cut(body: bytes) -> Batch | None:
 
 
 def _follows_data_key(body: bytes, position: int) -> bool:
-    # A key is looked for in the last few bytes only: searching from the start at every bracket
-    # would be quadratic.
+    # In the last few bytes only: from the start at every bracket would be quadratic.
     return _DATA_KEY.search(body, max(0, position - 64), position) is not None
 
 

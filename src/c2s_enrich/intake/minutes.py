@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import psycopg
@@ -24,23 +25,16 @@ _LAST_SECONDS = 2.0
 _log = get_logger(__name__)
 
 
+@dataclass
 class Minutes:
     """The duty of one process."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        store: IntakeStore,
-        metrics: IntakeMetrics,
-        refusals: Refusals,
-        clock: Clock,
-    ) -> None:
-        self._pool = pool
-        self._store = store
-        self._metrics = metrics
-        self._written: Counter[str] = Counter()
-        self._refusals = refusals
-        self._clock = clock
+    pool: Pool
+    store: IntakeStore
+    metrics: IntakeMetrics
+    refusals: Refusals
+    clock: Clock
+    written: Counter[str] = field(default_factory=Counter)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -58,19 +52,19 @@ class Minutes:
 
     async def _run(self) -> None:
         while True:
-            await self._clock.sleep(_MINUTE.total_seconds())
+            await self.clock.sleep(_MINUTE.total_seconds())
             await self.turn()
 
     async def turn(self) -> None:
         """Once. What could not be written goes with the next minute's."""
         try:
-            async with self._pool.connection(timeout=_LAST_SECONDS) as connection:
-                now = self._metrics.minute()
-                if new := now - self._written:
-                    await self._store.count_intake(connection, {key: new[key] for key in now})
-                    self._written = now
-                if ids := self._refusals.take_ids():
-                    known = await self._store.known_leads(connection, ids)
-                    self._refusals.about_known_leads(known)
+            async with self.pool.connection(timeout=_LAST_SECONDS) as connection:
+                now = self.metrics.minute()
+                if new := now - self.written:
+                    await self.store.count_intake(connection, {key: new[key] for key in now})
+                    self.written = now
+                if ids := self.refusals.take_ids():
+                    known = await self.store.known_leads(connection, ids)
+                    self.refusals.about_known_leads(known)
         except (psycopg.Error, OSError) as error:
             _log.warning("minute_not_counted", error=type(error).__name__)

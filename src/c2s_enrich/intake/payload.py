@@ -215,8 +215,7 @@ def _derived_action(found: FoundLead, updated_at: datetime) -> str:
 
 
 def _is_deeper(raw: bytes, limit: int) -> bool:
-    # Nearly every payload has fewer brackets than levels allowed, and counting them costs a
-    # microsecond.
+    # Nearly every payload has fewer brackets than levels: counting costs a microsecond.
     if raw.count(b"{") + raw.count(b"[") <= limit:
         return False
     steps = STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)

@@ -9,11 +9,9 @@ from starlette.types import Receive
 from c2s_enrich.intake.auth import Headers
 from c2s_enrich.intake.metrics import IntakeMetrics
 
-# All bodies in memory at once, in bytes: 64 full-size deliveries, or tens of thousands of usual
-# ones.
+# All bodies in memory at once: 64 full-size deliveries, or tens of thousands of usual ones.
 _BODIES = 64 * 1024 * 1024
-# A sender whose body is too large should get to read why: as many bytes are received and dropped
-# before the answer.
+# Received and dropped before the answer: the sender of too large a body should read why.
 _DRAIN = 8 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
 # How long the first bytes of a refused sender are waited for.

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 
 from c2s_enrich.clock import Clock
 
-# Seconds; C2S delivers many times an hour while people work. A run that ended this long ago has
-# been dealt with.
+# Seconds; C2S delivers many times an hour while people work. Later it was dealt with.
 _FRESH = 3600.0
 # Ids of refused deliveries that wait for the comparison. More of them say nothing new.
 _MOST_IDS = 100

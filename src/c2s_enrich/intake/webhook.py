@@ -30,15 +30,15 @@ from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import Notes, notes_of
-from c2s_enrich.serving.problem import CLOSE, Answer
+from c2s_enrich.serving.problem import CLOSE, Answer, problem
 from c2s_enrich.serving.protocol import TRUSTED
 from c2s_enrich.settings import Settings
 
-# C2S's subscription knows only an address, so the token may be its last part. The log names its
-# place and not the token.
+# C2S's subscription knows only an address: the token may be its last part, never logged.
 PATH = "/api/v1/webhooks/c2s"
 _PATH_WITH_TOKEN = PATH + "/{token}"
 
+_CHALLENGE = (b"www-authenticate", b"Bearer")
 # A body this large takes milliseconds to read: a thread does it.
 _LARGE = 64 * 1024
 # Hook names were seen in two vocabularies: on_update_lead and lead.updated.
@@ -93,7 +93,9 @@ class Webhook:
         if verdict not in ACCEPTED:
             beginning, ended = await peek_at_body(headers, receive)
             self._refusals.refused(beginning)
-            return answers.unauthorised(verdict, *(() if ended else (CLOSE,)))
+            close = () if ended else (CLOSE,)
+            detail = "A delivery needs the webhook token."
+            return problem(401, "token_" + verdict, detail, _CHALLENGE, *close)
         self._refusals.accepted()
         scope[TRUSTED] = True
         if not _is_uncompressed(headers):
@@ -115,9 +117,11 @@ class Webhook:
             finally:
                 self._metrics.body_bytes -= len(body)
         except TimeoutError:
-            return answers.too_slow(self._receive_timeout)
+            detail = f"The body did not arrive within {self._receive_timeout:g} seconds."
+            return problem(408, "body_too_slow", detail, CLOSE)
         except BodyTooLarge:
-            return answers.too_large(self._body_limit)
+            detail = f"A delivery has at most {self._body_limit} bytes."
+            return problem(413, "body_too_large", detail, CLOSE)
         except NoRoom:
             return self._busy("too_many_bytes", "too many bytes are being received", CLOSE)
         finally:
@@ -143,7 +147,8 @@ class Webhook:
     def _busy(self, reason: str, why: str, *headers: tuple[bytes, bytes]) -> Answer:
         self._faults.add(reason, why)
         # Jitter: those who are sent away together must not come back together.
-        return answers.not_now(reason, why, self._jitter.randint(1, 10), *headers)
+        later = (b"retry-after", b"%d" % self._jitter.randint(1, 10))
+        return problem(503, reason, f"Not stored: {why}. Deliver it again.", later, *headers)
 
 
 def _is_uncompressed(headers: Headers) -> bool:

@@ -19,15 +19,12 @@ from c2s_enrich.intake.store import Connection, IntakeStore
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
-# One statement's share. More rows make no faster rows, and a statement must stay far below the
-# store timeout.
+# One statement's share, far below the store timeout: more rows make no faster rows.
 _BATCH_ROWS = 500
 _BATCH_WEIGHT = 4 * 1024 * 1024
-# All that may wait or be on its way, in bytes. Above it a delivery is refused at once rather than
-# late.
+# All that may wait or be on its way. Above it a delivery is refused rather than late.
 _QUEUE_WEIGHT = 64 * 1024 * 1024
-# Pauses between tries while the database is away. Short: the deliveries wait meanwhile, and a
-# fail-over takes about a second.
+# Between tries while the database is away: deliveries wait; a fail-over takes a second.
 _NAPS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 _log = get_logger(__name__)
@@ -39,8 +36,7 @@ class Writer:
     def __init__(
         self, pool: Pool, store: IntakeStore, settings: Settings, *, lanes: int = 2
     ) -> None:
-        # Lanes are connections that write at the same time, so that one can gather while another
-        # waits for its COMMIT. They leave at least one of the pool's for /readyz.
+        # One lane gathers while another waits for its COMMIT; /readyz needs a connection, too.
         lanes = max(1, min(lanes, settings.database_pool_size - 1))
         self._queue: deque[Job] = deque()
         self._weight = 0
@@ -134,8 +130,7 @@ class _WriteLane:
                 async with asyncio.timeout(self._timeout):
                     await self._write(await self._connected(), batch)
             except Exception as error:
-                # Whatever it is, the other lanes and the next batch go on; the text stays out of
-                # the log, it may quote a payload.
+                # Whatever it is, the other lanes go on. Its text may quote a payload: not logged.
                 kind, sqlstate = type(error).__name__, getattr(error, "sqlstate", None)
                 _log.warning("store_failed", error=kind, sqlstate=sqlstate, deliveries=len(batch))
                 await self._give_back_connection(broken=True)

@@ -132,8 +132,7 @@ class LeadFacts:
         lead, attributes, _ = found
         customer = _first_object(attributes.get("customer"), lead.get("customer"))
         seller = _first_object(attributes.get("seller"), lead.get("seller"))
-        # Some senders put the contact on the lead itself; a customer object, where there is one,
-        # knows better.
+        # Some senders put the contact on the lead itself; a customer object knows better.
         sources = (customer, attributes, lead)
         return cls(
             lead_id=lead_id,

@@ -152,8 +152,7 @@ def read_email(text: str) -> Email | Skipped:
     local, _, domain = address.rpartition("@")
     if domain in THROWAWAY:
         return Skipped("email", "throwaway")
-    # Only the whole local part can give a fake away: real addresses hold runs of digits, and so do
-    # real domains.
+    # Only the whole local part gives a fake away: real addresses and domains hold runs.
     if (
         FAKE_LOCAL.fullmatch(local)
         or is_run(local.replace(".", ""))

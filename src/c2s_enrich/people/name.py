@@ -150,8 +150,7 @@ def _judge(short: tuple[str, ...], long: tuple[str, ...]) -> NameAgreement:
         return NameAgreement.SAME
     if len(whole) + len(hinted) == len(short) and (whole or hinted.get(0, 9) <= 1):
         return NameAgreement.COMPATIBLE
-    # A woman may have married since. Her first name and a surname must be there, and no other
-    # second name: that would be her sister.
+    # A woman may have married since; another second name would be her sister's.
     surnames = [place for place in whole if place and not is_given(short[place])]
     if whole.get(0) == 0 and surnames and WOMAN.fullmatch(short[0]) and (1 in whole or 1 in back):
         return NameAgreement.COMPATIBLE

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Numbers that anybody may call and nobody owns: 0800, 0300, 0303, 0500, 0900. None of them begins
-# like an area code in use.
+# Anybody may call them, nobody owns them: 0800, 0300, 0303, 0500, 0900; no DDD begins so.
 SERVICE = re.compile(r"(?:800|300|303|500|900)\d{6,7}")
 
 THROWAWAY = {

@@ -23,8 +23,7 @@ Wrap = Callable[[asyncio.Transport, asyncio.AbstractEventLoop], asyncio.Transpor
 _HEAD_LIMIT = 32 * 1024
 # Requests of one connection that wait for the answer before theirs. C2S sends none.
 _PIPELINE = 16
-# What is left of a body whose request was answered before it ended is dropped for this long; then
-# the connection is closed.
+# What is left of a body that was answered early is dropped for this long.
 _LEFTOVER_SECONDS = 2.0
 # A peer that does not read its answers holds their memory no longer than this.
 _WRITE_SECONDS = 10.0
@@ -90,8 +89,7 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
                 return
             if self._in_head and self._timer is None:
                 self._start_timer()
-            # Not the read in which the head began: the end of the body before it may have come
-            # along.
+            # Not the read in which the head began: the last body's end may have come along.
             elif self._head_size > _HEAD_LIMIT:
                 detail = f"The head of a request has at most {_HEAD_LIMIT} bytes."
                 self._refuse(431, "head_too_large", detail)
@@ -187,8 +185,7 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
                 detail = f"The head of a request has {head_seconds:g} seconds to arrive."
                 self._refuse(408, "head_too_slow", detail)
             else:
-                # Nothing was said at all: an answer could be taken for that of a request which is
-                # just leaving the other end.
+                # An answer to nothing could be taken for that of a request just leaving.
                 self.transport.close()
 
         def _refuse(self, status: int, reason: str, detail: str) -> None:

@@ -17,8 +17,7 @@ from c2s_enrich.errors import CannotListen
 from c2s_enrich.serving.protocol import Wrap, as_it_is, bounded_protocol
 from c2s_enrich.settings import Settings
 
-# Longer than the idle time after which Fly's proxy drops its end (60 s): the side that reuses a
-# connection must not find it closing.
+# Longer than Fly's proxy idles (60 s): who reuses a connection must not find it closing.
 _KEEP_ALIVE_SECONDS = 75
 # Idle ones cost a few kilobytes each.
 _CONNECTIONS = 4000
@@ -34,16 +33,13 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         raise CannotListen(f"cannot listen on {place}: {os.strerror(error.errno or 0)}") from None
-    # uvicorn raises the signal again when it is done; by then everything is in order, and the exit
-    # status should say so.
+    # uvicorn raises the signal again when it is done; the exit status should say "in order".
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    # What exists by now stays: else the collector walks over all imported modules again and again,
-    # and for 25 ms nobody is answered.
+    # Else the collector walks over all modules again, and for 25 ms nobody is answered.
     gc.collect()
     gc.freeze()
-    # A request makes some 200 objects and no cycles: looking for some after each third request
-    # costs a tenth of the throughput.
+    # A request makes 200 objects and no cycles: looking for some costs a tenth of the throughput.
     gc.set_threshold(20_000, 20, 20)
     uvicorn.Server(server_config(app, settings, wrap)).run([bound])
 

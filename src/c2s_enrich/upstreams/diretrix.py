@@ -45,8 +45,7 @@ def open_diretrix(settings: Settings, services: CallServices) -> Upstream:
 
 def _read(response: Response) -> tuple[Candidate, ...]:
     refuse_web_page(response)
-    # 400 is how Diretrix says that it does not know a number. It would also say so to a malformed
-    # one, but what reaches this client was validated before.
+    # 400 is how Diretrix says that it does not know a number: what comes here was validated.
     if response.status in (204, 400, 404):
         return ()
     if response.status in (401, 403):

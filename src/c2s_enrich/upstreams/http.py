@@ -29,13 +29,11 @@ T = TypeVar("T")
 # What tests and wiring may put in place of the network; nothing else here has to know httpx.
 AnyTransport = httpx.AsyncBaseTransport
 
-# A host that does not even answer the handshake is down; waiting longer for it would only blur "not
-# sent" into "unclear".
+# A host that does not answer the handshake is down; waiting would blur "not sent" to "unclear".
 CONNECT_TIMEOUT = timedelta(seconds=5)
 # The first random wait between tries is at most the one, any of them at most the other.
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 4.0
-# The largest honest answer seen is a person's record of some 100 kB; beyond this it is an accident
-# or an attack.
+# The largest honest answer seen is some 100 kB; beyond this it is an accident or an attack.
 _BODY_LIMIT = 8 * 1024 * 1024
 
 
@@ -87,8 +85,7 @@ class Upstream:
         self._services = services
         self._credentials = list(credentials)
         self._unwrap = unwrap
-        # The transport and not a client: a client logs each URL, follows the environment's proxies
-        # and keeps cookies.
+        # Not a client: that logs each URL, follows the environment's proxies and keeps cookies.
         given = services.transports.get(transport or name)
         self._transport = given or Transport(_BODY_LIMIT)
 
@@ -212,8 +209,7 @@ class Upstream:
             failure = transport_failure(self.name, error, wire, request)
         else:
             return Response(self.name, incoming.status_code, dict(incoming.headers), body)
-        # Outside the handler, so that httpx's error, which knows the URL, is not carried along as
-        # its context.
+        # Outside the handler, so that httpx's error, which knows the URL, is not its context.
         raise failure
 
     def _judge(self, response: Response, request: OutgoingRequest) -> None:

@@ -36,8 +36,7 @@ _CREDENTIAL_PAUSES = timedelta(seconds=60), timedelta(minutes=15)
 PROBE_MARGIN = timedelta(seconds=10)
 # After a longer wait a look whether a pause began meanwhile is cheaper than a wasted call.
 _SHORT_WAIT = timedelta(seconds=1)
-# Rows in one UPDATE when a recovery makes waiting events due: short locks, so that operators and
-# claims pass between.
+# Rows in one UPDATE that wakes events: short locks, so that operators and claims pass between.
 _WAKE_BATCH = 1000
 
 # Parameters of the statements that decide about a call.

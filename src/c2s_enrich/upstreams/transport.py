@@ -22,11 +22,9 @@ from c2s_enrich.lean import hidden
 with hidden("httpx._main"):
     import httpx as httpx
 
-# Servers close idle connections after 5 s and more; a request written into a closing connection is
-# an unclear send.
+# Servers close idle connections after 5 s; a request into a closing one is an unclear send.
 _IDLE_SECONDS = 4.0
-# An answer that comes twice shows its second copy within this time. A connection that was used
-# more recently is left alone, or the copy would be taken for the next answer.
+# A second copy of an answer shows up within this time: it must not answer the next question.
 _REST_SECONDS = 0.1
 # All headers of one answer, interim answers (1xx) included.
 _HEAD_BYTES = 64 * 1024

@@ -87,8 +87,7 @@ def _deceased(value: object) -> bool:
     return flag or (flag is None and read_date(get(value, "dataObito")) is not None)
 
 
-# Only the register's own words count. Its numeric codes are given without a legend, and calling a
-# regular person irregular would be worse than saying nothing.
+# The register's own words. Its numeric codes have no legend: a wrong warning would be worse.
 _IRREGULAR = ("SUSPENS", "CANCELAD", "NUL", "PENDENTE", "FALECID", "INAPT", "IRREGULAR")
 
 
