@@ -10,24 +10,19 @@ from typing import Protocol
 class Clock(Protocol):
     """What the program needs of time; tests pass one that records naps instead of taking them."""
 
-    def boottime(self) -> float:
-        """Seconds since boot, going on while the machine sleeps or the process is stopped."""
-        ...
+    def boottime(self) -> float: ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait for `seconds`."""
-        ...
+    async def sleep(self, seconds: float) -> None: ...
 
 
 class SystemClock:
-    """CLOCK_BOOTTIME, because a lease goes on running while a laptop or a VM is suspended."""
+    """The real one."""
 
     def boottime(self) -> float:
-        return (
-            time.clock_gettime(time.CLOCK_BOOTTIME)
-            if hasattr(time, "CLOCK_BOOTTIME")
-            else time.monotonic()
-        )
+        """Seconds since boot. They go on while a laptop, a VM or the process is suspended, as a
+        lease does.
+        """
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
