@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import tzinfo
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 import psycopg
@@ -30,24 +30,16 @@ from c2s_enrich.console import (
     search,
     upstreams,
 )
+from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
-from c2s_enrich.console.session import (
-    LIFETIME_SECONDS,
-    NAME_LENGTH,
-    Doorkeeper,
-    Session,
-    TooManyLogins,
-    is_same_origin,
-)
-from c2s_enrich.console.show import NAME, SAID, Shown
-from c2s_enrich.console.words import LANGUAGES, N_, choose_language
+from c2s_enrich.console.session import Session, is_same_origin
+from c2s_enrich.console.show import SAID, Shown
+from c2s_enrich.console.words import LANGUAGES, N_
 from c2s_enrich.database import is_transient
-from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.explain import NotUnderstood
 from c2s_enrich.ops.filters import FilterError
-from c2s_enrich.ops.plans import PlanGone, Planner
+from c2s_enrich.ops.plans import PlanGone
 from c2s_enrich.options import Secret
-from c2s_enrich.redaction import redact
 from c2s_enrich.serving.middleware import answer_http_error
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -65,9 +57,7 @@ SECURITY = (
 )
 # What only looks is answered or given up: each statement has two seconds, a page a few of them.
 _PAGE_SECONDS = 5.0
-_YEAR_SECONDS = 365 * 86400
 _HERE = Path(__file__).parent
-_SESSION, _LANGUAGE = "c2s_session", "c2s_language"
 # A list answers its address with .json and .csv too.
 _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/", overview.overview),
@@ -111,16 +101,14 @@ class Console:
         self, tools: Tools, clock: Clock, *, admin: Secret, viewer: Secret, zone: tzinfo
     ) -> None:
         self._tools = tools
-        self._doorkeeper = Doorkeeper(admin, viewer, clock)
         self._shown = Shown(zone)
+        self._entrance = Entrance(tools.pool, self._shown, clock, admin, viewer)
 
     def routes(self) -> list[Route]:
         """Every address outside of /api and the three of /health."""
         return [
             Route("/console.css", self._style),
-            Route("/login", self._show_login, methods=["GET"]),
-            Route("/login", self._login, methods=["POST"]),
-            Route("/logout", self._logout, methods=["POST"]),
+            *self._entrance.routes(),
             *(
                 Route(_in_form(path, form), self._looking(handler, form), methods=["GET"])
                 for path, handler in _PAGES
@@ -133,9 +121,9 @@ class Console:
         """For Starlette: an address that does not exist, as a page or as problem+json."""
         if request.url.path.startswith("/api/") or not isinstance(error, HTTPException):
             return await answer_http_error(request, error)
-        session = self._session(request)
+        session = self._entrance.session(request)
         if session is None:
-            return self._to_login(request)
+            return self._entrance.send(request)
         visit = self._visit(request, session)
         return await self._error(visit, error.status_code, N_("There is nothing at this address."))
 
@@ -143,14 +131,14 @@ class Console:
         self, handler: Callable[[Visit], Awaitable[Page | Onward]], form: str
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            session = self._session(request)
+            session = self._entrance.session(request)
             if session is None:
-                return self._to_login(request)
+                return self._entrance.send(request)
             visit = self._visit(request, session)
             if (chosen := request.query_params.get("lang")) in LANGUAGES:
                 query = {**request.query_params, "lang": None}
-                answer = RedirectResponse(_local(address(path_of(request), **query)), 303)
-                return self._keep(request, answer, _LANGUAGE, chosen, _YEAR_SECONDS)
+                answer = RedirectResponse(local(address(path_of(request), **query)), 303)
+                return keep(request, answer, LANGUAGE, chosen, YEAR_SECONDS)
 
             async def look() -> Page | Onward:
                 async with asyncio.timeout(_PAGE_SECONDS):
@@ -164,9 +152,9 @@ class Console:
         self, handler: Callable[[Visit, Form], Awaitable[Page | Onward]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            session = self._session(request)
+            session = self._entrance.session(request)
             if session is None:
-                return self._to_login(request)
+                return self._entrance.send(request)
             visit = self._visit(request, session)
             if not is_same_origin(request.headers):
                 return await self._error(visit, 403, N_("This form came from another site."))
@@ -202,9 +190,9 @@ class Console:
             _log.warning("console_waits_for_database", error=type(error).__name__)
             return await self._error(visit, 503, N_("The database does not answer: try again."))
         if isinstance(said, Onward):
-            answer: Response = RedirectResponse(_local(said.location), 303)
+            answer: Response = RedirectResponse(local(said.location), 303)
             if said.sentence:
-                self._keep(visit.request, answer, SAID, quote(said.sentence[:500]), 60)
+                keep(visit.request, answer, SAID, quote(said.sentence[:500]), 60)
             return answer
         return await self._written(visit, said, form)
 
@@ -231,75 +219,12 @@ class Console:
             visit, Page("error.html", N_("That did not work"), context, status=status)
         )
 
-    async def _show_login(self, request: Request) -> Response:
-        return self._login_page(request, request.query_params.get("next", "/"), "", 200)
-
-    async def _login(self, request: Request) -> Response:
-        try:
-            form = await Form.read(request)
-        except PageRefused as error:
-            return self._login_page(request, "/", str(error), error.status)
-        target, name = _local(form.one("next", "/")), redact(form.one("name"))[:NAME_LENGTH].strip()
-        if not is_same_origin(request.headers):
-            return self._login_page(request, target, N_("This form came from another site."), 403)
-        try:
-            role = await self._doorkeeper.role_of(form.one("token"))
-        except TooManyLogins:
-            return self._login_page(request, target, N_("Too many logins at once: wait."), 429)
-        if role is None:
-            _log.warning("login_failed")
-            try:
-                planner = Planner(self._tools.pool, actor=name or "unknown", via="console")
-                await planner.record("login_failed", {})
-            except (psycopg.Error, TimeoutError) as error:
-                _log.warning("login_not_audited", error=type(error).__name__)
-            return self._login_page(request, target, N_("This token is not known."), 403)
-        if role == "operator" and not name:
-            return self._login_page(
-                request, target, N_("Type your name: it stands next to what you do."), 422
-            )
-        answer = RedirectResponse(target, 303)
-        self._keep(request, answer, NAME, quote(name), _YEAR_SECONDS)
-        signed = self._doorkeeper.sign(Session(role, name or role))
-        return self._keep(request, answer, _SESSION, signed, LIFETIME_SECONDS)
-
-    async def _logout(self, request: Request) -> Response:
-        answer = RedirectResponse("/login", 303)
-        if is_same_origin(request.headers):
-            answer.delete_cookie(_SESSION)
-        return answer
-
-    def _login_page(self, request: Request, target: str, sentence: str, status: int) -> Response:
-        return self._shown.login(request, self._language(request), _local(target), sentence, status)
-
     async def _style(self, _: Request) -> Response:
         return FileResponse(_HERE / "console.css", media_type="text/css")
 
-    def _session(self, request: Request) -> Session | None:
-        return self._doorkeeper.read(request.cookies.get(_SESSION, ""))
-
-    def _to_login(self, request: Request) -> Response:
-        here = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
-        target = here if request.method == "GET" and here != "/" else ""
-        return RedirectResponse(address("/login", next=target), 303)
-
     def _visit(self, request: Request, session: Session) -> Visit:
-        words = self._shown.words[self._language(request)]
+        words = self._shown.words[self._entrance.language(request)]
         return Visit(request, self._tools, words, session)
-
-    def _language(self, request: Request) -> Language:
-        accepted = request.headers.get("accept-language", "")
-        return choose_language(request.cookies.get(_LANGUAGE), accepted)
-
-    def _keep(
-        self, request: Request, answer: Response, name: str, value: str, seconds: int
-    ) -> Response:
-        """Sets a cookie. A proxy that ends TLS can only make it stricter."""
-        https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
-        answer.set_cookie(
-            name, value, max_age=seconds, httponly=True, secure=https, samesite="strict"
-        )
-        return answer
 
 
 _SLOW = N_("This takes longer than two seconds: take a shorter time or a narrower filter.")
@@ -307,10 +232,3 @@ _SLOW = N_("This takes longer than two seconds: take a shorter time or a narrowe
 
 def _in_form(path: str, form: str) -> str:
     return "/overview" + form if path == "/" and form else path + form
-
-
-def _local(target: str) -> str:
-    """An address of ours, whatever was asked for: never another host."""
-    parts = urlsplit(target)
-    fine = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if fine and not parts.netloc and not parts.scheme else "/"
