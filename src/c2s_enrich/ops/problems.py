@@ -5,12 +5,81 @@ the alerts, so that all of them say the same. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from c2s_enrich.enrichment.people_store import HitRate
 from c2s_enrich.ops.store import Facts, LastHour, QueueHealth, Silence, UpstreamHealth
 from c2s_enrich.redaction import redact
+
+# By code: the sentence, and what to type after `c2s-enrich`. The worst first.
+_SAID: Mapping[str, tuple[str, str]] = {
+    "read_only": (
+        "The database takes no writes: deliveries get 503 and no event is worked on.",
+        "doctor",
+    ),
+    "no_poller": (
+        "No poller is running: {waiting} events are stored and nobody works on them.",
+        "poller",
+    ),
+    "backlog_old": ("The oldest due event has waited {due:.0f} s.", "status"),
+    "lease_over": (
+        "The lease of {events} ended over a minute ago, and no poller has taken it back.",
+        "pollers",
+    ),
+    "delivery_unclear": (
+        "{messages} went out more than ten minutes ago without a clear answer.",
+        "messages list",
+    ),
+    "restore_lookups": (
+        "{messages} may have been sent before a restore: each is looked up in C2S before it is "
+        "sent.",
+        "messages list",
+    ),
+    "read_back_unproven": (
+        "C2S took a message that was then not found on its lead. Until one is found, a person "
+        "decides about every unclear delivery.",
+        "messages list",
+    ),
+    "rejects_waiting": ("{waiting} could not be read and wait.", "rejects list"),
+    "credential_refused": (
+        "{name} refuses our credential: no calls for another {paused:.0f} s.",
+        "upstreams resume {name}",
+    ),
+    "upstream_paused": ("{name} is paused for another {paused:.0f} s.", "upstreams resume {name}"),
+    "budget_spent": (
+        "All of today's calls to {name} are made: {calls} of {budget}.",
+        "upstreams budget {name}",
+    ),
+    "budget_low": (
+        "Most of today's calls to {name} are made: {calls} of {budget}.",
+        "upstreams budget {name}",
+    ),
+    "events_failed": (
+        "{events} failed in the last hour, of {ended} that ended: {kinds}.",
+        "errors",
+    ),
+    "claims_lost": (
+        "Pollers that died or hung lost {claims} in the last hour.",
+        "pollers",
+    ),
+    "rejects_fill_their_room": (
+        "Rejected deliveries fill {share:.0%} of their room. When it is full, deliveries that "
+        "cannot be read get 503.",
+        "rejects list",
+    ),
+    "source_unproven": (
+        "Web pages came where a source says that it knows nobody, in the last hour: {sources}. "
+        "Those events ended not_found without a proof.",
+        "doctor --online",
+    ),
+    "silence": ("No webhook has come for {hours:.1f} h ({why}).", "subscriptions"),
+    "source_blind": (
+        "{source} by {kind} found {found} of the last {latest}, after {before:.0f} % of the "
+        "{earlier} before.",
+        "doctor --online",
+    ),
+}
 
 # An event is claimed within seconds of being due; at a minute nobody is working.
 _LATE_SECONDS = 60.0
@@ -55,168 +124,87 @@ def problems_of(facts: Facts) -> list[Problem]:
     found += _of_the_last_hour(facts.hour)
     if facts.silence is not None:
         found += _of_silence(facts.silence)
-    found += [_blind(rate) for rate in facts.rates if rate.fell]
-    return found
+    return found + [_blind(rate) for rate in facts.rates if rate.fell]
 
 
 def _of_the_queue(queue: QueueHealth) -> Iterator[Problem]:
     due = queue.oldest_due_seconds or 0.0
     if queue.read_only:
-        yield _problem(
-            "read_only",
-            "The database takes no writes: deliveries get 503 and no event is worked on.",
-            "c2s-enrich doctor",
-        )
+        yield _problem("read_only")
     if not queue.pollers_beating and (queue.pollers_silent or due > _UNATTENDED_SECONDS):
-        yield _problem(
-            "no_poller",
-            "No poller is running: {waiting} events are stored and nobody works on them.",
-            "c2s-enrich poller",
-            waiting=queue.waiting,
-        )
+        yield _problem("no_poller", waiting=queue.waiting)
     if due > _LATE_SECONDS:
-        sentence = "The oldest due event has waited {due:.0f} s."
-        yield _problem("backlog_old", sentence, "c2s-enrich status", due=due)
-    if queue.leases_over:
-        yield _problem(
-            "lease_over",
-            "The lease of {events} ended over a minute ago, and no poller has taken it back.",
-            "c2s-enrich pollers",
-            events=_count(queue.leases_over, "event"),
-            count=queue.leases_over,
-        )
-    if queue.messages_unclear:
-        yield _problem(
-            "delivery_unclear",
-            "{messages} went out more than ten minutes ago without a clear answer.",
-            "c2s-enrich messages list",
-            messages=_count(queue.messages_unclear, "message"),
-            count=queue.messages_unclear,
-        )
-    if queue.messages_to_look_up:
-        found = _problem(
-            "restore_lookups",
-            "{messages} may have been sent before a restore: each is looked up in C2S before it is "
-            "sent.",
-            "c2s-enrich messages list",
-            messages=_count(queue.messages_to_look_up, "message"),
-            count=queue.messages_to_look_up,
-        )
-        yield replace(found, urgent=False)
+        yield _problem("backlog_old", due=due)
+    if count := queue.leases_over:
+        yield _problem("lease_over", count=count, events=_count(count, "event"))
+    if count := queue.messages_unclear:
+        yield _problem("delivery_unclear", count=count, messages=_count(count, "message"))
+    if count := queue.messages_to_look_up:
+        messages = _count(count, "message")
+        yield _problem("restore_lookups", urgent=False, count=count, messages=messages)
     if queue.read_back_unproven:
-        yield _problem(
-            "read_back_unproven",
-            "C2S took a message that was then not found on its lead. Until one is found, a person "
-            "decides about every unclear delivery.",
-            "c2s-enrich messages list",
-        )
-    if queue.rejects_waiting:
-        yield _problem(
-            "rejects_waiting",
-            "{waiting} could not be read and wait.",
-            "c2s-enrich rejects list",
-            waiting=_count(queue.rejects_waiting, "delivery", "deliveries"),
-            count=queue.rejects_waiting,
-        )
+        yield _problem("read_back_unproven")
+    if count := queue.rejects_waiting:
+        yield _problem("rejects_waiting", count=count, waiting=_count(count, "delivery"))
 
 
 def _of_an_upstream(upstream: UpstreamHealth) -> Iterator[Problem]:
     name, paused, reason = upstream.name, upstream.paused_seconds, upstream.reason or ""
-    resume = f"c2s-enrich upstreams resume {name}"
-    if paused and reason.startswith("credential refused"):
-        sentence = "{name} refuses our credential: no calls for another {paused:.0f} s."
-        found = _problem("credential_refused", sentence, resume, name=name, paused=paused)
-        yield replace(found, detail=redact(reason), subject=name)
-    elif paused:
-        sentence = "{name} is paused for another {paused:.0f} s."
-        found = _problem("upstream_paused", sentence, resume, name=name, paused=paused)
-        yield replace(found, detail=redact(reason or "no reason given"), subject=name)
-    share = upstream.calls_today / upstream.daily_budget if upstream.daily_budget else 0.0
-    if share >= _BUDGET_SHARE:
-        found = _problem(
-            "budget_spent" if share >= 1 else "budget_low",
-            f"{'All' if share >= 1 else 'Most'} of today's calls to {{name}} are made: "
-            "{calls} of {budget}.",
-            f"c2s-enrich upstreams budget {name}",
-            name=name,
-            calls=upstream.calls_today,
-            budget=upstream.daily_budget,
-        )
-        yield replace(found, subject=name)
+    if paused:
+        refused = reason.startswith("credential refused")
+        code = "credential_refused" if refused else "upstream_paused"
+        detail = redact(reason or "no reason given")
+        yield _problem(code, subject=name, detail=detail, name=name, paused=paused)
+    calls, budget = upstream.calls_today, upstream.daily_budget
+    if budget and calls >= _BUDGET_SHARE * budget:
+        code = "budget_spent" if calls >= budget else "budget_low"
+        yield _problem(code, subject=name, name=name, calls=calls, budget=budget)
 
 
 def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
-    if hour.failed:
-        found = _problem(
+    failed, ended, lost = hour.failed, hour.ended, hour.claims_lost
+    if failed:
+        yield _problem(
             "events_failed",
-            "{events} failed in the last hour, of {ended} that ended: {kinds}.",
-            "c2s-enrich errors",
-            events=_count(hour.failed, "event"),
-            count=hour.failed,
-            ended=hour.ended,
-            kinds=hour.failed_kinds,
-        )
-        many = hour.ended >= _ENOUGH_EVENTS and hour.failed > _FAILED_SHARE * hour.ended
-        yield replace(found, urgent=many)
-    if hour.claims_lost:
-        found = _problem(
-            "claims_lost",
-            "Pollers that died or hung lost {claims} in the last hour.",
-            "c2s-enrich pollers",
-            claims=_count(hour.claims_lost, "claim"),
-            count=hour.claims_lost,
-        )
-        yield replace(found, urgent=hour.claims_lost >= _CLAIMS_LOST)
+            urgent=ended >= _ENOUGH_EVENTS and failed > _FAILED_SHARE * ended,
+            events=_count(failed, "event"), count=failed, ended=ended, kinds=hour.failed_kinds,
+        )  # fmt: skip
+    if lost:
+        claims = _count(lost, "claim")
+        yield _problem("claims_lost", urgent=lost >= _CLAIMS_LOST, claims=claims, count=lost)
     if hour.rejects_share >= _ROOM_SHARE:
-        yield _problem(
-            "rejects_fill_their_room",
-            "Rejected deliveries fill {share:.0%} of their room. When it is full, deliveries that "
-            "cannot be read get 503.",
-            "c2s-enrich rejects list",
-            share=hour.rejects_share,
-        )
+        yield _problem("rejects_fill_their_room", share=hour.rejects_share)
     if hour.unproven:
-        yield _problem(
-            "source_unproven",
-            "Web pages came where a source says that it knows nobody, in the last hour: "
-            "{sources}. Those events ended not_found without a proof.",
-            "c2s-enrich doctor --online",
-            sources=hour.unproven,
-        )
+        yield _problem("source_unproven", sources=hour.unproven)
 
 
 def _of_silence(silence: Silence) -> Iterator[Problem]:
     if silence.weeks >= 2:
         silent, usual = (silence.usual or 0.0) >= _MISSED, silence.usual or 0.0
-        why = "the same hours of earlier weeks brought {usual:.0f}"
+        why = f"the same hours of earlier weeks brought {usual:.0f}"
     else:
         silent, usual = silence.business_hours >= _BUSINESS_HOURS, silence.business_hours
-        why = "{usual:.0f} business hours"
+        why = f"{usual:.0f} business hours"
     if silent:
-        hours = silence.silent_seconds / 3600
-        sentence = "No webhook has come for {hours:.1f} h (" + why + ")."
-        yield _problem("silence", sentence, "c2s-enrich subscriptions", hours=hours, usual=usual)
+        yield _problem("silence", hours=silence.silent_seconds / 3600, usual=usual, why=why)
 
 
 def _blind(rate: HitRate) -> Problem:
-    found = _problem(
+    return _problem(
         "source_blind",
-        "{source} by {kind} found {found} of the last {latest}, after {before:.0f} % of the "
-        "{earlier} before.",
-        "c2s-enrich doctor --online",
-        source=rate.source,
-        kind=rate.kind,
-        found=rate.latest_found,
-        latest=rate.latest,
-        before=100 * rate.earlier_found / rate.earlier,
-        earlier=rate.earlier,
-    )
-    return replace(found, subject=f"{rate.source}.{rate.kind}")
+        subject=f"{rate.source}.{rate.kind}",
+        source=rate.source, kind=rate.kind, found=rate.latest_found, latest=rate.latest,
+        before=100 * rate.earlier_found / rate.earlier, earlier=rate.earlier,
+    )  # fmt: skip
 
 
-def _problem(code: str, template: str, command: str, **values: Any) -> Problem:
-    return Problem(code, template.format_map(values), command, values=values)
+def _problem(
+    code: str, *, subject: str = "", detail: str = "", urgent: bool = True, **values: Any
+) -> Problem:
+    sentence, command = (text.format_map(values) for text in _SAID[code])
+    return Problem(code, sentence, f"c2s-enrich {command}", detail, subject, urgent, values)
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def _count(number: int, one: str) -> str:
+    many = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{number} {one if number == 1 else many}"
