@@ -14,9 +14,11 @@ from psycopg.types.json import Jsonb
 from c2s_enrich.database import statements
 from c2s_enrich.migrations import migrate
 
-COMPLETED, FAILED, WAITING, DUE = 300_000, 15_000, 5_000, 15_000
+COMPLETED, FAILED, WAITING, DUE = 210_000, 15_000, 5_000, 15_000
 READ, SOME = 20_000, 2_000
 LEAD = "lead-77"
+# Pages that each statement read while a third of the completed events were there.
+AT_A_THIRD: dict[str, int] = {}
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +30,20 @@ def large(create_database: Callable[[], str]) -> str:
         "insert into webhook_events (lead_id, updated_at, payload_raw, status, outcome,"
         " processed_at,"
         " error_kind, error_message, waiting_for, waiting_reason, received_at, available_at)"
-        " select {lead}, now() - g * interval '1 s', '{{}}', {status}, {outcome}, {done}, {kind},"
-        " {message}, {waiting}, {reason}, now() - g * interval '1 s', now() + {due} * interval '1"
-        " s'"
-        " from generate_series(1, {count}) g"
+        " select {lead}, came, '{{}}', {status}, {outcome}, {done}, {kind}, {message}, {waiting},"
+        " {reason}, came, now() + {due} * interval '1 s' from generate_series(1, {count}) g,"
+        " lateral (select now() - (g + {older}) * interval '1 s' as came) at"
     )
     row = {
         "lead": "'lead-' || g % 50000", "outcome": "null", "done": "null", "kind": "null",
         "message": "null", "waiting": "null", "reason": "null", "due": "0", "status": "'received'",
+        "older": 0,
+    }  # fmt: skip
+    completed = row | {
+        "count": COMPLETED // 3, "status": "'completed'", "outcome": "'enriched'", "done": "now()",
     }  # fmt: skip
     rows = [
-        row | {"count": COMPLETED, "status": "'completed'", "outcome": "'enriched'",
-        "done": "now()"},
+        completed,
         row | {
             "count": FAILED, "status": "'failed'", "done": "now()", "kind": "'upstream_refused'",
             "lead": "'f-' || g", "message": "'c2s: HTTP ' || 400 + g % 20",
@@ -55,7 +59,29 @@ def large(create_database: Callable[[], str]) -> str:
         for each in rows:
             connection.execute(insert.format(**each).encode())
         connection.execute("vacuum analyze")
+        AT_A_THIRD.update(asyncio.run(pages_of_each(url)))
+        completed |= {"count": 2 * COMPLETED // 3, "older": COMPLETED // 3}
+        connection.execute(insert.format(**completed).encode())
+        connection.execute("vacuum analyze")
     return url
+
+
+async def pages_of_each(url: str) -> dict[str, int]:
+    """What an operator's questions and a scrape read, by statement."""
+    every = {"filter": Jsonb({}), "limit": 50, "after": None}
+    params: dict[str, dict[str, Any]] = {
+        "events.list_events": every,
+        "events.error_groups": {"filter": Jsonb({})},
+        "explain.situation": {"event": None, "lead": LEAD, "ref": None},
+        "plans.plan_groups": {"filter": Jsonb({"status": "failed"}), "most": 2**62},
+        **{f"ops.health_{name}": {} for name in ("queue", "upstreams", "last_hour", "silence")},
+    }
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        read = {}
+        for name, given in params.items():
+            topic, _, statement = name.partition(".")
+            read[name], _ = await cost(connection, statements(topic)[statement], given)
+    return read
 
 
 @pytest.fixture
@@ -87,6 +113,13 @@ async def cost(
 
 
 class TestAmongManyCompletedEvents:
+    async def test_nothing_reads_more_than_among_a_third_of_them(self, large: str) -> None:
+        now = await pages_of_each(large)
+
+        grown = {name: (AT_A_THIRD[name], pages) for name, pages in now.items()
+                 if pages > 1.2 * AT_A_THIRD[name] + 100}  # fmt: skip
+        assert grown == {}
+
     @pytest.mark.parametrize(
         "words",
         [

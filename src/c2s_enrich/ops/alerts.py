@@ -13,12 +13,11 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.health import AWAY, Health
 from c2s_enrich.ops.problems import Problem
 from c2s_enrich.options import Secret
@@ -60,7 +59,7 @@ class Alerts:
         hold: timedelta = _HOLD,
     ) -> None:
         self._pool = pool
-        self._sql = statements("alerts")
+        self._sql = Statements(pool, "alerts")
         self._health = health
         self._clock = clock
         self._url = url
@@ -94,9 +93,9 @@ class Alerts:
         if await take_turn(self._pool, "alerts", every):
             await self._tell("service", [p for p in problems if p.code != "own" and p.urgent])
             if self._income_from:
-                await self._run("valuable_leads", income=self._income_from)
+                await self._sql.rows("valuable_leads", income=self._income_from)
                 await self._post_new("leads", timedelta())
-            await self._run("forget_alerts")
+            await self._sql.rows("forget_alerts")
 
     async def _tell_of_database(self, away: bool) -> None:
         """From memory: a table could not be asked. Each process says it once."""
@@ -117,15 +116,14 @@ class Alerts:
     async def _tell(self, scope: str, problems: Sequence[Problem]) -> None:
         keys = [f"{scope}:{each.key}" for each in problems]
         texts = [f"{each.sentence} `{each.command}`".removesuffix(" ``") for each in problems]
-        await self._run("note_problems", scope=scope, keys=keys, texts=texts)
-        await self._run("note_recoveries", scope=scope, keys=keys)
+        await self._sql.rows("note_problems", scope=scope, keys=keys, texts=texts)
+        await self._sql.rows("note_recoveries", scope=scope, keys=keys)
         await self._post_new(scope, self._hold)
 
     async def _post_new(self, scope: str, hold: timedelta) -> None:
-        rows = await self._run("alerts_to_tell", scope=scope, hold=hold)
-        alerts = [Alert(*row) for row in rows]
+        alerts = await self._sql.read(Alert, "alerts_to_tell", scope=scope, hold=hold)
         if alerts and await self._post("\n".join(map(self._line, alerts))):
-            await self._run("alerts_told", keys=[each.key for each in alerts])
+            await self._sql.rows("alerts_told", keys=[each.key for each in alerts])
 
     def _line(self, alert: Alert) -> str:
         if alert.key.startswith("lead:"):
@@ -145,11 +143,6 @@ class Alerts:
             return False
         _log.info("alert_delivered", status=status)
         return True
-
-    async def _run(self, name: str, **params: Any) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(self._sql[name], params)
-            return await cursor.fetchall() if cursor.description else []
 
 
 def _post(url: str, text: str) -> int:

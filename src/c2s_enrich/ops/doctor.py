@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import psycopg
-from psycopg.rows import class_row
 
-from c2s_enrich.database import statements
+from c2s_enrich.database import Statements
 from c2s_enrich.errors import EnrichError, SettingsError
 from c2s_enrich.migrations import all_migrations, pending
 from c2s_enrich.ops.problems import problems_of
@@ -119,8 +118,7 @@ async def _check_server(name: str, address: Secret, settings: Settings) -> Async
         address.reveal(), autocommit=True, application_name="c2s-enrich doctor"
     )
     async with connection:
-        cursor = connection.cursor(row_factory=class_row(Server))
-        [server] = await (await cursor.execute(statements("ops")["server"])).fetchall()
+        [server] = await Statements(connection, "ops").read(Server, "server")
         pooled = await is_pooled(connection, address)
         private = connection.info.host.startswith("/") or connection.info.host in _THIS_MACHINE
         encrypted = connection.pgconn.ssl_in_use or private

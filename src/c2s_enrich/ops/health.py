@@ -39,10 +39,6 @@ _log = get_logger(__name__)
 _T = TypeVar("_T")
 
 
-def _nothing_known() -> dict[str, Any]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Signals:
     """What the process knows by itself: `problems` are sentences, `numbers` go into the document,
@@ -50,7 +46,7 @@ class Signals:
     """
 
     problems: Callable[[], Sequence[str]] = tuple
-    numbers: Callable[[], Mapping[str, Any]] = _nothing_known
+    numbers: Callable[[], Mapping[str, Any]] = dict
     stuck: Callable[[], str | None] = lambda: None
 
 
