@@ -11,6 +11,8 @@ from psycopg import AsyncConnection
 from tests.conftest import Database
 from tests.intake.conftest import Kept, Web, an_event, kept, open_web
 
+from c2s_enrich.intake.writer import Writer
+
 BREAK = """
 create function break_it() returns trigger language plpgsql as $$
 begin
@@ -111,3 +113,17 @@ class TestAPoolOfTwo:
 
             assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
         assert ready.status_code == 200
+
+
+class TestATimeOutOfOurs:
+    async def test_is_not_told_as_the_senders_slowness(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def late(*_: object) -> None:
+            raise TimeoutError
+
+        monkeypatch.setattr(Writer, "store", late)
+        async with open_web(db.settings("web")) as web:
+            answer = await web.deliver(an_event())
+
+        assert (answer.status_code, answer.json()["reason"]) == (503, "bug")

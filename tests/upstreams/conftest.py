@@ -137,12 +137,9 @@ async def make_rig() -> AsyncIterator[MakeRig]:
                 await stack.enter_async_context(aclosing(opened(settings, services)))
                 for opened in (open_c2s, open_gateway, open_diretrix, open_work_api)
             ]
+            leads = gateway if settings.c2s_gateway_url else None
             return Rig(
-                C2s(
-                    direct,
-                    gateway if settings.c2s_gateway_url else None,
-                    message_path=settings.c2s_message_path,
-                ),
+                C2s(direct, leads, settings.c2s_message_path),
                 Diretrix(diretrix),
                 WorkApi(work_api, settings.work_api_token),
                 limits,

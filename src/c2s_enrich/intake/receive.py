@@ -32,7 +32,7 @@ class NoRoom(Exception):
 
 
 async def receive_body(
-    headers: Headers, receive: Receive, metrics: IntakeMetrics, *, limit: int, seconds: float
+    headers: Headers, receive: Receive, metrics: IntakeMetrics, limit: int, seconds: float
 ) -> bytes:
     """The body; its length stays counted in `metrics.body_bytes` until the caller takes it off.
     Raises BodyTooLarge, SenderGone, NoRoom and TimeoutError.

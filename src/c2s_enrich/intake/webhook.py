@@ -105,27 +105,29 @@ class Webhook:
             return self._busy("too_many_requests", "too many deliveries at once", CLOSE)
         self._deliveries += 1
         try:
-            body = await receive_body(
-                headers,
-                receive,
-                self._metrics,
-                limit=self._body_limit,
-                seconds=self._receive_timeout,
-            )
+            body = await self._body(headers, receive)
+            if isinstance(body, Answer):
+                return body
             try:
                 return await self._deliver(body, scope, notes)
             finally:
                 self._metrics.body_bytes -= len(body)
+        finally:
+            self._deliveries -= 1
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes | Answer:
+        """The body, or the answer where there is none."""
+        limit, seconds = self._body_limit, self._receive_timeout
+        try:
+            return await receive_body(headers, receive, self._metrics, limit, seconds)
         except TimeoutError:
-            detail = f"The body did not arrive within {self._receive_timeout:g} seconds."
+            detail = f"The body did not arrive within {seconds:g} seconds."
             return problem(408, "body_too_slow", detail, CLOSE)
         except BodyTooLarge:
-            detail = f"A delivery has at most {self._body_limit} bytes."
+            detail = f"A delivery has at most {limit} bytes."
             return problem(413, "body_too_large", detail, CLOSE)
         except NoRoom:
             return self._busy("too_many_bytes", "too many bytes are being received", CLOSE)
-        finally:
-            self._deliveries -= 1
 
     async def _deliver(self, body: bytes, scope: Scope, notes: Notes) -> Answer:
         origin = _origin(scope)

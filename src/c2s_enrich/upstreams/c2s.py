@@ -7,7 +7,7 @@ recorded), or Uncertain, after which only reading the lead back can tell. It nev
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -28,20 +28,17 @@ PAGE_SIZE = 50
 MOST_PAGES = 20
 
 
+@dataclass(frozen=True)
 class C2s:
     """The CRM. With a gateway, all about leads goes through it; `me` and `subscribe` never do."""
 
-    def __init__(
-        self,
-        direct: Upstream,
-        gateway: Upstream | None = None,
-        *,
-        message_path: str = "/leads/{lead_id}/create_message",
-    ) -> None:
-        self._direct = direct
-        self._leads = gateway or direct
-        self._through_gateway = gateway is not None
-        self._message_path = message_path
+    direct: Upstream
+    gateway: Upstream | None
+    message_path: str
+
+    @property
+    def _leads(self) -> Upstream:
+        return self.gateway or self.direct
 
     async def lead(self, lead_id: str) -> LeadFacts:
         """What C2S knows of a lead, with its messages. Raises LeadNotFound, UpstreamError."""
@@ -82,8 +79,8 @@ class C2s:
         Raises Uncertain where C2S may have taken it. A clear no is any other UpstreamError,
         LeadNotFound, or what `before_send` (see `Upstream.call`) raised.
         """
-        path, message = self._message_path, {"body": body, "external_id": ref}
-        if self._through_gateway:
+        path, message = self.message_path, {"body": body, "external_id": ref}
+        if self.gateway:
             path, message = "/leads/{lead_id}/messages", {"message": body}
         accepted = await self._leads.call(
             "message",
@@ -97,7 +94,7 @@ class C2s:
         )
         if accepted is None:
             raise LeadNotFound
-        return replace(accepted, confirmed=not self._through_gateway)
+        return replace(accepted, confirmed=self.gateway is None)
 
     async def leads_updated_since(self, since: datetime) -> AsyncIterator[Mapping[str, object]]:
         """Leads changed at or after `since`, newest first, as C2S's own JSON. Raises UpstreamError.
@@ -121,7 +118,7 @@ class C2s:
 
     async def me(self) -> str:
         """The company's name. Raises Unauthorised where the token is wrong, UpstreamError."""
-        return await self._direct.call("me", "GET", "/me", read=answers.read_company)
+        return await self.direct.call("me", "GET", "/me", read=answers.read_company)
 
     async def subscribe(self, action: str, url: str) -> None:
         """Makes C2S deliver a hook (on_create_lead …) to `url`; any other URL of the token ends."""
@@ -132,7 +129,7 @@ class C2s:
         await self._account("unsubscribe", {"hook_action": action})
 
     async def _account(self, call: str, json: object) -> None:
-        await self._direct.call(call, "POST", f"/api/{call}", read=answers.read_done, json=json)
+        await self.direct.call(call, "POST", f"/api/{call}", read=answers.read_done, json=json)
 
 
 def open_c2s(settings: Settings, services: CallServices) -> Upstream:

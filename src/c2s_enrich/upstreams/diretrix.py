@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from c2s_enrich.people.candidate import Candidate
@@ -14,25 +15,25 @@ from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.response import Response
 
 
+@dataclass(frozen=True)
 class Diretrix:
     """Candidates for one contact; empty means that Diretrix knows nobody, never that it failed."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    upstream: Upstream
 
     async def by_phone(
         self, phone: Phone, admission: Admission | None = None
     ) -> tuple[Candidate, ...]:
         """Who is known under a Brazilian number. Raises UpstreamError; ValueError for others."""
         path = f"/Consultas/Pessoa/Telefone/{phone.in_brazil}"
-        return await self._upstream.call("phone", "GET", path, read=_read, admission=admission)
+        return await self.upstream.call("phone", "GET", path, read=_read, admission=admission)
 
     async def by_email(
         self, email: Email, admission: Admission | None = None
     ) -> tuple[Candidate, ...]:
         """Who is known under an e-mail address. Raises UpstreamError."""
         path = f"/Consultas/Pessoa/Email/{quote(email.address, safe='')}"
-        return await self._upstream.call("email", "GET", path, read=_read, admission=admission)
+        return await self.upstream.call("email", "GET", path, read=_read, admission=admission)
 
 
 def open_diretrix(settings: Settings, services: CallServices) -> Upstream:

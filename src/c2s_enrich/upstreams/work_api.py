@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from c2s_enrich.options import Secret
@@ -20,12 +21,12 @@ from c2s_enrich.upstreams.work_record import read_record
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
 class WorkApi:
     """Records and candidates. HTTP 200 proves nothing here: each answer is judged by its body."""
 
-    def __init__(self, upstream: Upstream, token: Secret) -> None:
-        self._upstream = upstream
-        self._token = token
+    upstream: Upstream
+    token: Secret
 
     async def profile(self, cpf: Cpf, admission: Admission | None = None) -> Profile | None:
         """The record of exactly this CPF; None where there is none. Raises UpstreamError."""
@@ -55,8 +56,8 @@ class WorkApi:
         admission: Admission | None,
     ) -> T:
         # Its token travels in the query string.
-        query = {"token": self._token.reveal(), "modulo": module, "consulta": value}
-        return await self._upstream.call(
+        query = {"token": self.token.reveal(), "modulo": module, "consulta": value}
+        return await self.upstream.call(
             kind, "GET", "", read=read, params=query, admission=admission
         )
 

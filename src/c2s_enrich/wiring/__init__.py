@@ -78,12 +78,9 @@ async def open_upstreams(
         aclosing(open_diretrix(settings, services)) as diretrix,
         aclosing(open_work_api(settings, services)) as work_api,
     ):
+        leads = gateway if settings.c2s_gateway_url else None
         yield Upstreams(
-            C2s(
-                direct,
-                gateway if settings.c2s_gateway_url else None,
-                message_path=settings.c2s_message_path,
-            ),
+            C2s(direct, leads, settings.c2s_message_path),
             Diretrix(diretrix),
             WorkApi(work_api, settings.work_api_token),
             limits,
