@@ -26,18 +26,32 @@ select attempt, worker, started_at, finished_at, result, outcome, error_kind, er
 
 -- name: error_groups
 -- Only what has an error; at most the newest 10,000, so that an outage of a day is still answered at once.
+-- over_time counts each group's events in twelve equal parts of the time in which all of these were received.
+with newest as materialized (
+  select event_id, lead_id, error_group, error_kind, error_upstream, error_step, received_at, processed_at
+    from matching_events(%(filter)s::jsonb)
+   where error_kind is not null
+   order by received_at desc limit 10000
+), span as (
+  select extract(epoch from min(received_at))::float8 as first, extract(epoch from max(received_at))::float8 as last
+    from newest
+), grouped as (
+  select error_group, error_kind, error_upstream, error_step, count(*) as events,
+         count(distinct lead_id) as leads, min(received_at) as first_at, max(received_at) as newest_at,
+         (array_agg(event_id order by received_at desc))[1] as newest_event,
+         bool_or(processed_at is null or processed_at > now() - interval '15 minutes') as still_failing,
+         array_agg(width_bucket(extract(epoch from received_at)::float8, first, last + 1, 12)) as parts
+    from newest, span
+   group by error_group, error_kind, error_upstream, error_step
+   order by events desc, newest_at desc
+   limit 100
+)
 select g.error_group, g.error_kind, g.error_upstream, g.error_step, g.events, g.leads, g.first_at,
-       g.newest_at, e.error_message as newest_message, g.newest_event
-  from (select error_group, error_kind, error_upstream, error_step, count(*) as events,
-               count(distinct lead_id) as leads, min(received_at) as first_at, max(received_at) as newest_at,
-               (array_agg(event_id order by received_at desc))[1] as newest_event
-          from (select * from matching_events(%(filter)s::jsonb)
-                 where error_kind is not null
-                 order by received_at desc limit 10000) newest
-         group by error_group, error_kind, error_upstream, error_step) g
-  join webhook_events e on e.id = g.newest_event
- order by g.events desc, g.newest_at desc
- limit 100;
+       g.newest_at, e.error_message as newest_message, g.newest_event, g.still_failing,
+       array(select count(p)::integer from generate_series(1, 12) as b left join unnest(g.parts) as p on p = b
+              group by b order by b) as over_time
+  from grouped g join webhook_events e on e.id = g.newest_event
+ order by g.events desc, g.newest_at desc;
 
 -- name: receive_again
 -- The operator's own command; the trigger on the table does the rest.

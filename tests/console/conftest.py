@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg.conninfo import make_conninfo
 from tests.conftest import Database
 
+from c2s_enrich.options import Secret
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.operators import build_ops
 
@@ -32,7 +34,9 @@ HOSTILE = (
 async def console(db: Database, **settings: Any) -> AsyncIterator[Callable[[], httpx.AsyncClient]]:
     """Yields what makes a browser without cookies."""
     env = {"ADMIN_TOKEN": OPERATOR, "VIEWER_TOKEN": VIEWER} | settings
-    app = build_ops(db.settings("ops", **env), Metrics())
+    # With the rights of the role that production gives it, and no more.
+    url = make_conninfo(db.url, options="-c role=c2s_ops")
+    app = build_ops(db.settings("ops", **env, database_url=Secret(url)), Metrics())
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(app.router.lifespan_context(app))
         transport = httpx.ASGITransport(app)

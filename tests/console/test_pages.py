@@ -138,6 +138,29 @@ class TestTheOverview:
         assert [each["events"] for each in data["errors"]] == [3]
 
 
+class TestAGroupOfErrors:
+    async def test_says_how_it_went_and_leads_to_its_events(
+        self, operator: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db, "a", "b", "c")
+        await failed(db, "d", message="c2s: HTTP 403")
+        await db.execute(
+            "update webhook_events set processed_at = now() - interval '1 hour',"
+            " received_at = now() - interval '2 hours' where lead_id in ('c', 'd')"
+        )
+
+        page = (await operator.get("/errors")).text
+        [first, second] = (await operator.get("/errors.json")).json()["rows"]
+
+        assert (first["events"], first["still_failing"], sum(first["over_time"])) == (3, True, 3)
+        assert (second["events"], second["still_failing"]) == (1, False)
+        assert first["over_time"][0] == 1
+        assert "▅▁▁▁▁▁▁▁▁▁▁█" in page
+        assert f"/events?since=24h&amp;error={first['error_group']}" in page
+        listed = (await operator.get(f"/events.json?error={first['error_group']}")).json()
+        assert len(listed["rows"]) == 3
+
+
 class TestAnUpstream:
     async def test_is_paused_and_resumed_with_the_audit_of_the_command_line(
         self, operator: httpx.AsyncClient, db: Database

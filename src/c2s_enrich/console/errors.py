@@ -25,6 +25,8 @@ async def errors(visit: Visit) -> Page:
         named("leads", N_("Leads")),
         named("first_at", N_("First")),
         named("newest_at", N_("Last")),
+        named("over_time", N_("Over time")),
+        named("still_failing", N_("Still failing")),
         Column(
             *("sample", N_("For example"), lambda row: row.newest_event),
             link=lambda row: f"/events/{row.newest_event}",

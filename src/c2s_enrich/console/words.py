@@ -23,6 +23,8 @@ from c2s_enrich.redaction import visible
 LANGUAGES: tuple[Language, ...] = ("en", "pt")
 # A cell is a glance; whoever wants all of it takes the JSON.
 _CELL_LENGTH = 300
+# Counts over time, drawn as text.
+_HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def N_(text: str) -> str:
@@ -92,6 +94,9 @@ class Words(NullTranslations):
             return self.time(value)
         if isinstance(value, timedelta):
             return length(value)
+        if isinstance(value, list) and all(isinstance(each, int) for each in value):
+            most = max([*value, 1])
+            return "".join(_HEIGHTS[-(-each * 7 // most)] for each in value)
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {self.text(each)}" for key, each in value.items())
         text = visible(str(value)[: _CELL_LENGTH + 1])

@@ -53,7 +53,10 @@ class AttemptLine:
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """Events with one error, its ids and numbers left out; `error_group` is also a filter."""
+    """Events with one error, its ids and numbers left out; `error_group` is also a filter.
+    `still_failing`: one waits with it, or failed within 15 minutes. `over_time` counts twelve equal
+    parts of the time that all groups cover.
+    """
 
     error_group: str
     error_kind: str
@@ -65,6 +68,8 @@ class ErrorGroup:
     newest_at: datetime
     newest_message: str | None
     newest_event: UUID
+    still_failing: bool
+    over_time: list[int]
 
 
 @dataclass(frozen=True)
