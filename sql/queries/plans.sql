@@ -108,6 +108,34 @@ select (select count(*) from next) as seen,
        n.received_at, n.event_id
   from next n order by n.received_at desc, n.event_id desc limit 1;
 
+-- name: judge_batch
+-- A person's verdict on every unclear message of these events; they go on with it, as after one by one.
+with next as materialized (
+  select event_id, status, received_at from matching_events(%(filter)s::jsonb)
+   where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
+     and received_at <= %(planned_at)s::timestamptz
+   order by received_at, event_id limit %(batch)s::integer
+), held as materialized (
+  select e.id from webhook_events e join next n on n.event_id = e.id
+   where e.status = n.status and e.status = 'failed'
+     for update of e skip locked
+), judged as (
+  update lead_messages m
+     set status = case when %(there)s then 'sent' else 'pending' end, looks = 0,
+         sends = case when %(there)s then m.sends else 0 end,
+         sent_at = case when %(there)s then now() end, proof = case when %(there)s then 'person' end
+    from held h where m.event_id = h.id and m.status = 'sending'
+  returning m.event_id
+), changed as (
+  update webhook_events e set status = 'received'
+   where e.id in (select event_id from judged)
+  returning e.status
+)
+select (select count(*) from next) as seen,
+       (select count(*) from changed where status = 'received') as done,
+       n.received_at, n.event_id
+  from next n order by n.received_at desc, n.event_id desc limit 1;
+
 -- name: count_batch
 -- Progress for everybody who looks, and whether nobody has stopped it.
 update operator_actions set done = done + %(done)s, skipped = skipped + %(skipped)s

@@ -266,3 +266,28 @@ class TestARun:
         )
         words = {"kind": "upstream_refused", "status": "failed", "limit": 1}
         assert row == ("ana", "cli", "reprocess", words, 1, 1, 0, "done")
+
+
+class TestAVerdictOnAllUnclearMessages:
+    @pytest.mark.parametrize(
+        ("verb", "messages"),
+        [("delivered", [("sent", 2, "person")]), ("not_delivered", [("pending", 0, None)])],
+    )
+    async def test_is_that_on_each_one(
+        self, db: Database, planner: Planner, verb: Any, messages: list[tuple[Any, ...]]
+    ) -> None:
+        await failed(db, 3)
+        await db.execute("update webhook_events set error_kind = 'delivery_unclear'")
+        await db.execute(
+            "insert into lead_messages"
+            " (event_id, lead_id, content_key, body, ref, status, sending_at, sends, looks)"
+            " select id, lead_id, id::text, 'b', 'r', 'sending', now(), 2, 2 from webhook_events"
+            " limit 2"
+        )
+
+        plan = await planner.plan(Order(verb, Filter(kind="delivery_unclear")))
+        done = await planner.run(plan.id)
+
+        assert (plan.events, done.done, done.skipped) == (3, 2, 1)
+        assert await counts(db) == {"received": 2, "failed": 1}
+        assert await db.fetch("select distinct status, sends, proof from lead_messages") == messages

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="the oldest N only")]
 
+_DONE = {
+    "reprocess": "queued for reprocessing",
+    "fail": "given up",
+    "delivered": "recorded as delivered",
+    "not_delivered": "recorded as not delivered; their messages are sent",
+}
+
 app = frame.group("Inspect and reprocess events.")
 
 
@@ -108,7 +115,7 @@ def reprocess_events(
     """
     from c2s_enrich.ops.plans import Order
 
-    _bulk(Order("reprocess", chosen, fresh=fresh, limit=limit), dry_run, yes, as_json)
+    bulk(Order("reprocess", chosen, fresh=fresh, limit=limit), dry_run, yes, as_json)
 
 
 @app.command("fail")
@@ -131,7 +138,7 @@ def fail_events(
     if not because.strip():
         frame.fail("--because is empty")
     order = Order("fail", chosen, limit=limit, reason=redact(because.strip())[:300])
-    _bulk(order, dry_run, yes, as_json)
+    bulk(order, dry_run, yes, as_json)
 
 
 @takes_filter
@@ -186,7 +193,7 @@ def _timeline(attempt: AttemptLine) -> list[tuple[float, str]]:
     ]
 
 
-def _bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
+def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Plan, question, run. Ctrl-C stops after the batch that runs."""
     import asyncio
     import signal
@@ -225,7 +232,7 @@ def _bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
     if as_json:
         frame.print_json({"plan": plan, "done": done})
     else:
-        verb = "queued for reprocessing" if plan.verb == "reprocess" else "given up"
+        verb = _DONE[plan.verb]
         left = f", {done.skipped} left out (in flight or changed)" if done.skipped else ""
         typer.echo(f"{done.done} of {plan.events} events {verb}{left}.")
     if done.state != "done":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Literal
 from uuid import UUID
+
+import typer
 
 from c2s_enrich.cli import frame
 from c2s_enrich.cli.runbook import show
@@ -42,16 +45,35 @@ def list_sent(
     show("messages_sent", "No message was sent yet.", as_json=as_json, as_csv=as_csv, limit=limit)
 
 
+AllUnclear = Annotated[
+    bool, typer.Option("--all-unclear", help="All whose event has failed as delivery_unclear.")
+]
+OneMessage = Annotated[UUID | None, typer.Argument()]
+
+
 @app.command("delivered")
-def message_was_delivered(message_id: UUID) -> None:
+def message_was_delivered(
+    message_id: OneMessage = None,
+    all_unclear: AllUnclear = False,
+    dry_run: frame.DryRun = False,
+    yes: frame.Yes = False,
+) -> None:
     """A person has seen the message on the lead."""
-    _judge(message_id, delivered=True)
+    _judge("delivered", message_id, all_unclear, dry_run, yes)
 
 
 @app.command("not-delivered")
-def message_was_not_delivered(message_id: UUID) -> None:
-    """A person has looked and the message is not there: it is sent (again)."""
-    _judge(message_id, delivered=False)
+def message_was_not_delivered(
+    message_id: OneMessage = None,
+    all_unclear: AllUnclear = False,
+    dry_run: frame.DryRun = False,
+    yes: frame.Yes = False,
+) -> None:
+    """A person has looked and the message is not there: it is sent (again).
+
+    After a promotion of a new database, --all-unclear judges all that were held.
+    """
+    _judge("not_delivered", message_id, all_unclear, dry_run, yes)
 
 
 class Reader(StrEnum):
@@ -72,16 +94,31 @@ def visible_to(who: Reader) -> None:
     frame.note(f"Recorded: {who.value} can see the messages.")
 
 
-def _judge(message_id: UUID, *, delivered: bool) -> None:
+def _judge(
+    verb: Literal["delivered", "not_delivered"],
+    message_id: UUID | None,
+    all_unclear: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    if (message_id is None) is not all_unclear:
+        frame.fail("give the id of one message, or --all-unclear")
+    if message_id is None:
+        from c2s_enrich.cli.events import bulk
+        from c2s_enrich.ops.filters import Filter
+        from c2s_enrich.ops.plans import Order
+
+        return bulk(Order(verb, Filter(kind="delivery_unclear")), dry_run, yes, as_json=False)
+
     async def judge(pool: frame.Pool, _: frame.Settings) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
-        done = await EventsDesk(pool).judge(message_id, delivered=delivered)
+        done = await EventsDesk(pool).judge(message_id, delivered=verb == "delivered")
         if done:
-            verb = "delivered" if delivered else "not_delivered"
             await frame.audit(pool, verb, {"message": str(message_id)})
         return done
 
     if not frame.with_pool(judge):
         frame.fail(f"no open message {message_id} (already settled, or unknown)")
-    frame.note("Recorded as delivered." if delivered else "The message will be sent again.")
+    said = "Recorded as delivered." if verb == "delivered" else "The message will be sent again."
+    return frame.note(said)

@@ -22,7 +22,7 @@ from c2s_enrich.ops.filters import Filter
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 
-Verb = Literal["reprocess", "fail"]
+Verb = Literal["reprocess", "fail", "delivered", "not_delivered"]
 Via = Literal["cli", "api", "console"]
 
 BATCH = 500
@@ -68,8 +68,7 @@ class Order:
         fresh, limit = words.pop("fresh", False), words.pop("limit", None)
         if "event" in words:
             words["event"] = tuple(words["event"])
-        verb: Verb = "fail" if plan.verb == "fail" else "reprocess"
-        return cls(verb, Filter(**words), fresh, limit, plan.reason)
+        return cls(plan.verb, Filter(**words), fresh, limit, plan.reason)
 
 
 @dataclass(frozen=True)
@@ -225,6 +224,8 @@ class Planner:
         """Events seen and done, and where the next batch begins."""
         if plan.verb == "fail":
             rows = await self._sql.rows("fail_batch", **batch, reason=plan.reason)
+        elif plan.verb in ("delivered", "not_delivered"):
+            rows = await self._sql.rows("judge_batch", **batch, there=plan.verb == "delivered")
         else:
             rows = await self._sql.rows("reprocess_batch", **batch)
         return rows[0] if rows else (0, 0, batch["after_at"], batch["after_id"])
