@@ -1,4 +1,5 @@
-"""`make mutants ARGS=pure`: every operator of the pure modules, changed one at a time.
+"""`make mutants ARGS=pure`: every operator of the pure modules, changed one at a time; or of some of
+them, `ARGS="pure match skip"`.
 
 A mutator of our own: mutmut runs a copy of the tree from its own folder and finds its mutant in the
 environment, which our tests clear, and cosmic-ray starts a pytest for each mutant, which takes
@@ -76,13 +77,14 @@ class _Loader(SourceLoader):
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self) -> None:
+    def __init__(self, modules: Sequence[str]) -> None:
         self.places: list[Place] = []
+        self._modules = modules
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in MODULES:
+        if name not in self._modules:
             return None
         return spec_from_loader(name, _Loader(name, self.places))
 
@@ -150,25 +152,28 @@ def _passes(session: pytest.Session, item: pytest.Item) -> bool:
     return session.testsfailed == failed
 
 
-def main() -> int:
-    """Returns the exit status: 0 where enough mutants are killed and every survivor is listed."""
+def main(words: Sequence[str]) -> int:
+    """Returns the exit status: 0 where enough mutants are killed. `words`: only the modules whose
+    names end so; what they come to is printed and not written down.
+    """
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.chdir(ROOT)
     began = time.monotonic()
-    finder = _Finder()
+    modules = [name for name in MODULES if not words or name.rpartition(".")[2] in words]
+    finder = _Finder(modules)
     session = _Session(finder.places)
     builtins.__mutant__ = session.is_chosen  # type: ignore[attr-defined]
     sys.meta_path.insert(0, finder)
-    for name in MODULES:
+    for name in modules:
         __import__(name)
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         status = pytest.main([*_OPTIONS, *TESTS], plugins=[session])
     if status not in (0, 5):
         return int(status)
-    return _report(session, round(time.monotonic() - began))
+    return _report(session, round(time.monotonic() - began), write=not words)
 
 
-def _report(session: _Session, seconds: int) -> int:
+def _report(session: _Session, seconds: int, *, write: bool) -> int:
     known = set(EQUIVALENT.read_text(encoding="utf-8").splitlines())
     alive = session.survivors + session.unreached
     equivalent = [place for place in alive if _named(place) in known]
@@ -193,8 +198,10 @@ def _report(session: _Session, seconds: int) -> int:
         "",
         *(f"- {_named(place)}" for place in sorted(left, key=lambda place: place.number)),
     ]
-    VERDICTS.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    print(f"{lines[4]} {seconds} s; the survivors are in {VERDICTS.relative_to(ROOT)}")
+    text = "\n".join(lines).rstrip() + "\n"
+    if write:
+        VERDICTS.write_text(text, encoding="utf-8")
+    print(f"{text if not write else lines[4]}\n{seconds} s")
     return 0 if share >= GOAL else 1
 
 

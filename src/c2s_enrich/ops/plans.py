@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -68,7 +68,7 @@ class Order:
         fresh, limit = words.pop("fresh", False), words.pop("limit", None)
         if "event" in words:
             words["event"] = tuple(words["event"])
-        return cls(plan.verb, Filter(**words), fresh, limit, plan.reason)
+        return cls(cast(Verb, plan.verb), Filter(**words), fresh, limit, plan.reason)
 
 
 @dataclass(frozen=True)
