@@ -1,5 +1,5 @@
-"""`make mutants ARGS=pure`: every operator of the pure modules, changed one at a time; or of some of
-them, `ARGS="pure match skip"`.
+"""`make mutants ARGS=pure`: every operator of the pure modules, changed one at a time; or those of
+some modules, `ARGS="pure match skip"`.
 
 A mutator of our own: mutmut runs a copy of the tree from its own folder and finds its mutant in the
 environment, which our tests clear, and cosmic-ray starts a pytest for each mutant, which takes
