@@ -43,32 +43,23 @@ class Alert:
     over: bool
 
 
+@dataclass
 class Alerts:
     """One process's part: it looks, and where it has the turn it tells for all."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        health: Health,
-        clock: Clock,
-        *,
-        url: Secret,
-        process: str,
-        income_from: int = 0,
-        lead_link: str = "",
-        hold: timedelta = _HOLD,
-    ) -> None:
-        self._pool = pool
-        self._sql = Statements(pool, "alerts")
-        self._health = health
-        self._clock = clock
-        self._url = url
-        self._process = process
-        self._income_from = income_from
-        self._lead_link = lead_link
-        self._hold = hold
-        self._away_since: float | None = None
-        self._away_told = False
+    pool: Pool
+    health: Health
+    clock: Clock
+    url: Secret
+    process: str
+    income_from: int = 0
+    lead_link: str = ""
+    hold: timedelta = _HOLD
+    _away_since: float | None = None
+    _away_told: bool = False
+
+    def __post_init__(self) -> None:
+        self._sql = Statements(self.pool, "alerts")
 
     async def run(self) -> None:
         """A round every half minute, for ever; trouble is logged and tried again."""
@@ -77,39 +68,39 @@ class Alerts:
                 await self.once(_ROUND * 0.9)
             except (psycopg.Error, OSError, TimeoutError) as error:
                 _log.warning("alerts_wait", error=type(error).__name__)
-            await self._clock.sleep(_ROUND.total_seconds())
+            await self.clock.sleep(_ROUND.total_seconds())
 
     async def once(self, every: timedelta) -> None:
         """One round; no other process does the common part again before `every` has passed."""
-        facts, problems = await self._health.look()
+        facts, problems = await self.health.look()
         await self._tell_of_database(facts is None and AWAY in problems)
         if facts is None:
             return
         # What only this process knows it tells itself; the rest is told by whoever has the turn.
         own = [each for each in problems if each.code == "own"]
-        await self._tell(self._process, own)
+        await self._tell(self.process, own)
         # What doctor asks for: alerts of pollers alone do not tell that all pollers are dead.
-        await take_turn(self._pool, f"alerts of {self._process.split()[0]}", every)
-        if await take_turn(self._pool, "alerts", every):
+        await take_turn(self.pool, f"alerts of {self.process.split()[0]}", every)
+        if await take_turn(self.pool, "alerts", every):
             await self._tell("service", [p for p in problems if p.code != "own" and p.urgent])
-            if self._income_from:
-                await self._sql.rows("valuable_leads", income=self._income_from)
+            if self.income_from:
+                await self._sql.rows("valuable_leads", income=self.income_from)
                 await self._post_new("leads", timedelta())
             await self._sql.rows("forget_alerts")
 
     async def _tell_of_database(self, away: bool) -> None:
         """From memory: a table could not be asked. Each process says it once."""
-        now = self._clock.boottime()
+        now = self.clock.boottime()
         if away:
             self._away_since = now if self._away_since is None else self._away_since
             if not self._away_told and now - self._away_since >= _AWAY_SECONDS:
                 self._away_told = await self._post(
-                    f":red_circle: {self._process}: the database has not answered for 2 minutes."
+                    f":red_circle: {self.process}: the database has not answered for 2 minutes."
                 )
             return
         if self._away_told:
             self._away_told = not await self._post(
-                f":white_check_mark: {self._process}: the database answers again."
+                f":white_check_mark: {self.process}: the database answers again."
             )
         self._away_since = None
 
@@ -118,7 +109,7 @@ class Alerts:
         texts = [f"{each.sentence} `{each.command}`".removesuffix(" ``") for each in problems]
         await self._sql.rows("note_problems", scope=scope, keys=keys, texts=texts)
         await self._sql.rows("note_recoveries", scope=scope, keys=keys)
-        await self._post_new(scope, self._hold)
+        await self._post_new(scope, self.hold)
 
     async def _post_new(self, scope: str, hold: timedelta) -> None:
         alerts = await self._sql.read(Alert, "alerts_to_tell", scope=scope, hold=hold)
@@ -127,8 +118,8 @@ class Alerts:
 
     def _line(self, alert: Alert) -> str:
         if alert.key.startswith("lead:"):
-            link = self._lead_link.replace("{lead_id}", alert.text) or f"lead {alert.text}"
-            return f":large_green_circle: A lead with an income from {self._income_from}: {link}"
+            link = self.lead_link.replace("{lead_id}", alert.text) or f"lead {alert.text}"
+            return f":large_green_circle: A lead with an income from {self.income_from}: {link}"
         if alert.over:
             minutes = alert.since.total_seconds() / 60
             return f":white_check_mark: Over, {minutes:.0f} min after it began: {alert.text}"
@@ -137,7 +128,7 @@ class Alerts:
     async def _post(self, text: str) -> bool:
         try:
             async with asyncio.timeout(_POST_SECONDS + 1):
-                status = await asyncio.to_thread(_post, self._url.reveal(), text)
+                status = await asyncio.to_thread(_post, self.url.reveal(), text)
         except (OSError, TimeoutError, ValueError) as error:
             _log.warning("alert_not_delivered", error=type(error).__name__)
             return False

@@ -45,9 +45,7 @@ class LeadSituation:
 
 @dataclass(frozen=True)
 class Action:
-    """A command that mends it. `paid_calls` at most; `sends` messages at most, none of them
-    twice.
-    """
+    """A command that mends it; it pays for and sends at most so much, nothing twice."""
 
     command: str
     why: str
@@ -132,30 +130,30 @@ def _cause(situation: LeadSituation) -> str:
 
 
 def _facts(situation: LeadSituation) -> dict[str, Any]:
-    facts = dict(situation.event or {}) | dict(situation.reject or {})
-    facts |= {
+    """What sentences can be made of; what is not known is not in it."""
+    row = dict(situation.event or {}) | dict(situation.reject or {})
+    noted = row.get("outcome_detail") or {}
+    answers, unreadable = noted.get("answers") or (), noted.get("unreadable") or {}
+    told, came = _moment(row.get("told_at")), _moment(row.get("received_at"))
+    ahead, pace = situation.ahead, situation.settled_lately
+    facts = row | {
         "lead_id": situation.lead_id,
         "erased_at": situation.erased_at,
         "last_webhook_at": situation.last_webhook_at,
         "others": max(situation.same_cause - 1, 0) or None,
-        "ahead": situation.ahead,
+        "ahead": ahead,
+        "minutes": max(1, round(ahead * 5 / pace)) if ahead and pace else None,
+        "detail": redact(row.get("detail") or ""),
+        "upstream_name": row.get("upstream"),
+        "told_after": told - came if told and came else None,
+        "answers": answers or None,
+        "remembered": len(answers) or None,
+        "skipped": ", ".join(noted.get("skipped") or ()),
+        "unasked": noted.get("unasked"),
+        "unproven": ", ".join(NAMES.get(each, each) for each in noted.get("unproven") or ()),
+        "unreadable_rows": unreadable.get("rows"),
+        "unreadable_source": NAMES.get(str(unreadable.get("source"))),
     }
-    if "detail" in facts:
-        facts["detail"] = redact(facts["detail"] or "") or None
-    detail = facts.get("outcome_detail") or {}
-    facts["upstream_name"] = facts.get("upstream")
-    facts["answers"] = detail.get("answers") or None
-    facts["remembered"] = len(detail.get("answers") or ()) or None
-    facts["skipped"] = ", ".join(detail.get("skipped") or ()) or None
-    facts["unasked"] = detail.get("unasked")
-    facts["unproven"] = ", ".join(NAMES.get(each, each) for each in detail.get("unproven") or ())
-    unreadable = detail.get("unreadable") or {}
-    facts["unreadable_rows"] = unreadable.get("rows")
-    facts["unreadable_source"] = NAMES.get(str(unreadable.get("source")))
-    if situation.ahead and situation.settled_lately:
-        facts["minutes"] = max(1, round(situation.ahead * 5 / situation.settled_lately))
-    if (told := _moment(facts.get("told_at"))) and (came := _moment(facts.get("received_at"))):
-        facts["told_after"] = told - came
     return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
@@ -203,17 +201,14 @@ class _Words:
             return self._clock(moment)
         if isinstance(value, float):
             return f"{value:g}"
-        return (
-            NAMES.get(value, value)
-            if name == "upstream"
-            else visible(redact(str(value)[:2000]))[:300]
-        )
+        if name == "upstream":
+            return str(NAMES.get(value, value))
+        return visible(redact(str(value)[:2000]))[:300]
 
     def _answer(self, answer: Mapping[str, Any]) -> str:
         words, at = self._words, _moment(answer.get("at"))
-        return str(
-            words["answer_remembered" if answer.get("remembered") else "answer_asked"]
-        ).format(
+        template = words["answer_remembered" if answer.get("remembered") else "answer_asked"]
+        return str(template).format(
             source=NAMES.get(str(answer.get("source")), "?"),
             kind=words.get(f"by_{answer.get('kind')}", "?"),
             known=words["somebody" if answer.get("found") else "nobody"],

@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import fields
 from datetime import date, timedelta
@@ -76,7 +76,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         structlog.processors.format_exc_info,
     ]
     redactor = Redactor(secrets_of(settings))
-    last: list[Processor] = [_Named(process), redactor, renderer]
+    last: list[Processor] = [_named(process), redactor, renderer]
     handler = _Handler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -277,13 +277,12 @@ def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
     return msgspec.json.encode(event).decode()
 
 
-class _Named:
-    def __init__(self, process: str) -> None:
-        self._process = process
-
-    def __call__(self, _logger: Any, _method: str, event: EventDict) -> MutableMapping[str, Any]:
-        event.setdefault("process", self._process)
+def _named(process: str) -> Processor:
+    def name(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
         return event
+
+    return name
 
 
 def _log_crash(

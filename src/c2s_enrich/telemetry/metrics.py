@@ -20,6 +20,9 @@ from prometheus_client.registry import Collector
 
 # The upstreams' answers take 0.4 to 60 s, an event up to minutes when it waits for one of them.
 _CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+_TRANSITIONS = (
+    "claimed", "completed", "retried", "postponed", "failed", "released", "reclaimed", "lease_lost",
+)  # fmt: skip
 _EVENT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 900, 3600)
 
 
@@ -30,48 +33,34 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._events = self._counter(
-            "events", "Events by what happened to them", "transition", "error_kind"
-        )
-        self._outcomes = self._counter("event_outcomes", "Completed events by outcome", "outcome")
-        self._event_seconds = self._histogram(
-            "event_duration", "From the webhook to the event's end", _EVENT_SECONDS
-        )
-        self._wait_seconds = self._histogram(
-            "event_wait", "From an event being due to its claim", _EVENT_SECONDS
-        )
-        self._step_seconds = self._histogram(
-            "step_duration", "Steps of an attempt", _CALL_SECONDS, "step"
-        )
-        self._call_seconds = self._histogram(
-            "upstream_request_duration",
-            "Requests to upstreams by how they ended",
-            _CALL_SECONDS,
-            *("upstream", "kind", "result"),
-        )
-        self._answers = self._counter(
-            "answers",
-            "Answers about contacts and people: paid for or remembered, found or nobody",
-            *("source", "origin", "result"),
-        )
-        self._messages = self._counter(
-            "messages", "Messages by the proof of their delivery, or its lack", "result"
-        )
-        self._conflicts = self._counter(
-            "claim_conflicts", "Claims repeated because two pollers took one lead"
-        )
-        self._reconnects = self._counter(
-            "listener_reconnects", "Times the LISTEN connection was made again"
-        )
-        for transition in ("claimed", "completed", "retried", "postponed", "failed", "released"):
+        counter, histogram = self._counter, self._histogram
+        # fmt: off
+        self._events = counter("events", "Events by what happened to them",
+                               "transition", "error_kind")
+        self._outcomes = counter("event_outcomes", "Completed events by outcome", "outcome")
+        self._event_seconds = histogram("event_duration", "From the webhook to the event's end",
+                                        _EVENT_SECONDS)
+        self._wait_seconds = histogram("event_wait", "From an event being due to its claim",
+                                       _EVENT_SECONDS)
+        self._step_seconds = histogram("step_duration", "Steps of an attempt",
+                                       _CALL_SECONDS, "step")
+        self._call_seconds = histogram("upstream_request_duration",
+                                       "Requests to upstreams by how they ended",
+                                       _CALL_SECONDS, "upstream", "kind", "result")
+        self._answers = counter("answers", "Answers about contacts and people: paid for or"
+                                " remembered, found or nobody", "source", "origin", "result")
+        self._messages = counter("messages", "Messages by the proof of their delivery, or its lack",
+                                 "result")
+        self._conflicts = counter("claim_conflicts",
+                                  "Claims repeated because two pollers took one lead")
+        self._reconnects = counter("listener_reconnects",
+                                   "Times the LISTEN connection was made again")
+        # fmt: on
+        for transition in _TRANSITIONS:
             self._events.labels(transition, "")  # so that a rate exists before the first one
-        for transition in ("reclaimed", "lease_lost"):
-            self._events.labels(transition, "")
 
     def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None:
-        """`count` events were claimed, completed, retried, postponed, failed, released, reclaimed,
-        or lost to another poller.
-        """
+        """It happened to `count` events."""
         self._events.labels(transition, error_kind or "").inc(count)
 
     def waited(self, seconds: float) -> None:
@@ -85,9 +74,7 @@ class Metrics:
                 self._step_seconds.labels(step["step"]).observe(spent / 1000)
 
     def ended(self, outcome: str | None, seconds: float) -> None:
-        """An event was completed (with its outcome) or failed (None), `seconds` after it
-        arrived.
-        """
+        """An event was completed, or failed (outcome None), `seconds` after it arrived."""
         self._event_seconds.observe(seconds)
         if outcome is not None:
             self._outcomes.labels(outcome).inc()
@@ -103,9 +90,7 @@ class Metrics:
         ).inc()
 
     def message(self, result: str) -> None:
-        """A message was proven delivered (`answer`, `read_back`), is in doubt (`uncertain`), or
-        needs a person (`unclear`).
-        """
+        """Proven by `answer` or `read_back`, in doubt (`uncertain`), or a person's (`unclear`)."""
         self._messages.labels(result).inc()
 
     def claim_conflicts(self, count: int) -> None:
@@ -117,9 +102,7 @@ class Metrics:
         self._reconnects.inc()
 
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """Publishes a number that somebody else keeps, such as the age of a loop's last turn;
-        `read` is called at each scrape.
-        """
+        """Publishes a number that somebody else keeps; `read` is called at each scrape."""
         self._gauge(name, what).set_function(read)
 
     def watch_pool(self, read: Callable[[], Mapping[str, int]]) -> None:
