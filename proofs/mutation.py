@@ -29,10 +29,7 @@ _LONGEST_SECONDS = 120
 # pytest's exit statuses: all passed, some failed. Everything else says nothing about the mutant.
 _PASSED, _FAILED = 0, 1
 # Only the plugins that the tests of a mutant need: the others take longer to load than most tests.
-_OPTIONS = (
-    *("-q", "-x", "--order=0", "--tb=no"),
-    *("-p", "pytest_asyncio.plugin", "-p", "_hypothesis_pytestplugin"),
-)
+_OPTIONS = ("-q", "-x", "--order=0", "--tb=no")
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 

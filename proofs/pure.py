@@ -50,10 +50,7 @@ EQUIVALENT = ROOT / "proofs" / "equivalent.txt"
 GOAL = 0.95
 _LONGEST_SECONDS = 20
 _AT_ONCE = 2
-_OPTIONS = (
-    *("-q", "--order=0", "--tb=no", "-m", "not database"),
-    *("-p", "pytest_asyncio.plugin", "-p", "_hypothesis_pytestplugin"),
-)
+_OPTIONS = ("-q", "--order=0", "--tb=no", "-m", "not database")
 
 
 class _Loader(SourceLoader):
