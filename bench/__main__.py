@@ -1,8 +1,9 @@
-"""Measures the product: python -m bench [PART …]
+"""Measures the product: python -m bench [--quick] [PART …]
 
 Without a part: everything but `pages` and `bloat`, under 20 minutes on two cores. One Postgres, one
 run: what counts are the ratios to the peers, to the baseline commit and to a bare floor. Writes
-bench/results.json and the charts beside it.
+bench/results.json and the charts beside it. With --quick each part is a twentieth as large and runs
+once: proves that everything runs; its figures mean nothing and are not written.
 """
 
 from __future__ import annotations
@@ -13,29 +14,46 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import intake, peers, pipeline, queue_parts
+from bench import intake, pages, peers, pipeline, queue_parts
 from bench.machine import PAYLOAD, Checkout, baseline, machine, rounds
 from bench.report import Goal, chart, ratio, table
 from c2s_enrich.sandbox.postgres import start_throwaway
 
 HERE_FOLDER = Path(__file__).parent
-ROUNDS = 2
 
 Results = dict[str, Any]
 
 
-def drain(server: str, folder: Path, base: Checkout) -> Results:
+@dataclass(frozen=True)
+class Scale:
+    """How large a run is: `of` a number of events, `seconds` of load, `rounds` of each system."""
+
+    share: float = 1.0
+    rounds: int = 2
+
+    def of(self, number: int) -> int:
+        return max(20, round(number * self.share))
+
+    def seconds(self, whole: float) -> float:
+        return max(2.0, whole * self.share)
+
+
+def drain(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """The bare queue next to its peers; pick-up comes from the same runs of the peers."""
+    many = partial(queue_parts.drain, server, folder)
     systems: dict[str, Callable[[], dict[str, float]]] = {
-        "ours": partial(queue_parts.drain, server, folder),
-        "ours, default slots": partial(queue_parts.drain, server, folder, slots=None),
-        "baseline": partial(queue_parts.drain, server, folder, base, events=10_000),
-        "ours, pick-up": partial(queue_parts.pick_up, server, folder),
-        "baseline, pick-up": partial(queue_parts.pick_up, server, folder, base),
+        "ours": partial(many, events=scale.of(20_000)),
+        "ours, default slots": partial(many, events=scale.of(20_000), slots=None),
+        "baseline": partial(many, base, events=scale.of(10_000)),
+        "ours, pick-up": partial(queue_parts.pick_up, server, folder, samples=scale.of(200)),
+        "baseline, pick-up": partial(
+            queue_parts.pick_up, server, folder, base, samples=scale.of(200)
+        ),
     }
     try:
         python = peers.environment()
@@ -48,67 +66,78 @@ def drain(server: str, folder: Path, base: Checkout) -> Results:
         systems |= dict.fromkeys(peers.SYSTEMS, refuse)
     else:
         for name in peers.SYSTEMS:
-            systems[name] = partial(peers.run, server, folder, python, name, PAYLOAD)
-    return rounds(ROUNDS, systems)
+            systems[name] = partial(
+                peers.run, server, folder, python, name, PAYLOAD, share=scale.share
+            )
+    return rounds(scale.rounds, systems)
 
 
-def flatness(server: str, folder: Path, base: Checkout) -> Results:
+def flatness(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """Under a held transaction, with several pollers, behind a hot lead."""
-    many = partial(queue_parts.drain, server, folder)
+    many = partial(queue_parts.drain, server, folder, events=scale.of(20_000))
     return rounds(
-        1,
+        scale.rounds,
         {
-            "held": partial(many, events=60_000, hold=True),
+            "held": partial(many, events=scale.of(60_000), hold=True),
             "1 poller": many,
             "2 pollers": partial(many, pollers=2),
             "4 pollers": partial(many, pollers=4),
-            "behind a hot lead": partial(many, hot=10_000),
+            "behind a hot lead": partial(many, hot=scale.of(10_000)),
         },
     )
 
 
-def cost(server: str, folder: Path, base: Checkout) -> Results:
+def cost(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """A lead through the whole pipeline, upstreams at once."""
     return rounds(
-        ROUNDS,
+        scale.rounds,
         {
-            "ours": partial(pipeline.cost, server, folder),
-            "baseline": partial(pipeline.cost, server, folder, base, leads=300),
-            "floor": partial(pipeline.floor, server, folder),
+            "ours": partial(pipeline.cost, server, folder, leads=scale.of(1000)),
+            "baseline": partial(pipeline.cost, server, folder, base, leads=scale.of(300)),
+            "floor": partial(pipeline.floor, server, folder, leads=scale.of(1000)),
         },
     )
 
 
-def time_of_a_lead(server: str, folder: Path, base: Checkout) -> Results:
+def time_of_a_lead(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """Real latencies: 500 leads in 30 s, and one lead at a time."""
+    flow: dict[str, Any] = {"leads": scale.of(500), "spread": scale.seconds(30)}
     return rounds(
         1,
         {
-            "ours": partial(pipeline.lead_time, server, folder),
-            "baseline": partial(pipeline.lead_time, server, folder, base),
+            "ours": partial(pipeline.lead_time, server, folder, **flow),
+            "baseline": partial(pipeline.lead_time, server, folder, base, **flow),
             "ours, one": partial(pipeline.one_at_a_time, server, folder),
             "baseline, one": partial(pipeline.one_at_a_time, server, folder, base),
-            "ours, 500 at once": partial(pipeline.lead_time, server, folder, spread=2.0, slots=500),
+            "ours, 500 at once": partial(
+                pipeline.lead_time, server, folder, leads=scale.of(500), spread=2.0, slots=500
+            ),
         },
     )
 
 
-def rest(server: str, folder: Path, base: Checkout) -> Results:
+def rest(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """Web and poller with nothing to do."""
-    return {"ours": queue_parts.rest(server, folder)}
+    return {"ours": queue_parts.rest(server, folder, seconds=scale.seconds(60))}
 
 
-def webhooks(server: str, folder: Path, base: Checkout) -> Results:
+def webhooks(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """Intake next to an endpoint that only parses and one INSERT a request."""
-    return intake.measure(server, folder)
+    return intake.measure(server, folder, scale.seconds(5), scale.of(100_000))
 
 
-def bloat(server: str, folder: Path, base: Checkout) -> Results:
+def bloat(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """500,000 events in rounds of insert and drain."""
-    return dict(queue_parts.bloat(server, folder))
+    batch = scale.of(50_000)
+    return dict(queue_parts.bloat(server, folder, events=10 * batch, batch=batch))
 
 
-PARTS: Mapping[str, Callable[[str, Path, Checkout], Results]] = {
+def look(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
+    """List, group, explain, plan and scrape at 1 M events, next to a primary-key read."""
+    return pages.measure(server, folder, events=scale.of(1_000_000))
+
+
+PARTS: Mapping[str, Callable[[str, Path, Checkout, Scale], Results]] = {
     "drain": drain,
     "flatness": flatness,
     "cost": cost,
@@ -116,8 +145,9 @@ PARTS: Mapping[str, Callable[[str, Path, Checkout], Results]] = {
     "rest": rest,
     "intake": webhooks,
     "bloat": bloat,
+    "pages": look,
 }
-LONG = ("bloat",)
+LONG = ("bloat", "pages")
 
 
 def goals(results: Results) -> list[Goal]:
@@ -196,9 +226,12 @@ def charts(results: Results) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    chosen = parser.parse_args().parts or [name for name in PARTS if name not in LONG]
+    parser.add_argument("--quick", action="store_true", help="a twentieth, to see that it runs")
+    asked = parser.parse_args()
+    chosen = asked.parts or [name for name in PARTS if asked.quick or name not in LONG]
     if unknown := [name for name in chosen if name not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    scale = Scale(0.05, rounds=1) if asked.quick else Scale()
     results: Results = {"machine": machine()}
     began = time.monotonic()
     settings = {"max_connections": "200", "shared_preload_libraries": "pg_stat_statements"}
@@ -210,14 +243,25 @@ def main() -> None:
         folder = Path(name)
         for part in chosen:
             print(f"{part}: {PARTS[part].__doc__}", flush=True)
-            results[part] = PARTS[part](server.url, folder, base)
+            started, load = time.monotonic(), machine()["load"]
+            try:
+                found = PARTS[part](server.url, folder, base, scale)
+            except Exception as error:
+                # One part that cannot run takes none of the others along.
+                print(f"    {part} could not run: {error}", flush=True)
+                found = {"cannot run": f"{type(error).__name__}: {str(error)[:300]}"}
+            seconds = round(time.monotonic() - started)
+            results[part] = found | {"run": {"seconds": seconds, "load": load}}
     told = goals(results)
     results["seconds"] = round(time.monotonic() - began)
     results["goals"] = [goal.to_json() for goal in told]
-    (HERE_FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    charts(results)
-    print(f"\n{table(told)}\n\n{results['seconds']} s; everything is in bench/results.json")
-    sys.exit(0)
+    print(f"\n{table(told)}\n\n{results['seconds']} s")
+    if not asked.quick:
+        (HERE_FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        charts(results)
+        print("everything is in bench/results.json")
+    failed = [part for part in chosen if "cannot run" in results[part]]
+    sys.exit(f"could not run: {', '.join(failed)}" if failed else 0)
 
 
 if __name__ == "__main__":

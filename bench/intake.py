@@ -263,10 +263,10 @@ def memory(url: str, folder: Path, load: Load, requests: int) -> dict[str, float
     return {"requests": round(done), "first_mib": round(sizes[0], 1), "last_mib": sizes[-1]}
 
 
-def measure(server_url: str, folder: Path, seconds: float = 5.0) -> dict[str, Any]:
-    """Rates and waits by server and connections; web's memory over 100,000 requests."""
+def measure(server_url: str, folder: Path, seconds: float, requests: int) -> dict[str, Any]:
+    """Rates and waits by server and connections; web's memory over so many requests."""
     if shutil.which("wrk") is None:
-        raise SystemExit("the load comes from wrk, which is not installed: apt-get install wrk")
+        raise RuntimeError("the load comes from wrk, which is not installed: apt-get install wrk")
     load = Load(folder)
     with database(server_url, "bench_intake") as url:
         results: dict[str, Any] = dict(
@@ -276,7 +276,7 @@ def measure(server_url: str, folder: Path, seconds: float = 5.0) -> dict[str, An
         slow = measured(("insert", "ours"), url, folder, load, seconds, "COMMIT + 5 ms")
         emptied(url, "drop trigger bench_slow_commit on webhook_events")
         results |= {f"{name}, COMMIT + 5 ms": result for name, result in slow.items()}
-        return results | {"memory": memory(url, folder, load, 100_000)}
+        return results | {"memory": memory(url, folder, load, requests)}
 
 
 def main() -> None:

@@ -58,9 +58,14 @@ def _works(name: str) -> str | None:
     return found if ended.returncode == 0 else None
 
 
-def run(server: str, folder: Path, python: Path, system: str, payload: object) -> dict[str, float]:
-    """One drain and one pick-up of one peer. Raises RuntimeError with its last words."""
-    events, slots = SYSTEMS[system]
+def run(
+    server: str, folder: Path, python: Path, system: str, payload: object, *, share: float = 1.0
+) -> dict[str, float]:
+    """One drain of a `share` of the events and one pick-up of one peer. Raises RuntimeError with
+    its last words.
+    """
+    whole, slots = SYSTEMS[system]
+    events = max(1, round(whole * share / 1000)) * 1000
     with database(server, f"bench_{system}", None) as url:
         command = [str(python), str(DRIVERS / "peer.py"), url, system]
         ended = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -202,6 +201,3 @@ def _wait_for_others(connection: psycopg.Connection[Any]) -> None:
         if time.monotonic() > until:
             raise TimeoutError("the hot lead keeps the others waiting")
         time.sleep(0.05)
-
-
-Measured = Callable[[], dict[str, float]]
