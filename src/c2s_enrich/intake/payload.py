@@ -159,9 +159,10 @@ def _event(
         mended = _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
         return Rejection(index, "lone_surrogate", raw, _lead_id_in_spite(mended, limits))
     found = find_lead(data) if isinstance(data, dict) else None
-    if found is None:
-        return Rejection(index, "not_an_object", raw)
+    # Where a parser gives up depends on the Python: the limit is ours.
     too_deep = _is_deeper(raw, limits.depth)
+    if found is None:
+        return Rejection(index, "too_deep" if too_deep else "not_an_object", raw)
     if too_deep or (b"\\u0000" in raw and _NUL.search(raw)):
         reason: Reason = "too_deep" if too_deep else "nul_character"
         return Rejection(index, reason, raw, _lead_id_in_spite(raw, limits))
