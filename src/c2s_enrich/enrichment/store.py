@@ -185,7 +185,7 @@ class EnrichmentStore:
         return [OutboxMessage(*row) for row in rows]
 
     async def permit_send(self, claim: Claim, message: OutboxMessage) -> datetime | None:
-        """The right to send, by its time. None: the lease is too short, or the row has moved on."""
+        """When the right to send was given; None: the lease is too short or the row moved on."""
         params = _fence(claim) | self._rules
         row = await self._one("permit_send", **params, message_id=message.id, worker=claim.worker)
         return row[0] if row else None

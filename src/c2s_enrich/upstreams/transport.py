@@ -13,7 +13,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
-from typing import NamedTuple, cast
+from typing import cast
 
 import httptools
 
@@ -66,9 +66,7 @@ class Transport(httpx.AsyncBaseTransport):
             raise
         if connection.reusable:
             self._resting.append(connection)
-        # As a stream, because a Response that is given its content decodes it.
-        stream = httpx.ByteStream(answer.body)
-        return httpx.Response(answer.status, headers=answer.headers, stream=stream)
+        return answer
 
     async def aclose(self) -> None:
         while self._resting:
@@ -87,12 +85,6 @@ class Transport(httpx.AsyncBaseTransport):
         return None
 
 
-class _Answer(NamedTuple):
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
 class _Connection(asyncio.Protocol):
     """One connection, one exchange at a time. `reusable` until anything was not as announced."""
 
@@ -101,9 +93,9 @@ class _Connection(asyncio.Protocol):
         self.reusable = True
         self.used_at = 0.0
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[_Answer] | None = None
+        self._answer: asyncio.Future[httpx.Response] | None = None
 
-    async def exchange(self, request: bytes, limit: int) -> _Answer:
+    async def exchange(self, request: bytes, limit: int) -> httpx.Response:
         """Writes the request and reads its answer to the end, at most `limit` bytes."""
         loop = asyncio.get_running_loop()
         if not self.reusable or self._transport is None:
@@ -203,7 +195,10 @@ class _Connection(asyncio.Protocol):
 
     def _complete(self) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(_Answer(self._status, self._headers, b"".join(self._body)))
+            # As a stream, because a Response that is given its content decodes it.
+            stream = httpx.ByteStream(b"".join(self._body))
+            answer = httpx.Response(self._status, headers=self._headers, stream=stream)
+            self._answer.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():
