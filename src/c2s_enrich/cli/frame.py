@@ -214,27 +214,31 @@ def _with_database(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T
     log_to_stderr(settings)
 
     async def asked() -> T:
-        import asyncio
-
-        import psycopg
-
         from c2s_enrich.database import open_pool
-        from c2s_enrich.errors import EnrichError
 
         # The pool would try again for half a minute and hide the reason.
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await (
-                    await psycopg.AsyncConnection.connect(settings.database_url.reveal())
-                ).close()
-        except TimeoutError:
-            raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
-        except psycopg.Error as error:
-            raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
+        await reach(settings.database_url.reveal())
         async with open_pool(settings, name="command") as pool:
             return await ask(pool)
 
     return run(asked())
+
+
+async def reach(address: str) -> None:
+    """Raises EnrichError with one sentence where the database does not answer in time."""
+    import asyncio
+
+    import psycopg
+
+    from c2s_enrich.errors import EnrichError
+
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await (await psycopg.AsyncConnection.connect(address)).close()
+    except TimeoutError:
+        raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
+    except psycopg.Error as error:
+        raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
 
 
 def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:

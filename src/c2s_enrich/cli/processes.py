@@ -83,9 +83,15 @@ def migrate() -> None:
     """Bring the database to the newest schema. Safe to repeat, and from several machines at
     once.
     """
-    from c2s_enrich.migrations import migrate as apply
+    address = frame.load_settings("migrate").direct_url.reveal()
 
-    applied = frame.run(apply(frame.load_settings("migrate").direct_url.reveal(), say=frame.note))
+    async def reached_and_applied() -> list[str]:
+        from c2s_enrich.migrations import migrate as apply
+
+        await frame.reach(address)
+        return await apply(address, say=frame.note)
+
+    applied = frame.run(reached_and_applied())
     for name in applied:
         typer.echo(f"applied {name}")
     if not applied:

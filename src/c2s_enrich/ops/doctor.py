@@ -198,11 +198,17 @@ def _get(page: str) -> None:
         pass
 
 
-async def check_calls(calls: Mapping[str, Callable[[], Awaitable[str]]]) -> AsyncIterator[Check]:
-    """Each upstream answers our credential; the calls say what they learnt."""
+async def check_calls(
+    calls: Mapping[str, Callable[[], Awaitable[object]]],
+) -> AsyncIterator[Check]:
+    """Each upstream answers our credential: C2S with our name, a source with whom it knows under a
+    number that nobody has.
+    """
     for name, call in calls.items():
         try:
-            yield Check("online", True, f"{name}: {await call()}")
+            said = await call()
+            learnt = f"our token belongs to {said}" if isinstance(said, str) else "it answers"
+            yield Check("online", True, f"{name}: {learnt}")
         except EnrichError as error:
             yield Check("online", False, redact_error(error))
 
