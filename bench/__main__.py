@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import intake, pages, peers, pipeline, queue_parts
+from bench import intake, loss, pages, peers, pipeline, queue_parts
 from bench.machine import PAYLOAD, Checkout, baseline, machine, rounds
 from bench.report import Goal, chart, ratio, table
 from c2s_enrich.sandbox.postgres import start_throwaway
@@ -116,6 +116,11 @@ def time_of_a_lead(server: str, folder: Path, base: Checkout, scale: Scale) -> R
     )
 
 
+def killed(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
+    """A poller is killed with 10 and with 100 leads in flight."""
+    return {f"{leads} leads": loss.killed(server, folder, leads=leads) for leads in (10, 100)}
+
+
 def rest(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """Web and poller with nothing to do."""
     return {"ours": queue_parts.rest(server, folder, seconds=scale.seconds(60))}
@@ -142,6 +147,7 @@ PARTS: Mapping[str, Callable[[str, Path, Checkout, Scale], Results]] = {
     "flatness": flatness,
     "cost": cost,
     "time": time_of_a_lead,
+    "killed": killed,
     "rest": rest,
     "intake": webhooks,
     "bloat": bloat,
@@ -192,6 +198,8 @@ def goals(results: Results) -> list[Goal]:
                    of("flatness", "1 poller", "per_second")), 0.9, at_most=False),
         Goal("poller with 500 in flight, MiB", of("time", "ours, 500 at once", "poller_most_mib"),
              75),
+        *(Goal(f"{n} leads of a killed poller: (told − 2 s) ÷ ordinary",
+               of("killed", f"{n} leads", "ratio"), 1.2) for n in (10, 100)),
         Goal("poller at rest, MiB", of("rest", "ours", "poller_mib"), 50),
         Goal("web at rest, MiB", of("rest", "ours", "web_mib"), 55),
         Goal("statements a minute at rest", of("rest", "ours", "statements_per_minute"), 12),

@@ -58,7 +58,7 @@ def cost(
 ) -> dict[str, float]:
     """Upstreams that answer at once, all leads stored before: the poller's own work."""
     with ExitStack() as stack:
-        stage = _Stage(stack, server, folder, checkout, scale=0)
+        stage = PipelineStage(stack, server, folder, checkout, scale=0)
         stage.store(numbers(leads))
         stage.connection.execute("vacuum analyze webhook_events")
         stage.connection.execute("select pg_stat_statements_reset()")
@@ -85,7 +85,7 @@ def cost(
 def floor(server: str, folder: Path, *, leads: int = 1000) -> dict[str, float]:
     """A bare script: the same four exchanges through the same transport, 14 plain statements."""
     with ExitStack() as stack:
-        stage = _Stage(stack, server, folder, HERE, scale=0)
+        stage = PipelineStage(stack, server, folder, HERE, scale=0)
         command = driver("floor", stage.port, leads, 100)
         return dict(run_json(command, HERE.env(stage.url), folder / "floor.log", 300))
 
@@ -101,7 +101,7 @@ def lead_time(
 ) -> dict[str, float]:
     """Real latencies: from the webhook to C2S's answer, next to each lead's own longest path."""
     with ExitStack() as stack:
-        stage = _Stage(stack, server, folder, checkout, scale=1)
+        stage = PipelineStage(stack, server, folder, checkout, scale=1)
         poller = stage.poller(CONCURRENCY=str(slots))
         time.sleep(3)
         at_rest = memory(poller.pid)
@@ -126,7 +126,7 @@ def one_at_a_time(
 ) -> dict[str, float]:
     """Nothing else to do: what the product adds to one lead's longest path, a tenth as long."""
     with ExitStack() as stack:
-        stage = _Stage(stack, server, folder, checkout, scale=0.1)
+        stage = PipelineStage(stack, server, folder, checkout, scale=0.1)
         stage.poller()
         time.sleep(3)
         sent: dict[int, float] = {}
@@ -137,11 +137,17 @@ def one_at_a_time(
         return _ratios(stage.calls(), sent)
 
 
-class _Stage:
+class PipelineStage:
     """Upstreams, a migrated database and a way to start pollers of one checkout."""
 
     def __init__(
-        self, stack: ExitStack, server: str, folder: Path, checkout: Checkout, *, scale: float
+        self,
+        stack: ExitStack,
+        server: str,
+        folder: Path,
+        checkout: Checkout = HERE,
+        *,
+        scale: float,
     ) -> None:
         self._stack, self._folder, self._checkout = stack, folder, checkout
         self.port = free_port()

@@ -28,7 +28,6 @@ Verdict = Literal["killed", "survived"]
 _LONGEST_SECONDS = 120
 # pytest's exit statuses: all passed, some failed. Everything else says nothing about the mutant.
 _PASSED, _FAILED = 0, 1
-# Only the plugins that the tests of a mutant need: the others take longer to load than most tests.
 _OPTIONS = ("-q", "-x", "--order=0", "--tb=no")
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
@@ -139,7 +138,6 @@ class Copy:
         return os.environ | {
             "PYTHONPATH": str(self.folder / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "TEST_DATABASE_URL": self._database_url,
         }
 

@@ -1,6 +1,7 @@
 """Keyed hashes: two texts can be compared without keeping either, and nobody without HASH_KEY can
 guess what was hashed. While a key is replaced, what is stored may have been made with
-HASH_KEY_PREVIOUS. Pollers and ops hold the key, web never does.
+HASH_KEY_PREVIOUS: each hash names its key, and a message's ref, too short for that, is looked for
+under both. Pollers and ops hold the key, web never does.
 """
 
 from __future__ import annotations

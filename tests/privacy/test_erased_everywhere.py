@@ -19,6 +19,9 @@ from c2s_enrich.privacy.traces import Traces
 from c2s_enrich.sandbox.simulators.population import Person
 
 KEYS = HashKeys(Secret("a-key-for-the-tests-of-privacy"))
+ROTATED = HashKeys(
+    Secret("the-key-after-a-rotation-of-it"), Secret("a-key-for-the-tests-of-privacy")
+)
 
 
 def cpf_of(person: Person) -> Cpf:
@@ -204,7 +207,7 @@ class TestAfterARestore:
         await brokerage.accept("ana", ana)
         await brokerage.work()
 
-        again = await erase_again(pool, KEYS, kept)
+        again = await erase_again(pool, ROTATED, kept)
 
         assert len(again) == 2
         await assert_forgotten(brokerage, ana)
@@ -261,7 +264,11 @@ class TestSuppressed:
         await self.suppress(pool, brokerage, getattr(ana, what))
         await brokerage.accept("lead", ana)
 
-        await brokerage.work()
+        # The list was made with the key of before a rotation.
+        await brokerage.work(
+            HASH_KEY="another-hash-key-of-at-least-32-characters",
+            HASH_KEY_PREVIOUS="a-hash-key-of-at-least-32-characters",
+        )
 
         assert await brokerage.outcomes() == {"lead": "ignored"}
         assert not [call for call in brokerage.world.calls if call.upstream != "c2s"]
