@@ -108,8 +108,7 @@ def _changes(node: ast.expr) -> Iterator[ast.expr]:
         case ast.Compare(left, [operator], [other]):
             yield ast.Compare(left, [_COMPARISONS[type(operator)]()], [other])
         case ast.BoolOp(operator, values):
-            other = ast.Or() if isinstance(operator, ast.And) else ast.And()
-            yield ast.BoolOp(other, values)
+            yield ast.BoolOp(ast.Or() if isinstance(operator, ast.And) else ast.And(), values)
         case ast.UnaryOp(ast.Not(), operand):
             yield operand
         case ast.BinOp(left, operator, right) if type(operator) in _ARITHMETIC:

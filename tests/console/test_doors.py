@@ -248,7 +248,9 @@ class TestPortuguese:
         said: dict[str, Any] = {}
         reader = Environment(extensions=["jinja2.ext.i18n"])  # noqa: S701 only reads sources
         for template in (ROOM / "templates").iterdir():
-            for _, _, found in reader.extract_translations(template.read_text()):
+            for _, _, found in reader.extract_translations(  # type: ignore[attr-defined]
+                template.read_text()
+            ):
                 if one := found if isinstance(found, str) else (found or [None])[0]:
                     said[one] = found
         for module in ROOM.glob("*.py"):

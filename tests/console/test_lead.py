@@ -92,8 +92,8 @@ class TestThePageOfALead:
             await told.work()
 
         assert len(told.messages("a27a")) == 1
-        page = (await operator.get("/leads/a27a")).text
-        assert page.count("reprocess</a> · <bdi>Ana</bdi> (console)") == 2
+        text = (await operator.get("/leads/a27a")).text
+        assert text.count("reprocess</a> · <bdi>Ana</bdi> (console)") == 2
 
     async def test_erases_when_its_id_is_typed(
         self, operator: httpx.AsyncClient, told: Brokerage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.brokerage import Brokerage
@@ -67,7 +68,7 @@ async def told_once_proven(brokerage: Brokerage) -> None:
     await brokerage.work()
 
 
-async def until_done(brokerage: Brokerage, **settings: str) -> None:
+async def until_done(brokerage: Brokerage, **settings: Any) -> None:
     """Works on, and lets the settle time and the waits between looks pass at once."""
     for _ in range(4):
         async with brokerage.poller(**settings) as poller:

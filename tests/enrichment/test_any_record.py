@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.cast import ANA, KEYS, TODAY, record_json
 
 from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import READABLE_LIMIT, compose_message
@@ -17,7 +18,6 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import read_record
-from cast import ANA, KEYS, TODAY, record_json
 
 scalars = (
     st.none()

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cast import ANA, DAVI_PAYLOAD, KEYS, TODAY, lead_json
 
 from c2s_enrich.enrichment.extract import facts_of, own_refs
 from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import REF_ALPHABET, compose_message
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import Contacts, canonical, read_contacts
-from cast import ANA, DAVI_PAYLOAD, KEYS, TODAY, lead_json
 
 
 class TestTheFacts:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, DAVI, KEYS, TODAY, Person, record_json
 
 from c2s_enrich.enrichment.match import ContactAnswer, Match, match
 from c2s_enrich.enrichment.message import (
@@ -29,11 +30,10 @@ from c2s_enrich.enrichment.message import (
 from c2s_enrich.enrichment.person_text import IN_WORDS, format_money
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
-from c2s_enrich.people.contact import Contacts, read_contacts
+from c2s_enrich.people.contact import Contacts, Email, Phone, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import read_record
-from cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, DAVI, KEYS, TODAY, Person, record_json
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -64,7 +64,7 @@ class Case:
 
     @property
     def found(self) -> Match:
-        asked = [
+        asked: list[tuple[Phone | Email, tuple[Candidate, ...]]] = [
             *zip(self.contacts.national_phones, self.ways.phones, strict=False),
             *zip(self.contacts.emails, self.ways.emails, strict=False),
         ]

@@ -1,5 +1,7 @@
 """An answer that proves nothing is never remembered as "nobody", and the source is named."""
 
+from typing import Any
+
 import httpx
 import pytest
 from tests.brokerage import Brokerage
@@ -28,7 +30,7 @@ def proxied(brokerage: Brokerage) -> Brokerage:
     return brokerage
 
 
-async def work_through_the_tries(brokerage: Brokerage, tries: int, **settings: str) -> None:
+async def work_through_the_tries(brokerage: Brokerage, tries: int, **settings: Any) -> None:
     for _ in range(tries):
         await brokerage.work(**settings)
         await brokerage.db.execute("update upstreams set paused_until = null, failures = 0")

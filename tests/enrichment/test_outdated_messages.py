@@ -2,6 +2,8 @@
 the outbox stays unclear.
 """
 
+from typing import Any
+
 from tests.brokerage import Brokerage
 
 from c2s_enrich.sandbox.simulators.faults import Fault
@@ -37,7 +39,7 @@ async def send_without_an_answer(brokerage: Brokerage, kind: str) -> None:
     assert await brokerage.outcomes() == {LEAD: "enriched"}
 
 
-async def come_back(brokerage: Brokerage, **settings: str) -> None:
+async def come_back(brokerage: Brokerage, **settings: Any) -> None:
     """The older event's turn, long after the settle time."""
     await brokerage.db.execute(
         "update lead_messages set sending_at = sending_at - interval '1 hour' where status ="

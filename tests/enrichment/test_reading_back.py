@@ -13,7 +13,7 @@ from c2s_enrich.upstreams.c2s import C2s
 LEAD, OTHER = "a" * 32, "b" * 32
 
 
-async def an_unclear_delivery(brokerage: Brokerage, **settings: str) -> None:
+async def an_unclear_delivery(brokerage: Brokerage, **settings: Any) -> None:
     """A send without an answer, that did not arrive; then the settle time and both looks pass."""
     brokerage.world.dial.set("c2s", Fault("error500", call="message", count=1))
     await brokerage.accept(LEAD, brokerage.people[0])

@@ -73,9 +73,12 @@ class TestTheToken:
     ) -> None:
         compared: list[tuple[bytes, bytes]] = []
         right = hmac.compare_digest
-        monkeypatch.setattr(
-            hmac, "compare_digest", lambda a, b: compared.append((a, b)) or right(a, b)
-        )
+
+        def compare(a: bytes, b: bytes) -> bool:
+            compared.append((a, b))
+            return right(a, b)
+
+        monkeypatch.setattr(hmac, "compare_digest", compare)
 
         judge((b"x-webhook-token", NEW))
 

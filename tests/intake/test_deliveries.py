@@ -577,7 +577,7 @@ class TestEveryAnswer:
         self, web: Web, given: str
     ) -> None:
         answers = [
-            await web.client.get("/livez", headers={"X-Request-Id": given.encode()})
+            await web.client.get("/livez", headers={b"X-Request-Id": given.encode()})
             for _ in range(2)
         ]
 

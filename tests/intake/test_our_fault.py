@@ -32,7 +32,7 @@ FAULTS = {
 }
 
 
-@pytest.fixture(params=FAULTS.values(), ids=FAULTS)
+@pytest.fixture(params=list(FAULTS.values()), ids=list(FAULTS))
 async def broken(request: pytest.FixtureRequest, db: Database) -> str:
     await db.execute(BREAK.format(request.param))
     return str(request.param)

@@ -35,7 +35,7 @@ def customer(**fields: Any) -> dict[str, Any]:
     return {"name": "Ana Lima", "phone": ANA.phone, "email": ANA.email} | fields
 
 
-DIFFERENT = {
+DIFFERENT: dict[str, dict[str, Any]] = {
     "phone": {"customer": customer(phone=BRUNO.phone)},
     "e-mail": {"customer": customer(email="other@example.com")},
     "name": {"customer": customer(name="Ana Lima Souza")},
@@ -44,7 +44,7 @@ DIFFERENT = {
     "closed in words": {"done_details": {"done": "sim"}},
     "closing hook": {"hook_action": "on_close_lead"},
 }
-THE_SAME = {
+THE_SAME: dict[str, dict[str, Any]] = {
     "hook": {"hook_action": "on_create_lead"},
     "status": {"lead_status": {"name": "Em negociação"}},
     "price": {"product": {"price": 2, "name": "Apartamento"}},

@@ -218,7 +218,7 @@ class TestADatabaseThatIsAway:
 
     async def test_never_gets_a_200_without_a_row_through_the_app(self, db: Database) -> None:
         async with open_web(db.settings("web")) as web:
-            answers = {}
+            answers: dict[str, Any] = {}
             for _ in range(6):
                 tasks = {
                     f"lead-{n}": asyncio.create_task(web.deliver(an_event(f"lead-{n}")))
@@ -251,7 +251,7 @@ class TestACommitWhoseAnswerIsLost:
         async with writer_on(db, lanes=1) as (writer, _):
             store_type = type(writer._lanes[0]._store)
             original = store_type.insert_events
-            lost = []
+            lost: list[Any] = []
 
             async def losing_the_answer(self: Any, connection: Any, rows: Any) -> None:
                 await original(self, connection, rows)
@@ -277,7 +277,7 @@ class TestACommitWhoseAnswerIsLost:
         async with writer_on(db, lanes=1) as (writer, _):
             store_type = type(writer._lanes[0]._store)
             original = store_type.keep_rejected
-            lost = []
+            lost: list[Any] = []
 
             async def losing_the_answer(self: Any, connection: Any, rejects: Any) -> bool:
                 done = await original(self, connection, rejects)

@@ -80,7 +80,7 @@ class Rig:
     ) -> Alerts:
         health = Health(
             OpsStore(pool or self.pool),
-            self.clock,  # type: ignore[arg-type]
+            self.clock,
             Signals(problems=lambda: self.own),
             newest_migration=0,
             token=Secret(""),
@@ -88,7 +88,7 @@ class Rig:
         return Alerts(
             pool or self.pool,
             health,
-            self.clock,  # type: ignore[arg-type]
+            self.clock,
             url=Secret(self.receiver.url),
             process=name,
             income_from=income,

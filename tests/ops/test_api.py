@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -187,7 +187,8 @@ class TestAList:
         self, client: httpx.AsyncClient, db: Database
     ) -> None:
         await failed(db, count=5)  # all received at one time
-        pages, after = [], {}
+        pages: list[Any] = []
+        after: dict[str, Any] = {}
         for _ in range(3):
             words = {"limit": "2", "lead": LEAD, **after}
             page = [each["event_id"] for each in (await client.get("/events", params=words)).json()]
@@ -282,7 +283,7 @@ def ask_everything(document: dict[str, Any], url: str) -> set[str]:
     schema = schemathesis.openapi.from_dict(document)
     asked: set[str] = set()
     for result in schema.get_all_operations():
-        operation = result.ok()
+        operation = cast(Any, result).ok()
 
         @settings(
             max_examples=15,

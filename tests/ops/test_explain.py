@@ -377,7 +377,7 @@ class TestWhatWasDelivered:
     ) -> None:
         await brokerage.accept(LEAD, brokerage.people[0])
         await brokerage.work()
-        lead = brokerage.world.leads[LEAD].to_json()
+        lead: dict[str, Any] = brokerage.world.leads[LEAD].to_json()
         lead["attributes"]["messages"] = lead["messages"] = []
         payload = {"hook_action": "on_update_lead", "data": lead}
         await an_event(brokerage.db, payload_raw=json.dumps(payload))

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from c2s_enrich.ops.runbook import answer, questions
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/sql.md").read_text()
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
-Type = Callable[..., Result]
+Type = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture

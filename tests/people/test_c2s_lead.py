@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cast import ANA, DAVI_PAYLOAD, lead_json
 
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.c2s_time import parse_time
-from cast import ANA, DAVI_PAYLOAD, lead_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

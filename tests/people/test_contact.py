@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cast import KEYS
 
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.options import Secret
@@ -23,7 +24,6 @@ from c2s_enrich.people.contact import (
     read_email,
     read_phone,
 )
-from cast import KEYS
 
 
 def contacts(phone: str | None = None, email: str | None = None) -> Contacts:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.cast import ANA, with_check_digits
 from validate_docbr import CNPJ
 
 from c2s_enrich.people.cpf import Cpf
-from cast import ANA, with_check_digits
 
 nine_digits = st.text("0123456789", min_size=9, max_size=9).filter(
     lambda digits: len(set(digits)) > 1

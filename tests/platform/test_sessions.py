@@ -69,7 +69,7 @@ WANTED = {name: value for name, value in SESSION.items() if name not in OF_TCP}
 
 
 @pytest.fixture
-def hostile(db: Database) -> Iterator[Callable[[str, str], None]]:
+def hostile(db: Database) -> Iterator[Callable[[str, str], object]]:
     """Sets a setting as the database's default; all of them are taken back at the end."""
     name = sql.Identifier(db.connection.info.dbname)
     with psycopg.connect(db.url, autocommit=True) as connection:

@@ -19,11 +19,11 @@ import httpx
 import psycopg
 import pytest
 import structlog
+from tests.cast import ANA
 
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.logs import configure_logging, secrets_of
 from c2s_enrich.telemetry.metrics import Metrics
-from cast import ANA
 
 SECRET = "s3cr3t-canary"
 ENV = {"DATABASE_URL": f"postgresql://ana:{SECRET}%21@127.0.0.1/x", "WORK_API_TOKEN": SECRET}

@@ -3,6 +3,7 @@ way. Shown by a dump of the whole database before and after.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -44,7 +45,7 @@ async def wide(brokerage: Brokerage, lead_id: str, text: str) -> None:
     )
 
 
-FORMS = {
+FORMS: dict[str, Callable[[Person], str]] = {
     "wide digits": lambda p: p.phone.translate({ord("0") + n: 0xFF10 + n for n in range(10)}),
     "wide e-mail": lambda p: p.email.replace("@", "＠"),
     "punctuated": lambda p: f"({p.phone[:2]}) {p.phone[2:7]}-{p.phone[7:]}",

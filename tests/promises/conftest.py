@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Database
 
 from c2s_enrich.sandbox.simulators.population import Person
 from c2s_enrich.sandbox.simulators.world import World
 from c2s_enrich.sandbox.stage import QUICK, WEBHOOK_TOKEN, Stage
-from conftest import Database
 
 
 class Product:

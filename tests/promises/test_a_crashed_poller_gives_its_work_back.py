@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from promises.conftest import Product
+from tests.promises.conftest import Product
 
 MISBEHAVING = str(Path(__file__).with_name("poller_that_misbehaves.py"))
 CRASHED = 139

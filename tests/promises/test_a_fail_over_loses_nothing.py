@@ -85,7 +85,8 @@ class TestARestoreToAnEarlierMoment:
                     postgres.start_throwaway,
                     durable=True,
                     settings=REPLICATING,
-                    standby_of=primary,
+                    copy_of=primary,
+                    standby=True,
                 ) as copy:
                     # The copy stays where it is, and the world goes on.
                     copy.stop("immediate")

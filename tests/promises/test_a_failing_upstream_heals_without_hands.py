@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from promises.conftest import Product
+from tests.promises.conftest import Product
 
 # What is under way when a pause begins, in both pollers, may still arrive for so long.
 UNDER_WAY_SECONDS = 0.5

@@ -5,7 +5,7 @@ work meanwhile.
 import signal
 from pathlib import Path
 
-from promises.conftest import Product
+from tests.promises.conftest import Product
 
 MISBEHAVING = str(Path(__file__).with_name("poller_that_misbehaves.py"))
 # Before "sending" is committed; after it; after C2S has answered.

@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx
 from psycopg import AsyncConnection
+from tests.promises.conftest import Product
 
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox.postgres_leftovers import StopMode
 from c2s_enrich.sandbox.simulators.population import Person
 from c2s_enrich.sandbox.simulators.world import World
 from c2s_enrich.sandbox.stage import QUICK, WEBHOOK_TOKEN, Stage
-from promises.conftest import Product
 
 
 class TestAnAcceptedWebhook:
@@ -61,7 +62,8 @@ class TestWhileTheDatabaseIsAway:
                 accepted: list[str] = []
                 refused = 0
 
-                for number, mode in enumerate(("fast", "immediate")):
+                modes: tuple[StopMode, ...] = ("fast", "immediate")
+                for number, mode in enumerate(modes):
                     accepted += await _deliver_until(
                         stage, people[4 * number : 4 * number + 2], f"{number:016x}"
                     )

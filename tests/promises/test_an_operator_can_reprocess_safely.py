@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 
-from promises.conftest import Product
+from tests.promises.conftest import Product
 
 
 class TestReprocessing:

@@ -1,6 +1,6 @@
 """One webhook in, one message on the lead, everything in Postgres."""
 
-from promises.conftest import Product
+from tests.promises.conftest import Product
 
 
 class TestTheMainJob:

@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client import generate_latest
+from tests.conftest import Database
+from tests.promises.conftest import Product
 
 from c2s_enrich.sandbox.simulators.population import Person
 from c2s_enrich.sandbox.stage import WEBHOOK_TOKEN, Stage
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.web import build_web
-from conftest import Database
-from promises.conftest import Product
 
 WEBHOOK = "/api/v1/webhooks/c2s"
 # Shown by somebody who is not C2S, or who uses a secret of somewhere else.

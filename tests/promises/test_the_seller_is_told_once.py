@@ -7,8 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-
-from promises.conftest import Product
+from tests.promises.conftest import Product
 
 MISBEHAVING = Path(__file__).with_name("poller_that_misbehaves.py")
 
@@ -45,8 +44,8 @@ class TestAKilledPoller:
         )
         pids = {str(product.stage.processes[point].pid): point for point in POINTS}
         for row in rows:
-            if point := pids.get(re.split("-", row.worker)[-2]):
-                died_at[point] = row.lead_id
+            if died := pids.get(re.split("-", row.worker)[-2]):
+                died_at[died] = row.lead_id
         assert sorted(died_at) == sorted(POINTS)
 
         product.stage.start_poller("survivor")

@@ -333,7 +333,7 @@ def make_poller(
     policy: RetryPolicy | None = None,
     **config: Any,
 ) -> Poller:
-    numbers = {
+    numbers: dict[str, Any] = {
         "concurrency": 4, "lease": LEASE, "deadline": DEADLINE, "grace": timedelta(seconds=5),
         "idle_poll": timedelta(seconds=5),
     }  # fmt: skip

@@ -309,7 +309,7 @@ def world(database_url: str) -> Iterator[World]:
 class TestAnyInterleaving:
     def test_keeps_the_rules_of_the_queue(self, world: World) -> None:
         run_state_machine_as_test(
-            lambda: Interleaving(world),
+            lambda: Interleaving(world),  # type: ignore[arg-type]
             settings=settings(
                 max_examples=20,
                 stateful_step_count=40,

@@ -22,7 +22,7 @@ from tests.queue.conftest import (
 from c2s_enrich.queue.claim import Ending
 
 
-@pytest.fixture(params=EVERY_ENDING.values(), ids=EVERY_ENDING)
+@pytest.fixture(params=list(EVERY_ENDING.values()), ids=list(EVERY_ENDING))
 def ending(request: pytest.FixtureRequest) -> Ending:
     return request.param  # type: ignore[no-any-return]
 

@@ -96,7 +96,7 @@ class TestRunning:
             asked.append(statement)
             return await every(statement, **params)
 
-        poller.store.claim = counted_claim  # type: ignore[method-assign]
+        poller.store.claim = counted_claim  # type: ignore[method-assign, assignment]
         poller.store._all = counted  # type: ignore[method-assign]
         async with running(poller):
             await until(lambda: _truth(asked.count("beat") == 6))
@@ -423,7 +423,7 @@ class TestStopping:
             asyncio.get_running_loop().call_soon(poller.stop)
             return claims
 
-        poller.store.claim = claim_and_stop  # type: ignore[method-assign]
+        poller.store.claim = claim_and_stop  # type: ignore[method-assign, assignment]
         async with asyncio.timeout(15):
             await poller.run()
 
@@ -552,7 +552,7 @@ class TestSlots:
             await answered.wait()
             return await settle(*args)
 
-        poller.store.settle = slow  # type: ignore[method-assign]
+        poller.store.settle = slow  # type: ignore[method-assign, assignment]
         async with running(poller):
             await settling.wait()
             await until(lambda: _truth(len(entered) == 6))

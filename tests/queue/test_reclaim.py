@@ -262,12 +262,13 @@ async def _reclaimed(worker: Worker) -> bool:
 class TestASuspect:
     async def test_is_an_event_from_its_second_loss_in_a_row_on(self, queue: Queue) -> None:
         await queue.accept_many(3)
-        ana = queue.worker("ana", now=at(1))
+        now = at(1)
+        ana = queue.worker("ana", now=now)
         dying, settled = (await ana.claim(2))[:2]
         await settle(ana, settled)
 
         for losses, suspect in ((1, False), (2, True)):
-            await queue.worker("bruno", now=ana.now + LEASE).reclaim()
+            await queue.worker("bruno", now=now + LEASE).reclaim()
             row = await queue.row(dying.event_id)
             assert (row.losses, row.suspect) == (losses, suspect)
             ana.now = at(100)

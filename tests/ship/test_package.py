@@ -29,7 +29,8 @@ def commands() -> set[str]:
 
 
 def build_wheel(folder: Path) -> Path:
-    command = [Path(sys.executable).with_name("hatchling"), "build", "-t", "wheel", "-d", folder]
+    hatchling = Path(sys.executable).with_name("hatchling")
+    command = [str(hatchling), "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     [wheel] = folder.glob("*.whl")
     return wheel

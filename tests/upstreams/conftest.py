@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -18,10 +18,11 @@ from c2s_enrich.sandbox.simulators.app import build_simulators
 from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 from c2s_enrich.sandbox.simulators.world import Manners, World
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s, open_c2s, open_gateway
 from c2s_enrich.upstreams.diretrix import Diretrix, open_diretrix
 from c2s_enrich.upstreams.http import AnyTransport, CallServices
-from c2s_enrich.upstreams.limits import Admission
+from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.work_api import WorkApi, open_work_api
 
 # Letters only and of no meaning: whatever repeats one of them has leaked it.
@@ -129,10 +130,17 @@ async def make_rig() -> AsyncIterator[MakeRig]:
                 "tool",
             )
             settings = replace(loaded, **fields)
-            limits, naps, tally, sent = OpenDoor(), Naps(), Tally(), []
+            limits, naps, tally = OpenDoor(), Naps(), Tally()
+            sent: list[httpx.Request] = []
             through = Listening(transport, sent) if transport is not None else None
             names = ("c2s", "gateway", "diretrix", "work_api") if through else ()
-            services = CallServices(limits, naps, tally, dict.fromkeys(names, through))
+            # Stand-ins with the methods that a call uses.
+            services = CallServices(
+                cast(Limits, limits),
+                naps,
+                cast(Metrics, tally),
+                cast(Any, dict.fromkeys(names, through)),
+            )
             direct, gateway, diretrix, work_api = [
                 await stack.enter_async_context(aclosing(opened(settings, services)))
                 for opened in (open_c2s, open_gateway, open_diretrix, open_work_api)

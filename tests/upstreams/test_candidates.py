@@ -54,7 +54,7 @@ class TestThePhoneModule:
         ):
             with pytest.raises(Unauthorised, match="account problem"):
                 candidates_from_phone_module(refusal)
-        for body in (
+        odd: tuple[object, ...] = (
             None,
             [],
             {},
@@ -62,7 +62,8 @@ class TestThePhoneModule:
             {"msg": ["x"]},
             {"msg": [{"documento": "x"}]},
             {"status": 500},
-        ):
+        )
+        for body in odd:
             with pytest.raises(Unreadable):
                 candidates_from_phone_module(body)
 
@@ -142,11 +143,16 @@ class TestNobody:
 
 class TestRowsThatCannotBeRead:
     def test_do_not_hide_those_that_can(self) -> None:
-        rows = [{"cpf": MASKED}, {"nome": ANA.name, "cpf": ANA.cpf.digits}, None, {"cpf": COMPANY}]
+        rows: list[object] = [
+            {"cpf": MASKED},
+            {"nome": ANA.name, "cpf": ANA.cpf.digits},
+            None,
+            {"cpf": COMPANY},
+        ]
 
         assert people_and_lost_rows(rows) == ((ANA.candidate,), [("unreadable", "diretrix", 2)])
 
     def test_beyond_the_thousandth_are_counted_too(self) -> None:
-        rows = [{"nome": ANA.name, "cpf": ANA.cpf.digits}] * 1200
+        rows: list[object] = [{"nome": ANA.name, "cpf": ANA.cpf.digits}] * 1200
 
         assert people_and_lost_rows(rows) == ((ANA.candidate,), [("unreadable", "diretrix", 200)])

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -49,7 +50,7 @@ def limits(
     *,
     now: datetime | None = None,
     naps: Naps | None = None,
-    **settings: str,
+    **settings: Any,
 ) -> Limits:
     return Limits(pool, db.settings(**settings), naps or Naps(), now=now)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.cast import ANA, BRUNO, FORBIDDEN, a_cpf, record_json
 
 from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, CompanyEntry, EmailEntry, PhoneEntry, Profile
 from c2s_enrich.upstreams.fields import read_date, read_money
 from c2s_enrich.upstreams.work_record import read_record
-from cast import ANA, BRUNO, FORBIDDEN, a_cpf, record_json
 
 
 def profile(**sections: Any) -> Profile:
@@ -282,7 +282,7 @@ class TestFieldsOfTheWrongType:
         )
         assert odd.addresses == (AddressEntry(postcode="01310100"),)
         assert odd.phones == (PhoneEntry("11987650001"),)
-        assert odd.emails == odd.companies == ()
+        assert (odd.emails, odd.companies) == ((), ())
 
     def test_that_say_sem_informacao_are_empty(self) -> None:
         assert (

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -47,11 +48,21 @@ GOOD = Records(
         Asked("work_api phone", "68987654321", 1.0, 1.1),
     ),
 )
+# What an event can be left with.
+FLAWS: dict[str, dict[str, Any]] = {
+    "for one left received": {"status": "received"},
+    "for one left processing": {"status": "processing"},
+    "for one that failed": {"status": "failed"},
+    "for an event that ended twice": {"completions": 2},
+    "for an end that history lacks": {"completions": 0},
+    "for a claim that history lacks": {"unaccounted": 2},
+    "for an attempt that met a bug of ours": {"bugs": 1},
+}
 # Then the lead's e-mail becomes Bia's.
 CHANGED = replace(
     GOOD,
     said=(*GOOD.said, Said("ana", LATER, "55" + ANA.phone, BIA.email)),
-    accepted=GOOD.accepted | {("ana", LATER): 4.5},
+    accepted={**GOOD.accepted, ("ana", LATER): 4.5},
     rows=(*GOOD.rows, Row("ana", LATER, "completed")),
     outbox=(*GOOD.outbox, OutboxRow("ana", "BBBB3333", "sent")),
     received={"ana": (about(ANA), about(ANA, BIA, ref="BBBB3333", update=True))},
@@ -89,7 +100,7 @@ class TestTheAudit:
         returned = replace(
             CHANGED,
             said=(*CHANGED.said, Said("ana", later, "55" + ANA.phone, ANA.email)),
-            accepted=CHANGED.accepted | {("ana", later): 8.0},
+            accepted={**CHANGED.accepted, ("ana", later): 8.0},
             rows=(*CHANGED.rows, Row("ana", later, "completed")),
             outbox=(*CHANGED.outbox, OutboxRow("ana", "CCCC4444", "sent")),
             received=told(*CHANGED.received["ana"], back),
@@ -158,7 +169,7 @@ class TestTheAuditAfterARestore:
                 id="for a change nobody made up for",
             ),
             pytest.param(
-                replace(RECONCILED, accepted=CHANGED.accepted | {("ana", LATER): 4.1}),
+                replace(RECONCILED, accepted={**CHANGED.accepted, ("ana", LATER): 4.1}),
                 {"lost": 1},
                 id="for an event that was accepted before the copy",
             ),
@@ -269,15 +280,7 @@ class TestTheAuditGoesRed:
                     {"stuck": 1},
                     id=name,
                 )
-                for name, flaw in {
-                    "for one left received": {"status": "received"},
-                    "for one left processing": {"status": "processing"},
-                    "for one that failed": {"status": "failed"},
-                    "for an event that ended twice": {"completions": 2},
-                    "for an end that history lacks": {"completions": 0},
-                    "for a claim that history lacks": {"unaccounted": 2},
-                    "for an attempt that met a bug of ours": {"bugs": 1},
-                }.items()
+                for name, flaw in FLAWS.items()
             ),
             pytest.param(
                 replace(GOOD, rows=(*GOOD.rows, Row("ana", LATER, "received"))),

@@ -117,7 +117,7 @@ class TestTheAuditGoesRedForAProduct:
     async def test_whose_content_key_differs_from_attempt_to_attempt(
         self, lead: Audited, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        right = pipeline.compose_message
+        right = pipeline.compose_message  # type: ignore[attr-defined]
 
         def wrong(*given: Any, **named: Any) -> Any:
             message = right(*given, **named)
@@ -156,7 +156,7 @@ class TestTheAuditGoesRedForAProduct:
     async def test_that_shows_another_persons_record(
         self, lead: Audited, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        right = pipeline.compose_message
+        right = pipeline.compose_message  # type: ignore[attr-defined]
 
         def wrong(*given: Any, **named: Any) -> Any:
             message = right(*given, **named)

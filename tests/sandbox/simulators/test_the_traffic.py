@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,8 @@ class TestTheStream:
         with World(1) as world:
             for delivery in deliveries:
                 for new in delivery.leads:
-                    lead = world.add_lead(new.lead_id, **new.to_json())
+                    said: dict[str, Any] = new.to_json()
+                    lead = world.add_lead(new.lead_id, **said)
                     world.add_message(lead, "a text", None)
 
                     echo = datetime.fromisoformat(lead.updated_at)
