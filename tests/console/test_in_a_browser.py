@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -162,7 +162,9 @@ def opened(browser: Browser, service: Service, logins: dict[str, Any]) -> Iterat
         return [] if url.startswith(ours) else [url]
 
     def open_page(token: str = OPERATOR, **context: Any) -> Page:
-        scriptless = {"java_script_enabled": False, "locale": "en-US", "base_url": service.address}
+        scriptless: dict[str, Any] = {
+            "java_script_enabled": False, "locale": "en-US", "base_url": service.address
+        }  # fmt: skip
         contexts.append(browser.new_context(**(scriptless | context)))
         page = contexts[-1].new_page()
         page.set_default_timeout(20_000)
@@ -396,11 +398,13 @@ class TestInABrowser:
         page = opened(java_script_enabled=True, bypass_csp=True)
         rules = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']"
         contrast = "{type: 'rule', values: ['color-contrast']}"
+        schemes: tuple[tuple[Literal["light", "dark"], str], ...]
+        schemes = (("light", rules), ("dark", contrast))
         for address in service.addresses[: len(LISTS) + 5]:
             page.goto(address)
             page.evaluate("for (const each of document.querySelectorAll('details')) each.open = 1")
             page.add_script_tag(path=found[-1])
-            for scheme, asked in (("light", rules), ("dark", contrast)):
+            for scheme, asked in schemes:
                 page.emulate_media(color_scheme=scheme)
                 problems = page.evaluate(f"axe.run({{runOnly: {asked}}}).then(r => r.violations)")
                 said = [(each["id"], node["html"]) for each in problems for node in each["nodes"]]
