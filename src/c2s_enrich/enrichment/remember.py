@@ -16,18 +16,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from c2s_enrich import errors
 from c2s_enrich.clock import Clock
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.store import EnrichmentStore, Question
-from c2s_enrich.errors import (
-    BudgetSpent,
-    NoSlot,
-    Paused,
-    Refused,
-    Throttled,
-    Unauthorised,
-    UpstreamError,
-)
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
@@ -39,7 +31,10 @@ from c2s_enrich.upstreams.limits import Admission, Limits
 T = TypeVar("T")
 
 # After these nothing was asked, or the upstream has said that it gives nothing for it.
-_CLEARLY_NOT_PAID = (Paused, NoSlot, BudgetSpent, Throttled, Unauthorised, Refused)
+_CLEARLY_NOT_PAID = (
+    *(errors.Paused, errors.NoSlot, errors.BudgetSpent),
+    *(errors.Throttled, errors.Unauthorised, errors.Refused),
+)
 
 # How often a waiting event looks for the other's answer, which takes 0.4 to 30 s.
 _LOOK_SECONDS = 0.1
@@ -109,7 +104,7 @@ class Memory:
         try:
             answer = await ask(await self.limits.granted(source, reply.decision))
         except BaseException as error:
-            lost = isinstance(error, UpstreamError | asyncio.CancelledError)
+            lost = isinstance(error, errors.UpstreamError | asyncio.CancelledError)
             perhaps_paid = lost and not isinstance(error, _CLEARLY_NOT_PAID)
             await self.store.give_up_asking(claim, question, perhaps_paid=perhaps_paid)
             raise

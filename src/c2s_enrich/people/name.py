@@ -117,7 +117,7 @@ def _name(words: Sequence[str]) -> _Name | None:
     kept = [
         SUFFIXES.get(word, word) if place else word.replace("JR", "JUNIOR")
         for place, word in enumerate(kept)
-        if word not in ADDED | PLACEHOLDERS and not PLACEHOLDER_LIKE.fullmatch(word)
+        if not (word in ADDED or word in PLACEHOLDERS or PLACEHOLDER_LIKE.fullmatch(word))
     ]
     if not any(len(word) > 1 for word in kept if word not in PARTICLES):
         return None

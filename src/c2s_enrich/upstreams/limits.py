@@ -14,17 +14,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from c2s_enrich import errors
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, Statements, is_transient
-from c2s_enrich.errors import (
-    BudgetSpent,
-    NoSlot,
-    Paused,
-    Refused,
-    Throttled,
-    Unauthorised,
-    UpstreamError,
-)
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -122,17 +114,17 @@ class Limits:
         """Acts on a decision: waits and raises as `admit`."""
         word, wait, why, failures, probe = decision
         if word == "paused":
-            raise Paused(name, wait, why)
+            raise errors.Paused(name, wait, why)
         if word == "spent":
-            raise BudgetSpent(name, wait)
+            raise errors.BudgetSpent(name, wait)
         if word == "no_slot":
-            raise NoSlot(name, wait)
+            raise errors.NoSlot(name, wait)
         if wait > timedelta(0):
             await self._clock.sleep(wait.total_seconds())
             if wait > _SHORT_WAIT and word != "probe":
                 # A pause may have begun meanwhile.
                 for left, reason in await self._run("give_up_slot", name=name):
-                    raise Paused(name, left, reason)
+                    raise errors.Paused(name, left, reason)
         return Admission(name, failures, probe)
 
     async def succeeded(self, admission: Admission) -> bool:
@@ -148,7 +140,7 @@ class Limits:
                 await self._run("forget_failures", name=name)
         return ended
 
-    async def failed(self, admission: Admission, error: UpstreamError) -> None:
+    async def failed(self, admission: Admission, error: errors.UpstreamError) -> None:
         """The call failed. Throttled and Unauthorised pause the upstream at once, other failures
         from `breaker_failures` in a row on. Refused is an answer: the upstream works.
         """
@@ -157,15 +149,15 @@ class Limits:
         reason, terms = error.detail, (s.breaker_failures, s.pause_base, s.pause_cap)
         with _database_trouble_passes(name):
             match error:
-                case Refused():
+                case errors.Refused():
                     await self.succeeded(admission)
                     return
-                case Throttled():
+                case errors.Throttled():
                     wait = min(error.retry_after, LONGEST_THROTTLE)
                     reason = "it asked us to wait (429)"
                     await self._run("throttle", **mark, retry_after=wait, reason=reason)
                     return
-                case Unauthorised():
+                case errors.Unauthorised():
                     reason, terms = f"credential refused: {reason}", (1, *_CREDENTIAL_PAUSES)
             limits = dict(zip(("breaker", "first", "cap"), terms, strict=True))
             for (pause,) in await self._run("count_failure", **mark, reason=reason, **limits):
