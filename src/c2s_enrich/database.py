@@ -18,17 +18,7 @@ from psycopg.pq import PipelineStatus
 from psycopg.rows import AsyncRowFactory, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
-from c2s_enrich.sessions import (
-    ANSWER_SECONDS,
-    COMMAND_SECONDS,
-    SESSION,
-    TRANSACTION_TIMEOUT,
-    Connection,
-    apply_settings,
-    configure_login,
-    is_pooled,
-    session_parameters,
-)
+from c2s_enrich import sessions
 from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
@@ -119,14 +109,14 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
     """
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         settings.database_url.reveal(),
-        connection_class=Connection,
+        connection_class=sessions.Connection,
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
-        kwargs=session_parameters(name),
+        kwargs=sessions.session_parameters(name),
         configure=_fitted(settings, name),
         check=_check,
         reset=_reset,
-        timeout=ANSWER_SECONDS,
+        timeout=sessions.ANSWER_SECONDS,
         # Shorter than the five idle minutes after which Neon suspends; psycopg's is longer.
         max_idle=120,
         name=name,
@@ -154,24 +144,26 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
         nonlocal pooled
         async with one_at_a_time:
             if pooled is None:
-                pooled = await is_pooled(connection, settings.database_url)
+                pooled = await sessions.is_pooled(connection, settings.database_url)
         if pooled:
             # The next statement may reach a session that has not prepared it.
             connection.prepare_threshold = None
-            await configure_login(connection)
+            await sessions.configure_login(connection)
         else:
-            more = {} if name == "command" else TRANSACTION_TIMEOUT
+            more = {} if name == "command" else sessions.TRANSACTION_TIMEOUT
             patience = {"statement_timeout": "2s"} if name == "console" else {}
-            await apply_settings(connection, SESSION | more | patience)
-        ours = cast(Connection, connection)
-        ours.answer_within = COMMAND_SECONDS if name == "command" else ANSWER_SECONDS
+            await sessions.apply_settings(connection, sessions.SESSION | more | patience)
+        ours = cast(sessions.Connection, connection)
+        ours.answer_within = (
+            sessions.COMMAND_SECONDS if name == "command" else sessions.ANSWER_SECONDS
+        )
         ours.used_at = time.monotonic()
 
     return fit
 
 
 async def _check(connection: AsyncConnection[Any]) -> None:
-    ours = cast(Connection, connection)
+    ours = cast(sessions.Connection, connection)
     # A socket that has something to say between two statements says mostly that it was closed.
     told = poll()
     told.register(ours.fileno(), POLLIN)
@@ -187,4 +179,4 @@ async def _reset(connection: AsyncConnection[Any]) -> None:
     # committed until some later one is. Refused here, the pool closes it.
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         raise ProgrammingError("returned in pipeline mode")
-    cast(Connection, connection).used_at = time.monotonic()
+    cast(sessions.Connection, connection).used_at = time.monotonic()

@@ -25,7 +25,7 @@ class TestStatements:
         yield tmp_path / "queries"
         database.statements.cache_clear()
 
-    def test_are_found_by_name_with_their_description(self, folder: Any) -> None:
+    def test_are_found_by_name_without_their_description(self, folder: Any) -> None:
         (folder / "topic.sql").write_text(
             "-- The topic.\n\n-- name: first\n-- What it does.\nselect 1;\n\n-- name:"
             " second\nselect 2;\n"
@@ -33,7 +33,7 @@ class TestStatements:
 
         found = database.statements("topic")
 
-        assert dict(found) == {"first": "-- What it does.\nselect 1;", "second": "select 2;"}
+        assert dict(found) == {"first": "select 1;", "second": "select 2;"}
 
     def test_refuse_a_name_given_twice(self, folder: Any) -> None:
         (folder / "topic.sql").write_text("-- name: same\nselect 1;\n-- name: same\nselect 2;\n")

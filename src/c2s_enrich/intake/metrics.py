@@ -7,12 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client import core
 from prometheus_client.registry import Collector
 
 from c2s_enrich.intake.job import DeliveryReceipt
@@ -63,22 +58,22 @@ class IntakeMetrics(Collector):
         tokens = {f"token_{verdict}": count for verdict, count in self.secrets.items()}
         return {"intake": {**self.events, **tokens}}
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[core.Metric]:
         """Called by Prometheus' client at each scrape."""
         for name, what, label, counts in (
             ("requests", "Deliveries by the status of their answer", "status", self.answers),
             ("tokens", "Deliveries by the secret that matched, if any", "verdict", self.secrets),
             ("events", "Events by result, rejected ones by reason", "result", self.events),
         ):
-            family = CounterMetricFamily(f"c2s_intake_{name}", what, labels=[label])
+            family = core.CounterMetricFamily(f"c2s_intake_{name}", what, labels=[label])
             for value, count in counts.items():
                 family.add_metric([str(value)], count)
             yield family
-        yield GaugeMetricFamily(
+        yield core.GaugeMetricFamily(
             "c2s_intake_body_bytes", "Bytes of all bodies in memory", value=self.body_bytes
         )
         bounds = [*map(str, _BUCKETS), "+Inf"]
-        yield HistogramMetricFamily(
+        yield core.HistogramMetricFamily(
             "c2s_intake_request_duration_seconds",
             "Time from a delivery's first byte to its answer",
             buckets=list(zip(bounds, accumulate(self._buckets), strict=True)),

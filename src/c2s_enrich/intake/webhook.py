@@ -15,17 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake import answers
+from c2s_enrich.intake import receive as bodies
 from c2s_enrich.intake.auth import ACCEPTED, Gate, Headers
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
-from c2s_enrich.intake.receive import (
-    BodyTooLarge,
-    NoRoom,
-    SenderGone,
-    header,
-    peek_at_body,
-    receive_body,
-)
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.serving.faults import OwnFaults
@@ -75,7 +68,7 @@ class Webhook:
         notes["route"] = PATH if len(scope["path"]) == len(PATH) else _PATH_WITH_TOKEN
         try:
             answer = await self._answer(scope, receive, notes)
-        except SenderGone:
+        except bodies.SenderGone:
             notes["reason"] = "sender_gone"
             return
         self._metrics.answered(answer.status, time.perf_counter() - started)
@@ -91,7 +84,7 @@ class Webhook:
         self._metrics.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
-            beginning, ended = await peek_at_body(headers, receive)
+            beginning, ended = await bodies.peek_at_body(headers, receive)
             self._refusals.refused(beginning)
             close = () if ended else (CLOSE,)
             detail = "A delivery needs the webhook token."
@@ -119,14 +112,14 @@ class Webhook:
         """The body, or the answer where there is none."""
         limit, seconds = self._body_limit, self._receive_timeout
         try:
-            return await receive_body(headers, receive, self._metrics, limit, seconds)
+            return await bodies.receive_body(headers, receive, self._metrics, limit, seconds)
         except TimeoutError:
             detail = f"The body did not arrive within {seconds:g} seconds."
             return problem(408, "body_too_slow", detail, CLOSE)
-        except BodyTooLarge:
+        except bodies.BodyTooLarge:
             detail = f"A delivery has at most {limit} bytes."
             return problem(413, "body_too_large", detail, CLOSE)
-        except NoRoom:
+        except bodies.NoRoom:
             return self._busy("too_many_bytes", "too many bytes are being received", CLOSE)
 
     async def _deliver(self, body: bytes, scope: Scope, notes: Notes) -> Answer:
@@ -165,7 +158,7 @@ def _is_uncompressed(headers: Headers) -> bool:
 def _origin(scope: Scope) -> dict[str, str]:
     """What a delivery says outside its body: only words of a known form, so nothing secret."""
     origin = {"request_id": notes_of(scope).get("request_id", "")}
-    named = header(scope["headers"], b"x-webhook-event").decode("latin-1")
+    named = bodies.header(scope["headers"], b"x-webhook-event").decode("latin-1")
     if not named and scope["query_string"]:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         named = next(iter(query.get("hook_action", []) + query.get("event", [])), "")

@@ -15,13 +15,8 @@ from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.people.text import plain, readable
+from c2s_enrich.upstreams import record_lists as lists
 from c2s_enrich.upstreams.fields import get, object_of, read_date, read_money, text_of, yes
-from c2s_enrich.upstreams.record_lists import (
-    read_addresses,
-    read_companies,
-    read_emails,
-    read_phones,
-)
 
 
 def read_record(data: object, asked: Cpf) -> Profile | None:
@@ -55,10 +50,10 @@ def read_record(data: object, asked: Cpf) -> Profile | None:
         credit_score=score,
         credit_risk=risk,
         occupation=_occupation(data),
-        phones=read_phones(data),
-        emails=read_emails(data),
-        addresses=read_addresses(data),
-        companies=read_companies(data),
+        phones=lists.read_phones(data),
+        emails=lists.read_emails(data),
+        addresses=lists.read_addresses(data),
+        companies=lists.read_companies(data),
     )
 
 
