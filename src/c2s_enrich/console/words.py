@@ -14,6 +14,7 @@ from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.cells import length
@@ -94,6 +95,8 @@ class Words(NullTranslations):
             return self.time(value)
         if isinstance(value, timedelta):
             return length(value)
+        if isinstance(value, UUID):
+            return f"{str(value)[:8]}…"
         if isinstance(value, list) and all(isinstance(each, int) for each in value):
             most = max([*value, 1])
             return "".join(_HEIGHTS[-(-each * 7 // most)] for each in value)
