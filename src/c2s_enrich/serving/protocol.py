@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, cast
@@ -213,32 +214,16 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
 
 
 class _BodyOnly:
-    """A parser's callbacks without those of a head; the next request has its head again."""
+    """A parser's callbacks without those of the first head, which was read already."""
 
     def __init__(self, protocol: Any) -> None:
-        self._protocol = protocol
         self._in_first_head = True
+        self.on_body, self.on_message_complete = protocol.on_body, protocol.on_message_complete
+        for name in ("on_message_begin", "on_url", "on_header", "on_headers_complete"):
+            setattr(self, name, partial(self._behind_it, name, getattr(protocol, name)))
 
-    def on_headers_complete(self) -> None:
-        if self._in_first_head:
+    def _behind_it(self, name: str, callback: Callable[..., None], *given: bytes) -> None:
+        if not self._in_first_head:
+            callback(*given)
+        elif name == "on_headers_complete":
             self._in_first_head = False
-        else:
-            self._protocol.on_headers_complete()
-
-    def on_message_begin(self) -> None:
-        if not self._in_first_head:
-            self._protocol.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if not self._in_first_head:
-            self._protocol.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_first_head:
-            self._protocol.on_header(name, value)
-
-    def on_body(self, body: bytes) -> None:
-        self._protocol.on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._protocol.on_message_complete()
