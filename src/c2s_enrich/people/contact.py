@@ -136,7 +136,7 @@ def read_phone(text: str) -> Phone | Skipped:
     # Without a plus only a number too long for Brazil is taken for a foreign one.
     if len(digits) >= 12 and not international and (foreign := _foreign(digits)):
         return foreign
-    bad_ddd = len(national) in (10, 11) and national[:2] not in _DDDS
+    bad_ddd = len(national) in (10, 11) and not _DDD.match(national)
     return Skipped("phone", "bad_ddd" if bad_ddd else "malformed")
 
 
@@ -167,15 +167,8 @@ def format_national(national: str) -> str:
     return f"({national[:2]}) {national[2:-4]}-{national[-4:]}"
 
 
-# The 67 area codes in use, by their first digit.
-_DDDS = {
-    decade + unit
-    for decade, units in {
-        "1": "123456789", "2": "12478", "3": "1234578", "4": "123456789", "5": "1345",
-        "6": "123456789", "7": "134579", "8": "123456789", "9": "123456789",
-    }.items()
-    for unit in units
-}  # fmt: skip
+# The 67 area codes in use.
+_DDD = re.compile("[14689][1-9]|2[12478]|3[1-578]|5[1345]|7[134579]")
 
 
 def _without_country_and_trunk(digits: str, international: bool) -> str:
