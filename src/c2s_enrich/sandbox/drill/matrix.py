@@ -251,6 +251,8 @@ def run_matrix(*, size: int | None, as_json: bool) -> int:
 
 def _play_part(url: str, part: Sequence[Schedule]) -> Findings:
     """In a process of its own."""
+    # Processes that die close their connections all the time.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
     async def play() -> Findings:
