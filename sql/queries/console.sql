@@ -4,7 +4,8 @@
 -- One row for each of the last 60 minutes, oldest first; what ended is counted among the newest 10,000.
 select m.minute, coalesce(i.delivered, 0) as arrived, coalesce(e.ended, 0)::integer as ended,
        coalesce(e.failed, 0)::integer as failed
-  from generate_series(date_trunc('minute', now()) - interval '59 minutes', now(), interval '1 minute') as m (minute)
+  from generate_series(date_trunc('minute', now()) - interval '59 minutes', now(),
+                       interval '1 minute') as m (minute)
   left join intake_minutes i using (minute)
   left join (select date_trunc('minute', processed_at) as minute, count(*) as ended,
                     count(*) filter (where status = 'failed') as failed

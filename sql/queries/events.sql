@@ -33,7 +33,8 @@ with newest as materialized (
    where error_kind is not null
    order by received_at desc limit 10000
 ), span as (
-  select extract(epoch from min(received_at))::float8 as first, extract(epoch from max(received_at))::float8 as last
+  select extract(epoch from min(received_at))::float8 as first,
+         extract(epoch from max(received_at))::float8 as last
     from newest
 ), grouped as (
   select error_group, error_kind, error_upstream, error_step, count(*) as events,

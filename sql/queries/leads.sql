@@ -4,8 +4,8 @@
 -- One row; every list is newest first and bounded. `personal`: with CPFs, birth dates and contacts.
 select
   (select coalesce(jsonb_agg(to_jsonb(e) order by e.received_at desc), '[]')
-     from (select id as event_id, hook_action, status, outcome, error_kind, error_message, attempts, max_attempts,
-                  received_at, processed_at,
+     from (select id as event_id, hook_action, status, outcome, error_kind, error_message, attempts,
+                  max_attempts, received_at, processed_at,
                   (select coalesce(jsonb_agg(to_jsonb(a) order by a.started_at desc), '[]')
                      from (select attempt, worker, started_at, finished_at, result, outcome, error_kind,
                                   error_message, steps, calls
@@ -19,7 +19,8 @@ select
              from lead_messages where lead_id = %(lead)s
             order by created_at desc limit 20) m) as messages,
   (select coalesce(jsonb_agg(to_jsonb(p) order by p.seen_at desc), '[]')
-     from (select case when %(personal)s then l.cpf else masked_cpf(l.cpf) end as cpf, left(r.full_name, 300) as name,
+     from (select case when %(personal)s then l.cpf else masked_cpf(l.cpf) end as cpf,
+                  left(r.full_name, 300) as name,
                   case when %(personal)s then r.birth_date end as birth_date, l.found_by, l.seen_at,
                   r.profile is not null as has_record, r.profile_fetched_at
              from lead_people l left join people r on r.cpf = l.cpf

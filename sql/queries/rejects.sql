@@ -8,8 +8,9 @@ select id, received_at, reason, detail, lead_id, length(raw) as size, replayed_a
   from rejected_deliveries
  where (%(waiting_only)s::boolean is not true or replayed_at is null and dismissed_at is null)
    and (%(reason)s::text is null or reason = %(reason)s::text)
-   and (%(after)s::uuid is null or (last_received_at, id) < (select last_received_at, id
-          from rejected_deliveries where id = %(after)s::uuid))
+   and (%(after)s::uuid is null
+        or (last_received_at, id) < (select last_received_at, id from rejected_deliveries
+                                      where id = %(after)s::uuid))
  order by last_received_at desc, id desc
  limit %(limit)s::integer;
 
