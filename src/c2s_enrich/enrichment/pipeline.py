@@ -41,6 +41,7 @@ class Event:
     contacts: Contacts
     fingerprints: tuple[str, ...]
     situation: Situation
+    suppressed: bool
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Pipeline:
                 skip = await self._skip(claim, event)
         if skip is not None:
             return Done(skip.outcome, event.fingerprints[0])
-        if await self._suppressed(journal, event.contacts.keys):
-            return await self._end_untold(claim, event, "ignored")
+        if event.suppressed:
+            return await self._ignore(claim, journal, event)
         async with journal.step("lookup"):
             looked_up = await self.lookup(claim, event.contacts, event.facts.name)
         if looked_up.unasked:
@@ -82,8 +83,8 @@ class Pipeline:
         if not found.people:
             return await self._end_untold(claim, event, "not_found")
         named = [owner.candidate.cpf.digits for owner in found.owners]
-        if await self._suppressed(journal, named):
-            return await self._end_untold(claim, event, "ignored")
+        if await self.store.suppressed(self._hashes(named)):
+            return await self._ignore(claim, journal, event)
         async with journal.step("enrich"):
             profiles = await self.enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
@@ -97,13 +98,13 @@ class Pipeline:
             "enriched" if all(profiles.values()) else "partial", event.fingerprints[0], fact
         )
 
-    async def _suppressed(self, journal: Journal, subjects: Sequence[str]) -> bool:
-        """Whether one of these contacts or CPFs must not be processed; the journal says so."""
-        hashes = [each for one in subjects for each in self.keys.hashes("suppression", one)]
-        suppressed = bool(hashes) and await self.store.suppressed(hashes)
-        if suppressed:
-            journal.detail["cause"] = "suppressed"
-        return suppressed
+    def _hashes(self, subjects: Sequence[str]) -> list[str]:
+        """Of contacts or CPFs, as those are listed that must not be processed."""
+        return [each for one in subjects for each in self.keys.hashes("suppression", one)]
+
+    async def _ignore(self, claim: Claim, journal: Journal, event: Event) -> Done:
+        journal.detail["cause"] = "suppressed"
+        return await self._end_untold(claim, event, "ignored")
 
     async def _end_untold(self, claim: Claim, event: Event, outcome: str) -> Done:
         """There is nobody to tell of; an earlier attempt may have told of somebody."""
@@ -117,13 +118,19 @@ class Pipeline:
         refs = own_refs(told.messages)
         if refs:
             journal.detail["echo"] = refs[-1]
-        facts, situation = await self.store.begin_work(claim, told, refs)
+        given = read_contacts(told).keys
+        facts, situation, suppressed = await self.store.begin_work(
+            claim, told, refs, self._hashes(given)
+        )
         contacts = read_contacts(facts)
+        if contacts.keys != given:
+            suppressed = await self.store.suppressed(self._hashes(contacts.keys))
         if contacts.skipped:
             journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]
         if contacts.national_phones:
             journal.detail["ddd"] = (contacts.national_phones[0].national or "")[:2]
-        return Event(facts, contacts, fingerprints(contacts, facts.name, self.keys), situation)
+        prints = fingerprints(contacts, facts.name, self.keys)
+        return Event(facts, contacts, prints, situation, suppressed)
 
     async def _skip(self, claim: Claim, event: Event) -> Skip | None:
         """Acts on the decision that there is no work."""

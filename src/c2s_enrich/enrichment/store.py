@@ -96,26 +96,28 @@ class EnrichmentStore:
         }
 
     async def begin_work(
-        self, claim: Claim, facts: LeadFacts, refs: Sequence[str]
-    ) -> tuple[LeadFacts, Situation]:
-        """Merges what an event says of its lead into what was known, and takes `refs` for receipts.
+        self, claim: Claim, facts: LeadFacts, refs: Sequence[str], hashes: Sequence[str] = ()
+    ) -> tuple[LeadFacts, Situation, bool]:
+        """Merges what an event says of its lead into what was known, and takes `refs` for receipts;
+        the last answer is whether one of `hashes` must not be processed.
         Raises LeaseLost when the event is not ours any more, or its lead was erased.
         """
         furthest = self._history.furthest
         row = await self._one(
             "begin_work",
-            **_fence(claim), refs=list(refs),
+            **_fence(claim), refs=list(refs), hashes=list(hashes),
             name=facts.name, phone=facts.phone, email=facts.email, closed=facts.closed,
             seller_id=facts.seller_id, seller_name=facts.seller_name,
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        name, phone, email, newer_exists, told_fingerprint, told, unclear, *seen = row
+        name, phone, email, newer_exists, told_fingerprint, told, unclear, suppressed, *seen = row
         await self._history.compare(Seen(*seen), furthest)
         earlier = tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told)
         return (
             replace(facts, name=name, phone=phone, email=email),
             Situation(newer_exists, told_fingerprint, earlier, message_unclear=unclear),
+            suppressed,
         )
 
     async def suppressed(self, hashes: Sequence[str]) -> bool:

@@ -98,9 +98,9 @@ def with_facts(monkeypatch: pytest.MonkeyPatch, facts_of: Callable[[Any], Any]) 
     """Lets each event work with what this makes of its own facts, not with the merged ones."""
     right = EnrichmentStore.begin_work
 
-    async def wrong(store: Any, claim: Any, facts: Any, refs: Any) -> Any:
-        _, situation = await right(store, claim, facts, refs)
-        return facts_of(facts), situation
+    async def wrong(store: Any, claim: Any, facts: Any, *others: Any) -> Any:
+        _, *answers = await right(store, claim, facts, *others)
+        return facts_of(facts), *answers
 
     monkeypatch.setattr(EnrichmentStore, "begin_work", wrong)
 
