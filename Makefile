@@ -19,7 +19,7 @@ BUILDER ?= docker
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill mutants check test test-image test-majors bench spec lint format schema docs wheel image pin-base release audit lock clean
+.PHONY: help demo drill mutants check test test-image test-majors bench spec lint format schema docs screenshots wheel image pin-base release audit lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ schema: $(STAMP) ## write sql/schema.sql and the matrix of roles from the migrat
 
 docs: $(STAMP) ## write the tables of settings in README, docs and .env.example
 	@DOCS=write $(BIN)/pytest -q tests/architecture/test_docs.py
+
+screenshots: $(STAMP) ## picture each page of the console, with the demo's data, into docs/screenshots (needs chromium)
+	@$(BIN)/python -m tests.console.screenshots
 
 wheel: $(STAMP) ## build dist/*.whl; two builds of one commit are the same file
 	@rm -rf dist && $(BIN)/hatchling build -t wheel

@@ -230,6 +230,16 @@ class TestAmongManyCompletedEvents:
         assert not whole
         assert pages < 2 * READ
 
+    async def test_the_story_of_a_lead_reads_that_lead(
+        self, connection: AsyncConnection[Any]
+    ) -> None:
+        asked = {"lead": LEAD, "personal": False}
+
+        pages, whole = await cost(connection, statements("leads")["lead_story"], asked)
+
+        assert not whole
+        assert pages < SOME
+
     @pytest.mark.parametrize("words", [{}, {"status": "failed"}, {"status": "completed"}], ids=str)
     async def test_a_count_ends_at_ten_thousand(
         self, connection: AsyncConnection[Any], words: dict[str, Any]

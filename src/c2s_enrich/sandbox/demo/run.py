@@ -68,6 +68,7 @@ async def _demo(server: postgres.EmbeddedServer, console: Console, watched: bool
             await stage.start_ops()
         with World(1, size=_PEOPLE) as world:
             story = Story(stage, connection, scenarios(world))
+            person = next(each for each in reversed(world.people) if each.has_record)
         if watched:
             await _play_live(story, console)
         else:
@@ -77,7 +78,8 @@ async def _demo(server: postgres.EmbeddedServer, console: Console, watched: bool
         print_message(console, await story.a_message())
         print_verdict(console, verdict)
         if watched:
-            print_addresses(console, stage, await story.a_failed_lead())
+            customer = {"name": person.name, "phone": person.phone, "email": person.email}
+            print_addresses(console, stage, await story.a_failed_lead(customer))
             console.print("\nStill running. Press Ctrl-C to stop.")
             await asyncio.Event().wait()
     return verdict

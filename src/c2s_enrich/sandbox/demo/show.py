@@ -73,6 +73,9 @@ def print_addresses(console: Console, stage: Stage, lead: str | None) -> None:
     line(f"What operators see {stage.ops_url}/  (token: {ADMIN_TOKEN})")
     line(f"Health             {stage.web_url}/health")
     line(f"Logs               {stage.folder}")
+    if lead:
+        line(f"\nA lead that failed  {stage.ops_url}/leads/{lead}")
+        line("                   C2S knows it by now: reprocess it there and see it told.")
     line("\nIn another terminal:")
     line(f"  export DATABASE_URL='{stage.database_url}'")
     about_one = (f"explain {lead}", f"events reprocess --lead {lead}") if lead else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -141,10 +142,14 @@ class Story:
                     return str(told[lead_id][0]["body"])
         return None
 
-    async def a_failed_lead(self) -> str | None:
-        """A lead that got nothing, for somebody who wants to ask why."""
+    async def a_failed_lead(self, customer: Mapping[str, str]) -> str | None:
+        """A lead that got nothing, for somebody who wants to ask why. Meanwhile C2S has learned its
+        `customer`: reprocessed, its seller is told.
+        """
         failed = (event.lead_id for event in await self.progress() if event.status == "failed")
-        return next(failed, None)
+        if lead_id := next(failed, None):
+            await self._put(f"/_sim/leads/{lead_id}", customer)
+        return lead_id
 
     async def _play(self, scenario: Scenario, delay: float) -> None:
         await asyncio.sleep(delay)
