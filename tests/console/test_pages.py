@@ -310,9 +310,10 @@ class TestAPage:
             asked.append(str(query))
             return await execute(self, query, *args, **more)
 
-        for path, _ in console_app._PAGES:
-            if "{" in path or path == "/search":
-                continue
+        made = await operator.post("/plans", data={"do": "reprocess_all", "status": "failed"})
+        plan = made.headers["location"]
+        paths = [path for path, _ in console_app._PAGES if "{" not in path and path != "/search"]
+        for path in [*paths, "/leads/a", plan, plan.replace("plans", "actions")]:
             # What stands above every page is asked for once for all who look within a second.
             await operator.get(path)
             monkeypatch.setattr(psycopg.AsyncCursor, "execute", counted)
