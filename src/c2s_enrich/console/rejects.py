@@ -21,8 +21,8 @@ from c2s_enrich.console.page import (
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.rejects import Reject, body_text, line_text
 
-# One click checks so many; the next one goes on. Each of them is a transaction of its own.
-_BATCH = 100
+# One click checks so many, a few seconds of work; the command line has no such bound.
+_BATCH = 1000
 
 
 async def rejects(visit: Visit) -> Page:
