@@ -14,6 +14,8 @@ RELEASE_BIN := .venv-release/bin
 RELEASE := .venv-release/ready-$(shell cat requirements-release.lock | cksum | cut -d" " -f1)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 BUILDER ?= docker
+# What the inner loop leaves to `make test`: whole processes, builds, browsers.
+INNER := $(addprefix --ignore=tests/,sandbox promises ship mutants console cli bench)
 
 # Compiled files spare every process that starts here most of a second.
 unexport PYTHONDONTWRITEBYTECODE
@@ -36,7 +38,7 @@ mutants: $(STAMP) ## change one line at a time and see that the tests notice; AR
 	@$(BIN)/python -m proofs.mutants $(ARGS)
 
 check: $(STAMP) ## the inner loop: types, style, layers and all tests that need no database
-	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" --ignore=tests/sandbox --ignore=tests/promises $(ARGS)
+	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" $(INNER) $(ARGS)
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
 	@$(BIN)/pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=15 $(ARGS)

@@ -15,6 +15,8 @@ from c2s_enrich.database import sql_folder, statements
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
 
+pytestmark = pytest.mark.database
+
 # One statement each for what the lead says, three questions and their answers, the list of those
 # who opposed, the result, the leave of C2S's limits, and the right to send. Claiming and settling
 # are shared among leads.

@@ -23,6 +23,8 @@ from c2s_enrich.cli.main import app
 from c2s_enrich.migrations import all_migrations, migrate
 from c2s_enrich.sandbox import postgres
 
+pytestmark = pytest.mark.database
+
 GUIDE = Path(__file__).parents[2] / "docs" / "WEBHOOK_DEPLOYMENT_STEPS.md"
 CORRECT = ENVIRONMENT | {
     "ADMIN_TOKEN": "an-admin-token-of-some-length",

@@ -21,6 +21,8 @@ from c2s_enrich.database import statements
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
 
+pytestmark = pytest.mark.database
+
 LEAD = "a" * 32
 
 
