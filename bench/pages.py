@@ -47,8 +47,11 @@ def measure(server: str, folder: Path, *, events: int, samples: int = 15) -> dic
         [(one,)] = connection.execute(
             "select id from webhook_events where lead_id = %s", (f"lead-{events // 2}",)
         ).fetchall()
-        port = free_port()
-        env = HERE.env(url, OPS_PORT=str(port), OPS_HOST="127.0.0.1", ADMIN_TOKEN=_TOKEN)
+        port, metrics = free_port(), free_port()
+        env = HERE.env(
+            url, OPS_PORT=str(port), METRICS_PORT=str(metrics), OPS_HOST="127.0.0.1",
+            ADMIN_TOKEN=_TOKEN,
+        )  # fmt: skip
         command = [driver("")[0], "-m", "c2s_enrich", "ops"]
         stack.enter_context(process(command, env, folder / "pages.log"))
         client = stack.enter_context(
@@ -69,7 +72,7 @@ def measure(server: str, folder: Path, *, events: int, samples: int = 15) -> dic
             "explain": lambda: client.get(f"{admin}/explain/{one}"),
             "plan": lambda: client.post(f"{admin}/plans", json=order),
             "health": lambda: client.get("/health"),
-            "scrape": lambda: client.get("/metrics"),
+            "scrape": lambda: client.get(f"http://127.0.0.1:{metrics}/metrics"),
         }
         key = "select * from webhook_events where id = %s"
         read = _median(lambda: connection.execute(key, (one,)).fetchone(), samples * 10)
