@@ -38,7 +38,7 @@ def subscribe(
         frame.fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
     path = host + _PATH
     frame.note(f"C2S will deliver to {path}*** and to nowhere else.")
-    frame.note("C2S allows ONE address per token: any other subscription of it ends silently.")
+    frame.note("C2S allows ONE address: any other subscription of this token ends silently.")
     frame.confirm("subscribe", yes)
     _ask_for_each(settings, lambda c2s, action: c2s.subscribe(action, path + token), f"{path}***")
     frame.note("Subscribed. The next webhook proves it: c2s-enrich events list")
