@@ -190,3 +190,55 @@ class TestTheVerdict:
         ending: Ending = verdict(RuntimeError("no record for 52998224725"), claim(), POLICY, 0.5)
 
         assert "52998224725" not in (ending.error_message or "")
+
+
+class TestTheWordsOfAVerdict:
+    @pytest.mark.parametrize(
+        ("error", "attempts", "words"),
+        [
+            (WAITING[0], 1, ("postponed", "upstream_unavailable", "throttled", "c2s")),
+            (WAITING[1], 1, ("postponed", "upstream_unavailable", "paused", "c2s")),
+            (WAITING[2], 1, ("postponed", "upstream_unavailable", "slot", "c2s")),
+            (WAITING[3], 1, ("postponed", "upstream_unavailable", "budget", "c2s")),
+            (WAITING[4], 1, ("postponed", "upstream_refused", "credential", "c2s")),
+            (WAITING[5], 1, ("postponed", None, "read_back", None)),
+            (DOWN, 8, ("postponed", "upstream_unavailable", "backoff", "diretrix")),
+            (BROKEN, 1, ("retried", "upstream_unreadable", None, None)),
+            (BROKEN, 4, ("failed", "upstream_unreadable", None, None)),
+            (ValueError(), 1, ("retried", "bug", None, None)),
+        ],
+    )
+    def test_are_what_the_views_and_filters_know(
+        self, error: Exception, attempts: int, words: tuple[str | None, ...]
+    ) -> None:
+        ending = verdict(error, claim(attempts), POLICY, 0.5)
+
+        found = (ending.result, ending.error_kind, ending.reason, ending.waiting_for)
+        assert found == words
+
+    def test_at_the_age_limit_are_the_same_and_beyond_it_name_what_was_waited_for(self) -> None:
+        limit = POLICY.age_limit
+        late = verdict(WAITING[5], claim(age=limit + MINUTE), POLICY, 0.5)
+
+        assert verdict(WAITING[5], claim(age=limit), POLICY, 0.5).result == "postponed"
+        assert (late.result, late.error_kind) == ("failed", "delivery_unclear")
+
+    def test_for_a_database_that_is_away_wait_one_to_three_seconds(self) -> None:
+        soon, later = (database_away(claim(), POLICY, chance) for chance in (0.0, 0.75))
+        late = database_away(claim(age=POLICY.age_limit + MINUTE), POLICY, 0.0)
+
+        assert (soon.delay, later.delay) == (timedelta(seconds=1), timedelta(seconds=2.5))
+        assert (soon.reason, soon.error_message) == (
+            "database",
+            "the database could not be reached",
+        )
+        assert database_away(claim(age=POLICY.age_limit), POLICY, 0.0) == soon
+        assert (late.result, late.error_kind) == ("failed", "bug")
+
+    @pytest.mark.parametrize(
+        ("wait", "spread"), [(0.5, 0.625), (10, 11), (600, 607.5)], ids=["short", "usual", "long"]
+    )
+    def test_spread_a_named_wait_by_a_fifth_within_bounds(self, wait: float, spread: float) -> None:
+        error = errors.Throttled("c2s", timedelta(seconds=wait))
+
+        assert verdict(error, claim(), POLICY, 0.5).delay == timedelta(seconds=spread)
