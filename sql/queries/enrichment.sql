@@ -11,8 +11,8 @@
 -- (ordered_at decides; updated_at, which is never below it, only lets the index find it), what contact was
 -- told last, what the seller was told (oldest first, in the order in which it was sent, whenever that was
 -- proven; a lead that changes for ever keeps its latest hundred in view), and is a message of this very event
--- still unclear (then it must be cleared up before the event may be skipped). `suppressed`: one of the hashes,
--- which are those of the event's own contacts, must not be processed.
+-- still unclear (then it must be cleared up before the event may be skipped). `suppressed`: one of the
+-- hashes, which are those of the event's own contacts, must not be processed.
 -- The fence: no row when the event was taken away or its lead was erased; the share lock puts the two in
 -- order, so that nothing of an erased lead is written after its erasure.
 with event as materialized (

@@ -47,11 +47,7 @@ class Fleet:
     def __init__(
         self, stage: Stage, server: EmbeddedServer, store: DrillStore, proxy: Proxy
     ) -> None:
-        self.kills = 0
-        self.restarts = 0
-        self.resets = 0
-        self.held = 0
-        self.resumed = 0
+        self.kills = self.restarts = self.resets = self.held = self.resumed = 0
         self.troubles: list[Trouble] = []
         self.restores: list[Restore] = []
         self._stage = stage
@@ -267,11 +263,8 @@ class Fleet:
             )
 
     async def _dial(self, upstream: str, *faults: dict[str, object]) -> None:
-        (
-            await self._stage.client.put(
-                f"{self._stage.simulators_url}/_sim/faults/{upstream}", json=faults
-            )
-        ).raise_for_status()
+        dial = f"{self._stage.simulators_url}/_sim/faults/{upstream}"
+        (await self._stage.client.put(dial, json=faults)).raise_for_status()
 
     def _start_odd(self, kind: str, value: str) -> str:
         self._odd_started += 1
