@@ -203,9 +203,9 @@ class TestTheWordsOfAVerdict:
             (WAITING[4], 1, ("postponed", "upstream_refused", "credential", "c2s")),
             (WAITING[5], 1, ("postponed", None, "read_back", None)),
             (DOWN, 8, ("postponed", "upstream_unavailable", "backoff", "diretrix")),
-            (BROKEN, 1, ("retried", "upstream_unreadable", None, None)),
+            (BROKEN, 1, ("retried", "upstream_unreadable", "backoff", None)),
             (BROKEN, 4, ("failed", "upstream_unreadable", None, None)),
-            (ValueError(), 1, ("retried", "bug", None, None)),
+            (ValueError(), 1, ("retried", "bug", "backoff", None)),
         ],
     )
     def test_are_what_the_views_and_filters_know(
