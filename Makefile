@@ -93,7 +93,7 @@ release: wheel $(RELEASE) ## check, tag v$(VERSION) and write dist/: make releas
 	@echo "Next: git push origin v$(VERSION), make image, fly deploy"
 
 audit: $(RELEASE) ## look the locked packages up in the advisory database (needs access to it)
-	@$(RELEASE_BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+	@$(RELEASE_BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 lock: ## choose new versions of all packages (needs a package index)
 	@$(PYTHON) -m venv --clear .venv-lock
