@@ -8,23 +8,17 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import httpx
 import pytest
-import schemathesis
 import uvicorn
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 from tests.conftest import Database
+from tests.documented import ask_everything
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
@@ -34,10 +28,6 @@ from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.operators import build_ops
 
 TOKEN = "an-admin-token-of-a-test"
-CHECKS: list[Callable[..., Any]] = [
-    *(not_a_server_error, status_code_conformance, content_type_conformance),
-    response_schema_conformance,
-]
 LEAD = "a27acb6706163126e6369bba649160ae"
 
 
@@ -264,7 +254,12 @@ class TestTheDocument:
         await failed(db)
         document = (await client.get("/openapi.json")).json()
 
-        asked = await asyncio.to_thread(ask_everything, document, url)
+        asked = await asyncio.to_thread(
+            partial(ask_everything, examples=15),
+            document,
+            url,
+            {"Authorization": f"Bearer {TOKEN}"},
+        )
 
         root = "/api/v1/admin"
         assert asked == {
@@ -274,31 +269,3 @@ class TestTheDocument:
             *(f"GET {root}/plans", f"POST {root}/plans", f"GET {root}/plans/{{id}}"),
             *(f"POST {root}/plans/{{id}}/{verb}" for verb in ("run", "stop")),
         }
-
-
-def ask_everything(document: dict[str, Any], url: str) -> set[str]:
-    """Sends each operation what the document allows; fails at the first answer that it does not
-    describe.
-    """
-    schema = schemathesis.openapi.from_dict(document)
-    asked: set[str] = set()
-    for result in schema.get_all_operations():
-        operation = cast(Any, result).ok()
-
-        @settings(
-            max_examples=15,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy())
-        def ask(case: Any) -> None:
-            case.call_and_validate(
-                base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS
-            )
-
-        ask()
-        asked.add(operation.label)
-    return asked

@@ -108,7 +108,7 @@ class AdminApi:
             Endpoint("GET /errors", "Errors in groups", self._errors,
                      {200: list[ErrorGroup]}, (422,), WORDS),
             Endpoint("GET /explain/{what:path}", "Why it stands there", self._explain,
-                     {200: Explanation}, (422,), about),
+                     {200: Explanation}, (404, 422), about),
             Endpoint("GET /upstreams", "Pauses, limits, budgets", self._upstreams,
                      {200: list[UpstreamState]}),
             Endpoint(f"POST {upstream}/pause", "Stop all pollers from calling it", self._pause,
