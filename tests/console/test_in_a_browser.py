@@ -279,7 +279,7 @@ class TestInABrowser:
         page.keyboard.press("Space")
         tab_to(page, "input[name=because]")
         page.keyboard.type("the contract ended")
-        tab_to(page, "button[value=fail_all]", backwards=True)
+        tab_to(page, "button[value=fail_selected]", backwards=True)
         page.keyboard.press("Enter")
         page.wait_for_url("**/plans/*")
         tab_to(page, "input[name=typed]")

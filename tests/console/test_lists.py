@@ -67,7 +67,9 @@ class TestTheListOfEvents:
         page = (await operator.get("/events")).text
 
         assert "<strong>10,000+</strong>" in page
-        assert "Reprocess all 10,000+ that match…" in page
+        assert "Reprocess all failed ones that match…" in page
+        waiting = (await operator.get("/events?status=received")).text
+        assert "Reprocess all 10,000+ that match…" in waiting
 
     async def test_says_what_is_not_understood(self, operator: httpx.AsyncClient) -> None:
         for query, sentence in (
