@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def measure(server: str, folder: Path, *, events: int, samples: int = 15) -> dic
             "plan": lambda: client.post(f"{admin}/plans", json=order),
             "health": lambda: client.get("/health"),
             "scrape": lambda: client.get(f"http://127.0.0.1:{metrics}/metrics"),
+            **_console(client, f"lead-{events // 2}"),
         }
         key = "select * from webhook_events where id = %s"
         read = _median(lambda: connection.execute(key, (one,)).fetchone(), samples * 10)
@@ -86,6 +88,15 @@ def measure(server: str, folder: Path, *, events: int, samples: int = 15) -> dic
             measured[name] = {"p50_ms": took, "reads": round(took / read)}
             print(f"    {name:16} p50_ms {took:g}", flush=True)
         return measured
+
+
+def _console(client: httpx.Client, lead: str) -> dict[str, Callable[[], Any]]:
+    """The console's pages, for somebody who is logged in."""
+    login = {"name": "bench", "token": _TOKEN}
+    client.post("/login", data=login, headers={"sec-fetch-site": "same-origin"})
+    lists = ("events", "errors", "upstreams", "messages", "rejects", "pollers", "actions")
+    addresses = ("/", *(f"/{name}" for name in lists), "/events?status=failed", f"/leads/{lead}")
+    return {f"page {address}": partial(client.get, address) for address in addresses}
 
 
 def _median(work: Callable[[], Any], samples: int) -> float:
