@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from jinja2 import Environment
+from tests.clocks import Naps
 from tests.conftest import Database
 from tests.console.conftest import OPERATOR, VIEWER, console, failed
 from tests.ops.test_rules import EVERYTHING
@@ -38,19 +39,6 @@ def place(path: str) -> str:
 
 PAGES = [place(path) for path, _ in console_app._PAGES]
 ACTIONS = [place(path) for path, _ in console_app._ACTIONS]
-
-
-class Naps:
-    """A clock that records naps instead of taking them."""
-
-    def __init__(self) -> None:
-        self.taken: list[float] = []
-
-    def boottime(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.taken.append(seconds)
 
 
 class TestWithoutACookie:

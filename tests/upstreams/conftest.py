@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from tests.clocks import Naps
 
 from c2s_enrich.errors import UpstreamError
 from c2s_enrich.sandbox.simulators.app import build_simulators
@@ -32,19 +33,6 @@ CANARIES = {
     "DIRETRIX_PASS": "zzcanarygamma",
     "WORK_API_TOKEN": "zzcanarydelta",
 }
-
-
-class Naps:
-    """A clock that records naps instead of taking them."""
-
-    def __init__(self) -> None:
-        self.taken: list[float] = []
-
-    def boottime(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.taken.append(seconds)
 
 
 class OpenDoor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.clocks import Naps
 from tests.conftest import Database
 
 from c2s_enrich.database import Pool, open_pool
@@ -29,19 +30,6 @@ from c2s_enrich.upstreams.limits import Admission, Limits
 
 # 12:00 in São Paulo, on a day after every real clock's: the table's defaults are real times.
 NOON = datetime(2040, 3, 2, 15, 0, tzinfo=UTC)
-
-
-class Naps:
-    """A clock that records naps instead of taking them."""
-
-    def __init__(self) -> None:
-        self.taken: list[float] = []
-
-    def boottime(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.taken.append(seconds)
 
 
 def limits(
