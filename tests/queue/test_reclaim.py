@@ -271,7 +271,7 @@ class TestASuspect:
             await queue.worker("bruno", now=now + LEASE).reclaim()
             row = await queue.row(dying.event_id)
             assert (row.losses, row.suspect) == (losses, suspect)
-            ana.now = at(100)
+            ana.now = now = at(100)
             ana.sweep()
             await ana.claim(3)
 
