@@ -55,8 +55,12 @@ select g.error_group, g.error_kind, g.error_upstream, g.error_step, g.events, g.
  order by g.events desc, g.newest_at desc;
 
 -- name: receive_again
--- The operator's own command; the trigger on the table does the rest.
-update webhook_events set status = 'received' where id = %(event_id)s;
+-- After a verdict: the message's event, and each of the lead that failed because it was unclear. The
+-- operator's own command; the trigger on the table does the rest.
+update webhook_events e set status = 'received'
+  from lead_messages m
+ where m.id = %(message_id)s and e.lead_id = m.lead_id
+   and (e.id = m.event_id or (e.status = 'failed' and e.error_kind = 'delivery_unclear'));
 
 -- name: open_messages
 -- Messages that are not proven to be delivered, with the event that waits for each; oldest first.
@@ -72,11 +76,10 @@ select m.id, m.lead_id, m.ref, m.status, m.sends, m.looks, m.created_at, m.sendi
 -- reprocessed.
 update lead_messages
    set status = 'pending', sends = 0, looks = 0
- where id = %(message_id)s and status = 'sending' returning event_id;
+ where id = %(message_id)s and status = 'sending';
 
 -- name: judge_delivered
 -- A person looked at the lead: the message is there.
 update lead_messages
    set status = 'sent', sending_at = coalesce(sending_at, now()), sent_at = now(), proof = 'person'
- where id = %(message_id)s and status <> 'sent'
-returning event_id;
+ where id = %(message_id)s and status <> 'sent';

@@ -125,14 +125,17 @@ with next as materialized (
          sends = case when %(there)s then m.sends else 0 end,
          sent_at = case when %(there)s then now() end, proof = case when %(there)s then 'person' end
     from held h where m.event_id = h.id and m.status = 'sending'
-  returning m.event_id
+  returning m.event_id, m.lead_id
 ), changed as (
   update webhook_events e set status = 'received'
-   where e.id in (select event_id from judged)
-  returning e.status
+    from judged j
+   where e.lead_id = j.lead_id
+     and (e.id = j.event_id or (e.status = 'failed' and e.error_kind = 'delivery_unclear'))
+  returning e.id, e.status
 )
 select (select count(*) from next) as seen,
-       (select count(*) from changed where status = 'received') as done,
+       (select count(distinct id) from changed
+         where status = 'received' and id in (select event_id from next)) as done,
        n.received_at, n.event_id
   from next n order by n.received_at desc, n.event_id desc limit 1;
 

@@ -159,7 +159,7 @@ class TestTheSubscription:
 
         assert refused.exit_code == 2
         assert done.exit_code == 0
-        assert "any other subscription of it ends silently" in done.stderr
+        assert "any other subscription of this token ends silently" in done.stderr
         assert [line["address"] for line in json.loads(listed.stdout)] == [
             "https://web.example/api/v1/webhooks/c2s/***"
         ] * 3

@@ -276,7 +276,7 @@ class TestAVerdictOnAllUnclearMessages:
     async def test_is_that_on_each_one(
         self, db: Database, planner: Planner, verb: Any, messages: list[tuple[Any, ...]]
     ) -> None:
-        await failed(db, 3)
+        await failed(db, 3, leads=3)
         await db.execute("update webhook_events set error_kind = 'delivery_unclear'")
         await db.execute(
             "insert into lead_messages"
@@ -291,3 +291,24 @@ class TestAVerdictOnAllUnclearMessages:
         assert (plan.events, done.done, done.skipped) == (3, 2, 1)
         assert await counts(db) == {"received": 2, "failed": 1}
         assert await db.fetch("select distinct status, sends, proof from lead_messages") == messages
+
+    async def test_lets_every_event_go_on_that_the_message_held_up(
+        self, db: Database, pool: Pool, planner: Planner
+    ) -> None:
+        await failed(db, 4, leads=2)
+        await db.execute("update webhook_events set error_kind = 'delivery_unclear'")
+        await db.execute(
+            "insert into lead_messages"
+            " (event_id, lead_id, content_key, body, ref, status, sending_at, sends, looks)"
+            " select distinct on (lead_id) id, lead_id, id::text, 'b', 'r', 'sending', now(), 2, 2"
+            " from webhook_events"
+        )
+        message_id = await db.value("select id from lead_messages where lead_id = 'lead-0'")
+
+        assert await EventsDesk(pool).judge(message_id, delivered=True)
+        assert await counts(db) == {"received": 2, "failed": 2}
+        plan = await planner.plan(Order("delivered", Filter(kind="delivery_unclear")))
+        done = await planner.run(plan.id)
+
+        assert (plan.events, done.done, done.skipped) == (2, 2, 0)
+        assert await counts(db) == {"received": 4}

@@ -127,13 +127,13 @@ class EventsDesk:
         return await self._sql.read(OpenMessage, "open_messages", limit=limit)
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
-        """A person's verdict on an unclear delivery; its event goes on with it at once. False:
+        """A person's verdict on an unclear delivery; the events that it held up go on at once. False:
         there is no such open message.
         """
         verdict = "judge_delivered" if delivered else "judge_not_delivered"
         async with self._pool.connection() as connection, connection.transaction():
             sql = Statements(connection, "events")
-            found = await sql.rows(verdict, message_id=message_id)
-            for (event_id,) in found:
-                await sql.touch("receive_again", event_id=event_id)
+            found = await sql.touch(verdict, message_id=message_id)
+            if found:
+                await sql.touch("receive_again", message_id=message_id)
         return bool(found)

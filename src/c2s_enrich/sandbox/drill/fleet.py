@@ -292,8 +292,8 @@ class Fleet:
 
 
 async def _once_it_answers(ask: Callable[[], Awaitable[int]]) -> int:
-    """What a person does whom the server did not answer: the same again."""
+    """What a person does whom no server or only a standby answered: the same again."""
     while True:
-        with suppress(psycopg.OperationalError):
+        with suppress(psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
             return await ask()
         await asyncio.sleep(_OPERATOR_SECONDS)
