@@ -127,7 +127,7 @@ class EventsDesk:
         return await self._sql.read(OpenMessage, "open_messages", limit=limit)
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
-        """A person's verdict on an unclear delivery; the events that it held up go on at once. False:
+        """A person's verdict on an unclear delivery; the events that it held up go on. False:
         there is no such open message.
         """
         verdict = "judge_delivered" if delivered else "judge_not_delivered"
