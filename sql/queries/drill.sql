@@ -35,16 +35,24 @@ with chosen as materialized (
 )
 update webhook_events e set status = 'received' from chosen c where e.id = c.id;
 
+-- name: proven_read_backs
+select count(*) from read_backs where proven_at is not null;
+
 -- name: note_reset
--- A verdict on this event's message is about to send it through again.
+-- A verdict is about to send what waits for it through again: all of the lead that failed as unclear.
 insert into drill_resets (event_id, lease_token, status)
-select id, lease_token, status from webhook_events where id = %(event_id)s;
+select id, lease_token, status from webhook_events
+ where lead_id = %(lead_id)s and status = 'failed' and error_kind = 'delivery_unclear';
 
 -- name: send_through_again
--- As an operator would, those that by design wait for a person: nobody could read the answers of an upstream.
+-- As an operator would, those that by design wait for a person: nobody could read the answers of an upstream,
+-- or they waited for another event's message, which is clear by now.
 with chosen as materialized (
-  select id, lease_token, status from webhook_events
-   where status = 'failed' and error_kind = 'upstream_unreadable'
+  select id, lease_token, status from webhook_events e
+   where status = 'failed'
+     and (error_kind = 'upstream_unreadable'
+          or error_kind = 'delivery_unclear'
+             and not exists (select from lead_messages m where m.lead_id = e.lead_id and m.status = 'sending'))
    order by id for update
 ), noted as (
   insert into drill_resets (event_id, lease_token, status) select id, lease_token, status from chosen

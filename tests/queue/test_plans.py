@@ -315,6 +315,8 @@ class TestWithAnOldTransactionOpen:
 
     @pytest.fixture
     async def analyst(self, queue: Queue, db: Database) -> AsyncIterator[AsyncConnection[Any]]:
+        # A statistic that autovacuum takes in the middle would change the plan.
+        await db.execute("alter table webhook_events set (autovacuum_enabled = off)")
         # In no order on disk, so that each dead entry costs a page of its own.
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, available_at)"
@@ -327,6 +329,7 @@ class TestWithAnOldTransactionOpen:
             await connection.execute("set transaction isolation level repeatable read")
             await connection.execute("select count(*) from webhook_events")
             yield connection
+        await db.execute("alter table webhook_events reset (autovacuum_enabled)")
 
     @pytest.fixture
     async def explained(self, db: Database) -> AsyncIterator[Explained]:

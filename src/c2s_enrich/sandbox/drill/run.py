@@ -113,6 +113,7 @@ class _Drill:
                 f"seed {self._seed}: {events} events, {len(strikes)} faults in {seconds:.0f} s",
                 highlight=False,
             )
+            await self._prove_reading_back(store, sender)
             # Who is not answered 200 long after the last fault never will be: the audit says so.
             with suppress(TimeoutError):
                 async with (
@@ -163,6 +164,17 @@ class _Drill:
             "restarts": fleet.restarts,
             "seconds": took,
         }
+
+    async def _prove_reading_back(self, store: DrillStore, sender: DrillSender) -> None:
+        """The first events have peace: before a message was read back, all that is unclear would
+        wait for a person, and the faults would prove little.
+        """
+        for events in range(1, 6):
+            await sender.send(events, seconds=0.1)
+            while await store.count_open():
+                await asyncio.sleep(0.1)
+            if await store.reads_back():
+                return
 
     async def _drain(self, store: DrillStore, stage: Stage) -> None:
         """Until everything has ended or nothing moves any more; the audit says which."""

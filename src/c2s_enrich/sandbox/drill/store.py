@@ -100,8 +100,15 @@ class DrillStore:
 
     async def count_open(self) -> int:
         """Events that have not ended."""
+        return await self._count("count_open")
+
+    async def reads_back(self) -> bool:
+        """Whether a message was found on its lead."""
+        return bool(await self._count("proven_read_backs"))
+
+    async def _count(self, name: str) -> int:
         async with await AsyncConnection.connect(self.url) as connection:
-            [count] = await (await connection.execute(self._sql["count_open"])).fetchone() or [0]
+            [count] = await (await connection.execute(self._sql[name])).fetchone() or [0]
             return int(count)
 
     async def judge_unclear(self, received: Mapping[str, Sequence[str]]) -> int:
@@ -112,9 +119,12 @@ class DrillStore:
         async with AsyncConnectionPool(self.url, min_size=1, max_size=1) as pool:
             desk = EventsDesk(pool)
             for message in await desk.open_messages():
-                if message.event_error_kind == "delivery_unclear":
+                unclear = message.event_error_kind == "delivery_unclear"
+                # One verdict sends all through that wait: the lead's next message may be at work.
+                if not unclear or message.status != "sending":
+                    continue
+                if await self._run("note_reset", lead_id=message.lead_id):
                     there = any(message.ref in body for body in received.get(message.lead_id, ()))
-                    await self._run("note_reset", event_id=message.event_id)
                     judged += await desk.judge(message.id, delivered=there)
         return judged
 
