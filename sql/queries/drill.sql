@@ -52,7 +52,8 @@ with chosen as materialized (
    where status = 'failed'
      and (error_kind = 'upstream_unreadable'
           or error_kind = 'delivery_unclear'
-             and not exists (select from lead_messages m where m.lead_id = e.lead_id and m.status = 'sending'))
+             and not exists (select from lead_messages m
+                              where m.lead_id = e.lead_id and m.status = 'sending'))
    order by id for update
 ), noted as (
   insert into drill_resets (event_id, lease_token, status) select id, lease_token, status from chosen
