@@ -116,10 +116,12 @@ class _Template:
         _prctl(_SUBREAPER, 1)
         try:
             socket.send_fds(self._socket, [order], [out.fileno()])
-            pid = int(self._socket.recv(32))
+            pid = self._socket.recv(32)
         finally:
             _prctl(_SUBREAPER, 0)
-        return Child(pid, arguments)
+        if not pid:
+            raise ChildProcessError("the interpreter that is forked has ended")
+        return Child(int(pid), arguments)
 
     def close(self) -> None:
         self._socket.close()
@@ -135,6 +137,7 @@ def _template() -> _Template:
 
 def _take_orders(line: socket.socket) -> tuple[list[str], dict[str, str], str]:
     """Returns in each forked process, with what it is to be."""
+    caller = os.getppid()
     while True:
         order, files, _, _ = socket.recv_fds(line, 1 << 18, 1)
         if not order:
@@ -143,17 +146,23 @@ def _take_orders(line: socket.socket) -> tuple[list[str], dict[str, str], str]:
         # The middle one ends at once, and its child goes to the caller, who then is its parent.
         if middle := os.fork():
             os.waitpid(middle, 0)
+            os.close(writing)
             line.send(os.read(reading, 32))
-            for file in (reading, writing, *files):
+            for file in (reading, *files):
                 os.close(file)
             continue
         middle = os.getpid()
-        if child := os.fork():
-            os.write(writing, b"%d" % child)
+        if os.fork():
             os._exit(0)
         while os.getppid() == middle:
             time.sleep(0.001)
         _prctl(_PDEATHSIG, signal.SIGKILL)
+        # A caller that was killed before this line sends no signal any more.
+        if os.getppid() != caller:
+            os._exit(1)
+        os.setsid()
+        # From here on it is all that its caller may rely on.
+        os.write(writing, b"%d" % os.getpid())
         os.dup2(files[0], 1)
         os.dup2(files[0], 2)
         for file in (reading, writing, *files):
@@ -164,7 +173,6 @@ def _take_orders(line: socket.socket) -> tuple[list[str], dict[str, str], str]:
 
 
 def _run(arguments: list[str], environment: dict[str, str], folder: str) -> None:
-    os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
