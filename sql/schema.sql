@@ -767,6 +767,24 @@ CREATE FUNCTION public.names_any(t text, needles text[]) RETURNS boolean
 $$;
 
 --
+-- Name: next_of_plan(jsonb, timestamp with time zone, timestamp with time zone, uuid, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.next_of_plan(filter jsonb, planned_at timestamp with time zone, after_at timestamp with time zone, after_id uuid, batch integer) RETURNS TABLE(event_id uuid, lead_id text, status text, received_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+  select e.event_id, e.lead_id, e.status, e.received_at from matching_events(filter) e
+   where (e.received_at, e.event_id) > (after_at, after_id) and e.received_at <= planned_at
+   order by e.received_at, e.event_id limit batch;
+$$;
+
+--
+-- Name: FUNCTION next_of_plan(filter jsonb, planned_at timestamp with time zone, after_at timestamp with time zone, after_id uuid, batch integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.next_of_plan(filter jsonb, planned_at timestamp with time zone, after_at timestamp with time zone, after_id uuid, batch integer) IS 'The events that the next batch of a bulk action looks at.';
+
+--
 -- Name: rejected_room(); Type: FUNCTION; Schema: public; Owner: -
 --
 

@@ -56,6 +56,16 @@ $$;
 comment on function matching_events is
   'Events by words: select * from matching_events(''{"status": "failed", "since": "-2 hours"}'').';
 
+-- What one batch of a plan looks at: behind the mark of the last batch, and nothing that came after the plan.
+create function next_of_plan(
+  filter jsonb, planned_at timestamptz, after_at timestamptz, after_id uuid, batch integer)
+  returns table (event_id uuid, lead_id text, status text, received_at timestamptz) language sql stable as $$
+  select e.event_id, e.lead_id, e.status, e.received_at from matching_events(filter) e
+   where (e.received_at, e.event_id) > (after_at, after_id) and e.received_at <= planned_at
+   order by e.received_at, e.event_id limit batch;
+$$;
+comment on function next_of_plan is 'The events that the next batch of a bulk action looks at.';
+
 create view v_queue as
 select status, waiting_for, waiting_reason, count(*) as events,
        count(*) filter (where available_at <= now() and status = 'received') as due,

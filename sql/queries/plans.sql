@@ -66,17 +66,14 @@ update operator_actions set state = 'stopped', ended_at = coalesce(ended_at, now
 -- name: batch_leads
 -- The leads of the next batch: their remembered answers are forgotten before it runs (--fresh).
 select distinct lead_id
-  from (select lead_id from matching_events(%(filter)s::jsonb)
-         where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
-           and received_at <= %(planned_at)s::timestamptz and status <> 'processing'
-         order by received_at, event_id limit %(batch)s::integer) next;
+  from next_of_plan(%(filter)s::jsonb, %(planned_at)s::timestamptz, %(after_at)s::timestamptz,
+                    %(after_id)s::uuid, %(batch)s::integer)
+ where status <> 'processing';
 
 -- name: reprocess_batch
 with next as materialized (
-  select event_id, status, received_at from matching_events(%(filter)s::jsonb)
-   where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
-     and received_at <= %(planned_at)s::timestamptz
-   order by received_at, event_id limit %(batch)s::integer
+  select * from next_of_plan(%(filter)s::jsonb, %(planned_at)s::timestamptz, %(after_at)s::timestamptz,
+                             %(after_id)s::uuid, %(batch)s::integer)
 ), held as materialized (
   select e.id from webhook_events e join next n on n.event_id = e.id
    where e.status = n.status and e.status <> 'processing'
@@ -91,10 +88,8 @@ select (select count(*) from next) as seen,
 
 -- name: fail_batch
 with next as materialized (
-  select event_id, status, received_at from matching_events(%(filter)s::jsonb)
-   where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
-     and received_at <= %(planned_at)s::timestamptz
-   order by received_at, event_id limit %(batch)s::integer
+  select * from next_of_plan(%(filter)s::jsonb, %(planned_at)s::timestamptz, %(after_at)s::timestamptz,
+                             %(after_id)s::uuid, %(batch)s::integer)
 ), held as materialized (
   select e.id from webhook_events e join next n on n.event_id = e.id
    where e.status = n.status and e.status = 'received'
@@ -111,10 +106,8 @@ select (select count(*) from next) as seen,
 -- name: judge_batch
 -- A person's verdict on every unclear message of these events; they go on with it, as after one by one.
 with next as materialized (
-  select event_id, status, received_at from matching_events(%(filter)s::jsonb)
-   where (received_at, event_id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
-     and received_at <= %(planned_at)s::timestamptz
-   order by received_at, event_id limit %(batch)s::integer
+  select * from next_of_plan(%(filter)s::jsonb, %(planned_at)s::timestamptz, %(after_at)s::timestamptz,
+                             %(after_id)s::uuid, %(batch)s::integer)
 ), held as materialized (
   select e.id from webhook_events e join next n on n.event_id = e.id
    where e.status = n.status and e.status = 'failed'

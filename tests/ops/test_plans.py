@@ -2,11 +2,14 @@
 that can be stopped, and leaves a row that says who did it.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg.conninfo import make_conninfo
+from structlog.testing import capture_logs
 from tests.brokerage import Brokerage
 from tests.conftest import Database
 
@@ -15,7 +18,8 @@ from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.explain import Explainer
 from c2s_enrich.ops.filters import Filter
-from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner
+from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner, PlanState
+from c2s_enrich.ops.runs import Runs
 from c2s_enrich.upstreams.limits import Limits
 
 
@@ -241,6 +245,27 @@ class TestARun:
         people = "select count(*) from people where expires_at > now()"
         assert await brokerage.db.value(people) == 1
 
+    async def test_with_fresh_forgets_nothing_of_a_lead_that_its_limit_leaves_out(
+        self, brokerage: Brokerage, planner: Planner
+    ) -> None:
+        events = [
+            await brokerage.accept(f"lead-{number}", brokerage.people[number])
+            for number in range(2)
+        ]
+        await brokerage.work()
+        order = Order("reprocess", Filter(event=tuple(map(str, events))), fresh=True, limit=1)
+        plan = await planner.plan(order)
+        await brokerage.db.execute(
+            "update webhook_events set status = 'processing', outcome = null, processed_at = null,"
+            " claimed_by = 'p', claimed_at = now(), deadline_at = now() + interval '1 minute',"
+            " lease_expires_at = now() + interval '1 minute' where lead_id = 'lead-0'"
+        )
+
+        await planner.run(plan.id)
+
+        remembered = "select count(*) from contact_lookups where expires_at > now()"
+        assert await brokerage.db.value(remembered) == 4
+
     async def test_gives_up_what_waits_with_the_reason(
         self, db: Database, planner: Planner
     ) -> None:
@@ -312,3 +337,25 @@ class TestAVerdictOnAllUnclearMessages:
 
         assert (plan.events, done.done, done.skipped) == (2, 2, 0)
         assert await counts(db) == {"received": 4}
+
+
+class TestARunThatNobodyWaitsFor:
+    async def test_tells_in_the_log_how_it_failed(
+        self, db: Database, planner: Planner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await failed(db, 1)
+        plan = await planner.plan(Order("reprocess", FAILED))
+        asked, runs = asyncio.Event(), Runs(wait_seconds=0)
+
+        async def broken(plan_id: UUID) -> PlanState:
+            await asked.wait()
+            raise RuntimeError("the token is hunter22hunter22")
+
+        monkeypatch.setattr(planner, "run", broken)
+        with capture_logs() as lines:
+            assert await runs.run(planner, plan.id) is None
+            asked.set()
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        assert [line["event"] for line in lines] == ["plan_failed"]

@@ -25,7 +25,8 @@ from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.events import ErrorGroup, EventLine, EventsDesk
 from c2s_enrich.ops.explain import Explainer, Explanation, NotUnderstood
 from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
-from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState, Runs
+from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState
+from c2s_enrich.ops.runs import Runs
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import problem

@@ -6,7 +6,6 @@ leaves out what is in flight or has changed meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,8 +28,6 @@ BATCH = 500
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 2000
 _NO_LIMIT = 2**62
-# A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
-_WAIT_SECONDS = 5.0
 
 
 class PlanGone(EnrichError):
@@ -207,8 +204,7 @@ class Planner:
 
     async def state(self, plan_id: UUID) -> PlanState | None:
         """How far it is; None where there is no such plan."""
-        found = await self._sql.read(PlanState, "plan_states", id=plan_id, after=None, limit=1)
-        return found[0] if found else None
+        return await self._sql.one(PlanState, "plan_states", id=plan_id, after=None, limit=1)
 
     async def states(self, limit: int, after: UUID | None = None) -> list[PlanState]:
         """What was planned and done, newest first, from behind the plan `after`."""
@@ -273,24 +269,3 @@ class Planner:
             "remembered": round(remembered * scale),
             "minutes": round(max(waits) / 60, 1),
         }
-
-
-class Runs:
-    """Runs that outlast the request that began them; held here until they end."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[PlanState]] = set()
-
-    async def run(self, planner: Planner, plan_id: UUID) -> PlanState | None:
-        """How the run ended; None where it goes on. Raises PlanGone."""
-        task = asyncio.create_task(planner.run(plan_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        await asyncio.wait({task}, timeout=_WAIT_SECONDS)
-        return task.result() if task.done() else None
-
-    async def close(self) -> None:
-        """Ends runs after the batch they are in; their plans say `stopped`."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -23,8 +23,8 @@ from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
-from c2s_enrich.ops.plans import Runs
 from c2s_enrich.ops.rejects import Reading, RejectsDesk
+from c2s_enrich.ops.runs import Runs
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware
