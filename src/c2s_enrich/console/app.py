@@ -32,7 +32,7 @@ from c2s_enrich.console import (
 )
 from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
-from c2s_enrich.console.session import Session, is_same_origin
+from c2s_enrich.console.session import is_same_origin
 from c2s_enrich.console.show import SAID, Shown
 from c2s_enrich.console.words import LANGUAGES, N_
 from c2s_enrich.database import is_transient
@@ -121,20 +121,17 @@ class Console:
         """For Starlette: an address that does not exist, as a page or as problem+json."""
         if request.url.path.startswith("/api/") or not isinstance(error, HTTPException):
             return await answer_http_error(request, error)
-        session = self._entrance.session(request)
-        if session is None:
-            return self._entrance.send(request)
-        visit = self._visit(request, session)
-        return await self._error(visit, error.status_code, N_("There is nothing at this address."))
+
+        async def nothing(visit: Visit) -> Response:
+            return await self._error(visit, error.status_code, _NOTHING_HERE)
+
+        return await self._visited(nothing)(request)
 
     def _looking(
         self, handler: Callable[[Visit], Awaitable[Page | Onward]], form: str
     ) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            session = self._entrance.session(request)
-            if session is None:
-                return self._entrance.send(request)
-            visit = self._visit(request, session)
+        async def answer(visit: Visit) -> Response:
+            request = visit.request
             if (chosen := request.query_params.get("lang")) in LANGUAGES:
                 query = {**request.query_params, "lang": None}
                 answer = RedirectResponse(local(address(path_of(request), **query)), 303)
@@ -146,25 +143,35 @@ class Console:
 
             return await self._answer(visit, look, form)
 
-        return answer
+        return self._visited(answer)
 
     def _acting(
         self, handler: Callable[[Visit, Form], Awaitable[Page | Onward]]
     ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(visit: Visit) -> Response:
+            if not is_same_origin(visit.request.headers):
+                return await self._error(visit, 403, N_("This form came from another site."))
+            if not visit.session.may_act:
+                return await self._error(visit, 403, N_("Only operators may change something."))
+
+            async def act() -> Page | Onward:
+                return await handler(visit, await Form.read(visit.request))
+
+            return await self._answer(visit, act, "")
+
+        return self._visited(answer)
+
+    def _visited(
+        self, handler: Callable[[Visit], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The handler for whoever is logged in; everybody else is sent to the login."""
+
         async def answer(request: Request) -> Response:
             session = self._entrance.session(request)
             if session is None:
                 return self._entrance.send(request)
-            visit = self._visit(request, session)
-            if not is_same_origin(request.headers):
-                return await self._error(visit, 403, N_("This form came from another site."))
-            if not session.may_act:
-                return await self._error(visit, 403, N_("Only operators may change something."))
-
-            async def act() -> Page | Onward:
-                return await handler(visit, await Form.read(request))
-
-            return await self._answer(visit, act, "")
+            words = self._shown.words[self._entrance.language(request)]
+            return await handler(Visit(request, self._tools, words, session))
 
         return answer
 
@@ -202,7 +209,7 @@ class Console:
         if page.table is not None and (form == ".csv" or accepted.startswith("text/csv")):
             return Response(page.table.csv(), media_type="text/csv; charset=utf-8")
         if form == ".csv":
-            return await self._error(visit, 404, N_("There is nothing at this address."))
+            return await self._error(visit, 404, _NOTHING_HERE)
         if form == ".json":
             table = page.table
             data = page.data if table is None else {"rows": table.plain(), "after": table.after}
@@ -222,11 +229,8 @@ class Console:
     async def _style(self, _: Request) -> Response:
         return FileResponse(_HERE / "console.css", media_type="text/css")
 
-    def _visit(self, request: Request, session: Session) -> Visit:
-        words = self._shown.words[self._entrance.language(request)]
-        return Visit(request, self._tools, words, session)
 
-
+_NOTHING_HERE = N_("There is nothing at this address.")
 _SLOW = N_("This takes longer than two seconds: take a shorter time or a narrower filter.")
 
 

@@ -17,8 +17,9 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.filters import FilterError, nearest
 from c2s_enrich.ops.health import Health
-from c2s_enrich.ops.plans import Planner, Runs
+from c2s_enrich.ops.plans import Planner
 from c2s_enrich.ops.rejects import RejectsDesk
+from c2s_enrich.ops.runs import Runs
 from c2s_enrich.redaction import redact
 from c2s_enrich.upstreams.limits import Limits
 
@@ -210,8 +211,8 @@ class Form:
         async for chunk in request.stream():
             body += chunk
             if len(body) > LARGEST_FORM:
-                raise PageRefused(413, f"At most {LARGEST_FORM} bytes.")
+                raise PageRefused(413, N_("This form is too large: at most 64 KiB."))
         try:
             return cls(parse_qs(body.decode(), max_num_fields=2000))
         except ValueError:
-            raise PageRefused(422, "This is not a form.") from None
+            raise PageRefused(422, N_("This is not a form.")) from None

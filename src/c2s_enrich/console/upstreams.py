@@ -74,15 +74,14 @@ async def pause(visit: Visit, form: Form) -> Onward:
     minutes, reason = form.one("minutes"), reason_of(form)
     if minutes not in _LENGTHS:
         raise PageRefused(422, N_("Choose for how long."))
-    name = visit.request.path_params["name"]
-    done = await visit.tools.limits.pause(name, int(minutes), reason)
+    done = await visit.tools.limits.pause(_name(visit), int(minutes), reason)
     said = N_("%(name)s is paused; events that need it wait.")
     return await _changed(visit, done, "pause", {"minutes": int(minutes)}, reason, said)
 
 
 async def resume(visit: Visit, _: Form) -> Onward:
     """Ends its pause."""
-    done = await visit.tools.limits.resume(visit.request.path_params["name"])
+    done = await visit.tools.limits.resume(_name(visit))
     said = N_("%(name)s is called again; what waited for it is due.")
     return await _changed(visit, done, "resume", {}, None, said)
 
@@ -92,7 +91,7 @@ async def budget(visit: Visit, form: Form) -> Onward:
     calls = form.one("calls")
     if not calls.isascii() or not calls.isdigit() or len(calls) > 7:
         raise PageRefused(422, N_("A budget is a whole number of calls; 0 is no limit."))
-    done = await visit.tools.limits.budget(visit.request.path_params["name"], int(calls))
+    done = await visit.tools.limits.budget(_name(visit), int(calls))
     said = N_("%(name)s has another budget for today; what waited for it is due.")
     return await _changed(visit, done, "budget", {"calls": int(calls)}, None, said)
 
@@ -100,8 +99,12 @@ async def budget(visit: Visit, form: Form) -> Onward:
 async def _changed(
     visit: Visit, done: bool, verb: str, words: dict[str, Any], reason: str | None, said: str
 ) -> Onward:
-    name = visit.request.path_params["name"]
+    name = _name(visit)
     if not done:
         raise PageRefused(404, N_("There is no such upstream."))
     await visit.audit(verb, {"upstream": name} | words, reason)
     return Onward("/upstreams", visit.say(said, name=visit.words.code("upstream", name)))
+
+
+def _name(visit: Visit) -> str:
+    return str(visit.request.path_params["name"])
