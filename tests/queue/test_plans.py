@@ -56,12 +56,13 @@ POLLERS = "pollers_pkey"
 
 @dataclass
 class Plan:
-    """One explained run: the indexes that it read, the tables that it read whole, and the pages
-    that it touched.
+    """One explained run: the indexes that it read, the tables that it read whole, the events that
+    it met, and the pages that it touched.
     """
 
     indexes: set[str] = field(default_factory=set)
     read_whole: set[str] = field(default_factory=set)
+    events_read: int = 0
     buffers: int = 0
     wal_records: int = 0
 
@@ -76,6 +77,8 @@ class Plan:
             # run.
             if node["Actual Loops"] and "Index Name" in node:
                 plan.indexes.add(node["Index Name"])
+            if node.get("Relation Name") == "webhook_events":
+                plan.events_read += int(node["Actual Rows"] * node["Actual Loops"])
             if node["Actual Loops"] and node["Node Type"] == "Seq Scan":
                 plan.read_whole.add(node["Relation Name"])
         return plan
@@ -307,7 +310,9 @@ class TestOnALargeBacklog:
 
         assert explained.last.indexes <= {DUE, DUE_ALONE, ONE_PER_LEAD, POLLERS}
         assert explained.last.read_whole <= {"pollers"}
-        assert explained.last.buffers < 100
+        # Not buffers: the tests before this one leave dead entries at the head of what waits, and
+        # what a scan reads of them depends on the moment and on the major.
+        assert explained.last.events_read <= 4
 
 
 class TestWithAnOldTransactionOpen:
