@@ -35,6 +35,9 @@ def main(words: Sequence[str]) -> int:
         for mutant in read_list()
         if all(word in f"{mutant.name} {mutant.file}" for word in words)
     ]
+    if not mutants:
+        print(f"no mutant's name or file holds {' and '.join(words)}", file=sys.stderr)
+        return 2
     began = time.monotonic()
     try:
         outcomes = run(mutants)

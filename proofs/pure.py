@@ -153,9 +153,13 @@ def main(words: Sequence[str]) -> int:
     """Returns the exit status: 0 where enough mutants are killed. `words`: only the modules whose
     names end so; what they come to is printed and not written down.
     """
+    by_name = {name.rpartition(".")[2]: name for name in MODULES}
+    if unknown := [word for word in words if word not in by_name]:
+        print(f"no pure module {unknown[0]!r}: {', '.join(by_name)}", file=sys.stderr)
+        return 2
     os.chdir(ROOT)
     began = time.monotonic()
-    modules = [name for name in MODULES if not words or name.rpartition(".")[2] in words]
+    modules = [by_name[word] for word in words or by_name]
     finder = _Finder(modules)
     session = _Session(finder.places)
     builtins.__mutant__ = session.is_chosen  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from proofs.mutants import table
+from proofs.mutants import main, table
 from proofs.mutation import ROOT, Copy, ListError, Mutant, Outcome, copied, read_list
 
 MUTANTS = read_list()
@@ -58,6 +58,16 @@ class TestAMutantWhosePlaceIsGone:
     def test_is_no_verdict(self, lost: Mutant) -> None:
         with pytest.raises(ListError):
             lost.applied_to((ROOT / lost.file).read_text(encoding="utf-8"))
+
+
+class TestAWordThatNamesNothing:
+    @pytest.mark.parametrize("words", [["--help"], ["pure", "nam"]])
+    def test_runs_nothing_and_says_so(
+        self, words: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(words) == 2
+
+        assert words[-1] in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
