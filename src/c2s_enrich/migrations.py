@@ -20,7 +20,7 @@ from psycopg import AsyncConnection, errors
 
 from c2s_enrich.database import Pool, sql_folder, statements
 from c2s_enrich.errors import EnrichError
-from c2s_enrich.sessions import Connection, connect_direct, session_problem
+from c2s_enrich.sessions import ANSWER_SECONDS, Connection, connect_direct, session_problem
 
 # A statement that waits for a table's lock makes every later one on that table wait behind it: it
 # waits shortly, lets the others through, and tries again.
@@ -69,7 +69,6 @@ async def migrate(
     """
     ours = all_migrations(folder)
     async with await connect_direct(url, name="migrate") as connection:
-        connection.answer_within = _HOURS
         connection.add_notice_handler(lambda notice: say(notice.message_primary or ""))
         if problem := await session_problem(connection):
             raise MigrationError(problem)
@@ -177,8 +176,12 @@ async def _try(connection: Connection, migration: Migration) -> bool:
 
 
 async def _run(connection: Connection, migration: Migration) -> None:
-    for statement in migration.statements:
-        await connection.execute(statement.encode())  # our own file
+    connection.answer_within = _HOURS
+    try:
+        for statement in migration.statements:
+            await connection.execute(statement.encode())  # our own file
+    finally:
+        connection.answer_within = ANSWER_SECONDS
     await connection.execute(
         statements("migrations")["note_applied"],
         {

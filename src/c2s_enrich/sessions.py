@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from secrets import token_hex
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, OperationalError, errors, sql
 from psycopg.abc import PQGen
@@ -52,6 +52,8 @@ SESSION = {
     "synchronous_commit": "on",
     "plan_cache_mode": "auto",
     "jit": "off",
+    # What pg_dump sets for itself; as a default it forbids every view.
+    "restrict_nonsystem_relation_kind": "",
 }
 # Frees the rows of a process that is stopped in the middle of a transaction; from Postgres 17 on.
 TRANSACTION_TIMEOUT = {"transaction_timeout": "1min"}
@@ -61,6 +63,10 @@ select set_config(name, wanted, false)
  where current_setting(name, true) is not null
    and (name, current_setting(name)) <> ('synchronous_commit', 'remote_apply')
 """
+
+
+class Silence(OperationalError):
+    """The server, or what stands between, said nothing for too long; the connection is closed."""
 
 
 class Connection(AsyncConnection[tuple[Any, ...]]):
@@ -75,17 +81,18 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         interval: float = 0.1,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> T:
-        """psycopg's own wait, with a limit. Raises OperationalError after a silence."""
+        """psycopg's own wait, with a limit. Raises Silence."""
         try:
             return await super().wait(gen, interval, timeout or self.answer_within)
         except errors._WaitTimeout:
             if timeout is not None:
                 raise
             self.pgconn.finish()
-            pool = cast(AsyncConnectionPool[Any] | None, self._pool)
+            # Only a pool gives its connections this attribute.
+            pool: AsyncConnectionPool[Any] | None = getattr(self, "_pool", None)
             if pool is not None and self._created_at > pool._drained_at:
                 await pool.drain()
-            raise OperationalError(f"no answer within {self.answer_within:.0f} s") from None
+            raise Silence(f"no answer within {self.answer_within:.0f} s") from None
 
 
 async def connect_direct(url: str, *, name: str) -> Connection:
@@ -135,7 +142,6 @@ async def apply_settings(connection: AsyncConnection[Any], session: Mapping[str,
 
 async def configure_login(connection: AsyncConnection[tuple[Any, ...]]) -> None:
     """SET would reach whoever comes next behind a pooler: the login carries the settings."""
-    wanted = dict(SESSION)
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(4210777002)")
         rows = await connection.execute(
@@ -144,8 +150,13 @@ async def configure_login(connection: AsyncConnection[tuple[Any, ...]]) -> None:
             " and setrole = session_user::regrole"
         )
         there = dict(row[0].split("=", 1) for row in await rows.fetchall())
-        rows = await connection.execute("select current_setting('synchronous_commit')")
-        if ("remote_apply",) in (await rows.fetchone(), (there.get("synchronous_commit"),)):
+        rows = await connection.execute(
+            "select name, current_setting(name, true) from unnest(%s::text[]) as s (name)",
+            [list(SESSION)],
+        )
+        now = dict(await rows.fetchall())
+        wanted = {name: value for name, value in SESSION.items() if now[name] is not None}
+        if "remote_apply" in (now["synchronous_commit"], there.get("synchronous_commit")):
             wanted["synchronous_commit"] = "remote_apply"
         missing = {name: value for name, value in wanted.items() if there.get(name) != value}
         for name, value in missing.items():

@@ -1,14 +1,20 @@
 """What every command shares: tables, JSON, times, visible text, and a database that is away."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
+import typer
+from tests.upstreams.conftest import tcp_server
 
+from c2s_enrich.cli import frame, remote
 from c2s_enrich.cli.frame import print_table, visible, when
+from c2s_enrich.errors import EnrichError
 
 NOON = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -90,3 +96,46 @@ class TestADatabaseThatIsAway:
         [sentence] = ended.stderr.splitlines()
         assert sentence.startswith("error: the database cannot be reached: ")
         assert "hunter22" not in sentence
+
+    async def test_that_takes_the_login_and_then_says_nothing_is_one_sentence(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(frame, "_CONNECT_SECONDS", 0.3)
+
+        async def log_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(100)
+            welcome = ((b"R", b"\0\0\0\0"), (b"S", b"client_encoding\0UTF8\0"), (b"Z", b"I"))
+            for kind, body in welcome:
+                writer.write(kind + (len(body) + 4).to_bytes(4, "big") + body)
+            await reader.read()
+
+        async with tcp_server(log_in) as url:
+            place = url.removeprefix("http://")
+            address = f"postgresql://ana@{place}/x?sslmode=disable&gssencmode=disable"
+            with pytest.raises(EnrichError, match=r"did not answer in 0\.3 s"):
+                await frame.reach(address)
+
+
+class TestAnOpsProcess:
+    @pytest.mark.parametrize("part", [b"X-More: x\r\n", b"\r\n" + b" " * 65536])
+    async def test_that_never_ends_its_answer_is_one_sentence(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], part: bytes
+    ) -> None:
+        monkeypatch.setattr(remote, "_SECONDS", 0.5)
+
+        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+        def never(*_: object) -> NoReturn:
+            raise AssertionError
+
+        async with tcp_server(drip) as url:
+            with pytest.raises(typer.Exit) as ended:
+                await asyncio.to_thread(remote.ask, url, "status", {}, list[str], never)
+
+        assert ended.value.exit_code == 1
+        assert capsys.readouterr().err.startswith(f"error: {url} cannot be reached: ")

@@ -47,6 +47,7 @@ HOSTILE = {
     "synchronous_commit": "off",
     "plan_cache_mode": "force_generic_plan",
     "jit": "on",
+    "restrict_nonsystem_relation_kind": "view, foreign-table",
 }
 # Over a unix socket the server shows 0 for these.
 OF_TCP = {
@@ -90,7 +91,8 @@ def hostile(db: Database) -> Iterator[Callable[[str, str], object]]:
 
 
 def has(db: Database, setting: str) -> bool:
-    return setting != "transaction_timeout" or db.connection.info.server_version >= 170_000
+    new = ("transaction_timeout", "restrict_nonsystem_relation_kind")
+    return setting not in new or db.connection.info.server_version >= 170_000
 
 
 class TestASession:
@@ -268,6 +270,17 @@ class TestASilence:
 
         assert max(waits) < 20
         assert cable.connections == before
+
+    async def test_of_a_connection_without_a_pool_is_an_error_of_the_database(
+        self, db: Database
+    ) -> None:
+        async with behind_a_cable(db) as (far, cable):
+            async with await connect_direct(far.url, name="test") as connection:
+                connection.answer_within = 0.2
+                cable.freeze()
+
+                with pytest.raises(psycopg.OperationalError, match="no answer within"):
+                    await connection.execute("select 1")
 
     async def test_of_a_connection_that_has_rested_is_found_out_in_two_seconds(
         self, db: Database, monkeypatch: pytest.MonkeyPatch

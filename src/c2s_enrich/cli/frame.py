@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -231,11 +232,17 @@ async def reach(address: str) -> None:
     import psycopg
 
     from c2s_enrich.errors import EnrichError
+    from c2s_enrich.sessions import Connection, Silence
 
+    until = asyncio.get_running_loop().time() + _CONNECT_SECONDS
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await (await psycopg.AsyncConnection.connect(address)).close()
-    except TimeoutError:
+        async with asyncio.timeout_at(until):
+            connection = await Connection.connect(address)
+        # Its own limit: psycopg would ask a server that is silent to cancel, and wait for that too.
+        connection.answer_within = max(0.1, until - asyncio.get_running_loop().time())
+        async with connection:
+            await connection.execute("")
+    except (TimeoutError, Silence):
         raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
     except psycopg.Error as error:
         raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
@@ -247,29 +254,41 @@ def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:
     """
     import asyncio
 
-    def answer() -> T:
+    async def answer() -> T:
+        # Told before the loop is closed, which waits for a name server that says nothing.
+        with _told():
+            return await work
+
+    def answered() -> T:
         if not fast:
-            return asyncio.run(work)
+            return asyncio.run(answer())
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
+            return runner.run(answer())
 
-    return guarded(answer)
+    return guarded(answered)
 
 
 def guarded(work: Callable[[], T]) -> T:
     """Does it. An error that the user can do something about becomes one line and exit status 1."""
+    try:
+        with _told():
+            return work()
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
     import psycopg
 
     from c2s_enrich.errors import EnrichError
 
     try:
-        return work()
+        yield
     except (EnrichError, psycopg.Error, OSError) as error:
         fail(in_words(error), NOT_DONE)
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def in_words(error: BaseException) -> str:

@@ -50,30 +50,31 @@ def change(
 
 
 def _answer(url: str, path: str, kind: Any, body: Mapping[str, Any] | None) -> Any:
-    import urllib.error
-    import urllib.request
+    import asyncio
 
     import msgspec
+
+    from c2s_enrich.upstreams.transport import ask_once
 
     address = f"{url.rstrip('/')}/api/v1/admin/{path}"
     if not address.startswith(("http://", "https://")):
         frame.fail("--url is an http:// or https:// address")
-    request = urllib.request.Request(  # noqa: S310 checked
-        address,
-        None if body is None else msgspec.json.encode(body),
-        {
-            "Authorization": f"Bearer {os.environ.get('ADMIN_TOKEN', '').strip()}",
-            "Content-Type": "application/json",
-        },
-    )
+    headers = {
+        "Authorization": f"Bearer {os.environ.get('ADMIN_TOKEN', '').strip()}",
+        "Content-Type": "application/json",
+    }
+    sent = None if body is None else msgspec.json.encode(body)
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 checked
-            return msgspec.json.decode(answer.read(), type=kind)
-    except urllib.error.HTTPError as error:
-        try:
-            detail = str(msgspec.json.decode(error.read())["detail"])
-        except (msgspec.DecodeError, KeyError, TypeError):
-            detail = f"HTTP {error.code}"
-        frame.fail(detail, frame.NOT_FOUND if error.code == 404 else frame.NOT_DONE)
+        status, answer = asyncio.run(
+            ask_once(address, seconds=_SECONDS, body=sent, headers=headers)
+        )
+        if status < 300:
+            return msgspec.json.decode(answer, type=kind)
     except (OSError, ValueError) as error:
-        frame.fail(f"{url} cannot be reached: {type(error).__name__}", frame.NOT_DONE)
+        kept = str(error) or type(error).__name__
+        frame.fail(f"{url} cannot be reached: {kept}", frame.NOT_DONE)
+    try:
+        detail = str(msgspec.json.decode(answer)["detail"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        detail = f"HTTP {status}"
+    return frame.fail(detail, frame.NOT_FOUND if status == 404 else frame.NOT_DONE)

@@ -7,9 +7,7 @@ repeats nothing. A post that fails is tried again in the next round: told at lea
 
 from __future__ import annotations
 
-import asyncio
 import json
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -126,20 +124,21 @@ class Alerts:
         return f":red_circle: {alert.text}"
 
     async def _post(self, text: str) -> bool:
+        # Here: web, for one, has no other use for httpx.
+        from c2s_enrich.upstreams.transport import ask_once
+
         try:
-            async with asyncio.timeout(_POST_SECONDS + 1):
-                status = await asyncio.to_thread(_post, self.url.reveal(), text)
-        except (OSError, TimeoutError, ValueError) as error:
-            _log.warning("alert_not_delivered", error=type(error).__name__)
+            status, _ = await ask_once(
+                self.url.reveal(),
+                seconds=_POST_SECONDS,
+                body=json.dumps({"text": text}).encode(),
+                headers={"content-type": "application/json"},
+            )
+        except OSError as error:
+            _log.warning("alert_not_delivered", error=str(error) or type(error).__name__)
             return False
-        _log.info("alert_delivered", status=status)
-        return True
-
-
-def _post(url: str, text: str) -> int:
-    """Raises OSError (HTTPError is one) unless the receiver says yes."""
-    request = urllib.request.Request(  # noqa: S310 the setting takes http and https only
-        url, json.dumps({"text": text}).encode(), {"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=_POST_SECONDS) as answer:  # noqa: S310
-        return int(answer.status)
+        said_yes = 200 <= status < 300
+        (_log.info if said_yes else _log.warning)(
+            "alert_delivered" if said_yes else "alert_not_delivered", status=status
+        )
+        return said_yes

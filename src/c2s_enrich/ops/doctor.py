@@ -5,7 +5,6 @@ the upstreams and what a production needs. Each check is one sentence, good or b
 from __future__ import annotations
 
 import asyncio
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +19,13 @@ from c2s_enrich.ops.problems import problems_of
 from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact_error
-from c2s_enrich.sessions import is_pooled
+from c2s_enrich.sessions import Connection, is_pooled, session_parameters
 from c2s_enrich.settings import Process, Settings, misspelt
+from c2s_enrich.upstreams.transport import ask_once
 
 Area = Literal["settings", "database", "service", "online", "production"]
 
-_SECONDS = 5.0
+_SECONDS, _ANSWER_SECONDS = 5.0, 4.0
 _CLOCK_SECONDS = 2.0
 _OLDEST_SERVER, _NEWEST_SERVER = 14, 18
 _LONG_SECRET = 20
@@ -114,9 +114,8 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
 
 
 async def _check_server(name: str, address: Secret, settings: Settings) -> AsyncIterator[Check]:
-    connection = await psycopg.AsyncConnection.connect(
-        address.reveal(), autocommit=True, application_name="c2s-enrich doctor"
-    )
+    connection = await Connection.connect(address.reveal(), **session_parameters("doctor"))
+    connection.answer_within = _ANSWER_SECONDS
     async with connection:
         [server] = await Statements(connection, "ops").read(Server, "server")
         pooled = await is_pooled(connection, address)
@@ -186,16 +185,11 @@ async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]
     if online and found.hook:
         page = f"{found.hook.split('/api/')[0]}/livez"
         try:
-            await asyncio.to_thread(_get, page)
-        except (OSError, ValueError) as error:
+            status, _ = await ask_once(page, seconds=_SECONDS)
+        except OSError as error:
             yield Check("online", False, f"{page} does not answer: {redact_error(error)}")
         else:
-            yield Check("online", True, f"{page} answers")
-
-
-def _get(page: str) -> None:
-    with urllib.request.urlopen(page, timeout=_SECONDS):  # noqa: S310 an operator's own address
-        pass
+            yield Check("online", status == 200, f"{page} answers {status}")
 
 
 async def check_calls(

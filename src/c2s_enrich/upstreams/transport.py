@@ -12,6 +12,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import cache
 from typing import cast
 
@@ -29,6 +30,8 @@ _REST_SECONDS = 0.1
 # All headers of one answer, interim answers (1xx) included.
 _HEAD_BYTES = 64 * 1024
 _INTERIM_ANSWERS = 10
+# A page of 1,000 events with long errors is far below it.
+_OWN_BODY_BYTES = 16 * 1024 * 1024
 
 _Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
 
@@ -83,6 +86,22 @@ class Transport(httpx.AsyncBaseTransport):
                 return self._resting.popleft() if rested >= _REST_SECONDS else None
             self._resting.popleft().close()
         return None
+
+
+async def ask_once(
+    url: str, *, seconds: float, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """One question to an address of the operators' own, with a limit for all of it, in time and in
+    bytes; the answer's status and body. Raises OSError, TimeoutError among them.
+    """
+    try:
+        method = "GET" if body is None else "POST"
+        request = httpx.Request(method, url, content=body, headers=headers)
+        async with aclosing(Transport(_OWN_BODY_BYTES)) as transport, asyncio.timeout(seconds):
+            answer = await transport.handle_async_request(request)
+            return answer.status_code, b"".join([part async for part in answer.aiter_raw()])
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise OSError(type(error).__name__) from None
 
 
 class _Connection(asyncio.Protocol):
