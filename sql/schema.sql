@@ -181,9 +181,10 @@ end $$;
 CREATE FUNCTION public.error_group(kind text, step text, message text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
-  select left(md5(concat_ws(' ', kind, step, regexp_replace(message,
+  select case when kind is not null then left(md5(
+    kind || coalesce(' ' || step, '') || coalesce(' ' || regexp_replace(message,
     '[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|(?<=ref )[A-Z0-9]{6,}|(?<=poller )\S+|(?<!HTTP )\m\d[\d.,:]*',
-    '#', 'g'))), 8) where kind is not null
+    '#', 'g'), '')), 8) end
 $$;
 
 --
@@ -275,6 +276,7 @@ begin
           ('ops', 'insert', 'erased_leads, erasures'),
           ('ops', 'insert, delete', 'suppressions'),
           ('ops', 'insert, update', 'subscriptions'),
+          ('ops', 'insert, update, delete', 'muted_errors'),
           -- A record that is to be asked for again.
           ('ops', 'update (expires_at)', 'people, contact_lookups'),
 
@@ -428,6 +430,7 @@ CREATE TABLE public.webhook_events (
     deadline_at timestamp with time zone,
     error_kind text,
     error_message text,
+    error_group text GENERATED ALWAYS AS (public.error_group(error_kind, (outcome_detail ->> 'step'::text), error_message)) STORED,
     waiting_for text,
     waiting_reason text,
     losses integer DEFAULT 0 NOT NULL,
@@ -445,6 +448,7 @@ CREATE TABLE public.webhook_events (
     CONSTRAINT webhook_events_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT webhook_events_available_at_check CHECK (isfinite(available_at)),
     CONSTRAINT webhook_events_error_kind_check CHECK ((error_kind = ANY (ARRAY['missing_customer'::text, 'lead_not_found'::text, 'upstream_unavailable'::text, 'upstream_refused'::text, 'upstream_unreadable'::text, 'delivery_unclear'::text, 'worker_lost'::text, 'bug'::text, 'given_up'::text]))),
+    CONSTRAINT webhook_events_error_message_check CHECK ((length(error_message) <= 1000)),
     CONSTRAINT webhook_events_lead_id_check CHECK ((lead_id <> ''::text)),
     CONSTRAINT webhook_events_losses_check CHECK ((losses >= 0)),
     CONSTRAINT webhook_events_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 32000))),
@@ -552,13 +556,16 @@ CREATE VIEW public.v_events AS
     waiting_for,
     waiting_reason,
     error_kind,
-    "substring"(error_message, '^(c2s|diretrix|work_api): '::text) AS error_upstream,
+        CASE
+            WHEN (split_part(error_message, ': '::text, 1) = ANY (ARRAY['c2s'::text, 'diretrix'::text, 'work_api'::text])) THEN split_part(error_message, ': '::text, 1)
+            ELSE NULL::text
+        END AS error_upstream,
         CASE
             WHEN (error_kind IS NOT NULL) THEN (outcome_detail ->> 'step'::text)
             ELSE NULL::text
         END AS error_step,
     error_message,
-    public.error_group(error_kind, (outcome_detail ->> 'step'::text), error_message) AS error_group,
+    error_group,
     outcome_detail,
     claimed_by,
     claimed_at,
@@ -735,8 +742,9 @@ CREATE FUNCTION public.matching_events(filter jsonb) RETURNS SETOF public.v_even
           or (e.error_kind is not null and e.error_upstream = filter ->> 'upstream'))
      and (filter ->> 'waiting' is null or (e.status = 'received' and e.waiting_for = filter ->> 'waiting'))
      and (filter ->> 'reason' is null or (e.status = 'received' and e.waiting_reason = filter ->> 'reason'))
-     and (filter ->> 'error' is null or (e.error_kind is not null and e.error_group = filter ->> 'error'))
-     and (filter ->> 'text' is null or strpos(lower(e.error_message), lower(filter ->> 'text')) > 0)
+     and (filter ->> 'error' is null or e.error_group = filter ->> 'error')
+     and (filter ->> 'text' is null
+          or (e.error_kind is not null and strpos(lower(e.error_message), lower(filter ->> 'text')) > 0))
      and (filter ->> 'hook' is null or e.hook_action = filter ->> 'hook')
      and (filter ->> 'updated' is null or e.updated_at = (filter ->> 'updated')::timestamptz)
      and (filter ->> 'since' is null
@@ -912,6 +920,8 @@ begin
     new.processed_at := null;
     new.losses := 0;
     new.reprocess := true;
+    -- Somebody thinks that it is fixed: if it fails again, that is news.
+    delete from muted_errors where error_group = old.error_group;
     perform pg_notify('webhook_events', '');
   else
     new.processed_at := coalesce(new.processed_at, now());
@@ -1056,6 +1066,7 @@ CREATE TABLE public.event_attempts (
     error_message text,
     steps jsonb DEFAULT '[]'::jsonb NOT NULL,
     calls jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT event_attempts_error_message_check CHECK ((length(error_message) <= 1000)),
     CONSTRAINT event_attempts_result_check CHECK ((result = ANY (ARRAY['completed'::text, 'retried'::text, 'postponed'::text, 'failed'::text, 'released'::text, 'worker_lost'::text, 'taken_away'::text])))
 );
 
@@ -1095,6 +1106,51 @@ CREATE TABLE public.hash_key (
 COMMENT ON TABLE public.hash_key IS 'A hash of a fixed text under HASH_KEY, with the key''s id before the colon: a process with another key does not start.';
 
 --
+-- Name: muted_errors; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.muted_errors (
+    error_group text NOT NULL,
+    muted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: TABLE muted_errors; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.muted_errors IS 'Errors whose failures no alert counts, until they are fixed; v_muted has those that are still muted.';
+
+--
+-- Name: v_muted; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.v_muted AS
+ SELECT error_group,
+    muted_at AS muted_since
+   FROM public.muted_errors m
+  WHERE ((muted_at > (now() - '7 days'::interval)) AND (EXISTS ( SELECT
+           FROM public.webhook_events e
+          WHERE ((e.error_group = m.error_group) AND (e.received_at <= m.muted_at)))));
+
+--
+-- Name: VIEW v_muted; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.v_muted IS 'Errors that no alert counts: for at most a week, until no event from before has the error any more, or until somebody reprocesses one of its events.';
+
+--
+-- Name: COLUMN v_muted.error_group; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_muted.error_group IS 'Fingerprint of the error without its ids and numbers: the filter --error.';
+
+--
+-- Name: COLUMN v_muted.muted_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_muted.muted_since IS 'Since when no alert counts this error; null where it is not muted.';
+
+--
 -- Name: health_last_hour; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -1102,20 +1158,25 @@ CREATE VIEW public.health_last_hour AS
  SELECT ended.events AS ended,
     ended.failed,
     ended.kinds AS failed_kinds,
+    ended.muted,
     lost.claims AS claims_lost,
     unproven.sources AS unproven
    FROM ( SELECT (COALESCE(sum(of_kind.events), (0)::numeric))::integer AS events,
             (COALESCE(sum(of_kind.failed), (0)::numeric))::integer AS failed,
+            (COALESCE(sum(of_kind.muted), (0)::numeric))::integer AS muted,
             string_agg(((of_kind.failed || ' '::text) || of_kind.error_kind), ', '::text ORDER BY of_kind.failed DESC) FILTER (WHERE (of_kind.failed > 0)) AS kinds
            FROM ( SELECT newest.error_kind,
                     count(*) AS events,
-                    count(*) FILTER (WHERE (newest.status = 'failed'::text)) AS failed
-                   FROM ( SELECT webhook_events.status,
-                            webhook_events.error_kind
+                    count(*) FILTER (WHERE ((newest.status = 'failed'::text) AND (v_muted.muted_since IS NULL))) AS failed,
+                    count(*) FILTER (WHERE ((newest.status = 'failed'::text) AND (v_muted.muted_since IS NOT NULL))) AS muted
+                   FROM (( SELECT webhook_events.status,
+                            webhook_events.error_kind,
+                            webhook_events.error_group
                            FROM public.webhook_events
                           WHERE ((webhook_events.status = ANY (ARRAY['completed'::text, 'failed'::text])) AND (webhook_events.processed_at > (now() - '01:00:00'::interval)))
                           ORDER BY webhook_events.processed_at DESC
                          LIMIT 10000) newest
+                     LEFT JOIN public.v_muted USING (error_group))
                   GROUP BY newest.error_kind) of_kind) ended,
     ( SELECT (count(*))::integer AS claims
            FROM ( SELECT event_attempts.result
@@ -1139,7 +1200,7 @@ CREATE VIEW public.health_last_hour AS
 -- Name: VIEW health_last_hour; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_last_hour IS 'The newest 10,000 events that ended within an hour, the failed ones by kind, claims whose poller was lost, and the sources that answered with a web page where they say "not found".';
+COMMENT ON VIEW public.health_last_hour IS 'The newest 10,000 events that ended within an hour, the failed ones by kind, those with a muted error apart, claims whose poller was lost, and the sources that answered with a web page where they say "not found".';
 
 --
 -- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
@@ -1902,6 +1963,7 @@ CREATE VIEW public.v_explain AS
     e.error_message,
     e.error_step,
     e.error_group,
+    m.muted_since,
     COALESCE(e.waiting_for, e.error_upstream) AS upstream,
     e.claimed_by,
     e.claimed_at,
@@ -1928,7 +1990,8 @@ CREATE VIEW public.v_explain AS
     o.open_status,
     o.restored_at,
     e.outcome_detail
-   FROM ((((((public.v_events e
+   FROM (((((((public.v_events e
+     LEFT JOIN public.v_muted m USING (error_group))
      LEFT JOIN LATERAL ( SELECT upstreams.paused_since,
             upstreams.paused_until,
             upstreams.reason AS pause_reason,
@@ -2084,6 +2147,12 @@ COMMENT ON COLUMN public.v_explain.error_step IS 'The step in which the attempt 
 --
 
 COMMENT ON COLUMN public.v_explain.error_group IS 'Fingerprint of the error without its ids and numbers: the filter --error.';
+
+--
+-- Name: COLUMN v_explain.muted_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_explain.muted_since IS 'Since when no alert counts this error; null where it is not muted.';
 
 --
 -- Name: COLUMN v_explain.upstream; Type: COMMENT; Schema: public; Owner: -
@@ -2247,20 +2316,18 @@ COMMENT ON COLUMN public.v_explain.outcome_detail IS 'What the outcome or the er
 
 CREATE VIEW public.v_failures AS
  SELECT f.error_group,
-    f.error_kind,
-    f.error_upstream,
-    f.error_step,
+    e.error_kind,
+    e.error_upstream,
+    e.error_step,
     f.events,
     f.leads,
     f.first_at,
     f.newest_at,
     e.error_message AS newest_message,
     e.event_id AS newest_event,
-    e.lead_id AS newest_lead
-   FROM (( SELECT newest.error_group,
-            newest.error_kind,
-            newest.error_upstream,
-            newest.error_step,
+    e.lead_id AS newest_lead,
+    m.muted_since
+   FROM ((( SELECT newest.error_group,
             count(*) AS events,
             count(DISTINCT newest.lead_id) AS leads,
             min(newest.received_at) AS first_at,
@@ -2294,8 +2361,9 @@ CREATE VIEW public.v_failures AS
                   WHERE (v_events.status = 'failed'::text)
                   ORDER BY v_events.received_at DESC
                  LIMIT 10000) newest
-          GROUP BY newest.error_group, newest.error_kind, newest.error_upstream, newest.error_step) f
-     JOIN public.v_events e ON ((e.event_id = f.newest)));
+          GROUP BY newest.error_group) f
+     JOIN public.v_events e ON ((e.event_id = f.newest)))
+     LEFT JOIN public.v_muted m ON ((m.error_group = f.error_group)));
 
 --
 -- Name: VIEW v_failures; Type: COMMENT; Schema: public; Owner: -
@@ -2368,6 +2436,12 @@ COMMENT ON COLUMN public.v_failures.newest_event IS 'Id of the newest event of t
 --
 
 COMMENT ON COLUMN public.v_failures.newest_lead IS 'C2S''s id of the newest event''s lead.';
+
+--
+-- Name: COLUMN v_failures.muted_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.v_failures.muted_since IS 'Since when no alert counts this error; null where it is not muted.';
 
 --
 -- Name: v_found_share; Type: VIEW; Schema: public; Owner: -
@@ -3613,6 +3687,13 @@ ALTER TABLE ONLY public.leads
     ADD CONSTRAINT leads_pkey PRIMARY KEY (lead_id);
 
 --
+-- Name: muted_errors muted_errors_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.muted_errors
+    ADD CONSTRAINT muted_errors_pkey PRIMARY KEY (error_group);
+
+--
 -- Name: operator_actions operator_actions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3836,7 +3917,7 @@ CREATE INDEX webhook_events_by_age ON public.webhook_events USING btree (receive
 -- Name: webhook_events_by_error; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX webhook_events_by_error ON public.webhook_events USING btree (public.error_group(error_kind, (outcome_detail ->> 'step'::text), error_message), received_at) WHERE (error_kind IS NOT NULL);
+CREATE INDEX webhook_events_by_error ON public.webhook_events USING btree (error_group, received_at) WHERE (error_group IS NOT NULL);
 
 --
 -- Name: webhook_events_due; Type: INDEX; Schema: public; Owner: -
@@ -3878,7 +3959,7 @@ CREATE INDEX webhook_events_waiting ON public.webhook_events USING btree (waitin
 -- Name: webhook_events_with_error; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX webhook_events_with_error ON public.webhook_events USING btree (error_kind, received_at) WHERE (error_kind IS NOT NULL);
+CREATE INDEX webhook_events_with_error ON public.webhook_events USING btree (received_at, error_kind) WHERE (error_kind IS NOT NULL);
 
 --
 -- Name: webhook_events_with_payload; Type: INDEX; Schema: public; Owner: -
@@ -4227,6 +4308,19 @@ GRANT UPDATE(error_message) ON TABLE public.event_attempts TO c2s_ops;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.hash_key TO c2s_poller;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.hash_key TO c2s_ops;
+
+--
+-- Name: TABLE muted_errors; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.muted_errors TO c2s_ops;
+
+--
+-- Name: TABLE v_muted; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.v_muted TO c2s_ops;
+GRANT SELECT ON TABLE public.v_muted TO c2s_reader;
 
 --
 -- Name: TABLE health_last_hour; Type: ACL; Schema: public; Owner: -

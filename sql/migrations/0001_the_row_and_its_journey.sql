@@ -4,6 +4,16 @@
 -- pg_temp last. Without it a caller's own path decides into which tables a trigger writes, and a caller's
 -- temporary table could stand in for ours while a function runs with its owner's rights.
 
+-- One fingerprint for errors that differ in ids and numbers only. The status of an HTTP answer is kept.
+create function error_group(kind text, step text, message text) returns text
+language sql immutable parallel safe as $$
+  select case when kind is not null then left(md5(
+    kind || coalesce(' ' || step, '') || coalesce(' ' || regexp_replace(message,
+    '[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|(?<=ref )[A-Z0-9]{6,}|(?<=poller )\S+|(?<!HTTP )\m\d[\d.,:]*',
+    '#', 'g'), '')), 8) end
+$$;
+comment on function error_group is 'The group of an error: kind, step and text without its ids and numbers.';
+
 create table webhook_events (
   id                 uuid        primary key default gen_random_uuid(),
   lead_id            text        not null check (lead_id <> ''),
@@ -28,7 +38,10 @@ create table webhook_events (
   error_kind         text
     check (error_kind in ('missing_customer', 'lead_not_found', 'upstream_unavailable', 'upstream_refused',
                           'upstream_unreadable', 'delivery_unclear', 'worker_lost', 'bug', 'given_up')),
-  error_message      text,
+  error_message      text        check (length(error_message) <= 1000),
+  -- Stored: computing it costs more than reading the row, and thousands are grouped at once.
+  error_group        text        generated always as (
+    error_group(error_kind, outcome_detail ->> 'step', error_message)) stored,
   waiting_for        text,
   waiting_reason     text
     check (waiting_reason in ('paused', 'credential', 'budget', 'slot', 'throttled', 'backoff', 'read_back',
@@ -102,8 +115,10 @@ create index webhook_events_by_age on webhook_events (received_at);
 create index webhook_events_failed on webhook_events (received_at) where status = 'failed';
 create index webhook_events_waiting on webhook_events (waiting_for, available_at)
  where status = 'received' and waiting_for is not null;
-create index webhook_events_with_error on webhook_events (error_kind, received_at)
+create index webhook_events_with_error on webhook_events (received_at, error_kind)
  where error_kind is not null;
+create index webhook_events_by_error on webhook_events (error_group, received_at)
+ where error_group is not null;
 -- What retention still has to look at. Without it each pass would walk over two years of events that it has
 -- emptied.
 create index webhook_events_with_payload on webhook_events (processed_at)
@@ -122,7 +137,7 @@ create table event_attempts (
                       'taken_away')),
   outcome       text,
   error_kind    text,
-  error_message text,
+  error_message text        check (length(error_message) <= 1000),
   steps         jsonb       not null default '[]',
   calls         jsonb       not null default '[]',
   primary key (event_id, lease_token)
@@ -134,6 +149,23 @@ comment on column event_attempts.steps is
 comment on column event_attempts.calls is
   '[{upstream, kind, result, paid, at_ms, ms}] in the order in which they ended.';
 create index event_attempts_by_age on event_attempts (finished_at);
+
+create table muted_errors (
+  error_group text        primary key,
+  muted_at    timestamptz not null default now()
+);
+comment on table muted_errors is
+  'Errors whose failures no alert counts, until they are fixed; v_muted has those that are still muted.';
+
+create view v_muted as
+select m.error_group, m.muted_at as muted_since
+  from muted_errors m
+ where m.muted_at > now() - interval '7 days'
+   and exists (select from webhook_events e
+                where e.error_group = m.error_group and e.received_at <= m.muted_at);
+comment on view v_muted is
+  'Errors that no alert counts: for at most a week, until no event from before has the error any more, or '
+  'until somebody reprocesses one of its events.';
 
 -- A change of status by hand. Our own statements clear the claim and raise the token themselves, so WHEN lets
 -- them pass at the price of one comparison. NOTIFY folds duplicates within a transaction: thousands of rows
@@ -162,6 +194,8 @@ begin
     new.processed_at := null;
     new.losses := 0;
     new.reprocess := true;
+    -- Somebody thinks that it is fixed: if it fails again, that is news.
+    delete from muted_errors where error_group = old.error_group;
     perform pg_notify('webhook_events', '');
   else
     new.processed_at := coalesce(new.processed_at, now());
@@ -644,17 +678,21 @@ comment on view health_upstreams is
   'none. waiting ends at 10,000.';
 
 create view health_last_hour as
-select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.claims as claims_lost,
+select ended.events as ended, ended.failed, ended.kinds as failed_kinds, ended.muted, lost.claims as claims_lost,
        unproven.sources as unproven
   from (select coalesce(sum(of_kind.events), 0)::integer as events,
                coalesce(sum(of_kind.failed), 0)::integer as failed,
+               coalesce(sum(of_kind.muted), 0)::integer as muted,
                string_agg(of_kind.failed || ' ' || of_kind.error_kind, ', ' order by of_kind.failed desc)
                  filter (where of_kind.failed > 0) as kinds
-          from (select error_kind, count(*) as events, count(*) filter (where status = 'failed') as failed
-                  from (select status, error_kind from webhook_events
+          from (select error_kind, count(*) as events,
+                       count(*) filter (where status = 'failed' and muted_since is null) as failed,
+                       count(*) filter (where status = 'failed' and muted_since is not null) as muted
+                  from (select status, error_kind, error_group from webhook_events
                          where status in ('completed', 'failed')
                            and processed_at > now() - interval '1 hour'
                          order by processed_at desc limit 10000) newest
+                  left join v_muted using (error_group)
                  group by error_kind) of_kind) ended,
        (select count(*)::integer as claims
           from (select result from event_attempts
@@ -671,8 +709,8 @@ select ended.events as ended, ended.failed, ended.kinds as failed_kinds, lost.cl
                  cross join lateral jsonb_array_elements_text(newest.outcome_detail -> 'unproven') source
                  group by source) of_source) unproven;
 comment on view health_last_hour is
-  'The newest 10,000 events that ended within an hour, the failed ones by kind, claims whose poller was '
-  'lost, and the sources that answered with a web page where they say "not found".';
+  'The newest 10,000 events that ended within an hour, the failed ones by kind, those with a muted error '
+  'apart, claims whose poller was lost, and the sources that answered with a web page where they say "not found".';
 
 -- Whether webhooks have stopped: nothing for longer than the same hours of earlier weeks explain. Echoes of
 -- our own messages and what reconcile fetched prove nothing, so they are left out on both sides.

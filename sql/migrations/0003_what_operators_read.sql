@@ -1,28 +1,15 @@
 -- What operators read: views as stable as an API (docs/sql.md has the questions). They show no payload, and a
 -- CPF only masked. Each reads a bounded number of rows, however many events are completed.
 
--- One fingerprint for errors that differ in ids and numbers only. The status of an HTTP answer is kept.
-create function error_group(kind text, step text, message text) returns text
-language sql immutable parallel safe as $$
-  select left(md5(concat_ws(' ', kind, step, regexp_replace(message,
-    '[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|(?<=ref )[A-Z0-9]{6,}|(?<=poller )\S+|(?<!HTTP )\m\d[\d.,:]*',
-    '#', 'g'))), 8) where kind is not null
-$$;
-comment on function error_group is 'The group of an error: kind, step and text without its ids and numbers.';
--- squawk-ignore require-concurrent-index-creation
-create index webhook_events_by_error on webhook_events
-  (error_group(error_kind, outcome_detail ->> 'step', error_message), received_at)
- where error_kind is not null;
-
 create view v_events as
 select e.id as event_id, e.lead_id, e.updated_at, e.hook_action, e.status, e.outcome, e.attempts,
        e.max_attempts, e.received_at, e.available_at, e.processed_at, e.waiting_for, e.waiting_reason,
        e.error_kind,
-       substring(e.error_message from '^(c2s|diretrix|work_api): ') as error_upstream,
+       case when split_part(e.error_message, ': ', 1) in ('c2s', 'diretrix', 'work_api')
+            then split_part(e.error_message, ': ', 1) end as error_upstream,
        case when e.error_kind is not null then e.outcome_detail ->> 'step' end as error_step,
        e.error_message,
-       error_group(e.error_kind, e.outcome_detail ->> 'step', e.error_message) as error_group,
-       e.outcome_detail, e.claimed_by, e.claimed_at, e.lease_expires_at, e.suspect, e.fingerprint
+       e.error_group, e.outcome_detail, e.claimed_by, e.claimed_at, e.lease_expires_at, e.suspect, e.fingerprint
   from webhook_events e;
 comment on view v_events is 'Every event without its payload.';
 
@@ -40,8 +27,9 @@ create function matching_events(filter jsonb) returns setof v_events language sq
           or (e.error_kind is not null and e.error_upstream = filter ->> 'upstream'))
      and (filter ->> 'waiting' is null or (e.status = 'received' and e.waiting_for = filter ->> 'waiting'))
      and (filter ->> 'reason' is null or (e.status = 'received' and e.waiting_reason = filter ->> 'reason'))
-     and (filter ->> 'error' is null or (e.error_kind is not null and e.error_group = filter ->> 'error'))
-     and (filter ->> 'text' is null or strpos(lower(e.error_message), lower(filter ->> 'text')) > 0)
+     and (filter ->> 'error' is null or e.error_group = filter ->> 'error')
+     and (filter ->> 'text' is null
+          or (e.error_kind is not null and strpos(lower(e.error_message), lower(filter ->> 'text')) > 0))
      and (filter ->> 'hook' is null or e.hook_action = filter ->> 'hook')
      and (filter ->> 'updated' is null or e.updated_at = (filter ->> 'updated')::timestamptz)
      and (filter ->> 'since' is null
@@ -97,14 +85,16 @@ comment on view v_in_flight is
   'What is worked on now. stuck: its lease ended a minute ago and nobody took it back, so no poller runs.';
 
 create view v_failures as
-select f.error_group, f.error_kind, f.error_upstream, f.error_step, f.events, f.leads, f.first_at,
-       f.newest_at, e.error_message as newest_message, e.event_id as newest_event, e.lead_id as newest_lead
-  from (select error_group, error_kind, error_upstream, error_step, count(*) as events,
-               count(distinct lead_id) as leads, min(received_at) as first_at, max(received_at) as newest_at,
+select f.error_group, e.error_kind, e.error_upstream, e.error_step, f.events, f.leads, f.first_at,
+       f.newest_at, e.error_message as newest_message, e.event_id as newest_event, e.lead_id as newest_lead,
+       m.muted_since
+  from (select error_group, count(*) as events, count(distinct lead_id) as leads,
+               min(received_at) as first_at, max(received_at) as newest_at,
                (array_agg(event_id order by received_at desc))[1] as newest
           from (select * from v_events where status = 'failed' order by received_at desc limit 10000) newest
-         group by error_group, error_kind, error_upstream, error_step) f
-  join v_events e on e.event_id = f.newest;
+         group by error_group) f
+  join v_events e on e.event_id = f.newest
+  left join v_muted m on m.error_group = f.error_group;
 comment on view v_failures is
   'The newest 10,000 failed events in groups of one error each, with its newest case.';
 
@@ -242,13 +232,14 @@ select e.event_id, e.lead_id,
        end as cause,
        e.status, e.outcome, e.hook_action, e.received_at, e.updated_at, e.available_at, e.processed_at,
        e.attempts, e.max_attempts, e.waiting_for, e.waiting_reason, e.error_kind, e.error_message,
-       e.error_step, e.error_group, coalesce(e.waiting_for, e.error_upstream) as upstream, e.claimed_by,
-       e.claimed_at,
+       e.error_step, e.error_group, m.muted_since, coalesce(e.waiting_for, e.error_upstream) as upstream,
+       e.claimed_by, e.claimed_at,
        e.lease_expires_at, u.paused_since, u.paused_until, u.pause_reason, u.failures, u.daily_budget,
        u.calls_today, u.min_interval_seconds, p.beating as pollers_beating, p.last_beat_at, b.busy_event,
        b.busy_since, n.newer_event, n.newer_at, n.newer_end, t.told_ref, t.told_at, t.told_proof, o.open_ref,
        o.open_message, o.open_status, o.restored_at, e.outcome_detail
   from v_events e
+  left join v_muted m using (error_group)
   left join lateral (
     select paused_since, paused_until, reason as pause_reason, failures, daily_budget, calls_today,
            extract(epoch from min_interval)::float8 as min_interval_seconds
@@ -309,6 +300,7 @@ begin
         ('error_message', 'The error as a sentence, without contacts and secrets.'),
         ('newest_message', 'The newest event''s error as a sentence.'),
         ('error_group', 'Fingerprint of the error without its ids and numbers: the filter --error.'),
+        ('muted_since', 'Since when no alert counts this error; null where it is not muted.'),
         ('claimed_by', 'The poller that works on it.'),
         ('claimed_at', 'When the poller took it.'),
         ('lease_expires_at', 'When the lease ends unless the poller renews it.'),

@@ -105,6 +105,7 @@ begin
           ('ops', 'insert', 'erased_leads, erasures'),
           ('ops', 'insert, delete', 'suppressions'),
           ('ops', 'insert, update', 'subscriptions'),
+          ('ops', 'insert, update, delete', 'muted_errors'),
           -- A record that is to be asked for again.
           ('ops', 'update (expires_at)', 'people, contact_lookups'),
 

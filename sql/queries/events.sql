@@ -28,7 +28,7 @@ select attempt, worker, started_at, finished_at, result, outcome, error_kind, er
 -- Only what has an error; at most the newest 10,000, so that an outage of a day is still answered at once.
 -- over_time counts each group's events in twelve equal parts of the time in which all of these were received.
 with newest as materialized (
-  select event_id, lead_id, error_group, error_kind, error_upstream, error_step, received_at, processed_at
+  select event_id, lead_id, error_group, received_at, processed_at
     from matching_events(%(filter)s::jsonb)
    where error_kind is not null
    order by received_at desc limit 10000
@@ -37,22 +37,37 @@ with newest as materialized (
          extract(epoch from max(received_at))::float8 as last
     from newest
 ), grouped as (
-  select error_group, error_kind, error_upstream, error_step, count(*) as events,
-         count(distinct lead_id) as leads, min(received_at) as first_at, max(received_at) as newest_at,
+  select error_group, count(*) as events, count(distinct lead_id) as leads,
+         min(received_at) as first_at, max(received_at) as newest_at,
          (array_agg(event_id order by received_at desc))[1] as newest_event,
          bool_or(processed_at is null or processed_at > now() - interval '15 minutes') as still_failing,
          array_agg(width_bucket(extract(epoch from received_at)::float8, first, last + 1, 12)) as parts
     from newest, span
-   group by error_group, error_kind, error_upstream, error_step
+   group by error_group
    order by events desc, newest_at desc
    limit 100
 )
-select g.error_group, g.error_kind, g.error_upstream, g.error_step, g.events, g.leads, g.first_at,
+select g.error_group, e.error_kind, e.error_upstream, e.error_step, g.events, g.leads, g.first_at,
        g.newest_at, e.error_message as newest_message, g.newest_event, g.still_failing,
+       m.muted_since,
        array(select count(p)::integer from generate_series(1, 12) as b left join unnest(g.parts) as p on p = b
               group by b order by b) as over_time
-  from grouped g join webhook_events e on e.id = g.newest_event
+  from grouped g
+  join v_events e on e.event_id = g.newest_event
+  left join v_muted m on m.error_group = g.error_group
  order by g.events desc, g.newest_at desc;
+
+-- name: mute
+-- Anew for a week where it is muted already. No row: no event has this error.
+with over as (
+  delete from muted_errors where muted_at < now() - interval '7 days' and error_group <> %(error)s
+)
+insert into muted_errors (error_group)
+select %(error)s where exists (select from webhook_events where error_group = %(error)s)
+on conflict (error_group) do update set muted_at = excluded.muted_at;
+
+-- name: unmute
+delete from muted_errors where error_group = %(error)s;
 
 -- name: receive_again
 -- After a verdict: the message's event, and each of the lead that failed because it was unclear. The

@@ -32,8 +32,7 @@ select (select lead_id from asked) as lead_id,
            limit 1000) waiting)
        + (select count(*) from (
           select 1 from webhook_events e, chosen c
-           where c.status = 'failed' and e.status = 'failed' and e.error_kind is not null
-             and error_group(e.error_kind, e.outcome_detail ->> 'step', e.error_message) = c.error_group
+           where c.status = 'failed' and e.status = 'failed' and e.error_group = c.error_group
            limit 1000) failed) as same_cause,
        (select count(*) from (
           select 1 from webhook_events e, chosen c

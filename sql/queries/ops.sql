@@ -13,7 +13,7 @@ select name, paused_seconds, reason, calls_today, daily_budget, waiting from hea
 
 -- name: health_last_hour
 -- One row. rejects_share is the part of their room that rejected deliveries fill.
-select h.ended, h.failed, h.failed_kinds, h.claims_lost, h.unproven,
+select h.ended, h.failed, h.failed_kinds, h.muted, h.claims_lost, h.unproven,
        r.bytes::double precision / r.room as rejects_share
   from health_last_hour h, health_rejects r;
 

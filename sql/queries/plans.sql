@@ -9,29 +9,33 @@ values (%(actor)s, %(via)s, %(verb)s, %(filter)s, %(reason)s, %(planned)s)
 returning id, at;
 
 -- name: plan_groups
--- What is planned, in groups of one state and error.
-select coalesce(outcome, status) as state, error_group, max(error_message) as error, count(*) as events,
-       count(distinct lead_id) as leads, count(*) filter (where status = 'processing') as in_flight,
-       min(received_at) as first_at, max(received_at) as newest_at,
-       (array_agg(event_id order by received_at))[1] as example
-  from (select * from matching_events(%(filter)s::jsonb)
-         order by received_at, event_id limit %(most)s::bigint) planned
- group by 1, 2
- order by events desc;
+-- What is planned, in groups of one state and error, largest first. The first row, without a state, is all of
+-- it, with the ids of up to `sample` of its leads.
+with planned as materialized (
+  select event_id, lead_id, status = 'processing' as flies, coalesce(outcome, status) as state, error_group,
+         error_message, received_at
+    from matching_events(%(filter)s::jsonb)
+   order by received_at, event_id limit %(most)s::bigint
+)
+select state, error_group, (array_agg(error_message order by received_at))[1] as error,
+       count(*) as events, count(distinct lead_id) filter (where not flies) as leads,
+       count(*) filter (where flies) as in_flight, min(received_at) as first_at, max(received_at) as newest_at,
+       (array_agg(event_id order by received_at))[1] as example,
+       case when state is null then array(select distinct lead_id from planned where not flies
+                                           limit %(sample)s::integer) end as some_leads
+  from planned
+ group by grouping sets ((state, error_group), ())
+ order by state is not null, events desc;
 
 -- name: plan_leads
--- Their leads with what paid calls depend on, and whether the seller was told before.
-select planned.lead_id, l.name, l.phone, l.email,
+-- What paid calls depend on, and whether the seller was told before.
+select lead_id, l.name, l.phone, l.email,
        (select count(*) from lead_people p where p.lead_id = planned.lead_id) as people,
        (select count(*) from lead_people p join people r using (cpf)
          where p.lead_id = planned.lead_id and r.expires_at > now()) as fresh_people,
        exists (select from lead_messages m where m.lead_id = planned.lead_id and m.status = 'sent') as told
-  from (select distinct lead_id
-          from (select lead_id from matching_events(%(filter)s::jsonb)
-                 where status <> 'processing'
-                 order by received_at, event_id limit %(most)s::bigint) chosen
-         limit %(sample)s::bigint) planned
-  left join leads l on l.lead_id = planned.lead_id;
+  from unnest(%(leads)s::text[]) as planned (lead_id)
+  left join leads l using (lead_id);
 
 -- name: fresh_contacts
 select distinct contact from contact_lookups

@@ -161,6 +161,38 @@ class TestAGroupOfErrors:
         assert len(listed["rows"]) == 3
 
 
+    async def test_is_muted_until_somebody_unmutes_it(
+        self, operator: httpx.AsyncClient, db: Database
+    ) -> None:
+        await failed(db, "a")
+        group = await db.value("select error_group from webhook_events")
+
+        muted = await operator.post(f"/errors/{group}/mute", data={"since": "7d"})
+        page = (await operator.get("/errors?since=7d")).text
+        lead = (await operator.get("/leads/a")).text
+        [row] = (await operator.get("/errors.json")).json()["rows"]
+        unmuted = await operator.post(f"/errors/{group}/unmute")
+        [after] = (await operator.get("/errors.json")).json()["rows"]
+
+        assert muted.headers["location"] == "/errors?since=7d"
+        assert "No alert counts this error until it is fixed" in page
+        assert f'action="/errors/{group}/unmute"' in page
+        assert "No alert counts this error: it has been muted since" in lead
+        assert row["muted_since"] is not None
+        assert (unmuted.status_code, after["muted_since"]) == (303, None)
+        rows = await db.fetch("select actor, via, verb, filter from operator_actions order by at")
+        assert rows == [
+            ("Ana", "console", verb, {"error": group}) for verb in ("mute", "unmute")
+        ]
+
+    async def test_that_no_event_has_cannot_be_muted(
+        self, operator: httpx.AsyncClient, db: Database
+    ) -> None:
+        for address in ("/errors/00000000/mute", "/errors/00000000/unmute"):
+            assert (await operator.post(address)).status_code == 404, address
+        assert await db.value("select count(*) from operator_actions") == 0
+
+
 class TestAnUpstream:
     async def test_is_paused_and_resumed_with_the_audit_of_the_command_line(
         self, operator: httpx.AsyncClient, db: Database

@@ -13,6 +13,7 @@ from tests.conftest import Database
 
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.alerts import Alerts
+from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.options import Secret
@@ -231,3 +232,73 @@ class TestAValuableLead:
             ":large_green_circle: A lead with an income from 10000: https://crm.example/rich"
         ]
         assert await rig.once(poller) == []
+
+
+class TestAMutedError:
+    @staticmethod
+    async def fails(rig: Rig, count: int, message: str = "c2s: HTTP 422") -> None:
+        await rig.db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, status, processed_at,"
+            " error_kind, error_message) select gen_random_uuid(), now(), '{}', 'failed', now(),"
+            " 'upstream_refused', %s from generate_series(1, %s)",
+            (message, count),
+        )
+
+    @staticmethod
+    async def group(rig: Rig) -> str:
+        return str(await rig.db.value("select error_group from webhook_events limit 1"))
+
+    async def test_is_counted_by_no_alert_until_somebody_reprocesses_it(self, rig: Rig) -> None:
+        web, desk = rig.process(), EventsDesk(rig.pool)
+        await self.fails(rig, 30)
+        [began] = await rig.once(web)
+
+        assert await desk.mute(await self.group(rig))
+        [over] = await rig.once(web)
+        await self.fails(rig, 30)
+        quiet = await rig.once(web)
+        await rig.db.execute(
+            "update webhook_events set status = 'received'"
+            " where id = (select id from webhook_events limit 1)"
+        )
+        [again] = await rig.once(web)
+
+        assert began.startswith(":red_circle: 30 events failed")
+        assert over.startswith(":white_check_mark: Over")
+        assert quiet == []
+        assert again.startswith(":red_circle: 59 events failed")
+
+    async def test_hides_no_other_error(self, rig: Rig) -> None:
+        await self.fails(rig, 30)
+        await EventsDesk(rig.pool).mute(await self.group(rig))
+        await self.fails(rig, 20, "c2s: HTTP 403")
+
+        [told] = await rig.once(rig.process())
+
+        assert told.startswith(":red_circle: 20 events failed in the last hour, of 50")
+
+    async def test_is_muted_no_longer_than_it_is_there_or_a_week(self, rig: Rig) -> None:
+        desk, muted = EventsDesk(rig.pool), "select count(*) from v_muted"
+        await self.fails(rig, 1)
+        group = await self.group(rig)
+        assert await desk.mute(group)
+        assert await rig.db.value(muted) == 1
+
+        await rig.db.execute("update muted_errors set muted_at = now() - interval '8 days'")
+        assert await rig.db.value(muted) == 0
+        assert await desk.mute(group)
+        assert await rig.db.value(muted) == 1
+
+        # It healed by itself, and what fails alike later is new.
+        await rig.db.execute(
+            "update webhook_events set status = 'completed', error_kind = null,"
+            " error_message = null"
+        )
+        await self.fails(rig, 1)
+        assert await rig.db.value(muted) == 0
+
+    async def test_that_nobody_has_is_not_muted(self, rig: Rig) -> None:
+        desk = EventsDesk(rig.pool)
+
+        assert not await desk.mute("00000000")
+        assert not await desk.unmute("00000000")

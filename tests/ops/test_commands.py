@@ -1,6 +1,7 @@
 """The command line says what the table says, and refuses unclear orders with one sentence."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -126,6 +127,27 @@ class TestCtrlC:
         assert row == ("stopped", 2 * BATCH, BATCH)
         queued = "select count(*) from webhook_events where status = 'received'"
         assert await db.value(queued) == BATCH
+
+
+class TestErrors:
+    async def test_are_muted_and_unmuted_by_their_fingerprint(
+        self, db: Database, command: Command
+    ) -> None:
+        event_id = await failed_event(db, "lead-1")
+        group = await db.value("select error_group from webhook_events")
+
+        muted = await invoke(command, "errors", "mute", group)
+        listed = await invoke(command, "errors", "--event", event_id, "--json")
+        why = await invoke(command, "explain", event_id)
+        unmuted = await invoke(command, "errors", "unmute", group)
+        twice = await invoke(command, "errors", "unmute", group)
+
+        assert f"No alert counts {group} until it is fixed." in muted.output
+        assert json.loads(listed.stdout)[0]["muted_since"] is not None
+        assert "it has been muted since" in why.output
+        assert (unmuted.exit_code, twice.exit_code) == (0, 3)
+        rows = await db.fetch("select via, verb, filter from operator_actions order by at")
+        assert rows == [("cli", verb, {"error": group}) for verb in ("mute", "unmute")]
 
 
 class TestMessages:

@@ -4,6 +4,7 @@ timed.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from hashlib import md5
 from typing import Any
 
 import psycopg
@@ -13,10 +14,14 @@ from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import statements
 from c2s_enrich.migrations import migrate
+from c2s_enrich.ops.plans import MOST
 
 COMPLETED, FAILED, WAITING, DUE = 210_000, 15_000, 5_000, 15_000
 READ, SOME = 20_000, 2_000
 LEAD = "lead-77"
+PLANNED = {"most": MOST, "sample": 2000}
+# Of c2s: HTTP 401 with the step unknown.
+ERROR = md5(b"upstream_refused c2s: HTTP 401").hexdigest()[:8]
 # Pages that each statement read while a third of the completed events were there.
 AT_A_THIRD: dict[str, int] = {}
 
@@ -73,7 +78,7 @@ async def pages_of_each(url: str) -> dict[str, int]:
         "events.list_events": every,
         "events.error_groups": {"filter": Jsonb({})},
         "explain.situation": {"event": None, "lead": LEAD, "ref": None},
-        "plans.plan_groups": {"filter": Jsonb({"status": "failed"}), "most": 2**62},
+        "plans.plan_groups": PLANNED | {"filter": Jsonb({"status": "failed"})},
         **{f"ops.health_{name}": {} for name in ("queue", "upstreams", "last_hour", "silence")},
     }
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
@@ -204,15 +209,41 @@ class TestAmongManyCompletedEvents:
         assert not whole
         assert pages < 2 * READ
 
-    async def test_a_plan_reads_what_it_plans(self, connection: AsyncConnection[Any]) -> None:
-        words = {"filter": Jsonb({"status": "failed", "kind": "upstream_refused"})}
-
-        pages, whole = await cost(
-            connection, statements("plans")["plan_groups"], words | {"most": 2**62}
-        )
+    @pytest.mark.parametrize(
+        ("words", "most"),
+        [
+            ({"status": "failed"}, FAILED),
+            ({"status": "failed", "kind": "upstream_refused"}, FAILED),
+            ({"status": "failed", "upstream": "c2s"}, FAILED),
+            ({"status": "failed", "text": "http 401"}, FAILED),
+            ({"status": "failed", "error": ERROR}, FAILED // 20),
+            ({"status": "failed", "since": "-60 s"}, 60),
+            ({"status": "received", "waiting": "diretrix"}, WAITING),
+            ({"status": "completed", "since": "-60 s"}, 60),
+            ({"status": "completed"}, MOST),
+            ({"lead": LEAD}, 10),
+            ({"event": ["00000000-0000-4000-8000-000000000001"]}, 1),
+        ],
+        ids=str,
+    )
+    async def test_a_plan_reads_what_it_plans(
+        self, connection: AsyncConnection[Any], words: dict[str, Any], most: int
+    ) -> None:
+        statement, given = statements("plans")["plan_groups"], {"filter": Jsonb(words)} | PLANNED
+        pages, whole = await cost(connection, statement, given)
 
         assert not whole
-        assert pages < 2 * READ
+        # A page for each event, and those of the index.
+        assert pages < 1.1 * most + 200
+
+    async def test_a_plan_asks_about_a_sample_of_its_leads(
+        self, connection: AsyncConnection[Any]
+    ) -> None:
+        leads = [f"lead-{number}" for number in range(PLANNED["sample"])]
+
+        pages, _ = await cost(connection, statements("plans")["plan_leads"], {"leads": leads})
+
+        assert pages < 20 * len(leads)
 
     @pytest.mark.parametrize("view", ["v_queue", "v_failures", "v_in_flight", "v_pollers"])
     async def test_a_view_counts_to_its_end(

@@ -100,6 +100,33 @@ class TestAPlan:
         assert (await planner.plan(Order("reprocess", FAILED))).minutes == 1.0
 
 
+    async def test_takes_the_oldest_where_too_many_match(
+        self, db: Database, planner: Planner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("c2s_enrich.ops.plans.MOST", 2)
+        await failed(db, 3, leads=3)
+
+        plan = await planner.plan(Order("reprocess", FAILED))
+        done = await planner.run(plan.id)
+
+        assert (plan.events, plan.leads, plan.filter["limit"]) == (2, 2, 2)
+        assert (done.planned, done.done) == (2, 2)
+        left = await db.value("select lead_id from webhook_events where status = 'failed'")
+        assert left == "lead-1"  # the newest: 1 ms old
+
+    async def test_estimates_from_a_part_of_many_leads(
+        self, db: Database, planner: Planner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await failed(db, 12, leads=4)
+        every = await planner.plan(Order("reprocess", FAILED))
+        monkeypatch.setattr("c2s_enrich.ops.plans._SAMPLE", 2)
+
+        plan = await planner.plan(Order("reprocess", FAILED))
+
+        assert (plan.events, plan.leads) == (12, 4)
+        assert plan.paid_calls == every.paid_calls == {"diretrix": 8, "work_api": 8}
+
+
 class TestTheOperatorsRole:
     async def test_may_do_all_that_operators_do(self, brokerage: Brokerage) -> None:
         db = brokerage.db

@@ -4,6 +4,7 @@ import pytest
 from tests.conftest import Database
 
 from c2s_enrich.database import Pool
+from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.problems import Problem, problems_of
 from c2s_enrich.ops.store import OpsStore
 
@@ -163,6 +164,21 @@ class TestTheQueue:
         assert await sentences(pool) == [
             "3 events failed in the last hour, of 4 that ended: 2 lead_not_found, 1 bug."
         ]
+
+    async def test_with_a_muted_error_counts_it_apart(self, db: Database, pool: Pool) -> None:
+        await poller(db)
+        for message in ("'c2s: HTTP 422'", "'c2s: HTTP 422'", "'c2s: HTTP 403'", "null"):
+            kind = "null" if message == "null" else "'upstream_refused'"
+            await event(db, "failed", error_kind=kind, error_message=message)
+        await EventsDesk(pool).mute(
+            await db.value("select error_group from v_failures where events = 2")
+        )
+
+        assert await sentences(pool) == [
+            "2 events failed in the last hour, of 4 that ended: 1 upstream_refused.",
+            "2 events failed in the last hour with an error whose alerts are muted.",
+        ]
+        assert [each.urgent for each in await found(pool)] == [False, False]
 
     async def test_forgets_a_failure_after_an_hour(self, db: Database, pool: Pool) -> None:
         await poller(db)

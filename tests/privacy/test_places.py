@@ -10,7 +10,7 @@ NOT_PERSONAL: dict[str, frozenset[str]] = {
     for table, columns in {
         "webhook_events": "id updated_at status outcome attempts max_attempts available_at"
         " claimed_by claimed_at lease_token lease_expires_at deadline_at"
-        " error_kind waiting_for waiting_reason losses suspect reprocess"
+        " error_kind error_group waiting_for waiting_reason losses suspect reprocess"
         " received_at processed_at payload_removed_at request_id ordered_at",
         "event_attempts": "event_id lease_token attempt worker started_at finished_at result"
         " outcome error_kind steps calls",
@@ -33,6 +33,7 @@ NOT_PERSONAL: dict[str, frozenset[str]] = {
         "erasures": "id asked_by erased_at counts",
         "alerts": "key scope text since told_at recovered_at",
         "duties": "name began_at",
+        "muted_errors": "error_group muted_at",
         "hash_key": "only_row check_value since",
         "restores": "id noticed_at why identity since",
         "read_backs": "account tried_at proven_at",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -25,7 +25,10 @@ _DONE = {
     "not_delivered": "recorded as not delivered; their messages are sent",
 }
 
+Fingerprint = Annotated[str, typer.Argument(help="fingerprint of a group of `errors`")]
+
 app = frame.group("Inspect and reprocess events.")
+errors = frame.group("Errors in groups of one each: see them, mute their alerts.")
 
 
 @app.command("list")
@@ -141,14 +144,19 @@ def fail_events(
     bulk(order, dry_run, yes, as_json)
 
 
+@errors.callback(invoke_without_command=True, no_args_is_help=False)
 @takes_filter
-def errors(chosen: Filter, as_json: frame.AsJson = False, url: Url = None) -> None:
+def list_errors(
+    context: typer.Context, chosen: Filter, as_json: frame.AsJson = False, url: Url = None
+) -> None:
     """Failed and waiting events in groups of one error each; the fingerprint is a filter, too.
 
     c2s-enrich errors --since 24h
     """
     from c2s_enrich.ops.events import ErrorGroup, EventsDesk
 
+    if context.invoked_subcommand:
+        return
     frame.print_table(
         ask(
             url,
@@ -165,12 +173,46 @@ def errors(chosen: Filter, as_json: frame.AsJson = False, url: Url = None) -> No
             "first": "first_at",
             "kind": "error_kind",
             "step": "error_step",
+            "muted since": "muted_since",
             "newest message": "newest_message",
         },
         as_json=as_json,
         empty="No event has an error" + (f" and matches {chosen.options}." if chosen else "."),
-        spare=("first", "kind", "step"),
+        spare=("first", "kind", "step", "muted since"),
     )
+
+
+@errors.command("mute")
+def mute_error(error: Fingerprint) -> None:
+    """No alert counts this error until it is fixed.
+
+    It ends after a week, when no event from before has the error any more, or when one of its
+    events is reprocessed.
+    """
+    _mute("mute", error)
+    frame.note(f"No alert counts {error} until it is fixed.")
+
+
+@errors.command("unmute")
+def unmute_error(error: Fingerprint) -> None:
+    """Alerts count this error again."""
+    _mute("unmute", error)
+    frame.note(f"Alerts count {error} again.")
+
+
+def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
+    async def change(pool: frame.Pool, _: frame.Settings) -> bool:
+        from c2s_enrich.ops.events import EventsDesk
+
+        desk = EventsDesk(pool)
+        done = await (desk.mute(error) if verb == "mute" else desk.unmute(error))
+        if done:
+            await frame.audit(pool, verb, {"error": error})
+        return done
+
+    if not frame.with_pool(change):
+        missing = "no event has this error" if verb == "mute" else "it was not muted"
+        frame.fail(f"{error}: {missing}", frame.NOT_FOUND)
 
 
 def _why(line: EventLine) -> str:
@@ -242,6 +284,8 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
 
 def _show(plan: Plan) -> None:
     """The plan in words, on stderr."""
+    from c2s_enrich.ops.plans import MOST
+
     note = frame.note
     note(f"Plan: {plan.verb} {plan.events} events of {plan.leads} leads")
     if not plan.events and not plan.in_flight:
@@ -260,6 +304,8 @@ def _show(plan: Plan) -> None:
         told = f"{plan.told_before} were told before and get only what is new"
         note(f"  messages     at most {plan.leads}; {told}; none twice")
         note(f"  takes        about {plan.minutes:g} min at the present limits")
+    if plan.filter.get("limit") == MOST:
+        note(f"  more match   a plan takes the oldest {MOST}; plan again for the rest")
     if plan.in_flight:
         note(f"  leaves out   {plan.in_flight} in flight")
     return note(f"  for example  c2s-enrich explain {plan.groups[0].example}")

@@ -13,6 +13,8 @@ from c2s_enrich.cli.frame import fail, operator_zone
 from c2s_enrich.ops.filters import WORDS, FilterError, parse_filter
 
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="[EVENT]...", help="ids of events")]
+# Of a group: its first word is a command.
+_IdOptions = Annotated[list[str] | None, typer.Option("--event", help="ids of events")]
 
 
 def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,7 +38,7 @@ def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
         for each in inspect.signature(command).parameters.values()
         if each.name != "chosen"
     ]
-    options = [("event", _Ids)] + [
+    options = [("event", _IdOptions if "context" in hints else _Ids)] + [
         (word, Annotated[str | None, typer.Option(f"--{word}", help=why)])
         for word, why in WORDS.items()
         if word != "event" and word not in hints

@@ -53,7 +53,6 @@ for command in (
     processes.migrate,
     runbook.status,
     explain.explain,
-    events.errors,
     runbook.pollers,
     runbook.runbook,
     leads.reconcile,
@@ -69,6 +68,7 @@ for command in (
     app.command()(command)
 for name, nouns in (
     ("events", events.app),
+    ("errors", events.errors),
     ("leads", leads.app),
     ("messages", messages.app),
     ("upstreams", upstreams.app),

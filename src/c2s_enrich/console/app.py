@@ -76,6 +76,8 @@ _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/actions/{plan_id:uuid}", plans.action),
 )
 _ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = (
+    ("/errors/{error}/mute", errors.mute),
+    ("/errors/{error}/unmute", errors.unmute),
     ("/upstreams/{name}/pause", upstreams.pause),
     ("/upstreams/{name}/resume", upstreams.resume),
     ("/upstreams/{name}/budget", upstreams.budget),

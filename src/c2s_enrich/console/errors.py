@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from c2s_enrich.console.page import Column, Page, Table, Visit, address, named
+from typing import Literal
+
+from c2s_enrich.console.page import (
+    Column,
+    Form,
+    Onward,
+    Page,
+    PageRefused,
+    Table,
+    Visit,
+    address,
+    named,
+)
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.events import EventsDesk
-from c2s_enrich.ops.filters import parse_filter
+from c2s_enrich.ops.filters import WORDS, parse_filter
 
 
 async def errors(visit: Visit) -> Page:
@@ -27,6 +39,7 @@ async def errors(visit: Visit) -> Page:
         named("newest_at", N_("Last")),
         named("over_time", N_("Over time")),
         named("still_failing", N_("Still failing")),
+        named("muted_since", N_("Muted since")),
         Column(
             *("sample", N_("For example"), lambda row: row.newest_event),
             link=lambda row: f"/events/{row.newest_event}",
@@ -34,3 +47,26 @@ async def errors(visit: Visit) -> Page:
     )
     table = Table(columns, rows, N_("No event has had an error in this time."))
     return Page("errors.html", N_("Errors"), {"filter": words}, table)
+
+
+async def mute(visit: Visit, form: Form) -> Onward:
+    """No alert counts this error until it is fixed."""
+    said = N_(
+        "No alert counts this error until it is fixed: for a week, or until one of its events is "
+        "reprocessed."
+    )
+    return await _muted(visit, form, "mute", said)
+
+
+async def unmute(visit: Visit, form: Form) -> Onward:
+    """Alerts count it again."""
+    return await _muted(visit, form, "unmute", N_("Alerts count this error again."))
+
+
+async def _muted(visit: Visit, form: Form, verb: Literal["mute", "unmute"], said: str) -> Onward:
+    error, desk = str(visit.request.path_params["error"]), EventsDesk(visit.tools.pool)
+    if not await (desk.mute(error) if verb == "mute" else desk.unmute(error)):
+        raise PageRefused(404, N_("No event has this error, or it was not muted."))
+    await visit.audit(verb, {"error": error})
+    back = {name: form.one(name) for name in WORDS}
+    return Onward(address("/errors", **back), visit.say(said))

@@ -20,7 +20,7 @@ from c2s_enrich.console.page import (
 )
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.filters import WORDS, parse_filter
-from c2s_enrich.ops.plans import Order, PlanState
+from c2s_enrich.ops.plans import MOST, Order, PlanState
 
 _VERBS = {"reprocess": N_("Reprocess"), "fail": N_("Mark as failed")}
 
@@ -66,7 +66,7 @@ async def plan(visit: Visit) -> Page | Onward:
     )
     context = {
         "plan": state, "estimate": estimate, "groups": groups, "back": _list_of(state),
-        "verb": _VERBS.get(state.verb, state.verb),
+        "most": MOST, "verb": _VERBS.get(state.verb, state.verb),
     }  # fmt: skip
     return Page("plan.html", N_("Plan"), context, data={"plan": state, "estimate": estimate})
 

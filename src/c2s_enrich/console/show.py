@@ -40,6 +40,7 @@ _TROUBLE = {
     "rejects_waiting": "/rejects",
     "rejects_fill_their_room": "/rejects",
     "events_failed": "/errors?since=1h",
+    "errors_muted": "/errors?since=1h",
     "claims_lost": "/events?kind=worker_lost",
     "credential_refused": "/upstreams",
     "upstream_paused": "/upstreams",

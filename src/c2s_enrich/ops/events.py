@@ -54,7 +54,8 @@ class AttemptLine:
 @dataclass(frozen=True)
 class ErrorGroup:
     """Events with one error, its ids and numbers left out; `error_group` is also a filter.
-    `still_failing`: one waits with it, or failed within 15 minutes. `over_time` counts twelve equal
+    `still_failing`: one waits with it, or failed within 15 minutes. `muted_since`: no alert counts
+    it. `over_time` counts twelve equal
     parts of the time that all groups cover.
     """
 
@@ -69,6 +70,7 @@ class ErrorGroup:
     newest_message: str | None
     newest_event: UUID
     still_failing: bool
+    muted_since: datetime | None
     over_time: list[int]
 
 
@@ -121,6 +123,16 @@ class EventsDesk:
     async def errors(self, chosen: Filter) -> list[ErrorGroup]:
         """The newest 10,000 matching events that have an error, in groups, largest first."""
         return await self._sql.read(ErrorGroup, "error_groups", filter=chosen.parameter)
+
+    async def mute(self, error: str) -> bool:
+        """No alert counts this error for a week, or until it is fixed: until no event from before
+        has it any more, or one of them is reprocessed. False: no event has it.
+        """
+        return await self._sql.touch("mute", error=error) > 0
+
+    async def unmute(self, error: str) -> bool:
+        """Alerts count it again. False: it was not muted."""
+        return await self._sql.touch("unmute", error=error) > 0
 
     async def open_messages(self, limit: int | None = None) -> list[OpenMessage]:
         """Oldest first, with the event that waits for each; None: all of them."""

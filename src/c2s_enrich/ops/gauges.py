@@ -47,7 +47,9 @@ def _of(facts: Facts) -> Iterator[Metric]:
                  hour.rejects_share)
     yield _gauge("database_read_only", "Whether the database takes no writes", queue.read_only)
     yield _gauge("events_ended_last_hour", "Events that ended within an hour", hour.ended)
-    yield _gauge("events_failed_last_hour", "Events that failed within an hour", hour.failed)
+    yield _gauge("events_failed_last_hour", "Events that failed within an hour, muted ones apart",
+                 hour.failed)
+    yield _gauge("events_muted_last_hour", "Events that failed with a muted error", hour.muted)
     yield _gauge("claims_lost_last_hour", "Claims whose poller was lost", hour.claims_lost)
     if facts.silence is not None:
         yield _gauge("intake_last_delivery_timestamp_seconds", "When the last webhook came",

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import Pool, Statements
@@ -25,9 +26,10 @@ Verb = Literal["reprocess", "fail", "delivered", "not_delivered"]
 Via = Literal["cli", "api", "console"]
 
 BATCH = 500
+# A plan's events, oldest first: so many are counted one by one within a page's two seconds.
+MOST = 50_000
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 2000
-_NO_LIMIT = 2**62
 
 
 class PlanGone(EnrichError):
@@ -36,7 +38,7 @@ class PlanGone(EnrichError):
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for. `limit` counts events, oldest first."""
+    """What is asked for. `limit` counts events, oldest first; at most MOST are taken."""
 
     verb: Verb
     chosen: Filter
@@ -86,7 +88,8 @@ class Group:
 @dataclass(frozen=True)
 class Plan:
     """What a run would do. `events` leaves out `in_flight`; paid calls and minutes are at most;
-    `budget_left` names upstreams with a daily budget.
+    `budget_left` names upstreams with a daily budget. Where more than MOST events match, `filter`
+    has that limit: the oldest are taken, and the next plan takes the rest.
     """
 
     id: UUID
@@ -136,24 +139,27 @@ class Planner:
         """Looks and writes the plan down."""
         estimate = await self.estimate(order)
         [(plan_id, at)] = await self._sql.rows(
-            "keep_plan", verb=order.verb, filter=Jsonb(order.words), reason=order.reason,
+            "keep_plan", verb=order.verb, filter=Jsonb(estimate["filter"]), reason=order.reason,
             planned=estimate["events"], **self._who,
         )  # fmt: skip
         return Plan(plan_id, at, **estimate)
 
     async def estimate(self, order: Order) -> dict[str, Any]:
         """The fields of a Plan, without writing it down."""
-        scope = {"filter": order.scope.parameter, "most": order.limit or _NO_LIMIT}
-        groups = await self._sql.read(Group, "plan_groups", **scope)
-        leads = await self._sql.read(dict, "plan_leads", **scope, sample=_SAMPLE)
-        events = sum(group.events - group.in_flight for group in groups)
+        most = min(order.limit or MOST, MOST)
+        every, *groups = await self._sql.read(
+            dict, "plan_groups", filter=order.scope.parameter, most=most, sample=_SAMPLE
+        )
+        sample = await self._sql.read(dict, "plan_leads", leads=every["some_leads"])
+        if every["events"] == most:
+            order = replace(order, limit=most)
         return {
             "verb": order.verb,
             "filter": order.words,
-            "events": events,
-            "in_flight": sum(group.in_flight for group in groups),
-            "groups": tuple(groups),
-            **await self._cost(order, leads, max(events, len(leads))),
+            "events": every["events"] - every["in_flight"],
+            "in_flight": every["in_flight"],
+            "groups": msgspec.convert(groups, tuple[Group, ...]),
+            **await self._cost(order, sample, every["leads"]),
         }
 
     async def run(
@@ -167,7 +173,7 @@ class Planner:
             raise PlanGone("this plan is unknown, too old, or was run before: make a new one")
         [plan] = begun
         order = Order.of(plan)
-        left = order.limit or _NO_LIMIT
+        left = order.limit or MOST
         batch: dict[str, Any] = {
             "filter": order.chosen.parameter, "planned_at": plan.at,
             "after_at": "-infinity", "after_id": UUID(int=0),
@@ -227,14 +233,14 @@ class Planner:
         return rows[0] if rows else (0, 0, batch["after_at"], batch["after_id"])
 
     async def _cost(
-        self, order: Order, rows: Sequence[dict[str, Any]], events: int
+        self, order: Order, rows: Sequence[dict[str, Any]], leads: int
     ) -> dict[str, Any]:
-        """Leads, paid calls, minutes: at most, from up to 2,000 of the leads."""
-        leads = len(rows) if len(rows) < _SAMPLE else events
+        """Paid calls, minutes, who was told: at most, by these rows of some of the leads."""
+        scale = leads / max(len(rows), 1)
         limits = {row["name"]: row for row in await self._sql.read(dict, "plan_limits")}
         cost: dict[str, Any] = {
             "leads": leads, "paid_calls": {}, "remembered": 0, "minutes": 0.0,
-            "told_before": sum(row["told"] for row in rows),
+            "told_before": round(sum(row["told"] for row in rows) * scale),
             "budget_left": {
                 name: max(row["daily_budget"] - row["calls_today"], 0)
                 for name, row in limits.items() if row["daily_budget"]
@@ -261,7 +267,6 @@ class Planner:
             lookups += unknown
             records += max(row["people"], min(unknown, 2)) - fresh_people
             remembered += len(keys) - (unknown if keys else 0) + fresh_people
-        scale = leads / len(rows)
         calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
         waits = [count * limits[name]["every"] for name, count in {**calls, "c2s": leads}.items()]
         return cost | {

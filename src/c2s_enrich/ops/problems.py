@@ -59,6 +59,10 @@ _SAID: Mapping[str, tuple[str, str]] = {
         "{events} failed in the last hour, of {ended} that ended: {kinds}.",
         "errors",
     ),
+    "errors_muted": (
+        "{events} failed in the last hour with an error whose alerts are muted.",
+        "errors",
+    ),
     "claims_lost": (
         "Pollers that died or hung lost {claims} in the last hour.",
         "pollers",
@@ -169,6 +173,9 @@ def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
             urgent=ended >= _ENOUGH_EVENTS and failed > _FAILED_SHARE * ended,
             events=_count(failed, "event"), count=failed, ended=ended, kinds=hour.failed_kinds,
         )  # fmt: skip
+    if count := hour.muted:
+        events = _count(count, "event")
+        yield _problem("errors_muted", urgent=False, events=events, count=count)
     if lost:
         claims = _count(lost, "claim")
         yield _problem("claims_lost", urgent=lost >= _CLAIMS_LOST, claims=claims, count=lost)

@@ -49,7 +49,8 @@ class UpstreamHealth:
 
 @dataclass(frozen=True)
 class LastHour:
-    """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug".
+    """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug". Those that
+    failed with a muted error are `muted`, not `failed`.
     `rejects_share` is the part of their room that rejected deliveries fill.
     `unproven` names sources whose "not found" was a web page: "2 diretrix".
     """
@@ -60,6 +61,7 @@ class LastHour:
     claims_lost: int = 0
     rejects_share: float = 0.0
     unproven: str | None = None
+    muted: int = 0
 
 
 @dataclass(frozen=True)

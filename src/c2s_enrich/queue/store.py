@@ -17,6 +17,9 @@ from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Journal
 from c2s_enrich.queue.kept_connection import KeptConnection
 
+# The table's own bound: what is longer would be refused, and with it every ending of its batch.
+_ERROR_LENGTH = 1000
+
 Lane = Literal["oldest", "freshest", "suspect"]
 Settled = Literal["settled", "busy", "lost"]
 # A place in the order of the ordinary lane.
@@ -223,7 +226,7 @@ def _ending(n: int, settlement: Settlement) -> dict[str, object]:
     if ending.result != "completed":
         said |= {
             "error_kind": ending.error_kind,
-            "error_message": ending.error_message,
+            "error_message": ending.error_message and ending.error_message[:_ERROR_LENGTH],
             "delay": ending.delay.total_seconds(),
             "waiting_for": ending.waiting_for,
             "waiting_reason": ending.reason,
