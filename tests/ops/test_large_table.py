@@ -21,7 +21,7 @@ READ, SOME = 20_000, 2_000
 LEAD = "lead-77"
 PLANNED = {"most": MOST, "sample": 2000}
 # Of c2s: HTTP 401 with the step unknown.
-ERROR = md5(b"upstream_refused c2s: HTTP 401").hexdigest()[:8]
+ERROR = md5(b"upstream_refused c2s: HTTP 401", usedforsecurity=False).hexdigest()[:8]
 # Pages that each statement read while a third of the completed events were there.
 AT_A_THIRD: dict[str, int] = {}
 
