@@ -160,7 +160,6 @@ class TestAGroupOfErrors:
         listed = (await operator.get(f"/events.json?error={first['error_group']}")).json()
         assert len(listed["rows"]) == 3
 
-
     async def test_is_muted_until_somebody_unmutes_it(
         self, operator: httpx.AsyncClient, db: Database
     ) -> None:
@@ -181,9 +180,7 @@ class TestAGroupOfErrors:
         assert row["muted_since"] is not None
         assert (unmuted.status_code, after["muted_since"]) == (303, None)
         rows = await db.fetch("select actor, via, verb, filter from operator_actions order by at")
-        assert rows == [
-            ("Ana", "console", verb, {"error": group}) for verb in ("mute", "unmute")
-        ]
+        assert rows == [("Ana", "console", verb, {"error": group}) for verb in ("mute", "unmute")]
 
     async def test_that_no_event_has_cannot_be_muted(
         self, operator: httpx.AsyncClient, db: Database

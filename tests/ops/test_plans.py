@@ -99,7 +99,6 @@ class TestAPlan:
 
         assert (await planner.plan(Order("reprocess", FAILED))).minutes == 1.0
 
-
     async def test_takes_the_oldest_where_too_many_match(
         self, db: Database, planner: Planner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
