@@ -18,6 +18,9 @@ from c2s_enrich.people.text import visible
 
 # Someone may paste a list into a field, and every contact costs a lookup.
 MOST_OF_A_KIND = 3
+# "+55 0 15 11 9 8765 4321"; and every run of words is read as a number once.
+_WORDS_OF_A_NUMBER = 8
+_MOST_WORDS = 40
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def read_phone(text: str) -> Phone | Skipped:
     text = re.split(r"(?i)\b(?:ramal|ext|r\.)", visible(text))[0]
     digits = re.sub(r"[^0-9]", "", text)
     international = re.match(r"[^0-9]*\+", text) is not None
-    if not international and digits.startswith("00") and not digits.startswith("00000"):
+    if not international and digits.startswith("00"):
         digits, international = digits[2:], True
     if international and not digits.startswith("55"):
         return _foreign(digits) or Skipped("phone", "fake" if is_fake(digits) else "malformed")
@@ -132,7 +135,7 @@ def read_phone(text: str) -> Phone | Skipped:
     if len(national) in (10, 11) and phonenumbers.is_valid_number(
         phonenumbers.PhoneNumber(country_code=55, national_number=int(national))
     ):
-        return Skipped("phone", "fake") if is_fake(national) else Phone("+55" + national, national)
+        return Phone("+55" + national, national)
     # Without a plus only a number too long for Brazil is taken for a foreign one.
     if len(digits) >= 12 and not international and (foreign := _foreign(digits)):
         return foreign
@@ -173,21 +176,19 @@ _DDD = re.compile("[14689][1-9]|2[12478]|3[1-578]|5[1345]|7[134579]")
 
 def _without_country_and_trunk(digits: str, international: bool) -> str:
     """DDD and subscriber. 55 is a country after a plus or before a whole number, else a DDD."""
-    if international:
-        return digits[2:].lstrip("0")
-    if digits.startswith("0") and not digits.startswith("00000"):
-        digits = digits.lstrip("0")
-        # After the trunk's zero a carrier may be chosen with two digits: 0 15 11 3456-7890.
-        return digits[2:] if len(digits) in (12, 13) else digits
-    if digits.startswith("550") and len(digits) in (13, 14):
-        return digits[3:]
-    return digits[2:] if digits.startswith("55") and len(digits) in (12, 13) else digits
+    if international or (digits.startswith("55") and len(digits) > 11):
+        digits = digits[2:]
+    if not digits.startswith("0"):
+        return digits
+    digits = digits.lstrip("0")
+    # After the trunk's zero a carrier may be chosen with two digits: 0 15 11 3456-7890.
+    return digits[2:] if len(digits) in (12, 13) else digits
 
 
 def _foreign(digits: str) -> Phone | None:
     """A valid number of another country; None else."""
     try:
-        number = phonenumbers.parse("+" + digits[:20])
+        number = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException:
         return None
     if number.country_code == 55 or not phonenumbers.is_valid_number(number):
@@ -207,15 +208,35 @@ def _split_phones(text: str) -> Iterator[str]:
         elif count <= 5 and not waiting:
             waiting = piece + " "
         elif count > 13:
-            # Numbers with nothing but blanks or brackets between them.
-            found = phonenumbers.PhoneNumberMatcher(waiting + piece, "BR")
-            yield from [match.raw_string for match in found] or (waiting + piece,)
+            yield from _numbers_in(waiting + piece)
             waiting = ""
         else:
             yield waiting + piece
             waiting = ""
     if waiting:
         yield waiting
+
+
+def _numbers_in(text: str) -> Iterator[str]:
+    """The numbers of a text that is too long for one: only blanks, brackets or words part them.
+
+    Every run of words may be a number; of all ways to cut the text the one is taken that leaves the
+    fewest digits over. `phonenumbers` finds none where a DDD stands apart ("11 98765-4321 11 …").
+    """
+    words = re.findall(r"[(+]*[^\s(+]+", text)[:_MOST_WORDS]
+    # For each place: how many words with digits are left over behind it, and the numbers found.
+    best: list[tuple[int, tuple[str, ...]]] = [(0, ())] * (len(words) + 1)
+    for start in reversed(range(len(words))):
+        left, found = best[start + 1]
+        digits = sum(c.isdigit() for c in words[start])
+        best[start] = (left + (digits > 0), (words[start], *found) if digits >= 8 else found)
+        if start and re.fullmatch(r"\+\d{1,3}", words[start - 1]):
+            continue  # The rest of a foreign number may look like a whole Brazilian one.
+        for end in range(start + 1, min(start + _WORDS_OF_A_NUMBER, len(words)) + 1):
+            run = " ".join(words[start:end])
+            if best[end][0] < best[start][0] and isinstance(read_phone(run), Phone):
+                best[start] = (best[end][0], (run, *best[end][1]))
+    yield from best[0][1] or (text,)
 
 
 def _split_emails(text: str) -> Iterator[str]:
