@@ -336,7 +336,7 @@ class TestInABrowser:
         page = opened()
         page.goto("/leads/told")
         before = re.sub(r"\D", "", page.inner_text("main"))
-        page.fill("form >> input[name=reason] >> visible=true", "she asked what we hold")
+        page.fill("form >> input[name=because] >> visible=true", "she asked what we hold")
         page.click("text=Show personal data")
 
         assert cpf not in before
@@ -348,7 +348,7 @@ class TestInABrowser:
         page = opened()
         page.goto("/leads/again")
         page.click("text=Erase this lead…")
-        page.fill("details input[name=reason]", "a letter")
+        page.fill("details input[name=because]", "a letter")
         page.fill("details input[name=typed]", "again")
         page.click("details button")
 
@@ -357,8 +357,15 @@ class TestInABrowser:
         assert "This lead was erased" in page.inner_text("main")
         assert service.value("select count(*) from leads where lead_id = 'again'") == 0
 
-    def test_an_upstream_and_a_reject_are_handled(self, service: Service, opened: Opened) -> None:
+    def test_an_error_an_upstream_and_a_reject_are_handled(
+        self, service: Service, opened: Opened
+    ) -> None:
         page = opened()
+        page.goto("/errors")
+        page.click("text=Mute until fixed >> nth=0")
+        assert "No alert counts this error until it is fixed" in page.inner_text("[role=status]")
+        page.click("text=Unmute >> nth=0")
+        assert "Alerts count this error again." in page.inner_text("[role=status]")
         page.goto("/upstreams")
         page.click("text=Resume now >> nth=0")
         assert "is called again" in page.inner_text("main")

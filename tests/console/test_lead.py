@@ -42,7 +42,7 @@ class TestThePageOfALead:
         plain = (await operator.get("/leads/a27a.json")).text
         unsaid = await operator.post("/leads/a27a", data={"do": "show"})
         shown = (
-            await operator.post("/leads/a27a", data={"do": "show", "reason": "the seller asked"})
+            await operator.post("/leads/a27a", data={"do": "show", "because": "the seller asked"})
         ).text
 
         assert unsaid.status_code == 422
@@ -98,7 +98,7 @@ class TestThePageOfALead:
     async def test_erases_when_its_id_is_typed(
         self, operator: httpx.AsyncClient, told: Brokerage
     ) -> None:
-        form = {"do": "erase", "reason": "asked by letter", "typed": "a27"}
+        form = {"do": "erase", "because": "asked by letter", "typed": "a27"}
         assert (await operator.post("/leads/a27a", data=form)).status_code == 422
         assert await told.db.value("select count(*) from leads") == 1
 

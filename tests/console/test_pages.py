@@ -195,7 +195,7 @@ class TestAnUpstream:
         self, operator: httpx.AsyncClient, db: Database
     ) -> None:
         paused = await operator.post(
-            "/upstreams/diretrix/pause", data={"minutes": "60", "reason": "they asked"}
+            "/upstreams/diretrix/pause", data={"minutes": "60", "because": "they asked"}
         )
         shown = (await operator.get("/upstreams")).text
         left = await db.value(
@@ -224,7 +224,7 @@ class TestAnUpstream:
         ("path", "data", "status"),
         [
             ("diretrix/pause", {"minutes": "60"}, 422),
-            ("diretrix/pause", {"minutes": "7", "reason": "x"}, 422),
+            ("diretrix/pause", {"minutes": "7", "because": "x"}, 422),
             ("diretrix/budget", {"calls": "many"}, 422),
             ("nobody/resume", {}, 404),
         ],
@@ -279,7 +279,7 @@ class TestARejectedDelivery:
 
         masked = (await operator.get(f"/rejects/{found}")).text
         without = await operator.post(f"/rejects/{found}/show")
-        shown = await operator.post(f"/rejects/{found}/show", data={"reason": "a complaint"})
+        shown = await operator.post(f"/rejects/{found}/show", data={"because": "a complaint"})
 
         assert "Maria" not in masked
         assert "updated_at is not a valid timestamp" in masked
@@ -298,7 +298,7 @@ class TestARejectedDelivery:
 
         alone = await operator.post(f"/rejects/{found}/replay")
         after_one = await db.value("select count(*) from webhook_events")
-        alike = await operator.post("/rejects/replay", data={"because": "not_json"})
+        alike = await operator.post("/rejects/replay", data={"reason": "not_json"})
         page = (await operator.get("/rejects")).text
 
         assert alone.headers["location"] == f"/rejects/{found}"
@@ -313,8 +313,8 @@ class TestARejectedDelivery:
         found = await rejected(db, "{")
 
         without = await operator.post(f"/rejects/{found}/dismiss")
-        done = await operator.post(f"/rejects/{found}/dismiss", data={"reason": "a test"})
-        again = await operator.post(f"/rejects/{found}/dismiss", data={"reason": "a test"})
+        done = await operator.post(f"/rejects/{found}/dismiss", data={"because": "a test"})
+        again = await operator.post(f"/rejects/{found}/dismiss", data={"because": "a test"})
 
         assert (without.status_code, done.status_code, again.status_code) == (422, 303, 409)
         assert (await operator.get("/rejects.json")).json()["rows"] == []

@@ -140,6 +140,22 @@ class TestOnline:
         assert status == 1
         assert any(sentence.startswith("c2s: ") for sentence in wrong)
 
+    @pytest.mark.parametrize("pause", [None, "-1 s", "1 hour"])
+    async def test_of_a_machine_without_network_pauses_nothing_for_the_pollers(
+        self, doctor: Doctor, db: Database, pause: str | None
+    ) -> None:
+        await db.execute("update upstreams set paused_until = now() + %s::interval", (pause,))
+        before = await db.fetch("select * from upstreams order by name")
+        addresses = dict.fromkeys(
+            ("C2S_BASE_URL", "DIRETRIX_BASE_URL", "WORK_API_BASE_URL"), "http://127.0.0.1:1"
+        )
+
+        status, wrong = await doctor("--paid", **addresses, BREAKER_FAILURES="1")
+
+        assert status == 1
+        assert [each for each in wrong if each.startswith("work_api: ")] != []
+        assert await db.fetch("select * from upstreams order by name") == before
+
 
 @pytest.mark.usefixtures("well")
 class TestTheSubscription:

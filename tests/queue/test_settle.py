@@ -61,6 +61,21 @@ class TestSettling:
         assert (row.status, row.outcome, row.processed_at) == ("failed", None, NOON)
         assert (row.error_kind, row.error_message) == ("lead_not_found", "Lead not found")
 
+    async def test_an_endless_error_is_cut_in_the_row_and_in_the_history(
+        self, queue: Queue, db: Database
+    ) -> None:
+        worker = queue.worker()
+        event_id = await queue.accept()
+        claim = await queue.claim(worker)
+
+        assert await settle(worker, claim, Ending.failed("bug", "é" * 1_000_000)) == "settled"
+
+        assert (await queue.row(event_id)).error_message == "é" * 1000
+        assert await db.value("select error_message from event_attempts") == "é" * 1000
+        # By hand, too: error_group reads each text with a regular expression.
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await db.execute("update webhook_events set error_message = repeat('x', 1001)")
+
     async def test_retried_is_due_after_its_delay_and_has_spent_the_attempt(
         self, queue: Queue
     ) -> None:

@@ -79,9 +79,12 @@ async def _online(settings: frame.Settings, pool: frame.Pool, paid: bool) -> lis
     from c2s_enrich.ops.doctor import check_calls
     from c2s_enrich.people.contact import Phone
     from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.upstreams.limits import NoLimits
     from c2s_enrich.wiring import open_upstreams
 
-    async with open_upstreams(settings, pool, Metrics(), SystemClock()) as upstreams:
+    async with open_upstreams(
+        settings, pool, Metrics(), SystemClock(), limited_by=NoLimits
+    ) as upstreams:
         phone = Phone(_NOBODYS_PHONE, _NOBODYS_PHONE.removeprefix("+55"))
         calls: dict[str, Callable[[], Awaitable[object]]] = {"c2s": upstreams.c2s.me}
         if paid:

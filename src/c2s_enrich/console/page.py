@@ -185,9 +185,9 @@ def lead_address(lead_id: str) -> str:
     return f"/leads/{quote(lead_id, safe='')}"
 
 
-def reason_of(form: Form, field: str = "reason") -> str:
+def reason_of(form: Form) -> str:
     """Why somebody does it, for the audit. Raises PageRefused where nothing is said."""
-    if not (reason := redact(form.one(field))[:300]):
+    if not (reason := redact(form.one("because"))[:300]):
         raise PageRefused(422, N_("Say why: a reason is needed."))
     return reason
 

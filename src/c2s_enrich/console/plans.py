@@ -40,7 +40,7 @@ async def make(visit: Visit, form: Form) -> Onward:
         "fail" if verb == "fail" else "reprocess",
         parse_filter(words, visit.words.zone),
         fresh=bool(form.one("fresh")),
-        reason=reason_of(form, "because") if verb == "fail" else None,
+        reason=reason_of(form) if verb == "fail" else None,
     )
     plan = await visit.planner().plan(order)
     return Onward(f"/plans/{plan.id}", "")

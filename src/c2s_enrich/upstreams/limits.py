@@ -204,6 +204,22 @@ class Limits:
         return await self._sql.rows(statement, **{"now": self._now, **params})
 
 
+class NoLimits(Limits):
+    """Of a call that only finds out whether an upstream answers from here. Where a person sits, the
+    network and the settings may be others than the pollers': nothing is asked of the shared limits,
+    and nothing is told to them.
+    """
+
+    async def admit(self, name: str) -> Admission:
+        return Admission(name)
+
+    async def succeeded(self, admission: Admission) -> bool:
+        return False
+
+    async def failed(self, admission: Admission, error: errors.UpstreamError) -> None:
+        pass
+
+
 @contextmanager
 def _database_trouble_passes(upstream: str) -> Iterator[None]:
     """What a call brought must not be lost because the limits could not be told."""

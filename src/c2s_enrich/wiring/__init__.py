@@ -68,9 +68,10 @@ async def open_upstreams(
     metrics: Metrics,
     clock: Clock,
     transports: Mapping[str, AnyTransport] | None = None,
+    limited_by: type[Limits] = Limits,
 ) -> AsyncIterator[Upstreams]:
     """The clients with their connections; `transports` as in CallServices."""
-    limits = Limits(pool, settings, clock)
+    limits = limited_by(pool, settings, clock)
     services = CallServices(limits, clock, metrics, transports or {})
     async with (
         aclosing(open_c2s(settings, services)) as direct,
