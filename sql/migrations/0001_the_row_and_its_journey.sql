@@ -678,8 +678,8 @@ comment on view health_upstreams is
   'none. waiting ends at 10,000.';
 
 create view health_last_hour as
-select ended.events as ended, ended.failed, ended.kinds as failed_kinds, ended.muted, lost.claims as claims_lost,
-       unproven.sources as unproven
+select ended.events as ended, ended.failed, ended.kinds as failed_kinds, ended.muted,
+       lost.claims as claims_lost, unproven.sources as unproven
   from (select coalesce(sum(of_kind.events), 0)::integer as events,
                coalesce(sum(of_kind.failed), 0)::integer as failed,
                coalesce(sum(of_kind.muted), 0)::integer as muted,

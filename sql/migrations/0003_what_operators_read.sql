@@ -9,7 +9,8 @@ select e.id as event_id, e.lead_id, e.updated_at, e.hook_action, e.status, e.out
             then split_part(e.error_message, ': ', 1) end as error_upstream,
        case when e.error_kind is not null then e.outcome_detail ->> 'step' end as error_step,
        e.error_message,
-       e.error_group, e.outcome_detail, e.claimed_by, e.claimed_at, e.lease_expires_at, e.suspect, e.fingerprint
+       e.error_group, e.outcome_detail, e.claimed_by, e.claimed_at, e.lease_expires_at, e.suspect,
+       e.fingerprint
   from webhook_events e;
 comment on view v_events is 'Every event without its payload.';
 

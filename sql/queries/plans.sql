@@ -19,7 +19,8 @@ with planned as materialized (
 )
 select state, error_group, (array_agg(error_message order by received_at))[1] as error,
        count(*) as events, count(distinct lead_id) filter (where not flies) as leads,
-       count(*) filter (where flies) as in_flight, min(received_at) as first_at, max(received_at) as newest_at,
+       count(*) filter (where flies) as in_flight,
+       min(received_at) as first_at, max(received_at) as newest_at,
        (array_agg(event_id order by received_at))[1] as example,
        case when state is null then array(select distinct lead_id from planned where not flies
                                            limit %(sample)s::integer) end as some_leads
