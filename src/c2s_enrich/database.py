@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from pathlib import Path
-from select import POLLIN, poll
 from types import MappingProxyType
 from typing import Any, LiteralString, TypeVar, cast
 
-from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, ProgrammingError, errors
-from psycopg.pq import PipelineStatus
-from psycopg.rows import AsyncRowFactory, class_row, tuple_row
+from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from c2s_enrich import sessions
 from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
-Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
 # Whoever rested longer is checked: Neon, for one, suspends and cuts after five idle minutes.
 _REST_SECONDS, _CHECK_SECONDS = 30.0, 2.0
@@ -52,28 +50,90 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
     return MappingProxyType(found)
 
 
+@cache
+def wire_statements(topic: str) -> Mapping[str, sessions.Statement]:
+    """The same as the server takes them."""
+    return {name: sessions.Statement(text) for name, text in statements(topic).items()}
+
+
+class Pool(AsyncConnectionPool[sessions.Connection]):
+    """Hands a connection that was used a moment ago to who comes next. psycopg's own way in and out
+    wakes tasks and was a tenth of a poller's CPU; it is left for what has rested or is not well,
+    and for when somebody waits.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._warm: deque[sessions.Connection] = deque()
+        self._asking = 0
+        super().__init__(*arguments, **named)
+
+    async def getconn(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> sessions.Connection:
+        while self._warm:
+            connection = self._warm.pop()
+            if self._is_well(connection) and not connection.has_something_to_say():
+                return connection
+            await super().putconn(connection)
+        self._asking += 1
+        try:
+            return await super().getconn(timeout)
+        finally:
+            self._asking -= 1
+
+    async def putconn(self, conn: sessions.Connection) -> None:
+        conn.used_at = time.monotonic()
+        if self._asking or self._closed or not self._is_well(conn):
+            await super().putconn(conn)
+            return
+        self._warm.append(conn)
+        while self._warm and conn.used_at - self._warm[0].used_at > _REST_SECONDS:
+            await super().putconn(self._warm.popleft())
+
+    async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        await super().close(timeout)
+        while self._warm:
+            await super().putconn(self._warm.pop())
+
+    def get_stats(self) -> dict[str, int]:
+        stats = super().get_stats()
+        stats["pool_available"] += len(self._warm)
+        return stats
+
+    def _is_well(self, connection: sessions.Connection) -> bool:
+        now = time.monotonic()
+        return (
+            connection.pgconn.transaction_status == TransactionStatus.IDLE
+            and connection.pgconn.pipeline_status == PipelineStatus.OFF
+            and now - connection.used_at <= _REST_SECONDS
+            and connection._created_at > self._drained_at
+            and connection._expire_at > now
+        )
+
+
 class Statements:
     """The statements of one topic by name, each on a connection of the pool, or all on the one
     connection whose transaction they belong to. Sets and tuples are given to them as arrays.
     """
 
     def __init__(
-        self, door: Pool | AsyncConnection[Any], topic: str, *, prepare: bool | None = None
+        self, door: Pool | sessions.Connection, topic: str, *, prepare: bool = True
     ) -> None:
         """`prepare` False: the values of each call decide about its plan."""
         self._door = door
-        self._sql = statements(topic)
+        self._sql = wire_statements(topic)
         self._prepare = prepare
 
     async def rows(self, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
         """All rows; none of a statement that answers nothing."""
-        async with self._cursor(name, params, tuple_row) as cursor:
-            return await cursor.fetchall() if cursor.description else []
+        return (await self._ask(name, params))[1]
 
     async def read(self, kind: type[T], name: str, /, **params: Any) -> list[T]:
         """All rows as `kind`, which takes the columns by their names; `dict` does, too."""
-        async with self._cursor(name, params, class_row(kind)) as cursor:
-            return await cursor.fetchall()
+        result, rows = await self._ask(name, params)
+        columns = [(result.fname(n) or b"").decode() for n in range(result.nfields)]
+        return [kind(**dict(zip(columns, row, strict=True))) for row in rows]
 
     async def one(self, kind: type[T], name: str, /, **params: Any) -> T | None:
         """The first row as `kind`; None where there is none."""
@@ -82,32 +142,27 @@ class Statements:
 
     async def touch(self, name: str, /, **params: Any) -> int:
         """How many rows it changed."""
-        async with self._cursor(name, params, tuple_row) as cursor:
-            return cursor.rowcount
+        result, rows = await self._ask(name, params)
+        return result.command_tuples or len(rows)
 
-    @asynccontextmanager
-    async def _cursor(
-        self, name: str, params: Mapping[str, Any], rows: AsyncRowFactory[T]
-    ) -> AsyncIterator[AsyncCursor[T]]:
-        given = {
-            key: list(value) if isinstance(value, tuple | set | frozenset) else value
-            for key, value in params.items()
-        }
-        async with AsyncExitStack() as stack:
-            door = self._door
-            if isinstance(door, AsyncConnection):
-                cursor = door.cursor(row_factory=rows)
-            else:
-                connection = await stack.enter_async_context(door.connection())
-                cursor = connection.cursor(row_factory=rows)
-            yield await cursor.execute(self._sql[name], given, prepare=self._prepare)
+    async def _ask(
+        self, name: str, params: Mapping[str, Any]
+    ) -> tuple[PGresult, list[tuple[Any, ...]]]:
+        door = self._door
+        if isinstance(door, sessions.Connection):
+            return await door.ask(self._sql[name], params, prepare=self._prepare)
+        connection = await door.getconn()
+        try:
+            return await connection.ask(self._sql[name], params, prepare=self._prepare)
+        finally:
+            await door.putconn(connection)
 
 
 def open_pool(settings: Settings, *, name: str) -> Pool:
     """A pool of autocommit connections to DATABASE_URL, shown in pg_stat_activity as `c2s-enrich
     <name>`. `async with` opens it, without waiting for the database.
     """
-    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+    return Pool(
         settings.database_url.reveal(),
         connection_class=sessions.Connection,
         min_size=min(2, settings.database_pool_size),
@@ -122,7 +177,6 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
         name=name,
         open=False,
     )
-    return pool
 
 
 def is_transient(error: BaseException) -> bool:
@@ -164,10 +218,7 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
 
 async def _check(connection: AsyncConnection[Any]) -> None:
     ours = cast(sessions.Connection, connection)
-    # A socket that has something to say between two statements says mostly that it was closed.
-    told = poll()
-    told.register(ours.fileno(), POLLIN)
-    if time.monotonic() - ours.used_at > _REST_SECONDS or told.poll(0):
+    if time.monotonic() - ours.used_at > _REST_SECONDS or ours.has_something_to_say():
         ours.answer_within, usual = _CHECK_SECONDS, ours.answer_within
         await ours.execute("")
         ours.answer_within = usual
@@ -179,4 +230,3 @@ async def _reset(connection: AsyncConnection[Any]) -> None:
     # committed until some later one is. Refused here, the pool closes it.
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         raise ProgrammingError("returned in pipeline mode")
-    cast(sessions.Connection, connection).used_at = time.monotonic()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from secrets import token_hex
+from select import POLLIN, poll
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, OperationalError, errors, sql
-from psycopg.abc import PQGen
+from psycopg import AsyncConnection, OperationalError, abc, errors, sql
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.generators import execute
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool
 
 from c2s_enrich.options import Secret
@@ -65,6 +70,26 @@ select set_config(name, wanted, false)
 """
 
 
+_PARAMETER = re.compile(r"%\((\w+)\)s|%%")
+
+
+class Statement:
+    """One of our statements as the server takes it: `$1` stands for psycopg's `%(name)s`."""
+
+    def __init__(self, text: str) -> None:
+        self.names: list[str] = []
+        self.text = _PARAMETER.sub(self._place, text).encode()
+        self.formats = [PyFormat.TEXT] * len(self.names)
+
+    def _place(self, found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return "%"
+        if name not in self.names:
+            self.names.append(name)
+        return f"${self.names.index(name) + 1}"
+
+
 class Silence(OperationalError):
     """The server, or what stands between, said nothing for too long; the connection is closed."""
 
@@ -74,10 +99,64 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
 
     answer_within = ANSWER_SECONDS
     used_at = 0.0
+    _transformer: abc.Transformer | None = None
+
+    def has_something_to_say(self) -> bool:
+        """Between two statements that is mostly that it was closed."""
+        told = poll()
+        told.register(self.fileno(), POLLIN)
+        return bool(told.poll(0))
+
+    async def ask(
+        self,
+        statement: Statement,
+        params: Mapping[str, Any],
+        *,
+        prepare: bool = True,
+        binary: bool = False,
+    ) -> tuple[PGresult, list[tuple[Any, ...]]]:
+        """The answer to one statement and its rows. Sets and tuples go as arrays. Raises as
+        psycopg's cursors do, which take three times as much CPU for it.
+        """
+        if (transformer := self._transformer) is None:
+            transformer = self._transformer = Transformer(self)
+            self._names: dict[Statement, bytes] = {}
+            self._named = 0
+        given = [
+            list(value) if isinstance(value := params[name], tuple | set | frozenset) else value
+            for name in statement.names
+        ]
+        async with self.lock:
+            # As text of no type: the casts in the statement say what each is.
+            values = transformer.dump_sequence(given, statement.formats)
+            if not prepare or self.prepare_threshold is None:
+                self.pgconn.send_query_params(statement.text, values, result_format=binary)
+            else:
+                name = self._names.get(statement) or await self._name(statement)
+                self.pgconn.send_query_prepared(name, values, result_format=binary)
+            result = await self._result()
+            transformer.set_pgresult(result)
+            return result, transformer.load_rows(0, result.ntuples, tuple)
+
+    async def _name(self, statement: Statement) -> bytes:
+        # A name is never used again: whether one that was cancelled stands is not known.
+        self._named += 1
+        name = b"ours_%d" % self._named
+        self.pgconn.send_prepare(name, statement.text)
+        await self._result()
+        self._names[statement] = name
+        return name
+
+    async def _result(self) -> PGresult:
+        result: PGresult
+        [result] = await self.wait(execute(self.pgconn))
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise errors.error_from_result(result)
+        return result
 
     async def wait(
         self,
-        gen: PQGen[T],
+        gen: abc.PQGen[T],
         interval: float = 0.1,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> T:

@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from tests.brokerage import Brokerage
 
-from c2s_enrich.database import sql_folder, statements
+from c2s_enrich.database import sql_folder, wire_statements
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
+from c2s_enrich.sessions import Connection
 
 pytestmark = pytest.mark.database
 
@@ -42,15 +43,20 @@ def database_url() -> Iterator[str]:
 def ran(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts what is executed, by its name in sql/queries; what has no name by its text."""
     topics = [path.stem for path in (sql_folder() / "queries").glob("*.sql")]
-    names = {text: name for topic in topics for name, text in statements(topic).items()}
+    names = {text: name for topic in topics for name, text in wire_statements(topic).items()}
     seen: Counter[str] = Counter()
-    right = psycopg.AsyncCursor.execute
+    right, ours = psycopg.AsyncCursor.execute, Connection.ask
+
+    async def ask(connection: Any, statement: Any, *given: Any, **named: Any) -> Any:
+        seen[names[statement]] += 1
+        return await ours(connection, statement, *given, **named)
 
     async def execute(cursor: Any, query: Any, *given: Any, **named: Any) -> Any:
-        seen[names.get(query, query) if isinstance(query, str) else repr(query)] += 1
+        seen[query if isinstance(query, str) else repr(query)] += 1
         return await right(cursor, query, *given, **named)
 
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", execute)
+    monkeypatch.setattr(Connection, "ask", ask)
     return seen
 
 
@@ -112,6 +118,20 @@ class TestALead:
 
         assert set((await brokerage.outcomes()).values()) == {"enriched"}
         assert min(costs) < WAL_BYTES_OF_ONE_LEAD
+
+
+class TestTheFirstLeads:
+    async def test_notice_a_new_database_once(
+        self, brokerage: Brokerage, ran: Counter[str]
+    ) -> None:
+        for number in range(10):
+            await brokerage.accept(f"lead-{number}", brokerage.people[number])
+
+        async with brokerage.poller() as poller:
+            await poller.drain()
+
+        assert set((await brokerage.outcomes()).values()) == {"enriched"}
+        assert ran["notice_restore"] == 1
 
 
 class TestAnUpstreamWithoutLimits:

@@ -262,8 +262,15 @@ def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:
     def answered() -> T:
         if not fast:
             return asyncio.run(answer())
+        import gc
+
         import uvloop
 
+        # Else the collector walks over all modules again and again, also in the pages of memory
+        # that are shared with forks.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(answer())
 

@@ -6,6 +6,7 @@ message for a lead from before is looked up in C2S before its first send (`histo
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,12 +28,21 @@ class Seen(NamedTuple):
     known: str | None
 
 
+class Mark(NamedTuple):
+    """How far this process has seen the log go, and how many restores it has noticed."""
+
+    furthest: int
+    notices: int
+
+
 class DatabaseHistory:
     """What this process has seen of its database. One for each process."""
 
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "history")
-        self.furthest = 0
+        self._noticed: str | None = None
+        self._noticing = asyncio.Lock()
+        self.mark = Mark(0, 0)
 
     async def check_key(self, keys: HashKeys) -> None:
         """Raises SettingsError where the database's hashes were made with another key."""
@@ -45,17 +55,22 @@ class DatabaseHistory:
                 ]
             )
 
-    async def compare(self, seen: Seen, furthest: int) -> None:
+    async def compare(self, seen: Seen, asked: Mark) -> None:
         """Notices a restore: the database is another one than was remembered, or its log is shorter
-        than `furthest`, which this process had seen before it asked.
+        than what this process had seen before it asked; `asked` is the mark of that moment.
         """
-        log_end = seen.log_end or 0
-        if seen.identity == seen.known and log_end >= furthest:
-            self.furthest = max(self.furthest, log_end)
-            return
-        self.furthest = log_end
-        why = "first_start" if seen.known is None else "identity"
-        await self._notice("counter" if seen.identity == seen.known else why, seen.identity, None)
+        async with self._noticing:
+            log_end, mark = seen.log_end or 0, self.mark
+            # Many ask at once; the first of them to come back has noticed it for the others.
+            known = self._noticed if mark.notices > asked.notices else seen.known
+            if seen.identity in (known, seen.known) and log_end >= asked.furthest:
+                self.mark = mark._replace(furthest=max(mark.furthest, log_end))
+                return
+            why = "first_start" if seen.known is None else "identity"
+            why = "counter" if seen.identity == seen.known else why
+            await self._notice(why, seen.identity, None)
+            self._noticed = seen.identity
+            self.mark = Mark(log_end, mark.notices + 1)
 
     async def restored(self, since: datetime) -> int:
         """A person says so; returns how many waiting messages are looked up before they go."""

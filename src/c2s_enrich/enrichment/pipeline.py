@@ -118,12 +118,12 @@ class Pipeline:
         refs = own_refs(told.messages)
         if refs:
             journal.detail["echo"] = refs[-1]
-        given = read_contacts(told).keys
+        contacts = read_contacts(told)
         facts, situation, suppressed = await self.store.begin_work(
-            claim, told, refs, self._hashes(given)
+            claim, told, refs, self._hashes(contacts.keys)
         )
-        contacts = read_contacts(facts)
-        if contacts.keys != given:
+        if (facts.phone, facts.email) != (told.phone, told.email):
+            contacts = read_contacts(facts)
             suppressed = await self.store.suppressed(self._hashes(contacts.keys))
         if contacts.skipped:
             journal.detail["skipped"] = [f"{each.kind} {each.reason}" for each in contacts.skipped]

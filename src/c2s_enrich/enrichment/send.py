@@ -16,8 +16,9 @@ What is promised: at most one copy, unless C2S applies a request later than the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from typing import Literal
 
@@ -53,6 +54,8 @@ class Sender:
     second_look: timedelta
     max_sends: int
     when_unclear: WhenUnclear
+    # One message proves it; what comes back meanwhile does not ask as well.
+    _proving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(
         self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
@@ -97,10 +100,11 @@ class Sender:
         await journal.at("answered")
         if answer.confirmed:
             self.metrics.message("answer")
-            if not message.to_prove:
+            if not message.to_prove or self._proving.locked():
                 return self.store.message_sent(message, "answer", answer.message_id)
-            await self.store.record_sent(message, "answer", answer.message_id)
-            await self._prove_reading_back(claim, message)
+            async with self._proving:
+                await self.store.record_sent(message, "answer", answer.message_id)
+                await self._prove_reading_back(claim, message)
             return None
         # The gateway's yes proves nothing.
         if await self._seen_at_c2s(claim, message):

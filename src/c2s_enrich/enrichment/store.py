@@ -102,7 +102,7 @@ class EnrichmentStore:
         the last answer is whether one of `hashes` must not be processed.
         Raises LeaseLost when the event is not ours any more, or its lead was erased.
         """
-        furthest = self._history.furthest
+        asked = self._history.mark
         row = await self._one(
             "begin_work",
             **_fence(claim), refs=list(refs), hashes=list(hashes),
@@ -112,7 +112,7 @@ class EnrichmentStore:
         if row is None:
             raise LeaseLost
         name, phone, email, newer_exists, told_fingerprint, told, unclear, suppressed, *seen = row
-        await self._history.compare(Seen(*seen), furthest)
+        await self._history.compare(Seen(*seen), asked)
         earlier = tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told)
         return (
             replace(facts, name=name, phone=phone, email=email),

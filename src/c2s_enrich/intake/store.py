@@ -7,14 +7,12 @@ from typing import Any, cast
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import statements
 from c2s_enrich.intake.fast.arrays import jsonb_array, text_array, timestamptz_array, uuid_array
 from c2s_enrich.intake.job import EventRow, EventVerdict, KeptReject
-
-Connection = AsyncConnection[tuple[Any, ...]]
+from c2s_enrich.sessions import Connection
 
 
 class IntakeStore:

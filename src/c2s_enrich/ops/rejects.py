@@ -14,11 +14,11 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.redaction import MASK, redact, visible
+from c2s_enrich.sessions import Connection
 
 # Of a masked body so much is shown: enough to see what is wrong with it, little enough for the
 # masking to be quick.
@@ -136,7 +136,7 @@ class RejectsDesk:
             return Replay(reject_id, verdicts.count("stored"), verdicts.count("known"), flaws)
 
     async def _store(
-        self, connection: AsyncConnection[Any], event: ReadEvent
+        self, connection: Connection, event: ReadEvent
     ) -> Literal["stored", "known"] | str:
         """`stored`, `known`, or a sentence that says why not.
 

@@ -11,15 +11,21 @@ _NOTHING = re.compile(
 )
 
 
+_OTHER = re.compile(r"[^0-9A-Z]+")
+
+
 def plain(text: str) -> str:
     """Upper-case letters and digits, no accents, single blanks: for comparing, not for showing."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[^0-9A-Z]+", " ", letters.upper()).split())
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return " ".join(_OTHER.sub(" ", text.upper()).split())
 
 
 def visible(text: str) -> str:
     """The text as it looks: wide letters and digits as plain ones, no invisible characters."""
+    if text.isascii() and text.isprintable():
+        return text
     wide = unicodedata.normalize("NFKC", text)
     return "".join(c for c in wide if c.isspace() or not unicodedata.category(c).startswith("C"))
 
@@ -30,11 +36,13 @@ def readable(text: str, *, longest: int = 120) -> str | None:
     Control characters, lone surrogates and marks that turn the reading direction go: with them a
     name can pose as another line of the message.
     """
-    kept = (
-        " " if c.isspace() else "" if unicodedata.category(c).startswith("C") else c
-        for c in text[: 8 * longest]
-    )
-    line = " ".join("".join(kept).split())[:longest].rstrip()
+    line = text[: 8 * longest]
+    if not (line.isascii() and line.isprintable()):
+        line = "".join(
+            " " if c.isspace() else "" if unicodedata.category(c).startswith("C") else c
+            for c in line
+        )
+    line = " ".join(line.split())[:longest].rstrip()
     # Letters of other scripts leave `plain` empty: those are kept, bare punctuation is not.
     if _NOTHING.fullmatch(plain(line)) and not any(c.isalpha() and c > "\u024f" for c in line):
         return None

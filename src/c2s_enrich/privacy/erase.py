@@ -28,7 +28,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import AsyncConnection
 
 from c2s_enrich.database import Pool, Statements, statements
 from c2s_enrich.enrichment.extract import facts_of
@@ -37,6 +36,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.traces import Traces, needles
+from c2s_enrich.sessions import Connection
 
 _ROWS_AT_ONCE = 200
 
@@ -138,7 +138,7 @@ async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
 
 
 async def _reach(
-    connection: AsyncConnection[Any], cpf: Cpf, follow: Collection[str]
+    connection: Connection, cpf: Cpf, follow: Collection[str]
 ) -> tuple[tuple[str, ...], tuple[ReachedBy, ...]]:
     """Leads by the CPF, and by each contact of the person."""
     sql, digits = Statements(connection, "privacy"), cpf.digits
@@ -163,7 +163,7 @@ async def _reach(
 
 
 async def _erase(
-    connection: AsyncConnection[Any], lead_id: str | None, cpf: Cpf | None, follow: Collection[str]
+    connection: Connection, lead_id: str | None, cpf: Cpf | None, follow: Collection[str]
 ) -> ErasurePlan:
     """In this order: find, close, lock, read what there is to look for, remove."""
     if (lead_id is None) == (cpf is None):
@@ -214,7 +214,7 @@ async def _erase(
 
 
 async def _rejects(
-    connection: AsyncConnection[Any], lead_ids: Sequence[str], traces: Traces, cpf: Cpf | None
+    connection: Connection, lead_ids: Sequence[str], traces: Traces, cpf: Cpf | None
 ) -> list[UUID]:
     """Deliveries that could not be read are searched byte by byte. A lead's erasure leaves those
     that belong to another lead.
@@ -232,7 +232,7 @@ async def _rejects(
 
 
 async def _stream(
-    connection: AsyncConnection[Any], name: str, **params: Any
+    connection: Connection, name: str, **params: Any
 ) -> AsyncIterator[tuple[Any, ...]]:
     """The rows of a large answer, a few in memory at a time."""
     async with connection.cursor(name=name) as cursor:

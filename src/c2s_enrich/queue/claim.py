@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from c2s_enrich.clock import Clock
@@ -206,17 +205,9 @@ class Journal:
         self.answers: list[dict[str, object]] = []
         self.detail: dict[str, object] = {}
 
-    @asynccontextmanager
-    async def step(self, name: str) -> AsyncIterator[None]:
-        await self.at(name)
-        began = self._clock.boottime()
-        step: dict[str, object] = {"step": name, "at_ms": self._offset(began), "ms": None}
-        self.steps.append(step)
-        try:
-            yield
-        finally:
-            step["ms"] = round((self._clock.boottime() - began) * 1000, 1)
-        await self.at(f"{name}:done")
+    def step(self, name: str) -> Step:
+        """What happens inside is this step."""
+        return Step(self, name)
 
     @property
     def elapsed(self) -> float:
@@ -244,20 +235,43 @@ class Journal:
         """A call, with its seconds, an answer, or unreadable rows: see `telemetry/attempt.py`."""
         if what == "calls":
             ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
-            at = self._offset(self._clock.boottime()) - ms
+            at = self.offset() - ms
             self.calls.append(facts | {"at_ms": round(max(at, 0.0), 1), "ms": ms})
         elif what == "answers":
             self.answers.append(facts)
         else:
             self.detail.setdefault("unreadable", facts)
 
-    def _offset(self, moment: float) -> float:
-        return round((moment - self._began) * 1000, 1)
+    def offset(self) -> float:
+        """Milliseconds since the attempt began."""
+        return round(self.elapsed * 1000, 1)
 
     async def at(self, point: str) -> None:
         """A named point of the event's life."""
         if self._boundary is not None:
             await self._boundary(point)
+
+
+class Step:
+    """One step of an attempt, from its beginning to its end."""
+
+    __slots__ = ("_facts", "_journal", "_name")
+
+    def __init__(self, journal: Journal, name: str) -> None:
+        self._journal = journal
+        self._name = name
+
+    async def __aenter__(self) -> None:
+        await self._journal.at(self._name)
+        self._facts: dict[str, Any] = {
+            "step": self._name, "at_ms": self._journal.offset(), "ms": None,
+        }  # fmt: skip
+        self._journal.steps.append(self._facts)
+
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._facts["ms"] = round(self._journal.offset() - self._facts["at_ms"], 1)
+        if error is None:
+            await self._journal.at(f"{self._name}:done")
 
 
 Handler = Callable[[Claim, Lease, Journal], Awaitable[Done]]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import LiteralString
 
-from psycopg import AsyncConnection, Error
+from psycopg import Error
 from psycopg.pq import TransactionStatus
 
 from c2s_enrich.database import Pool, is_transient
+from c2s_enrich.sessions import Connection
 
 # After such a rest the connection goes back and a checked one is taken: Neon, for one, suspends and
 # cuts after five minutes.
@@ -30,12 +31,12 @@ class KeptConnection:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._turn = asyncio.Lock()
-        self._kept: AsyncConnection[tuple[Any, ...]] | None = None
+        self._kept: Connection | None = None
         self._used_at = 0.0
         self.steady = False
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A connection for what happens inside."""
         loop = asyncio.get_running_loop()
         async with self._turn:
@@ -69,14 +70,14 @@ class KeptConnection:
                 await connection.close()
             await self._pool.putconn(connection)
 
-    async def _plan(self, connection: AsyncConnection[Any], mode: LiteralString) -> None:
+    async def _plan(self, connection: Connection, mode: LiteralString) -> None:
         # The claim would be planned for each call, which takes as long as it runs. Not through a
         # pooler: there the setting would be somebody else's.
         if self.steady and not connection.closed and connection.prepare_threshold is not None:
             await connection.execute(f"set plan_cache_mode = {mode}")
 
 
-def _in_doubt(connection: AsyncConnection[Any], error: BaseException) -> bool:
+def _in_doubt(connection: Connection, error: BaseException) -> bool:
     # A refused statement leaves a good connection. Transient errors also come from one that still
     # stands, but to a server that is shutting down or has become a replica.
     refused = isinstance(error, Exception) and not is_transient(error)

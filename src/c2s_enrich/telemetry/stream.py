@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections import deque
+from queue import SimpleQueue
 
 # Characters that may wait. Beyond them lines are dropped and counted.
 _ROOM = 4 * 1024 * 1024
@@ -35,7 +36,9 @@ class LogStream(io.TextIOBase):
         # Characters in and out: each number has one thread that changes it.
         self._in = 0
         self._out = 0
-        self._wake = threading.Event()
+        # An event's lock and list of waiters cost more than the line.
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._woken = False
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, text: str) -> int:
@@ -45,8 +48,9 @@ class LogStream(io.TextIOBase):
         else:
             self._in += len(text)
             self._lines.append(text)
-            if not self._wake.is_set():
-                self._wake.set()
+            if not self._woken:
+                self._woken = True
+                self._wake.put(None)
         return len(text)
 
     def isatty(self) -> bool:
@@ -72,9 +76,9 @@ class LogStream(io.TextIOBase):
     def _run(self) -> None:
         told = 0
         while True:
-            self._wake.wait()
+            self._wake.get()
             time.sleep(_GATHER_SECONDS)
-            self._wake.clear()
+            self._woken = False
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if self.dropped > told:
                 lines.append(f'{{"event": "log_lines_dropped", "count": {self.dropped - told}}}\n')

@@ -35,6 +35,12 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 4.0
 # The largest honest answer seen is some 100 kB; beyond this it is an accident or an attack.
 _BODY_LIMIT = 8 * 1024 * 1024
+# Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "c2s-enrich",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Upstream:
         self._base_url = base_url
         self._policy = policy
         self._services = services
-        self._credentials = list(credentials)
+        self._credentials = [httpx.Headers({**_HEADERS, **form}) for form in credentials]
         self._unwrap = unwrap
         # Not a client: that logs each URL, follows the environment's proxies and keeps cookies.
         given = services.transports.get(transport or name)
@@ -122,15 +128,33 @@ class Upstream:
             kind, method, self._base_url + path, params, json, idempotent, before_send
         )
         admitted = [admission] if admission is not None else []
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(policy.tries if idempotent else 1),
+        try:
+            return await self._try(request, admitted, read)
+        except Unavailable as error:
+            failures = [error]
+        tries = policy.tries if idempotent else 1
+        answer: T = await self._retrying(tries)(self._again, failures, request, read)
+        return answer
+
+    def _retrying(self, tries: int) -> tenacity.AsyncRetrying:
+        return tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(tries),
             wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
             retry=tenacity.retry_if_exception_type(Unavailable),
             sleep=self._services.clock.sleep,
             reraise=True,
         )
-        answer: T = await retrying(self._try, request, admitted, read)
-        return answer
+
+    async def _again(
+        self,
+        failures: list[Unavailable],
+        request: OutgoingRequest,
+        read: Callable[[Response], T],
+    ) -> T:
+        """For tenacity, which comes in with the first failure: nearly every call has none."""
+        if failures:
+            raise failures.pop()
+        return await self._try(request, [], read)
 
     async def _try(
         self, request: OutgoingRequest, admitted: list[Admission], read: Callable[[Response], T]
@@ -175,7 +199,7 @@ class Upstream:
             return answer
         raise refusals[0]
 
-    async def _exchange(self, request: OutgoingRequest, credentials: Mapping[str, str]) -> Response:
+    async def _exchange(self, request: OutgoingRequest, headers: httpx.Headers) -> Response:
         """One request over the wire, or the error that says whether it can have arrived."""
         wire = WireProgress(request.before_send)
         total = self._policy.timeout.total_seconds()
@@ -184,13 +208,7 @@ class Upstream:
             request.method,
             request.url,
             params=request.params,
-            # Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": "c2s-enrich",
-                **credentials,
-            },
+            headers=headers,
             json=request.json,
             extensions={"timeout": {"connect": connect, "read": total}, "trace": wire.trace},
         )
@@ -208,7 +226,7 @@ class Upstream:
                 raise
             failure = transport_failure(self.name, error, wire, request)
         else:
-            return Response(self.name, incoming.status_code, dict(incoming.headers), body)
+            return Response(self.name, incoming.status_code, incoming.headers, body)
         # Outside the handler, so that httpx's error, which knows the URL, is not its context.
         raise failure
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
-from psycopg_pool import AsyncConnectionPool
 
-from c2s_enrich.database import sql_folder, statements
+from c2s_enrich.database import Pool, sql_folder, statements
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.sandbox.drill.audit import OutboxRow, Row
+from c2s_enrich.sessions import Connection
 
 # Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
 _WAIT_SECONDS, _LOOK_SECONDS = 5.0, 0.02
@@ -116,7 +116,13 @@ class DrillStore:
         how many.
         """
         judged = 0
-        async with AsyncConnectionPool(self.url, min_size=1, max_size=1) as pool:
+        async with Pool(
+            self.url,
+            connection_class=Connection,
+            kwargs={"autocommit": True},
+            min_size=1,
+            open=False,
+        ) as pool:
             desk = EventsDesk(pool)
             for message in await desk.open_messages():
                 unclear = message.event_error_kind == "delivery_unclear"
