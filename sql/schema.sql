@@ -1361,11 +1361,16 @@ CREATE VIEW public.health_queue AS
           WHERE ((webhook_events.status = 'received'::text) AND webhook_events.suspect AND (webhook_events.available_at <= now()))
           ORDER BY webhook_events.available_at
          LIMIT 1)))))::double precision AS oldest_due_seconds,
-    ( SELECT (count(*))::integer AS count
-           FROM ( SELECT
+    ( SELECT (LEAST(count(*), (10000)::bigint))::integer AS "least"
+           FROM (( SELECT
                    FROM public.webhook_events
-                  WHERE (webhook_events.status = 'received'::text)
-                 LIMIT 10000) w) AS waiting,
+                  WHERE ((webhook_events.status = 'received'::text) AND (NOT webhook_events.suspect))
+                 LIMIT 10000)
+                UNION ALL
+                ( SELECT
+                   FROM public.webhook_events
+                  WHERE ((webhook_events.status = 'received'::text) AND webhook_events.suspect)
+                 LIMIT 10000)) w) AS waiting,
     ( SELECT (count(*))::integer AS count
            FROM public.webhook_events
           WHERE (webhook_events.status = 'processing'::text)) AS in_flight,

@@ -30,12 +30,6 @@ select told.median, told.p95,
                  order by processed_at desc limit 10000) newest
          where outcome in ('enriched', 'partial')) told;
 
--- name: parked
--- Events that wait for an upstream, in all at most 10,000.
-select waiting_for, sum(events)::integer as events from v_queue
- where status = 'received' and waiting_for is not null
- group by waiting_for order by waiting_for;
-
 -- name: calls
 -- Calls of the last hour's attempts, at most 5,000 of them.
 select c.upstream, count(*)::integer as calls, count(*) filter (where c.result <> 'ok')::integer as failed,

@@ -2,19 +2,34 @@
 -- matching_events.
 
 -- name: list_events
--- Newest first, a page at a time: from behind the event `after`, the last one of the page before.
+-- Newest first, a page at a time: from behind the event `after`, the last one of the page before, down to
+-- `floor` (null: to the end).
 select event_id, lead_id, hook_action, status, outcome, attempts, max_attempts, received_at, processed_at,
        available_at, waiting_for, waiting_reason, error_kind, error_message, error_group
   from matching_events(%(filter)s::jsonb)
- where %(after)s::uuid is null
-    or received_at <= (select received_at from webhook_events where id = %(after)s::uuid)
-   and (received_at, event_id) < (select received_at, id from webhook_events where id = %(after)s::uuid)
+ where (%(floor)s::timestamptz is null or received_at >= %(floor)s::timestamptz)
+   and (%(after)s::uuid is null
+        or received_at <= (select received_at from webhook_events where id = %(after)s::uuid)
+       and (received_at, event_id) < (select received_at, id from webhook_events where id = %(after)s::uuid))
  order by received_at desc, event_id desc
  limit %(limit)s::integer;
 
+-- name: search_floor
+-- Where a search that no index helps stops for now: `most` events behind `after`. No row: it reaches the end.
+-- Reads an index alone.
+select floor.received_at, (select id from webhook_events e where e.received_at = floor.received_at
+                            order by id limit 1) as event_id
+  from (select received_at from webhook_events
+         where %(after)s::uuid is null
+            or received_at <= (select received_at from webhook_events where id = %(after)s::uuid)
+         order by received_at desc offset %(most)s::integer limit 1) floor;
+
 -- name: count_events
--- Up to one more than is counted.
-select count(*) from (select from matching_events(%(filter)s::jsonb) limit %(most)s::integer + 1) counted;
+-- Up to one more than is counted, down to `floor` (null: to the end).
+select count(*)
+  from (select from matching_events(%(filter)s::jsonb)
+         where %(floor)s::timestamptz is null or received_at >= %(floor)s::timestamptz
+         limit %(most)s::integer + 1) counted;
 
 -- name: refs_of_events
 select event_id, ref, status from lead_messages where event_id = any(%(events)s::uuid[]);

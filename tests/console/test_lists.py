@@ -58,6 +58,30 @@ class TestTheListOfEvents:
         assert "/leads/c" in second
         assert "/leads/a" not in second
 
+    async def test_goes_through_a_part_at_a_time_where_no_index_helps(
+        self, operator: httpx.AsyncClient, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await failed(db, "a", "b", "c", "d", "e", "f")
+        await db.execute(
+            "update webhook_events set status = 'completed', outcome = 'shadow',"
+            " error_kind = null where lead_id in ('b', 'f')"
+        )
+        monkeypatch.setattr("c2s_enrich.ops.events.SEARCHED", 2)
+        found, parts, address = [], 0, "/events.json?outcome=shadow"
+        while parts < 5:
+            answer = (await operator.get(address)).json()
+            found += [row["lead_id"] for row in answer["rows"]]
+            parts += 1
+            if answer["after"] is None:
+                break
+            address = f"/events.json?outcome=shadow&after={answer['after']}"
+
+        assert (found, parts) == (["b", "f"], 3)
+        assert "events were looked through" in (await operator.get("/events?outcome=shadow")).text
+        assert (
+            "events were looked through" not in (await operator.get("/events?status=failed")).text
+        )
+
     async def test_counts_to_ten_thousand(self, operator: httpx.AsyncClient, db: Database) -> None:
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw)"

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import statements
 from c2s_enrich.migrations import migrate
+from c2s_enrich.ops.events import SEARCHED
 from c2s_enrich.ops.plans import MOST
 
 COMPLETED, FAILED, WAITING, DUE = 210_000, 15_000, 5_000, 15_000
@@ -73,7 +74,7 @@ def large(create_database: Callable[[], str]) -> str:
 
 async def pages_of_each(url: str) -> dict[str, int]:
     """What an operator's questions and a scrape read, by statement."""
-    every = {"filter": Jsonb({}), "limit": 50, "after": None}
+    every = {"filter": Jsonb({}), "limit": 50, "after": None, "floor": None}
     params: dict[str, dict[str, Any]] = {
         "events.list_events": every,
         "events.error_groups": {"filter": Jsonb({})},
@@ -151,7 +152,7 @@ class TestAmongManyCompletedEvents:
         pages, whole = await cost(
             connection,
             statements("events")["list_events"],
-            {"filter": Jsonb(words), "limit": 50, "after": None},
+            {"filter": Jsonb(words), "limit": 50, "after": None, "floor": None},
         )
 
         assert not whole
@@ -172,11 +173,41 @@ class TestAmongManyCompletedEvents:
         pages, whole = await cost(
             connection,
             statements("events")["list_events"],
-            {"filter": Jsonb(words), "limit": 50, "after": middle},
+            {"filter": Jsonb(words), "limit": 50, "after": middle, "floor": None},
         )
 
         assert not whole
         assert pages < SOME
+
+    @pytest.mark.parametrize(
+        "words", [{"outcome": "not_found"}, {"hook": "on_close", "since": "-86400 s"}], ids=str
+    )
+    async def test_a_search_that_no_index_helps_looks_through_a_part(
+        self, connection: AsyncConnection[Any], words: dict[str, Any]
+    ) -> None:
+        search, mark = statements("events"), {"after": None, "most": SEARCHED}
+        cursor = await connection.execute(search["search_floor"].encode(), mark)
+        [(floor, _)] = await cursor.fetchall()
+        given = {"filter": Jsonb(words), "limit": 50, "after": None, "floor": floor}
+
+        for_floor, _ = await cost(connection, search["search_floor"], mark)
+        for_list, whole = await cost(connection, search["list_events"], given)
+        for_count, _ = await cost(connection, search["count_events"], given | {"most": 10_000})
+
+        assert not whole
+        assert for_floor < SOME
+        assert max(for_list, for_count) < SEARCHED + SOME
+
+    @pytest.mark.parametrize(
+        "name", [f"health_{name}" for name in ("queue", "upstreams", "last_hour", "silence")]
+    )
+    async def test_health_reads_indexes_only(
+        self, connection: AsyncConnection[Any], name: str
+    ) -> None:
+        pages, whole = await cost(connection, statements("ops")[name])
+
+        assert not whole
+        assert pages < READ
 
     @pytest.mark.parametrize(
         "words", [{}, {"since": "-86400 s"}, {"status": "failed", "since": "-86400 s"}], ids=str
@@ -278,7 +309,7 @@ class TestAmongManyCompletedEvents:
         self, connection: AsyncConnection[Any], words: dict[str, Any]
     ) -> None:
         statement = statements("events")["count_events"]
-        given = {"filter": Jsonb(words), "most": 10_000}
+        given = {"filter": Jsonb(words), "most": 10_000, "floor": None}
 
         pages, _ = await cost(connection, statement, given)
 

@@ -9,7 +9,7 @@ import psycopg
 
 from c2s_enrich.console.page import COUNTED, Column, Page, Table, Visit, lead_address, named
 from c2s_enrich.console.words import N_
-from c2s_enrich.ops.events import EventLine, EventsDesk
+from c2s_enrich.ops.events import SEARCHED, EventLine, EventsDesk
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
 from c2s_enrich.ops.filters import parse_filter as parse
 
@@ -26,19 +26,22 @@ TYPED = ("lead", "hook", "since", "until", "text", "error")
 
 
 async def events(visit: Visit) -> Page:
-    """Newest first. Counted only where a page does not hold them all."""
+    """Newest first. Counted only where a page does not hold them all. What no index finds is looked
+    for among some thousand events at a time.
+    """
     chosen = parse(visit.query, visit.words.zone)
     desk = EventsDesk(visit.tools.reads)
-    lines = await desk.events(chosen, visit.rows, visit.after)
+    floor = await desk.floor(chosen, visit.after)
+    lines = await desk.events(chosen, visit.rows, visit.after, floor)
     refs = await desk.refs([line.event_id for line in lines])
     full = len(lines) == visit.rows
     total: int | None = len(lines)
     if full or "after" in visit.request.query_params:
         try:
-            total = await desk.count(chosen, COUNTED)
+            total = await desk.count(chosen, COUNTED, floor)
         except psycopg.errors.QueryCanceled:
             total = None
-    last = lines[-1] if full else None
+    last = lines[-1] if full else floor
     table = Table(
         columns=_columns(refs),
         rows=lines,
@@ -47,7 +50,9 @@ async def events(visit: Visit) -> Page:
         total=total,
         id=lambda line: str(line.event_id),
     )
-    context = {"filter": visit.query, "choices": CHOICES, "typed": TYPED}
+    context = {
+        "filter": visit.query, "choices": CHOICES, "typed": TYPED, "searched": floor and SEARCHED,
+    }  # fmt: skip
     return Page("events.html", N_("Events"), context, table)
 
 

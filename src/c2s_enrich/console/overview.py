@@ -23,7 +23,6 @@ async def overview(visit: Visit) -> Page:
         "trouble": problems,
         "facts": facts,
         "numbers": await store.numbers(),
-        "parked": await store.parked(),
         "minutes": await store.minutes(),
         "errors": (await desk.errors(day))[:_TOP],
     }

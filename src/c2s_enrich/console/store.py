@@ -57,10 +57,6 @@ class ConsoleStore:
         [found] = await self._sql.read(Numbers, "numbers")
         return found
 
-    async def parked(self) -> dict[str, int]:
-        """How many events wait for each upstream."""
-        return {row[0]: row[1] for row in await self._sql.rows("parked")}
-
     async def calls(self) -> dict[str, HourOfCalls]:
         """The last hour of each upstream that was called."""
         return {hour.upstream: hour for hour in await self._sql.read(HourOfCalls, "calls")}

@@ -26,9 +26,9 @@ _LENGTHS = {"15": N_("15 minutes"), "60": N_("1 hour"), "525600": N_("until resu
 async def upstreams(visit: Visit) -> Page:
     """Every upstream by name: its limits, its last hour, and whom it found."""
     visit.only()
-    store = ConsoleStore(visit.tools.reads)
-    parked, calls = await store.parked(), await store.calls()
+    calls = await ConsoleStore(visit.tools.reads).calls()
     facts, _ = await visit.tools.health.look()
+    waiting = {each.name: each.waiting for each in facts.upstreams} if facts else {}
 
     def hour(read: Callable[[HourOfCalls], Any]) -> Callable[[UpstreamState], Any]:
         return lambda row: read(calls[row.name]) if row.name in calls else None
@@ -48,7 +48,7 @@ async def upstreams(visit: Visit) -> Page:
         named("reason", N_("Why")),
         named("failures", N_("Failures in a row")),
         Column(
-            *("waiting", N_("Waiting events"), lambda row: parked.get(row.name, 0)),
+            *("waiting", N_("Waiting events"), lambda row: waiting.get(row.name)),
             link=lambda row: f"/events?waiting={row.name}",
         ),
         named("calls_today", N_("Calls today")),

@@ -14,6 +14,18 @@ from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.filters import Filter
 
 
+# So many events are read within a page's time to find those that match.
+SEARCHED = 50_000
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The last event that a search looks at."""
+
+    received_at: datetime
+    event_id: UUID
+
+
 @dataclass(frozen=True)
 class EventLine:
     """One event as a list shows it: no payload, nothing personal."""
@@ -99,16 +111,27 @@ class EventsDesk:
         self._sql = Statements(pool, "events", prepare=False)
 
     async def events(
-        self, chosen: Filter, limit: int, after: UUID | None = None
+        self, chosen: Filter, limit: int, after: UUID | None = None, floor: Floor | None = None
     ) -> list[EventLine]:
         """Newest first, from behind the event `after`, which ends the page before."""
+        down_to = floor and floor.received_at
         return await self._sql.read(
-            EventLine, "list_events", filter=chosen.parameter, limit=limit, after=after
-        )
+            EventLine, "list_events", filter=chosen.parameter, limit=limit, after=after,
+            floor=down_to,
+        )  # fmt: skip
 
-    async def count(self, chosen: Filter, most: int) -> int:
+    async def floor(self, chosen: Filter, after: UUID | None = None) -> Floor | None:
+        """Where a search stops that no index helps: SEARCHED events behind `after`."""
+        if not chosen.is_unindexed:
+            return None
+        return await self._sql.one(Floor, "search_floor", after=after, most=SEARCHED)
+
+    async def count(self, chosen: Filter, most: int, floor: Floor | None = None) -> int:
         """How many match; `most` + 1 where there are more."""
-        [(count,)] = await self._sql.rows("count_events", filter=chosen.parameter, most=most)
+        down_to = floor and floor.received_at
+        [(count,)] = await self._sql.rows(
+            "count_events", filter=chosen.parameter, most=most, floor=down_to
+        )
         return int(count)
 
     async def refs(self, event_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:

@@ -137,6 +137,15 @@ class Filter:
         return {name: value for name, value in given if value is not None}
 
     @property
+    def is_unindexed(self) -> bool:
+        """Whether all events may have to be read to find one that matches."""
+        few = {"event", "lead", "kind", "upstream", "waiting", "reason", "error", "text"}
+        given = set(self.words)
+        return self.status in (None, "completed") and bool(
+            given & {"outcome", "hook", "updated"} and not given & few
+        )
+
+    @property
     def parameter(self) -> Jsonb:
         """The argument of `matching_events`."""
         # Imported here: every `--help` reads this module for the options, and needs no driver.
