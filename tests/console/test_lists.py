@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
 from tests.conftest import Database
 from tests.console.conftest import HOSTILE, failed
 

@@ -13,7 +13,6 @@ from uuid import UUID
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.filters import Filter
 
-
 # So many events are read within a page's time to find those that match.
 SEARCHED = 50_000
 
