@@ -15,7 +15,7 @@ from typing import Any, LiteralString, TypeVar, cast
 from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
-from psycopg_pool import AsyncConnectionPool, PoolClosed
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from c2s_enrich import sessions
 from c2s_enrich.settings import Settings
@@ -58,47 +58,92 @@ def wire_statements(topic: str) -> Mapping[str, sessions.Statement]:
 
 class Pool(AsyncConnectionPool[sessions.Connection]):
     """Hands a connection that was used a moment ago to who comes next. psycopg's own way in and out
-    wakes tasks and was a tenth of a poller's CPU; it is left for what has rested or is not well,
-    and for when somebody waits.
+    wakes tasks and was a tenth of a poller's CPU; it is left for what has rested or is not well.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._warm: deque[sessions.Connection] = deque()
-        self._asking = 0
-        super().__init__(*arguments, **named)
+        self._waiters: deque[asyncio.Future[sessions.Connection | None]] = deque()
+        # How many psycopg's pool has given out, and how many of them it is still asked for.
+        self._out = self._asking = 0
+        super().__init__(*arguments, connection_class=sessions.Connection, **named)
 
     async def getconn(
         self,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> sessions.Connection:
-        while self._warm:
-            connection = self._warm.pop()
-            if self._is_well(connection) and not connection.has_something_to_say():
-                return connection
-            await super().putconn(connection)
-        self._asking += 1
-        try:
-            return await super().getconn(timeout)
-        finally:
-            self._asking -= 1
+        while True:
+            while self._warm:
+                connection = self._warm.pop()
+                if self._is_well(connection) and not connection.has_something_to_say():
+                    return connection
+                await self._leave(connection)
+            if self._closed or self._out < self.max_size:
+                return await self._asked(timeout)
+            if given := await self._handed_over(timeout or self.timeout):
+                return given
 
     async def putconn(self, conn: sessions.Connection) -> None:
         conn.used_at = time.monotonic()
-        if self._asking or self._closed or not self._is_well(conn):
-            await super().putconn(conn)
-            return
-        self._warm.append(conn)
-        while self._warm and conn.used_at - self._warm[0].used_at > _REST_SECONDS:
-            await super().putconn(self._warm.popleft())
+        if self._closed or self._asking or not self._is_well(conn):
+            await self._leave(conn)
+        elif not self._hand_over(conn):
+            self._warm.append(conn)
+            while self._warm and conn.used_at - self._warm[0].used_at > _REST_SECONDS:
+                await self._leave(self._warm.popleft())
+
+    async def _asked(self, timeout: float | None) -> sessions.Connection:  # noqa: ASYNC109
+        self._out += 1
+        self._asking += 1
+        try:
+            return await super().getconn(timeout)
+        except BaseException:
+            self._out -= 1
+            self._hand_over(None)
+            raise
+        finally:
+            self._asking -= 1
+
+    async def _handed_over(self, seconds: float) -> sessions.Connection | None:
+        """What the next one gives back; None: psycopg's pool has one again."""
+        waiter: asyncio.Future[sessions.Connection | None]
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled() and (lost := waiter.result()):
+                await self.putconn(lost)
+            if isinstance(error, TimeoutError):
+                raise PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec") from None
+            raise
+
+    def _hand_over(self, connection: sessions.Connection | None) -> bool:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
+
+    async def _leave(self, connection: sessions.Connection) -> None:
+        """Back to psycopg's pool, which closes it or lets it rest."""
+        self._out -= 1
+        self._hand_over(None)
+        await super().putconn(connection)
 
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         await super().close(timeout)
         while self._warm:
-            await super().putconn(self._warm.pop())
+            await self._leave(self._warm.pop())
+        while self._hand_over(None):
+            pass  # they ask the closed pool, which says so
 
     def get_stats(self) -> dict[str, int]:
         stats = super().get_stats()
         stats["pool_available"] += len(self._warm)
+        stats["requests_waiting"] += len(self._waiters)
         return stats
 
     def _is_well(self, connection: sessions.Connection) -> bool:
@@ -164,7 +209,6 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
     """
     return Pool(
         settings.database_url.reveal(),
-        connection_class=sessions.Connection,
         min_size=min(2, settings.database_pool_size),
         max_size=settings.database_pool_size,
         kwargs=sessions.session_parameters(name),

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 from psycopg.pq import PipelineStatus
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from c2s_enrich import database
 from c2s_enrich.database import is_transient, open_pool
@@ -116,6 +117,26 @@ class TestPool:
         await asyncio.gather(*(ask_and_cancel() for _ in range(6)))
 
         assert unsound == []
+
+    async def test_gives_what_comes_back_to_who_waits_longest_and_loses_none(self, db: Any) -> None:
+        async with open_pool(db.settings(DATABASE_POOL_SIZE="2"), name="test") as pool:
+            first, second = await pool.getconn(), await pool.getconn()
+            waiting = [asyncio.create_task(pool.getconn()) for _ in range(3)]
+            await asyncio.sleep(0)
+            assert pool.get_stats()["requests_waiting"] == 3
+
+            await pool.putconn(first)
+            waiting[0].cancel()  # at the moment when it was given one
+            given = await waiting[1]
+            await pool.putconn(second)
+
+            assert {given, await waiting[2]} == {first, second}
+            with pytest.raises(PoolTimeout):
+                await pool.getconn(timeout=0.01)
+            late = asyncio.create_task(pool.getconn())
+            await asyncio.sleep(0)
+        with pytest.raises(PoolClosed):
+            await late
 
     async def test_takes_a_server_for_a_server(self, pool: Any) -> None:
         async with pool.connection() as connection:

@@ -15,7 +15,6 @@ from psycopg.rows import class_row
 from c2s_enrich.database import Pool, sql_folder, statements
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.sandbox.drill.audit import OutboxRow, Row
-from c2s_enrich.sessions import Connection
 
 # Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
 _WAIT_SECONDS, _LOOK_SECONDS = 5.0, 0.02
@@ -118,7 +117,6 @@ class DrillStore:
         judged = 0
         async with Pool(
             self.url,
-            connection_class=Connection,
             kwargs={"autocommit": True},
             min_size=1,
             open=False,
