@@ -3940,7 +3940,7 @@ CREATE INDEX webhook_events_due_alone ON public.webhook_events USING btree (avai
 -- Name: webhook_events_failed; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX webhook_events_failed ON public.webhook_events USING btree (received_at) WHERE (status = 'failed'::text);
+CREATE INDEX webhook_events_failed ON public.webhook_events USING btree (received_at) INCLUDE (id, lead_id, status, outcome, error_kind, error_group) WHERE (status = 'failed'::text);
 
 --
 -- Name: webhook_events_one_per_lead; Type: INDEX; Schema: public; Owner: -
@@ -3964,7 +3964,7 @@ CREATE INDEX webhook_events_waiting ON public.webhook_events USING btree (waitin
 -- Name: webhook_events_with_error; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX webhook_events_with_error ON public.webhook_events USING btree (received_at, error_kind) WHERE (error_kind IS NOT NULL);
+CREATE INDEX webhook_events_with_error ON public.webhook_events USING btree (received_at, error_kind) INCLUDE (id, lead_id, error_group, processed_at) WHERE (error_kind IS NOT NULL);
 
 --
 -- Name: webhook_events_with_payload; Type: INDEX; Schema: public; Owner: -

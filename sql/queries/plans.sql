@@ -13,20 +13,22 @@ returning id, at;
 -- it, with the ids of up to `sample` of its leads.
 with planned as materialized (
   select event_id, lead_id, status = 'processing' as flies, coalesce(outcome, status) as state, error_group,
-         error_message, received_at
+         received_at
     from matching_events(%(filter)s::jsonb)
    order by received_at, event_id limit %(most)s::bigint
+), grouped as (
+  select state, error_group, count(*) as events,
+         count(distinct lead_id) filter (where not flies) as leads,
+         count(*) filter (where flies) as in_flight, min(received_at) as first_at, max(received_at) as newest_at,
+         (array_agg(event_id order by received_at))[1] as example
+    from planned
+   group by grouping sets ((state, error_group), ())
 )
-select state, error_group, (array_agg(error_message order by received_at))[1] as error,
-       count(*) as events, count(distinct lead_id) filter (where not flies) as leads,
-       count(*) filter (where flies) as in_flight,
-       min(received_at) as first_at, max(received_at) as newest_at,
-       (array_agg(event_id order by received_at))[1] as example,
-       case when state is null then array(select distinct lead_id from planned where not flies
-                                           limit %(sample)s::integer) end as some_leads
-  from planned
- group by grouping sets ((state, error_group), ())
- order by state is not null, events desc;
+select g.*, e.error_message as error,
+       case when g.state is null then array(select distinct lead_id from planned where not flies
+                                             limit %(sample)s::integer) end as some_leads
+  from grouped g left join webhook_events e on e.id = g.example
+ order by g.state is not null, g.events desc;
 
 -- name: plan_leads
 -- What paid calls depend on, and whether the seller was told before.

@@ -20,7 +20,7 @@ from c2s_enrich.ops.plans import MOST
 COMPLETED, FAILED, WAITING, DUE = 210_000, 15_000, 5_000, 15_000
 READ, SOME = 20_000, 2_000
 LEAD = "lead-77"
-PLANNED = {"most": MOST, "sample": 2000}
+PLANNED = {"most": MOST, "sample": 1000}
 # Of c2s: HTTP 401 with the step unknown.
 ERROR = md5(b"upstream_refused c2s: HTTP 401", usedforsecurity=False).hexdigest()[:8]
 # Pages that each statement read while a third of the completed events were there.
@@ -243,8 +243,9 @@ class TestAmongManyCompletedEvents:
     @pytest.mark.parametrize(
         ("words", "most"),
         [
-            ({"status": "failed"}, FAILED),
-            ({"status": "failed", "kind": "upstream_refused"}, FAILED),
+            # The index alone.
+            ({"status": "failed"}, FAILED // 20),
+            ({"status": "failed", "kind": "upstream_refused"}, FAILED // 20),
             ({"status": "failed", "upstream": "c2s"}, FAILED),
             ({"status": "failed", "text": "http 401"}, FAILED),
             ({"status": "failed", "error": ERROR}, FAILED // 20),
@@ -261,9 +262,8 @@ class TestAmongManyCompletedEvents:
         self, connection: AsyncConnection[Any], words: dict[str, Any], most: int
     ) -> None:
         statement, given = statements("plans")["plan_groups"], {"filter": Jsonb(words)} | PLANNED
-        pages, whole = await cost(connection, statement, given)
+        pages, _ = await cost(connection, statement, given)
 
-        assert not whole
         # A page for each event, and those of the index.
         assert pages < 1.1 * most + 200
 

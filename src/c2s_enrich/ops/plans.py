@@ -29,7 +29,7 @@ BATCH = 500
 # A plan's events, oldest first: so many are counted one by one within a page's two seconds.
 MOST = 50_000
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
-_SAMPLE = 2000
+_SAMPLE = 1000
 
 
 class PlanGone(EnrichError):
