@@ -134,6 +134,20 @@ class TestADelivery:
         ]
         assert await db.fetch("select raw, lead_id from rejected_deliveries") == [(bad, "bad")]
 
+    @pytest.mark.parametrize("charset", ["ISO-8859-1", '"latin1"', "windows-1252"])
+    async def test_in_latin_1_that_says_so_is_read(
+        self, web: Web, db: Database, charset: str
+    ) -> None:
+        named = f"application/json; charset={charset}"
+        for encoding in ("cp1252", "utf-8"):  # the second one is wrong about itself
+            body = json.dumps(an_event(note=f"José {encoding}"), ensure_ascii=False)
+            answer = await web.deliver(body.encode(encoding), Content_Type=named)
+            assert answer.status_code == 200
+
+        assert await db.value(
+            "select array_agg(payload_raw ->> 'note' order by 1) from webhook_events"
+        ) == ["José cp1252", "José utf-8"]
+
     async def test_may_come_with_a_query_of_any_length(self, web: Web, db: Database) -> None:
         answer = await web.deliver(
             an_event(), path=f"{PATH}?{'a=1&' * 500}hook_action=on_create_lead"
@@ -244,6 +258,7 @@ class TestTheToken:
             ({"Authorization": f"Bearer {TOKEN}"}, PATH),
             ({}, f"{PATH}/{TOKEN}"),
             ({}, f"{PATH}/{TOKEN}%0D"),
+            ({}, f"{PATH}/{TOKEN}/"),
             ({"X-Webhook-Token": "stale"}, f"{PATH}/{TOKEN}"),
             ({"X-Webhook-Token": TOKEN}, f"{PATH}/stale"),
             ({"X-Webhook-Token": TOKEN}, f"{PATH}/"),
@@ -405,6 +420,20 @@ class TestLimits:
         assert is_problem(answer, 415, "content_encoding")
         assert answer.headers["accept-encoding"] == "identity"
         assert await kept(db) == Kept(0, 0)
+
+    async def test_an_authentic_delivery_that_left_no_trace_shows_in_health(self, web: Web) -> None:
+        await web.deliver(an_event(), Content_Encoding="gzip", token="wrong")
+        quiet = (await web.client.get("/health")).json()["problems"]
+        await web.deliver(an_event(), Content_Encoding="gzip")
+        await web.deliver(an_event(), Content_Encoding="br")
+        told = (await web.client.get("/health")).json()["problems"]
+
+        assert not any("neither stored nor kept" in problem for problem in quiet)
+        assert any(
+            "2 deliveries with the right token were neither stored nor kept: their body was"
+            " compressed" in problem
+            for problem in told
+        )
 
     async def test_a_second_header_does_not_hide_a_compressed_body(self, web: Web) -> None:
         headers = [

@@ -1,4 +1,5 @@
-"""Notices when C2S itself is being turned away: refused deliveries about leads that we know.
+"""Notices when C2S itself is being turned away: refused deliveries about leads that we know, and
+authentic ones that were neither stored nor kept.
 
 C2S shows nobody a failed hook: a rotated secret that did not reach it would be a silent gap. Only
 C2S knows the ids of our leads. They are compared once a minute: strangers cause no work.
@@ -17,6 +18,12 @@ _FRESH = 3600.0
 _MOST_IDS = 100
 # A lead's own id is among the first ids of its body.
 _IDS_OF_ONE = 5
+# Why an authentic delivery may be refused before anything of it is kept.
+_WITHOUT_TRACE = {
+    "content_encoding": "their body was compressed",
+    "body_too_large": "their body was larger than BODY_LIMIT",
+    "body_too_slow": "their body did not arrive in time",
+}
 _ID = re.compile(rb'"(?:lead_)?id"\s{0,5}:\s{0,5}"?([A-Za-z0-9-]{1,64})')
 
 
@@ -28,6 +35,7 @@ class Refusals:
         self._waiting: dict[str, None] = {}
         self._known = 0
         self._last = 0.0
+        self._lost: dict[str, tuple[int, float]] = {}
 
     def refused(self, beginning: bytes) -> None:
         """A delivery was answered 401; `beginning` is the first part of its body."""
@@ -40,6 +48,12 @@ class Refusals:
         if self._waiting or self._known:
             self._waiting.clear()
             self._known = 0
+
+    def turned_away(self, reason: str) -> None:
+        """A delivery with a right secret was refused; where it left no trace, it is lost."""
+        if reason in _WITHOUT_TRACE:
+            count, _ = self._lost.get(reason, (0, 0.0))
+            self._lost[reason] = count + 1, self._clock.boottime()
 
     def take_ids(self) -> list[str]:
         """The ids that nobody has compared yet, once."""
@@ -55,10 +69,18 @@ class Refusals:
 
     def sentences(self) -> list[str]:
         """What /health should say, if anything."""
-        ago = self._clock.boottime() - self._last
-        if not self._known or ago > _FRESH:
-            return []
+        now = self._clock.boottime()
+        said = [
+            f"{count} deliveries with the right token were neither stored nor kept:"
+            f" {_WITHOUT_TRACE[reason]}. The last came {now - last:.0f} s ago. `reconcile` finds"
+            " their leads."
+            for reason, (count, last) in self._lost.items()
+            if now - last <= _FRESH
+        ]
+        if not self._known or (ago := now - self._last) > _FRESH:
+            return said
         return [
+            *said,
             f"Deliveries about {self._known} leads that we know were refused, the last {ago:.0f} s"
-            " ago: compare the webhook secret with the one in C2S's subscription."
+            " ago: compare the webhook secret with the one in C2S's subscription.",
         ]

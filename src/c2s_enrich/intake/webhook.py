@@ -9,6 +9,7 @@ import asyncio
 import random
 import re
 import time
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -34,6 +35,9 @@ _PATH_WITH_TOKEN = PATH + "/{token}"
 _CHALLENGE = (b"www-authenticate", b"Bearer")
 # A body this large takes milliseconds to read: a thread does it.
 _LARGE = 64 * 1024
+_WESTERN = re.compile(
+    rb'charset\s{0,5}=\s{0,5}"?(iso[-_]8859-1|latin-?1|windows-1252|cp1252)\b', re.IGNORECASE
+)
 # Hook names were seen in two vocabularies: on_update_lead and lead.updated.
 _ACTION = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
@@ -74,13 +78,15 @@ class Webhook:
         self._metrics.answered(answer.status, time.perf_counter() - started)
         if answer.reason:
             notes["reason"] = answer.reason
+            if scope.get(TRUSTED):
+                self._refusals.turned_away(answer.reason)
         await answer.send(send)
 
     async def _answer(self, scope: Scope, receive: Receive, notes: Notes) -> Answer:
         if scope["method"] != "POST":
             return answers.METHOD_NOT_ALLOWED
         headers = scope["headers"]
-        verdict = self._gate.judge(headers, scope["path"][len(PATH) + 1 :])
+        verdict = self._gate.judge(headers, scope["path"][len(PATH) + 1 :].rstrip("/"))
         self._metrics.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
@@ -123,6 +129,7 @@ class Webhook:
             return self._busy("too_many_bytes", "too many bytes are being received", CLOSE)
 
     async def _deliver(self, body: bytes, scope: Scope, notes: Notes) -> Answer:
+        body = _in_utf8(body, bodies.header(scope["headers"], b"content-type"))
         origin = _origin(scope)
         action = origin.get("hook_action")
         if len(body) > _LARGE:
@@ -153,6 +160,17 @@ def _is_uncompressed(headers: Headers) -> bool:
         for key, value in headers
         if key == b"content-encoding"
     )
+
+
+def _in_utf8(body: bytes, content_type: bytes) -> bytes:
+    """JSON is UTF-8. What is not, and says that it is Latin-1, is taken at its word."""
+    if _WESTERN.search(content_type):
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            with suppress(UnicodeDecodeError):
+                return body.decode("cp1252").encode()
+    return body
 
 
 def _origin(scope: Scope) -> dict[str, str]:
