@@ -1530,14 +1530,19 @@ CREATE VIEW public.health_upstreams AS
            FROM ( SELECT
                    FROM public.webhook_events
                   WHERE ((webhook_events.status = 'received'::text) AND (webhook_events.waiting_for = upstreams.name))
-                 LIMIT 10000) w) AS waiting
+                 LIMIT 10000) w) AS waiting,
+    ( SELECT (count(*))::integer AS count
+           FROM ( SELECT
+                   FROM public.webhook_events
+                  WHERE ((webhook_events.status = 'received'::text) AND (webhook_events.waiting_for = upstreams.name) AND (webhook_events.available_at > (GREATEST(upstreams.paused_until, now()) + '01:00:00'::interval)) AND (NOT ((upstreams.daily_budget > 0) AND (upstreams.calls_today >= upstreams.daily_budget))))
+                 LIMIT 1000) w) AS put_off
    FROM public.upstreams;
 
 --
 -- Name: VIEW health_upstreams; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is none. waiting ends at 10,000.';
+COMMENT ON VIEW public.health_upstreams IS 'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is none. waiting ends at 10,000. put_off: those that are due over an hour after the pause; ends at 1,000.';
 
 --
 -- Name: intake_minutes; Type: TABLE; Schema: public; Owner: -

@@ -675,11 +675,18 @@ select name,
        daily_budget,
        (select count(*)::integer
           from (select from webhook_events where status = 'received' and waiting_for = name limit 10000) w)
-         as waiting
+         as waiting,
+       -- A pause that was ended by SQL, or a clock that was wrong, leaves events behind that nobody wakes.
+       (select count(*)::integer
+          from (select from webhook_events
+                 where status = 'received' and waiting_for = name
+                   and available_at > greatest(paused_until, now()) + interval '1 hour'
+                   and not (daily_budget > 0 and calls_today >= daily_budget)
+                 limit 1000) w) as put_off
   from upstreams;
 comment on view health_upstreams is
   'What /health says about each upstream. Seconds still paused; null where it never was. A budget of 0 is '
-  'none. waiting ends at 10,000.';
+  'none. waiting ends at 10,000. put_off: those that are due over an hour after the pause; ends at 1,000.';
 
 create view health_last_hour as
 select ended.events as ended, ended.failed, ended.kinds as failed_kinds, ended.muted,

@@ -9,7 +9,8 @@ select oldest_due_seconds, waiting, in_flight, leases_over, pollers_beating, pol
 
 -- name: health_upstreams
 -- Every upstream; paused_seconds is null where it was never paused and 0 where its pause has ended.
-select name, paused_seconds, reason, calls_today, daily_budget, waiting from health_upstreams order by name;
+select name, paused_seconds, reason, calls_today, daily_budget, waiting, put_off
+  from health_upstreams order by name;
 
 -- name: health_last_hour
 -- One row. rejects_share is the part of their room that rejected deliveries fill.

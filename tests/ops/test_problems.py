@@ -252,6 +252,28 @@ class TestAnUpstream:
         assert problem.detail == "HTTP 503: ana"
         assert problem.command == "c2s-enrich upstreams resume diretrix"
 
+    async def test_whose_pause_was_ended_by_sql_says_which_events_nobody_wakes(
+        self, db: Database, pool: Pool
+    ) -> None:
+        await poller(db)
+        await event(
+            db,
+            waiting_for="'diretrix'",
+            waiting_reason="'paused'",
+            available_at="now() + interval '2 days'",
+        )
+        pause = "update upstreams set paused_until = now() + interval '2 days', reason = 'x'"
+        await db.execute(f"{pause} where name = 'diretrix'")
+        paused = [each.code for each in await found(pool)]
+        await db.execute("update upstreams set paused_until = null, reason = null")
+        [problem] = await found(pool)
+
+        assert paused == ["upstream_paused"]
+        assert problem.sentence == (
+            "1 event would wait for diretrix over an hour longer than it is paused."
+        )
+        assert problem.command == "c2s-enrich upstreams resume diretrix"
+
     async def test_that_refuses_our_credential_is_called_that(
         self, db: Database, pool: Pool
     ) -> None:

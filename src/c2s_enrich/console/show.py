@@ -44,6 +44,7 @@ _TROUBLE = {
     "claims_lost": "/events?kind=worker_lost",
     "credential_refused": "/upstreams",
     "upstream_paused": "/upstreams",
+    "put_off": "/upstreams",
     "budget_spent": "/upstreams",
     "budget_low": "/upstreams",
     "source_unproven": "/upstreams",

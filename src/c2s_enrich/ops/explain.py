@@ -21,6 +21,8 @@ from c2s_enrich.ops.cells import length
 from c2s_enrich.redaction import redact, visible
 
 _REF = re.compile(r"[A-Z0-9]{8,16}")
+# A search for a link in a longer one would take seconds.
+_LONGEST = 2000
 _LINK = re.compile(r"https?://\S*?/leads?/([0-9A-Za-z_-]+)")
 
 
@@ -236,7 +238,7 @@ def read_what(what: str) -> dict[str, Any]:
     """
     text = what.strip()
     found: dict[str, Any] = {"event": None, "lead": None, "ref": None}
-    if link := _LINK.search(text):
+    if len(text) <= _LONGEST and (link := _LINK.search(text)):
         return found | {"lead": link[1]}
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
         return found | {"event": UUID(text)}

@@ -47,6 +47,10 @@ _SAID: Mapping[str, tuple[str, str]] = {
         "upstreams resume {name}",
     ),
     "upstream_paused": ("{name} is paused for another {paused:.0f} s.", "upstreams resume {name}"),
+    "put_off": (
+        "{events} would wait for {name} over an hour longer than it is paused.",
+        "upstreams resume {name}",
+    ),
     "budget_spent": (
         "All of today's calls to {name} are made: {calls} of {budget}.",
         "upstreams budget {name}",
@@ -159,6 +163,10 @@ def _of_an_upstream(upstream: UpstreamHealth) -> Iterator[Problem]:
         code = "credential_refused" if refused else "upstream_paused"
         detail = redact(reason or "no reason given")
         yield _problem(code, subject=name, detail=detail, name=name, paused=paused)
+    if count := upstream.put_off:
+        yield _problem(
+            "put_off", subject=name, name=name, count=count, events=_count(count, "event")
+        )
     calls, budget = upstream.calls_today, upstream.daily_budget
     if budget and calls >= _BUDGET_SHARE * budget:
         code = "budget_spent" if calls >= budget else "budget_low"

@@ -36,7 +36,8 @@ class QueueHealth:
 @dataclass(frozen=True)
 class UpstreamHealth:
     """One upstream; `paused_seconds` is what is left of its pause, a budget of 0 is none. `waiting`
-    counts the events that wait for it, up to 10,000.
+    counts the events that wait for it, up to 10,000; `put_off` those that are due long after its
+    pause, up to 1,000.
     """
 
     name: str
@@ -45,6 +46,7 @@ class UpstreamHealth:
     calls_today: int = 0
     daily_budget: int = 0
     waiting: int = 0
+    put_off: int = 0
 
 
 @dataclass(frozen=True)
