@@ -381,6 +381,20 @@ CREATE FUNCTION public.known_hook_action(hook text) RETURNS text
 $$;
 
 --
+-- Name: lead_messages_cleared(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.lead_messages_cleared() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+  update webhook_events set status = 'received'
+   where lead_id = new.lead_id and status = 'failed' and error_kind = 'delivery_unclear';
+  return null;
+end $$;
+
+--
 -- Name: letters_and_digits(text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -3982,6 +3996,12 @@ CREATE INDEX webhook_events_with_payload ON public.webhook_events USING btree (p
 --
 
 CREATE TRIGGER changed_by_hand BEFORE UPDATE OF status ON public.webhook_events FOR EACH ROW WHEN (((new.status <> 'processing'::text) AND ((old.status <> 'processing'::text) OR ((new.claimed_by IS NOT NULL) AND (new.lease_token = old.lease_token))))) EXECUTE FUNCTION public.webhook_events_changed_by_hand();
+
+--
+-- Name: lead_messages cleared; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER cleared AFTER UPDATE OF status ON public.lead_messages FOR EACH ROW WHEN (((old.status = 'sending'::text) AND (new.status = 'sent'::text) AND ((new.proof <> 'answer'::text) OR (new.sends > 1)))) EXECUTE FUNCTION public.lead_messages_cleared();
 
 --
 -- Name: webhook_events erased_when_received_again; Type: TRIGGER; Schema: public; Owner: -

@@ -434,6 +434,19 @@ create index lead_messages_by_event on lead_messages (event_id);
 create index lead_messages_by_ref on lead_messages (ref);
 create index lead_messages_with_body on lead_messages (created_at) where body <> '';
 
+-- A message that becomes clear by itself ends what failed because it was not. A first answer never does: it is
+-- left out, so that an ordinary send costs nothing.
+create function lead_messages_cleared() returns trigger
+language plpgsql set search_path from current as $$
+begin
+  update webhook_events set status = 'received'
+   where lead_id = new.lead_id and status = 'failed' and error_kind = 'delivery_unclear';
+  return null;
+end $$;
+create trigger cleared after update of status on lead_messages for each row
+  when (old.status = 'sending' and new.status = 'sent' and (new.proof <> 'answer' or new.sends > 1))
+  execute function lead_messages_cleared();
+
 create table upstreams (
   name          text        primary key,
   paused_until  timestamptz check (isfinite(paused_until)),

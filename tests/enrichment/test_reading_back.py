@@ -66,6 +66,24 @@ class TestAnUnclearDelivery:
 
         assert len(brokerage.messages(LEAD)) == 1
 
+    async def test_that_becomes_clear_by_itself_ends_every_event_that_failed_because_of_it(
+        self, brokerage: Brokerage
+    ) -> None:
+        await an_unclear_delivery(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+        failed = await brokerage.db.fetch("select error_kind from webhook_events")
+        await brokerage.db.execute(
+            "update lead_messages set status = 'sent', sent_at = now(), proof = 'webhook'"
+        )
+        await brokerage.work()
+
+        assert failed == [("delivery_unclear",)] * 2
+        assert await brokerage.db.fetch("select distinct status from webhook_events") == [
+            ("completed",)
+        ]
+        assert brokerage.messages(LEAD) == []
+
     async def test_is_held_again_after_a_change_of_settings(self, brokerage: Brokerage) -> None:
         await brokerage.accept(OTHER, brokerage.people[1])
         await brokerage.work()

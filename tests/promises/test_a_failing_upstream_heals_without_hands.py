@@ -88,7 +88,9 @@ class TestARefusedCredential:
         )
 
         assert 1 <= len(await _calls(product, "work_api")) <= 2, "one call of each poller at most"
-        assert await product.db.value("select max(attempts) from webhook_events") == 0
+        # A probe may be under way again: its attempt is given back when it ends.
+        spent = "select max(attempts) from webhook_events where status = 'received'"
+        assert await product.db.value(spent) == 0
         assert await product.db.fetch("select distinct result from event_attempts") == [
             ("postponed",)
         ]

@@ -43,9 +43,8 @@ class TestAnAcceptedWebhook:
         messages = await product.messages()
         assert {lead: len(messages.get(lead, [])) for lead in leads} == dict.fromkeys(leads, 1)
         assert (
-            await product.db.value(
-                "select count(*) from webhook_events where status <> 'completed'"
-            )
+            # Echoes of our own messages may still come in.
+            await product.db.value("select count(*) from webhook_events where status = 'failed'")
             == 0
         )
 
