@@ -197,10 +197,9 @@ def _report(session: _Session, seconds: int, *, write: bool) -> int:
         "",
         *(f"- {_named(place)}" for place in sorted(left, key=lambda place: place.number)),
     ]
-    text = "\n".join(lines).rstrip() + "\n"
     if write:
-        VERDICTS.write_text(text, encoding="utf-8")
-    print(f"{text if not write else lines[4]}\n{seconds} s")
+        VERDICTS.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    print(lines[4], *left, f"{seconds} s", sep="\n")
     return 0 if share >= GOAL else 1
 
 

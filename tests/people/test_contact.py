@@ -267,6 +267,22 @@ class TestSeveralPhonesInOneField:
     def test_are_all_read(self, written: str) -> None:
         assert nationals(written) == ["11987650001", "1133650001"]
 
+    @pytest.mark.parametrize("few", [" ou 204", " 204", " / 204"])
+    def test_may_stand_with_digits_that_are_none(self, few: str) -> None:
+        assert nationals("11 3365-0001" + few) == ["1133650001"] * (few != " 204")
+        assert nationals("11 98765-0001" + few) == ["11987650001"]
+        assert nationals("11 98765-0001 11 3365-0001" + few) == ["11987650001", "1133650001"]
+
+    def test_are_not_seen_in_one_that_is_malformed(self) -> None:
+        assert contacts("44 11 98765-0001").skipped == (Skipped("phone", "malformed"),)
+        assert contacts("123456 / 11 98765-0001").skipped == (Skipped("phone", "malformed"),)
+        assert contacts("111111 11 98765-0001 204").skipped == ()
+
+    def test_are_abroad_only_with_a_plus_or_two_zeros(self) -> None:
+        assert nationals("11 98765-0001 +351 912 345 678") == ["11987650001", None]
+        assert nationals("11 98765-0001 (+351) 912 345 678") == ["11987650001", None]
+        assert nationals("11 98765-0001 00351 912 345 678") == ["11987650001", None]
+
     def test_are_read_once_each(self) -> None:
         assert nationals("5511987650001 / +55 (11) 98765-0001") == ["11987650001"]
 
@@ -279,6 +295,7 @@ class TestSeveralPhonesInOneField:
 
     def test_are_not_seen_in_a_ddd_before_a_slash(self) -> None:
         assert nationals("11/98765-0001") == ["11987650001"]
+        assert nationals("0 15 11 / 98765-0001") == ["11987650001"]
         assert nationals("11/3365-0001 11 98765-0001") == ["11987650001", "1133650001"]
 
     def test_come_mobiles_first_and_foreign_last(self) -> None:
@@ -376,7 +393,7 @@ class TestAnEmail:
         assert read.skipped == (Skipped("email", "too_many"),)
 
     def test_may_share_its_field_with_others(self) -> None:
-        assert contacts(email="ana@example.com / bia@example.com; cris@example.com").emails == (
+        assert contacts(email="ana@example.com/bia@example.com; cris@example.com").emails == (
             Email("ana@example.com"), Email("bia@example.com"), Email("cris@example.com"),
         )  # fmt: skip
 

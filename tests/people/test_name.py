@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2s_enrich.people.name import NameAgreement, compare_names
+from c2s_enrich.people.name import NameAgreement, compare_names, usable_name
 
 SAME, COMPATIBLE, UNSAID, DIFFERENT = (
     NameAgreement.SAME,
@@ -86,6 +86,31 @@ class TestANameThatSaysNothing:
     def test_agrees_and_disagrees_with_nobody(self, name: str | None) -> None:
         assert compare_names(name, "ANA CLARA DE SOUZA LIMA") is UNSAID
         assert compare_names("Ana Lima", name) is UNSAID
+
+
+class TestWhatIdentifies:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "Ana Lima",
+            "ana de lima",
+            "Dr(a). Ana Lima",
+            "Sr.ª Ana Lima",
+            "Dra. Ana Lima",
+            "LIMA ANA",
+        ],
+    )
+    def test_is_the_same_for_all_spellings_of_a_name(self, written: str) -> None:
+        assert sorted(usable_name(written).split(" ")) == ["ANA", "LIMA"]
+
+    @pytest.mark.parametrize("written", ["Dr(a). Ana", "Sr(o). Ana", "Dra. Ana", "Ana"])
+    def test_is_not_the_title(self, written: str) -> None:
+        assert usable_name(written) == "ANA"
+
+    def test_is_empty_where_nobody_is_named(self) -> None:
+        assert usable_name("teste") == ""
+        assert usable_name("Dr.") == ""
+        assert usable_name("Sr(a).") == ""
 
 
 names = st.lists(

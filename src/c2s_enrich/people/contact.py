@@ -98,7 +98,7 @@ def read_contacts(facts: LeadFacts) -> Contacts:
         skipped.append(Skipped("phone", "too_many"))
     if len(emails) > MOST_OF_A_KIND:
         skipped.append(Skipped("email", "too_many"))
-    phones.sort(key=lambda phone: (phone.national is None, len(phone.national or "") != 11))
+    phones.sort(key=lambda phone: (phone.national is None, len(phone.e164) != 14))
     return Contacts(tuple(phones[:MOST_OF_A_KIND]), tuple(emails[:MOST_OF_A_KIND]), tuple(skipped))
 
 
@@ -115,7 +115,7 @@ def fingerprints(contacts: Contacts, lead_name: str | None, keys: HashKeys) -> t
 def read_phone(text: str) -> Phone | Skipped:
     """One number, with or without +55, trunk 0, carrier code, ninth digit or mask."""
     text = re.split(r"(?i)\b(?:ramal|ext|r\.)", visible(text))[0]
-    digits = re.sub(r"[^0-9]", "", text)
+    digits = _digits(text)
     international = re.match(r"[^0-9]*\+", text) is not None
     if not international and digits.startswith("00"):
         digits, international = digits[2:], True
@@ -185,6 +185,10 @@ def _without_country_and_trunk(digits: str, international: bool) -> str:
     return digits[2:] if len(digits) in (12, 13) else digits
 
 
+def _digits(text: str) -> str:
+    return re.sub(r"[^0-9]", "", text)
+
+
 def _foreign(digits: str) -> Phone | None:
     """A valid number of another country; None else."""
     try:
@@ -200,7 +204,7 @@ def _split_phones(text: str) -> Iterator[str]:
     """Pieces that hold one number each; a short one is the DDD of the next ("11/98765-4321")."""
     waiting = ""
     for piece in re.split(r"[/,;|\n\r]|\s(?:e|ou)\s", text):
-        count = sum(c.isascii() and c.isdigit() for c in piece)
+        count = len(_digits(piece))
         if count == 0:
             # A word ("não tem") is a contact that cannot be read; a stray separator is nothing.
             if any(c.isalnum() for c in piece):
@@ -224,19 +228,27 @@ def _numbers_in(text: str) -> Iterator[str]:
     fewest digits over. `phonenumbers` finds none where a DDD stands apart ("11 98765-4321 11 …").
     """
     words = re.findall(r"[(+]*[^\s(+]+", text)[:_MOST_WORDS]
-    # For each place: how many words with digits are left over behind it, and the numbers found.
+    # For each place: how many digits are left over behind it, and the numbers found.
     best: list[tuple[int, tuple[str, ...]]] = [(0, ())] * (len(words) + 1)
     for start in reversed(range(len(words))):
         left, found = best[start + 1]
-        digits = sum(c.isdigit() for c in words[start])
-        best[start] = (left + (digits > 0), (words[start], *found) if digits >= 8 else found)
+        digits = len(_digits(words[start]))
+        best[start] = (left + digits, (words[start], *found) if digits >= 8 else found)
         if start and re.fullmatch(r"\+\d{1,3}", words[start - 1]):
             continue  # The rest of a foreign number may look like a whole Brazilian one.
         for end in range(start + 1, min(start + _WORDS_OF_A_NUMBER, len(words)) + 1):
             run = " ".join(words[start:end])
-            if best[end][0] < best[start][0] and isinstance(read_phone(run), Phone):
+            if best[end][0] < best[start][0] and _is_number(run):
                 best[start] = (best[end][0], (run, *best[end][1]))
     yield from best[0][1] or (text,)
+
+
+def _is_number(run: str) -> bool:
+    """Without a plus or 00 a foreign one is a Brazilian one cut in two: 98765-4321 204 is Iran's."""
+    phone = read_phone(run)
+    if not isinstance(phone, Phone):
+        return False
+    return phone.national is not None or run.lstrip("(").startswith(("+", "00"))
 
 
 def _split_emails(text: str) -> Iterator[str]:

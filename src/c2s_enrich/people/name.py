@@ -111,7 +111,7 @@ def _name(words: Sequence[str]) -> _Name | None:
     kept = [word for word in words if word.isalpha()]
     while len(kept) > 1 and kept[0] in TITLES:
         # "Dr(a)." and "Sr.ª" leave a letter.
-        kept = kept[2:] if len(kept) > 2 and kept[1] in ("A", "O") else kept[1:]
+        kept = kept[2:] if kept[1] in ("A", "O") else kept[1:]
     if kept and kept[0] not in SUFFIXES and _INITIALS.fullmatch(kept[0]):
         kept[:1] = kept[0]
     kept = [
