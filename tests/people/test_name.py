@@ -53,7 +53,9 @@ class TestANameThatMayBeTheSame:
             ("Zé da Silva", "JOSE DA SILVA", "a nickname"),
             ("Gabi", "GABRIELA COSTA", "a nickname alone"),
             ("Bruno Pereira Filho", "BRUNO PEREIRA", "father and son"),
+            ("Gabi S.", "ANA GABRIELA SOUZA", "a nickname of the second name, and an initial"),
             ("Ana Souza Prado", "ANA SOUZA LIMA", "a surname changed"),
+            ("Ana Prado Souza", "ANA SOUZA LIMA COSTA", "one came in front of the one that stays"),
         ],
     )
     def test_is_not_called_different(self, on_the_lead: str, on_the_record: str, why: str) -> None:
@@ -70,6 +72,9 @@ class TestAnotherName:
             ("Ana Costa", "ANA PEREIRA", "a first name is shared by millions"),
             ("M. Costa", "ANA PEREIRA", "M. is not MARIA"),
             ("Carla", "ANA CLARA DE SOUZA LIMA", "another first name"),
+            ("Bruno Beto", "BRUNO COSTA ALBERTO", "a nickname stands for no surname"),
+            ("Bruno Costa Beto", "BRUNO COSTA ALBERTO", "nor does it behind one"),
+            ("C. Zé", "JOSE ALVES COSTA", "an initial in front is not the last name's"),
         ],
     )
     def test_is_called_different(self, on_the_lead: str, on_the_record: str, why: str) -> None:
