@@ -244,7 +244,7 @@ def _numbers_in(text: str) -> Iterator[str]:
 
 
 def _is_number(run: str) -> bool:
-    """Without a plus or 00 a foreign one is a Brazilian one cut in two: 98765-4321 204 is Iran's."""
+    """Without plus or 00 a foreign one is a Brazilian one cut in two: 98765-4321 204 is in Iran."""
     phone = read_phone(run)
     if not isinstance(phone, Phone):
         return False
