@@ -19,7 +19,8 @@ with planned as materialized (
 ), grouped as (
   select state, error_group, count(*) as events,
          count(distinct lead_id) filter (where not flies) as leads,
-         count(*) filter (where flies) as in_flight, min(received_at) as first_at, max(received_at) as newest_at,
+         count(*) filter (where flies) as in_flight,
+         min(received_at) as first_at, max(received_at) as newest_at,
          (array_agg(event_id order by received_at))[1] as example
     from planned
    group by grouping sets ((state, error_group), ())
