@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from psycopg import AsyncConnection
+from tests.cast import with_check_digits
 from tests.conftest import Database
 from typer.testing import CliRunner, Result
 
@@ -169,6 +170,29 @@ class TestMessages:
         assert judged.exit_code == 0
         assert await db.value("select status from lead_messages") == "pending"
         assert await db.value("select status from webhook_events") == "received"
+
+
+class TestRejects:
+    async def test_a_replay_and_a_dismissal_are_in_the_audit(
+        self, db: Database, command: Command
+    ) -> None:
+        found = str(
+            await db.value(
+                "insert into rejected_deliveries (raw, reason, detail, headers)"
+                " values ('{', 'not_json', 'x', '{}') returning id"
+            )
+        )
+
+        replayed = await invoke(command, "rejects", "replay", "--reason", "not_json")
+        why = f"a test for {with_check_digits('111444777')}"
+        await invoke(command, "rejects", "dismiss", found, "--because", why)
+
+        assert "1 checked, 1 still rejected" in replayed.output
+        rows = await db.fetch("select verb, filter, reason from operator_actions order by at")
+        assert rows == [
+            ("replay", {"rejects": [found]}, None),
+            ("dismiss", {"rejects": [found]}, "a test for [cpf]"),
+        ]
 
 
 class TestUpstreams:

@@ -206,9 +206,7 @@ def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
 
         desk = EventsDesk(pool)
         done = await (desk.mute(error) if verb == "mute" else desk.unmute(error))
-        if done:
-            await frame.audit(pool, verb, {"error": error})
-        return done
+        return await frame.audited(pool, done, verb, {"error": error})
 
     if not frame.with_pool(change):
         missing = "no event has this error" if verb == "mute" else "it was not muted"

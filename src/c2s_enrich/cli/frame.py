@@ -149,11 +149,15 @@ def operator() -> str:
         return "unknown"
 
 
-async def audit(pool: Pool, verb: str, words: dict[str, Any], why: str | None = None) -> None:
-    """A row of `operator_actions` for what was just done to one thing."""
+async def audited(
+    pool: Pool, done: T, verb: str, words: dict[str, Any], why: str | None = None
+) -> T:
+    """`done` again; where anything was, `operator_actions` has a row for it."""
     from c2s_enrich.ops.plans import Planner
 
-    await Planner(pool, actor=operator(), via="cli").record(verb, words, why)
+    if done:
+        await Planner(pool, actor=operator(), via="cli").record(verb, words, why)
+    return done
 
 
 def confirm(answer: str, yes: bool) -> None:

@@ -90,7 +90,7 @@ def visible_to(who: Reader) -> None:
     \b
     c2s-enrich messages visible-to sellers
     """
-    frame.with_pool(lambda pool, _: frame.audit(pool, "visible_to", {"who": who.value}))
+    frame.with_pool(lambda pool, _: frame.audited(pool, True, "visible_to", {"who": who.value}))
     frame.note(f"Recorded: {who.value} can see the messages.")
 
 
@@ -114,9 +114,7 @@ def _judge(
         from c2s_enrich.ops.events import EventsDesk
 
         done = await EventsDesk(pool).judge(message_id, delivered=verb == "delivered")
-        if done:
-            await frame.audit(pool, verb, {"message": str(message_id)})
-        return done
+        return await frame.audited(pool, done, verb, {"message": str(message_id)})
 
     if not frame.with_pool(judge):
         frame.fail(f"no open message {message_id} (already settled, or unknown)")

@@ -32,7 +32,7 @@ def list_rejects(
 
     frame.print_table(
         _at_the_desk(
-            lambda desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
+            lambda _, desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
         ),
         {
             "received": "received_at",
@@ -57,7 +57,7 @@ def show_reject(
     """One rejected delivery with its text. What may be about a person is masked."""
     from c2s_enrich.ops.rejects import body_text, line_text
 
-    reject = _at_the_desk(lambda desk: desk.reject(reject_id))
+    reject = _at_the_desk(lambda _, desk: desk.reject(reject_id))
     if reject is None:
         frame.fail(f"there is no rejected delivery {reject_id}")
     lead = line_text(reject.lead_id) or "-"
@@ -85,12 +85,8 @@ def replay_rejects(
     if bool(reject_ids) == (reason is not None):
         frame.fail("say which rejected deliveries: ids, or --reason")
 
-    async def replay(desk: RejectsDesk) -> bool:
-        chosen = list(reject_ids or [])
-        if reason is not None:
-            waiting = await desk.rejects(waiting_only=True, reason=reason, limit=None)
-            # Oldest first: the order in which they came.
-            chosen = [line.id for line in reversed(waiting)]
+    async def replay(pool: frame.Pool, desk: RejectsDesk) -> bool:
+        chosen = reject_ids or await desk.waiting_for(str(reason))
         stays = 0
         for reject_id in chosen:
             done = await desk.replay(reject_id)
@@ -104,6 +100,8 @@ def replay_rejects(
                 typer.echo(f"{reject_id}  {done.stored} events stored, {done.known} known{flaws}")
                 stays += bool(done.flaws)
         typer.echo(f"{len(chosen)} checked, {stays} still rejected")
+        words = {"rejects": [str(each) for each in chosen[:10]]}
+        await frame.audited(pool, chosen, "replay", words)
         return not stays
 
     if not _at_the_desk(replay):
@@ -117,16 +115,12 @@ def dismiss_rejects(reject_ids: list[UUID], because: frame.Because) -> None:
     c2s-enrich rejects dismiss ID --because "a test of C2S"
     """
 
-    async def dismiss(pool: frame.Pool, settings: frame.Settings) -> int:
-        from c2s_enrich.wiring.operators import build_rejects
+    async def dismiss(pool: frame.Pool, desk: RejectsDesk) -> int:
+        done = len(await desk.dismiss(reject_ids))
+        words = {"rejects": [str(each) for each in reject_ids]}
+        return await frame.audited(pool, done, "dismiss", words, because)
 
-        done = len(await build_rejects(settings, pool).dismiss(reject_ids))
-        if done:
-            words = {"rejects": [str(each) for each in reject_ids]}
-            await frame.audit(pool, "dismiss", words, because)
-        return done
-
-    done = frame.with_pool(dismiss)
+    done = _at_the_desk(dismiss)
     frame.note(f"{done} of {len(reject_ids)} dismissed.")
     if not done:
         raise typer.Exit(frame.NOT_FOUND)
@@ -138,7 +132,7 @@ def _state(line: Reject) -> str:
     return f"dismissed {frame.when(line.dismissed_at)}" if line.dismissed_at else "waits"
 
 
-def _at_the_desk(ask: Callable[[RejectsDesk], Awaitable[T]]) -> T:
+def _at_the_desk(ask: Callable[[frame.Pool, RejectsDesk], Awaitable[T]]) -> T:
     from c2s_enrich.wiring.operators import build_rejects
 
-    return frame.with_pool(lambda pool, settings: ask(build_rejects(settings, pool)))
+    return frame.with_pool(lambda pool, settings: ask(pool, build_rejects(settings, pool)))

@@ -86,9 +86,7 @@ def _change(
 ) -> None:
     async def local(pool: frame.Pool, settings: frame.Settings) -> bool:
         done = await change(_limits(pool, settings))
-        if done:
-            await frame.audit(pool, verb, {"upstream": name} | words)
-        return done
+        return await frame.audited(pool, done, verb, {"upstream": name} | words)
 
     if not remote.change(url, f"upstreams/{name}/{verb}", words, local):
         frame.fail(f"there is no upstream {name}")

@@ -161,7 +161,7 @@ class Visit:
 
     async def audit(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """Writes down what was just done to one thing."""
-        await self.planner().record(verb, words, redact(reason)[:300] if reason else None)
+        await self.planner().record(verb, words, reason)
 
 
 def named(name: str, title: str, **more: Any) -> Column:

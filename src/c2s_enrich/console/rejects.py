@@ -72,8 +72,7 @@ async def replay(visit: Visit, _: Form) -> Onward:
 async def replay_alike(visit: Visit, form: Form) -> Onward:
     """All that wait for one reason, in the order in which they came, some at a time."""
     reason = form.one("reason")
-    waiting = await visit.tools.rejects.rejects(waiting_only=True, reason=reason, limit=None)
-    chosen = [row.id for row in reversed(waiting)][:_BATCH]
+    chosen = (await visit.tools.rejects.waiting_for(reason))[:_BATCH]
     return await _replayed(visit, chosen, address("/rejects", reason=reason))
 
 

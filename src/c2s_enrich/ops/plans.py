@@ -21,6 +21,7 @@ from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
+from c2s_enrich.redaction import redact
 
 Verb = Literal["reprocess", "fail", "delivered", "not_delivered"]
 Via = Literal["cli", "api", "console"]
@@ -218,8 +219,9 @@ class Planner:
 
     async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """The audit's row for something that is done to one thing at once."""
+        why = redact(reason)[:300] if reason else None
         await self._sql.touch(
-            "record_action", verb=verb, filter=Jsonb(words), reason=reason, **self._who
+            "record_action", verb=verb, filter=Jsonb(words), reason=why, **self._who
         )
 
     async def _batch(self, plan: PlanState, batch: dict[str, Any]) -> tuple[Any, ...]:

@@ -109,6 +109,11 @@ class RejectsDesk:
             after=after,
         )  # fmt: skip
 
+    async def waiting_for(self, reason: str) -> list[UUID]:
+        """All that wait and were rejected for it, in the order in which they came."""
+        found = await self.rejects(waiting_only=True, reason=reason, limit=None)
+        return [line.id for line in reversed(found)]
+
     async def reject(self, reject_id: UUID) -> WholeReject | None:
         """One of them, whole."""
         return await self._sql.one(WholeReject, "get_reject", id=reject_id)
