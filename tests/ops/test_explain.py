@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from tests.intake.conftest import an_event as a_delivery
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
+from c2s_enrich.console.words import LANGUAGES
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.causes import ACTIONS, CAUSES, sentences
 from c2s_enrich.ops.explain import (
@@ -416,6 +417,40 @@ class TestWhatWasDelivered:
         assert {"delivery_unclear", "DeliveryUnclear"} <= await health(pool)
         assert (await type_(proposed(said, "messages delivered"))).exit_code == 0
         assert await db.value("select status from lead_messages") == "sent"
+
+
+class TestAfterARestore:
+    @pytest.mark.parametrize(
+        ("columns", "cause", "status"),
+        [
+            ({"waiting_reason": "read_back"}, "reading_back", 75),
+            ({"status": "failed", "error_kind": "delivery_unclear"}, "delivery_unclear", 1),
+        ],
+    )
+    async def test_a_message_that_c2s_may_have_says_so_and_when_it_was_restored(
+        self, db: Database, pool: Pool, columns: dict[str, Any], cause: str, status: int
+    ) -> None:
+        ended = datetime.now(UTC) if "status" in columns else None
+        due = datetime.now(UTC) + timedelta(minutes=1)
+        event_id = await an_event(db, processed_at=ended, available_at=due, **columns)
+        noticed = await db.value(
+            "insert into lead_messages (event_id, lead_id, content_key, body, ref, status,"
+            " sending_at) values (%s, %s, 'key', 'text', 'W87DSMVY', 'sending',"
+            " now() - interval '1 minute') returning sending_at",
+            (event_id, LEAD),
+        )
+        said = {
+            language: explain(await Explainer(pool).situation(LEAD), language, SAO_PAULO)
+            for language in LANGUAGES
+        }
+        at = f"{noticed.astimezone(SAO_PAULO):%H:%M:%S}"
+
+        assert {(each.cause, each.status) for each in said.values()} == {(cause, status)}
+        assert any(
+            each.endswith(f"was restored {at}, and C2S may have it from before.")
+            for each in said["en"].because
+        )
+        assert any(f"foi restaurado {at}" in each for each in said["pt"].because)
 
 
 class TestSilence:

@@ -44,7 +44,7 @@ EVERYTHING = Facts(
     [
         UpstreamHealth("c2s", 50.0, "HTTP 503"),
         UpstreamHealth("diretrix", 50.0, "credential refused: 401", 80, 100),
-        UpstreamHealth("work_api", None, None, 100, 100),
+        UpstreamHealth("work_api", None, None, 100, 100, put_off=3),
     ],
     LastHour(100, 30, "30 bug", 3, 0.9, "2 diretrix", 2),
     Silence(18000.0, 4, 9.0, 5.0),

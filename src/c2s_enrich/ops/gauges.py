@@ -58,6 +58,8 @@ def _of(facts: Facts) -> Iterator[Metric]:
         each.name: bool(each.paused_seconds) for each in upstreams})
     yield _by("upstream_paused_seconds", "What is left of an upstream's pause", ("upstream",), {
         each.name: each.paused_seconds or 0.0 for each in upstreams})
+    yield _by("upstream_put_off", "Events that nobody wakes after its pause", ("upstream",), {
+        each.name: each.put_off for each in upstreams})
     yield _by("upstream_budget_calls", "Today's calls", ("upstream",), {
         each.name: each.calls_today for each in upstreams})
     yield _by("upstream_budget_limit", "Calls that a day may have; 0 is no limit", ("upstream",), {
