@@ -19,7 +19,7 @@ from c2s_enrich.enrichment.people_store import HitRate
 from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.health import AWAY
 from c2s_enrich.ops.problems import Problem, problems_of
-from c2s_enrich.ops.store import Facts, LastHour, QueueHealth, Silence, UpstreamHealth
+from c2s_enrich.ops.store import Facts, LastHour, LastWebhook, QueueHealth, UpstreamHealth
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.web import build_web
@@ -47,7 +47,7 @@ EVERYTHING = Facts(
         UpstreamHealth("work_api", None, None, 100, 100, put_off=3),
     ],
     LastHour(100, 30, "30 bug", 3, 0.9, "2 diretrix", 2),
-    Silence(18000.0, 4, 9.0, 5.0),
+    LastWebhook(18000.0, 4, 9.0, 5.0),
     [HitRate("diretrix", "phone", 50, 1, 200, 120, True)],
 )
 # Those that the process itself knows; their sentences are made where they are found.

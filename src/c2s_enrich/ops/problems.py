@@ -4,90 +4,16 @@ the alerts, so that all of them say the same. Pure.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from c2s_enrich.enrichment.people_store import HitRate
-from c2s_enrich.ops.store import Facts, LastHour, QueueHealth, Silence, UpstreamHealth
+from c2s_enrich.ops.store import Facts, LastHour, LastWebhook, QueueHealth, UpstreamHealth
 from c2s_enrich.redaction import redact
-
-# By code: the sentence, and what to type after `c2s-enrich`. The worst first.
-_SAID: Mapping[str, tuple[str, str]] = {
-    "read_only": (
-        "The database takes no writes: deliveries get 503 and no event is worked on.",
-        "doctor",
-    ),
-    "no_poller": (
-        "No poller is running: {waiting} events are stored and nobody works on them.",
-        "poller",
-    ),
-    "backlog_old": ("The oldest due event has waited {due:.0f} s.", "status"),
-    "lease_over": (
-        "The lease of {events} ended over a minute ago, and no poller has taken it back.",
-        "pollers",
-    ),
-    "delivery_unclear": (
-        "{messages} went out more than ten minutes ago without a clear answer.",
-        "messages list",
-    ),
-    "restore_lookups": (
-        "{messages} may have been sent before a restore: each is looked up in C2S before it is "
-        "sent.",
-        "messages list",
-    ),
-    "read_back_unproven": (
-        "C2S took a message that was then not found on its lead. Until one is found, a person "
-        "decides about every unclear delivery.",
-        "messages list",
-    ),
-    "rejects_waiting": ("{waiting} could not be read and wait.", "rejects list"),
-    "credential_refused": (
-        "{name} refuses our credential: no calls for another {paused:.0f} s.",
-        "upstreams resume {name}",
-    ),
-    "upstream_paused": ("{name} is paused for another {paused:.0f} s.", "upstreams resume {name}"),
-    "put_off": (
-        "{events} would wait for {name} over an hour longer than it is paused.",
-        "upstreams resume {name}",
-    ),
-    "budget_spent": (
-        "All of today's calls to {name} are made: {calls} of {budget}.",
-        "upstreams budget {name}",
-    ),
-    "budget_low": (
-        "Most of today's calls to {name} are made: {calls} of {budget}.",
-        "upstreams budget {name}",
-    ),
-    "events_failed": (
-        "{events} failed in the last hour, of {ended} that ended: {kinds}.",
-        "errors",
-    ),
-    "errors_muted": (
-        "{events} failed in the last hour with an error whose alerts are muted.",
-        "errors",
-    ),
-    "claims_lost": (
-        "Pollers that died or hung lost {claims} in the last hour.",
-        "pollers",
-    ),
-    "rejects_fill_their_room": (
-        "Rejected deliveries fill {share:.0%} of their room. When it is full, deliveries that "
-        "cannot be read get 503.",
-        "rejects list",
-    ),
-    "source_unproven": (
-        "Web pages came where a source says that it knows nobody, in the last hour: {sources}. "
-        "Those events ended not_found without a proof.",
-        "doctor --online",
-    ),
-    "silence": ("No webhook has come for {hours:.1f} h ({why}).", "subscriptions"),
-    "source_blind": (
-        "{source} by {kind} found {found} of the last {latest}, after {before:.0f} % of the "
-        "{earlier} before.",
-        "doctor --online",
-    ),
-}
 
 # An event is claimed within seconds of being due; at a minute nobody is working.
 _LATE_SECONDS = 60.0
@@ -193,7 +119,7 @@ def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
         yield _problem("source_unproven", sources=hour.unproven)
 
 
-def _of_silence(silence: Silence) -> Iterator[Problem]:
+def _of_silence(silence: LastWebhook) -> Iterator[Problem]:
     if silence.weeks >= 2:
         silent, usual = (silence.usual or 0.0) >= _MISSED, silence.usual or 0.0
         why = f"the same hours of earlier weeks brought {usual:.0f}"
@@ -216,8 +142,15 @@ def _blind(rate: HitRate) -> Problem:
 def _problem(
     code: str, *, subject: str = "", detail: str = "", urgent: bool = True, **values: Any
 ) -> Problem:
-    sentence, command = (text.format_map(values) for text in _SAID[code])
+    said = _sentences()[code]
+    sentence, command = said["says"].format_map(values), said["command"].format_map(values)
     return Problem(code, sentence, f"c2s-enrich {command}", detail, subject, urgent, values)
+
+
+@cache
+def _sentences() -> Mapping[str, Mapping[str, str]]:
+    path = Path(__file__).with_name("sentences") / "problems.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _count(number: int, one: str) -> str:

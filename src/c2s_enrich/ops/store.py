@@ -67,7 +67,7 @@ class LastHour:
 
 
 @dataclass(frozen=True)
-class Silence:
+class LastWebhook:
     """Since the last webhook; `usual` is what the same hours of `weeks` earlier weeks brought."""
 
     silent_seconds: float
@@ -92,7 +92,7 @@ class Facts:
     queue: QueueHealth = QueueHealth()
     upstreams: list[UpstreamHealth] = field(default_factory=list)
     hour: LastHour = LastHour()
-    silence: Silence | None = None
+    silence: LastWebhook | None = None
     rates: list[HitRate] = field(default_factory=list)
 
 
@@ -125,10 +125,10 @@ class OpsStore:
         [numbers] = await self._sql.read(QueueHealth, "health_queue")
         return numbers, await self._sql.read(UpstreamHealth, "health_upstreams")
 
-    async def lately(self) -> tuple[LastHour, Silence | None, list[HitRate]]:
+    async def lately(self) -> tuple[LastHour, LastWebhook | None, list[HitRate]]:
         """What takes a while to change and some milliseconds to count."""
         [hour] = await self._sql.read(LastHour, "health_last_hour")
-        silence = await self._sql.read(Silence, "health_silence")
+        silence = await self._sql.read(LastWebhook, "health_silence")
         return hour, silence[0] if silence else None, await self._people.hit_rates()
 
     async def set_up(self) -> SetUp:
