@@ -32,6 +32,7 @@ select current_setting('server_version_num')::integer / 10000 as major,
        (select pg_encoding_to_char(encoding) from pg_database where datname = current_database()) as encoding,
        current_setting('transaction_read_only') = 'on' as read_only,
        clock_timestamp() as now,
+       session_user as login,
        array(select name from unnest(array['fsync', 'full_page_writes', 'synchronous_commit']) as name
               where current_setting(name) = 'off') as switched_off,
        array(select name from unnest(array['c2s_web', 'c2s_poller', 'c2s_ops']) as name

@@ -206,6 +206,13 @@ class TestAWrongSetUp:
             "DATABASE_URL: the connection is not encrypted (sslmode=require)"
         ]
 
+    def test_with_a_pulse_under_another_login(self, doctor: Doctor, production: Production) -> None:
+        [sentence] = doctor(DATABASE_URL_DIRECT=production.url())
+
+        assert sentence.startswith(
+            "DATABASE_URL logs in as work_login and DATABASE_URL_DIRECT as postgres: a poller that"
+        )
+
     def test_with_a_login_that_nobody_granted_anything(
         self, doctor: Doctor, production: Production
     ) -> None:

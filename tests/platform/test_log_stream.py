@@ -95,6 +95,19 @@ class TestAProcess:
 
         assert file.read_text() == ""
 
+    def test_without_any_standard_file_gives_their_numbers_to_no_socket(
+        self, tmp_path: Path
+    ) -> None:
+        work = (
+            "import os; from c2s_enrich.cli.main import keep_standard_files_taken as keep; keep();"
+            f" open({str(tmp_path / 'next')!r}, 'w').write(str(os.dup(0)))"
+        )
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", work]
+
+        subprocess.run(command, timeout=60, check=True)
+
+        assert int((tmp_path / "next").read_text()) > 2
+
     def test_that_ends_has_written_all_of_its_lines(self) -> None:
         work = "for n in range(2000): log.info('a_line', n=n)"
 

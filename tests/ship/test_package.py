@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -97,7 +98,8 @@ class TestThePlatformsFiles:
 
         assert set(fly["processes"]) == PROCESSES
         assert {line.split()[1] for line in fly["processes"].values()} <= commands()
-        assert fly["deploy"]["release_command"] == "c2s-enrich migrate"
+        shell, _, command = shlex.split(fly["deploy"]["release_command"])
+        assert (shell, command.split()[1:]) == ("sh", ["c2s-enrich", "migrate"])
         watched = {name for check in fly["checks"].values() for name in check["processes"]}
         assert watched | set(fly["http_service"]["processes"]) == PROCESSES
         assert {name for vm in fly["vm"] for name in vm["processes"]} == PROCESSES

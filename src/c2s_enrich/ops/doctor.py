@@ -47,6 +47,7 @@ class Server:
     encoding: str
     read_only: bool
     now: datetime
+    login: str
     switched_off: list[str]
     missing_roles: list[str]
     stranger: bool
@@ -88,6 +89,7 @@ def processes_of(env: Mapping[str, str]) -> list[Process]:
 
 async def check_database(settings: Settings) -> AsyncIterator[Check]:
     """The server at both addresses, and what stands between."""
+    logins: dict[str, str] = {}
     for name, address in (
         ("DATABASE_URL", settings.database_url),
         ("DATABASE_URL_DIRECT", settings.database_url_direct),
@@ -96,11 +98,18 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
             continue
         try:
             async with asyncio.timeout(_SECONDS):
-                async for check in _check_server(name, address, settings):
+                async for check in _check_server(name, address, settings, logins):
                     yield check
         except (psycopg.Error, TimeoutError, OSError) as error:
             yield Check("database", False, f"{name}: cannot be asked: {redact_error(error)}")
             return
+    if len(set(logins.values())) > 1:
+        sentence = (
+            f"DATABASE_URL logs in as {logins['DATABASE_URL']} and DATABASE_URL_DIRECT as"
+            f" {logins['DATABASE_URL_DIRECT']}: a poller that froze while it sent could not be"
+            " ended by another. Use one login (migrations may have their own: OWNER_URL)"
+        )
+        yield Check("production", False, sentence)
     try:
         missing = await pending(settings.direct_url.reveal())
     except (EnrichError, psycopg.Error) as error:
@@ -113,14 +122,18 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
         yield Check("database", True, "its schema is up to date")
 
 
-async def _check_server(name: str, address: Secret, settings: Settings) -> AsyncIterator[Check]:
+async def _check_server(
+    name: str, address: Secret, settings: Settings, logins: dict[str, str]
+) -> AsyncIterator[Check]:
     connection = await Connection.connect(address.reveal(), **session_parameters("doctor"))
     connection.answer_within = _ANSWER_SECONDS
+    connection.prepare_threshold = None  # it may be a pooler
     async with connection:
         [server] = await Statements(connection, "ops").read(Server, "server")
         pooled = await is_pooled(connection, address)
         private = connection.info.host.startswith("/") or connection.info.host in _THIS_MACHINE
         encrypted = connection.pgconn.ssl_in_use or private
+    logins[name] = server.login
     apart = abs((datetime.now(UTC) - server.now).total_seconds())
     deaf = pooled and (name == "DATABASE_URL_DIRECT" or not settings.database_url_direct)
     known = _OLDEST_SERVER <= server.major <= _NEWEST_SERVER
