@@ -21,10 +21,11 @@ except ModuleNotFoundError:  # before the rooms were laid out
     from c2s_enrich.telemetry import Metrics, configure_logging  # type: ignore[no-redef]
 
 try:
-    from c2s_enrich.cli.frame import run as run_fast
+    import uvloop
+    from c2s_enrich.cli.frame import run as run_on
 
-    run = partial(run_fast, fast=True)  # the loop that the product's own poller has
-except (ImportError, TypeError):
+    run = partial(run_on, loop_factory=uvloop.new_event_loop)  # as the product's own poller
+except ImportError:
     run = asyncio.run  # type: ignore[assignment]
 
 TELL = "--tell" in sys.argv

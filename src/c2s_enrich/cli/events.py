@@ -1,8 +1,8 @@
-"""`events`: list, show, reprocess, fail; and `errors`."""
+"""`events`: list, show, reprocess, fail."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -25,10 +25,7 @@ _DONE = {
     "not_delivered": "recorded as not delivered; their messages are sent",
 }
 
-Fingerprint = Annotated[str, typer.Argument(help="fingerprint of a group of `errors`")]
-
 app = frame.group("Inspect and reprocess events.")
-errors = frame.group("Errors in groups of one each: see them, mute their alerts.")
 
 
 @app.command("list")
@@ -142,75 +139,6 @@ def fail_events(
         frame.fail("--because is empty")
     order = Order("fail", chosen, limit=limit, reason=redact(because.strip())[:300])
     bulk(order, dry_run, yes, as_json)
-
-
-@errors.callback(invoke_without_command=True, no_args_is_help=False)
-@takes_filter
-def list_errors(
-    context: typer.Context, chosen: Filter, as_json: frame.AsJson = False, url: Url = None
-) -> None:
-    """Failed and waiting events in groups of one error each; the fingerprint is a filter, too.
-
-    c2s-enrich errors --since 24h
-    """
-    from c2s_enrich.ops.events import ErrorGroup, EventsDesk
-
-    if context.invoked_subcommand:
-        return
-    frame.print_table(
-        ask(
-            url,
-            "errors",
-            chosen.texts,
-            list[ErrorGroup],
-            lambda pool, _: EventsDesk(pool).errors(chosen),
-        ),
-        {
-            "error": "error_group",
-            "events": "events",
-            "leads": "leads",
-            "newest": "newest_at",
-            "first": "first_at",
-            "kind": "error_kind",
-            "step": "error_step",
-            "muted since": "muted_since",
-            "newest message": "newest_message",
-        },
-        as_json=as_json,
-        empty="No event has an error" + (f" and matches {chosen.options}." if chosen else "."),
-        spare=("first", "kind", "step", "muted since"),
-    )
-
-
-@errors.command("mute")
-def mute_error(error: Fingerprint) -> None:
-    """No alert counts this error until it is fixed.
-
-    It ends after a week, when no event from before has the error any more, or when one of its
-    events is reprocessed.
-    """
-    _mute("mute", error)
-    frame.note(f"No alert counts {error} until it is fixed.")
-
-
-@errors.command("unmute")
-def unmute_error(error: Fingerprint) -> None:
-    """Alerts count this error again."""
-    _mute("unmute", error)
-    frame.note(f"Alerts count {error} again.")
-
-
-def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
-    async def change(pool: frame.Pool, _: frame.Settings) -> bool:
-        from c2s_enrich.ops.events import EventsDesk
-
-        desk = EventsDesk(pool)
-        done = await (desk.mute(error) if verb == "mute" else desk.unmute(error))
-        return await frame.audited(pool, done, verb, {"error": error})
-
-    if not frame.with_pool(change):
-        missing = "no event has this error" if verb == "mute" else "it was not muted"
-        frame.fail(f"{error}: {missing}", frame.NOT_FOUND)
 
 
 def _why(line: EventLine) -> str:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from c2s_enrich.database import Pool as Pool
     from c2s_enrich.settings import Process
     from c2s_enrich.settings import Settings as Settings
@@ -90,24 +92,22 @@ def print_table(
     if not rows:
         return note(empty)
     cells = [[visible(_cell(row, column)) for column in columns.values()] for row in rows]
-    table = [list(columns), *cells]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
+    table, watched = [list(columns), *cells], sys.stdout.isatty()
+    *widths, longest = (max(map(len, column)) for column in zip(*table, strict=True))
     left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
-    if spare and sys.stdout.isatty() and left < 20:
+    if watched and spare and left < 20:
         kept = {name: column for name, column in columns.items() if name not in spare}
         return print_table(rows, kept, as_json=False)
-    if sys.stdout.isatty() and left < min(8, max(len(row[-1]) for row in table)):
-        name_width = max(map(len, columns))
+    if watched and left < min(8, longest):
+        width = max(map(len, columns))
         for row in cells:
             for name, text in zip(columns, row, strict=True):
-                typer.echo(f"{name.ljust(name_width)}  {text}".rstrip())
+                typer.echo(f"{name.ljust(width)}  {text}".rstrip())
             typer.echo()
         return None
     for *first, last in table:
-        if sys.stdout.isatty() and len(last) > left:
-            last = last[: left - 1] + "…"
-        padded = [text.ljust(width) for text, width in zip(first, widths, strict=True)]
-        typer.echo("  ".join([*padded, last]).rstrip())
+        end = f"{last[: left - 1]}…" if watched and len(last) > left else last
+        typer.echo("  ".join([*map(str.ljust, first, widths), end]).rstrip())
     return None
 
 
@@ -187,9 +187,7 @@ def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Se
 
 
 def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
-    """What `ask` answers with the database at hand. A database that is away is one sentence within
-    five seconds.
-    """
+    """What `ask` answers with the database. One that is away is a sentence within five seconds."""
     settings = load_settings("migrate")
     return _with_database(settings, lambda pool: ask(pool, settings))
 
@@ -252,10 +250,10 @@ async def reach(address: str) -> None:
         raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
 
 
-def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:
-    """The coroutine's answer; see `guarded`. `fast` is for processes that stay: uvloop takes a
-    fifth off the CPU of a small claim and settlement.
-    """
+def run(
+    work: Coroutine[Any, Any, T], loop_factory: Callable[[], AbstractEventLoop] | None = None
+) -> T:
+    """The coroutine's answer; see `guarded`."""
     import asyncio
 
     async def answer() -> T:
@@ -264,18 +262,7 @@ def run(work: Coroutine[Any, Any, T], *, fast: bool = False) -> T:
             return await work
 
     def answered() -> T:
-        if not fast:
-            return asyncio.run(answer())
-        import gc
-
-        import uvloop
-
-        # Else the collector walks over all modules again and again, also in the pages of memory
-        # that are shared with forks.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(answer())
 
     return guarded(answered)

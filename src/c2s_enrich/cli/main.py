@@ -10,6 +10,7 @@ import typer
 from c2s_enrich.cli import (
     config,
     doctor,
+    errors,
     events,
     explain,
     frame,
@@ -68,7 +69,7 @@ for command in (
     app.command()(command)
 for name, nouns in (
     ("events", events.app),
-    ("errors", events.errors),
+    ("errors", errors.app),
     ("leads", leads.app),
     ("messages", messages.app),
     ("upstreams", upstreams.app),

@@ -1,7 +1,5 @@
-"""The values of the queue: what a poller holds while it works on an event, and the ways in which
-that ends.
-
-Nothing here touches the database; `store.py` turns rows into claims and endings into rows.
+"""What a poller holds while it works on an event, and the ways in which that ends. Nothing here
+touches the database; `store.py` turns rows into claims and endings into rows.
 """
 
 from __future__ import annotations
