@@ -22,6 +22,7 @@ except ModuleNotFoundError:  # before the rooms were laid out
 
 try:
     import uvloop
+
     from c2s_enrich.cli.frame import run as run_on
 
     run = partial(run_on, loop_factory=uvloop.new_event_loop)  # as the product's own poller
