@@ -209,7 +209,8 @@ class TestADatabaseThatIsAway:
 
 class TestAValuableLead:
     async def test_is_told_once_with_its_link_and_never_a_cpf(self, rig: Rig) -> None:
-        for lead, cpf, income in (("rich", "00000000191", 20000), ("poor", "00000000272", 900)):
+        rich = "<!channel> rich"
+        for lead, cpf, income in ((rich, "00000000191", 20000), ("poor", "00000000272", 900)):
             await rig.db.execute(
                 "insert into people (cpf, profile, fetched_at, expires_at)"
                 " values (%s, jsonb_build_object('income', %s::numeric), now(), now())",
@@ -227,9 +228,17 @@ class TestAValuableLead:
                 (lead, lead),
             )
         poller = rig.process(income=10000)
+        told = await rig.once(poller)
+        await rig.db.execute("delete from alerts")
+        poller.lead_link = ""
+        told += await rig.once(poller)
 
-        assert await rig.once(poller) == [
-            ":large_green_circle: A lead with an income from 10000: https://crm.example/rich"
+        assert told == [
+            ":large_green_circle: A lead with an income from 10000: " + link
+            for link in (
+                "https://crm.example/%3C%21channel%3E%20rich",
+                "lead &lt;!channel&gt; rich",
+            )
         ]
         assert await rig.once(poller) == []
 

@@ -26,7 +26,7 @@ class TestAnOutage:
         await product.fault("diretrix")
         # Far less than the mark of a probe lasts: whatever waited is due when the probe has come
         # back.
-        await product.until_all_ended(10)
+        await product.until_all_ended(20)
 
         assert {
             lead: len(texts) for lead, texts in (await product.messages()).items()
@@ -107,7 +107,7 @@ class TestARefusedCredential:
         await product.db.execute(
             "update webhook_events set available_at = now() where lead_id = %s", (leads[0],)
         )
-        await product.until_all_ended(10)
+        await product.until_all_ended(20)
 
         assert {
             lead: len(texts) for lead, texts in (await product.messages()).items()
@@ -134,7 +134,7 @@ async def _ask_to_wait(product: Product, leads: list[str], upstream: str, retry_
     leads += await _deliver(product, 2, first=len(leads))
     await product.until(f"{upstream} is paused", _paused(upstream))
     await product.fault(upstream)
-    await product.until_all_ended(10)
+    await product.until_all_ended(20)
 
     calls = (await _calls(product, upstream))[before:]
     refused_at = min(call["ended"] for call in calls if call["status"] == 429)

@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from html import escape
+from urllib.parse import quote
 
 import psycopg
 
@@ -115,13 +117,16 @@ class Alerts:
             await self._sql.rows("alerts_told", keys=[each.key for each in alerts])
 
     def _line(self, alert: Alert) -> str:
+        # In Slack <!channel> calls everybody.
+        text = escape(alert.text, quote=False)
         if alert.key.startswith("lead:"):
-            link = self.lead_link.replace("{lead_id}", alert.text) or f"lead {alert.text}"
+            lead = quote(alert.text, safe="")
+            link = self.lead_link.replace("{lead_id}", lead) or f"lead {text}"
             return f":large_green_circle: A lead with an income from {self.income_from}: {link}"
         if alert.over:
             minutes = alert.since.total_seconds() / 60
-            return f":white_check_mark: Over, {minutes:.0f} min after it began: {alert.text}"
-        return f":red_circle: {alert.text}"
+            return f":white_check_mark: Over, {minutes:.0f} min after it began: {text}"
+        return f":red_circle: {text}"
 
     async def _post(self, text: str) -> bool:
         # Here: web, for one, has no other use for httpx.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import msgspec
+
+# A spreadsheet takes a text that begins with one of these for a formula, wide ones too; a Brazilian
+# one ends a cell at each semicolon.
+_FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@＝＋－＠\t\r])")
 
 
 def length(span: timedelta) -> str:
@@ -42,5 +47,4 @@ def as_csv(rows: Sequence[Any]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    """A spreadsheet takes a text that begins with one of these for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+    return _FORMULA.sub("'", cell) if isinstance(cell, str) else cell
