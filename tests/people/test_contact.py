@@ -77,7 +77,7 @@ class TestABrazilianPhone:
 
     @pytest.mark.parametrize(
         "written",
-        ["1133650001", "551133650001", "+55 11 3365-0001", "11 3365-0001 ramal 204",
+        ["1133650001", "551133650001", "+55 11 3365-0001", "11 3365-0001 ramal 204", "1133650001.0",
          "0 15 11 3365-0001"],
     )  # fmt: skip
     def test_may_be_a_landline(self, written: str) -> None:

@@ -115,6 +115,7 @@ def fingerprints(contacts: Contacts, lead_name: str | None, keys: HashKeys) -> t
 def read_phone(text: str) -> Phone | Skipped:
     """One number, with or without +55, trunk 0, carrier code, ninth digit or mask."""
     text = re.split(r"(?i)\b(?:ramal|ext|r\.)", visible(text))[0]
+    text = re.sub(r"(?<=\d{10})\.0\s?$", "", text)  # a number, as spreadsheets export it
     digits = _digits(text)
     international = re.match(r"[^0-9]*\+", text) is not None
     if not international and digits.startswith("00"):

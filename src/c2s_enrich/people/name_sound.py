@@ -22,7 +22,8 @@ def _given_sounds() -> frozenset[str]:
 _SOUNDS = tuple(
     (re.compile(written), heard)
     for written, heard in (
-        ("^RACHEL", "RAQUEL"), ("^GONSALVES", "GONCALVES"), ("LOURD", "LURD"), ("Y", "I"),
+        ("^RACHEL", "RAQUEL"), ("^MICHAEL$|^MA[IY][CK](O[NM]|EL)$", "MAICON"),
+        ("^GONSALVES", "GONCALVES"), ("LOURD", "LURD"), ("Y", "I"),
         ("^(F|PH)IL(?=IP)", "FEL"), ("PH", "F"), ("TH", "T"), ("CHR", "KR"), ("SCH|SH|CH", "X"),
         ("(?<![LN])H", ""), ("C(?=K|QU)", ""), ("QU(?=[EI])", "K"), ("[CP](?=T)", ""),
         ("S?C(?=[EI])", "S"), ("[CQ]", "K"), ("^JEO|^GEO", "JIO"), ("G(?=[EI])", "J"),
