@@ -1,9 +1,10 @@
 """Measures the product: python -m bench [--quick] [PART …]
 
 Without a part: everything but `pages` and `bloat`, under 20 minutes on two cores. One Postgres, one
-run: what counts are the ratios to the peers, to the baseline commit and to a bare floor. Writes
-bench/results.json and the charts beside it. With --quick each part is a twentieth as large and runs
-once: proves that everything runs; its figures mean nothing and are not written.
+run: what counts are the ratios to the peers, to the baseline commit and to a bare floor. After each
+part bench/results.json is written; a part that is named replaces only its own results there.
+`python -m bench.publish` brings them into the documents. With --quick each part is a twentieth as
+large and runs once: proves that everything runs; its figures mean nothing and are not written.
 """
 
 from __future__ import annotations
@@ -21,10 +22,8 @@ from typing import Any
 
 from bench import intake, loss, pages, peers, pipeline, queue_parts
 from bench.machine import PAYLOAD, Checkout, baseline, machine, rounds
-from bench.report import Goal, chart, ratio, table
+from bench.report import RESULTS, Goal, ratio, table
 from c2s_enrich.sandbox.postgres import start_throwaway
-
-HERE_FOLDER = Path(__file__).parent
 
 Results = dict[str, Any]
 
@@ -118,12 +117,15 @@ def time_of_a_lead(server: str, folder: Path, base: Checkout, scale: Scale) -> R
 
 def killed(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """A poller is killed with 10 and with 100 leads in flight."""
-    return {f"{leads} leads": loss.killed(server, folder, leads=leads) for leads in (10, 100)}
+    return rounds(
+        1,
+        {f"{n} leads": partial(loss.killed, server, folder, leads=n) for n in (10, 100)},
+    )
 
 
 def rest(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """Web and poller with nothing to do."""
-    return {"ours": queue_parts.rest(server, folder, seconds=scale.seconds(60))}
+    return rounds(1, {"ours": partial(queue_parts.rest, server, folder, seconds=scale.seconds(60))})
 
 
 def webhooks(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
@@ -213,24 +215,6 @@ def goals(results: Results) -> list[Goal]:
     return [goal for goal in found if goal.value is not None]
 
 
-def charts(results: Results) -> None:
-    """The pictures that the documents show."""
-    measured = results.get("drain", {})
-    drained = {
-        name: float(measured[name]["per_second"])
-        for name in ("ours", "baseline", *peers.SYSTEMS)
-        if "per_second" in measured.get(name, {})
-    }
-    waits = {
-        name.removesuffix(", pick-up"): float(measured[name]["p50_ms"])
-        for name in ("ours, pick-up", "baseline, pick-up", *peers.SYSTEMS)
-        if "p50_ms" in measured.get(name, {})
-    }
-    if drained:
-        chart(HERE_FOLDER / "drain.svg", "Drain", "events a second", drained, "ours")
-        chart(HERE_FOLDER / "pickup.svg", "Pick-up, median", "ms", waits, "ours")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
@@ -240,7 +224,9 @@ def main() -> None:
     if unknown := [name for name in chosen if name not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     scale = Scale(0.05, rounds=1) if asked.quick else Scale()
-    results: Results = {"machine": machine()}
+    kept = asked.parts and not asked.quick and RESULTS.exists()
+    results: Results = json.loads(RESULTS.read_text()) if kept else {}
+    results["machine"] = machine()
     began = time.monotonic()
     settings = {"max_connections": "200", "shared_preload_libraries": "pg_stat_statements"}
     with (
@@ -248,26 +234,22 @@ def main() -> None:
         start_throwaway(durable=True, settings=settings) as server,
         tempfile.TemporaryDirectory(prefix="bench-") as name,
     ):
-        folder = Path(name)
         for part in chosen:
             print(f"{part}: {PARTS[part].__doc__}", flush=True)
-            started, load = time.monotonic(), machine()["load"]
+            started, now = time.monotonic(), machine()
             try:
-                found = PARTS[part](server.url, folder, base, scale)
+                found = PARTS[part](server.url, Path(name), base, scale)
             except Exception as error:
                 # One part that cannot run takes none of the others along.
                 print(f"    {part} could not run: {error}", flush=True)
                 found = {"cannot run": f"{type(error).__name__}: {str(error)[:300]}"}
-            seconds = round(time.monotonic() - started)
-            results[part] = found | {"run": {"seconds": seconds, "load": load}}
-    told = goals(results)
-    results["seconds"] = round(time.monotonic() - began)
-    results["goals"] = [goal.to_json() for goal in told]
-    print(f"\n{table(told)}\n\n{results['seconds']} s")
-    if not asked.quick:
-        (HERE_FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        charts(results)
-        print("everything is in bench/results.json")
+            run = {"seconds": round(time.monotonic() - started)}
+            results[part] = found | {"run": run | {key: now[key] for key in ("load", "commit")}}
+            results["seconds"] = round(time.monotonic() - began)
+            results["goals"] = [goal.to_json() for goal in goals(results)]
+            if not asked.quick:
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\n{table(goals(results))}\n\n{results['seconds']} s")
     failed = [part for part in chosen if "cannot run" in results[part]]
     sys.exit(f"could not run: {', '.join(failed)}" if failed else 0)
 

@@ -31,13 +31,13 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bench.machine import HERE, database, free_port
-from c2s_enrich.database import open_pool
 from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
 from c2s_enrich.serving.server import run_server
@@ -122,7 +122,14 @@ def serve(kind: str) -> None:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_pool(settings, name="bench") as app.state.pool:
+        # As one would write it, and not the product's pool, which is faster.
+        async with AsyncConnectionPool(
+            settings.database_url.reveal(),
+            kwargs={"autocommit": True},
+            min_size=2,
+            max_size=settings.database_pool_size,
+            open=False,
+        ) as app.state.pool:
             yield
 
     endpoint = parse if kind == "parse" else insert

@@ -35,7 +35,10 @@ def _seconds_until_told(server: str, folder: Path, leads: int, *, kill: bool) ->
         wait_until_settled(stage.connection)
         stage.store(others)
         in_flight = "select count(*) from webhook_events where status = 'processing'"
+        until = time.monotonic() + 60
         while stage.connection.execute(in_flight).fetchone() != (leads,):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{leads} leads were never in flight at once")
             time.sleep(0.02)
         began = time.monotonic()
         if kill:

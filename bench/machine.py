@@ -49,7 +49,11 @@ class Checkout:
     folder: Path
 
     def env(self, url: str, **more: str) -> dict[str, str]:
-        """A process environment with that version first on the path, and no rate limits."""
+        """A process environment with that version first on the path, and no rate limits. Raises
+        RuntimeError where this clone does not have it.
+        """
+        if not (self.folder / "src").is_dir():
+            raise RuntimeError(f"{self.name} is not here: git fetch --unshallow")
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return kept | {
             "PYTHONPATH": f"{self.folder / 'src'}:{ROOT}",
@@ -75,7 +79,7 @@ def baseline() -> Iterator[Checkout]:
     subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)
     if not folder.exists():
         command = ["git", "worktree", "add", "--quiet", "--detach", str(folder), BASELINE]
-        subprocess.run(command, cwd=ROOT, check=True)
+        subprocess.run(command, cwd=ROOT, check=False)
     try:
         yield Checkout(BASELINE, folder)
     finally:
@@ -202,12 +206,12 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def rounds(times: int, systems: Mapping[str, Callable[[], dict[str, float]]]) -> dict[str, Any]:
+def rounds(times: int, systems: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
     """Runs each system in turn, `times` times over; the median of each number, and all of them.
 
     A system that cannot run is named with its reason instead of being dropped.
     """
-    seen: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
+    seen: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
     failed: dict[str, str] = {}
     for _ in range(times):
         for name, run in systems.items():
@@ -215,18 +219,27 @@ def rounds(times: int, systems: Mapping[str, Callable[[], dict[str, float]]]) ->
                 continue
             try:
                 seen[name].append(run())
-                said = "  ".join(f"{key} {value:g}" for key, value in seen[name][-1].items())
+                said = "  ".join(
+                    f"{key} {value:g}"
+                    for key, value in seen[name][-1].items()
+                    if isinstance(value, int | float)
+                )
                 print(f"    {name:16} {said}", flush=True)
-            except (RuntimeError, TimeoutError, OSError, subprocess.SubprocessError) as error:
+            except Exception as error:
                 failed[name] = f"{type(error).__name__}: {str(error)[:200]}"
                 print(f"    {name:16} could not run: {failed[name]}", flush=True)
     medians: dict[str, Any] = {
-        name: {key: median(result[key] for result in results) for key in results[0]}
+        name: {key: _middle([result[key] for result in results]) for key in results[0]}
         | {"range": {key: [r[key] for r in results] for key in results[0]}}
         for name, results in seen.items()
         if results
     }
     return medians | {name: {"cannot run": reason} for name, reason in failed.items()}
+
+
+def _middle(values: list[Any]) -> Any:
+    """The median of numbers; of anything else the last."""
+    return median(values) if all(isinstance(each, int | float) for each in values) else values[-1]
 
 
 def run_json(command: Sequence[str], env: Mapping[str, str], log: Path, seconds: float) -> Any:

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+RESULTS = Path(__file__).with_name("results.json")
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -51,6 +53,25 @@ def table(goals: Sequence[Goal]) -> str:
         sign = "≤" if each.at_most else "≥"
         lines.append(f"{each.name:66} {value:>8} {sign + f'{each.goal:g}':>8}  {each.verdict}")
     return "\n".join(lines)
+
+
+def markdown(goals: Sequence[Goal]) -> str:
+    """The same as a table of a document."""
+    lines = ["| | seen | goal | |", "| --- | --- | --- | --- |"]
+    for each in goals:
+        sign = "≤" if each.at_most else "≥"
+        seen = "–" if each.value is None else f"{each.value:g}"
+        lines.append(f"| {each.name} | {seen} | {sign} {each.goal:g} | {each.verdict} |")
+    return "\n".join(lines)
+
+
+def between(text: str, mark: str, block: str) -> str:
+    """The document with `block` between its two comments of this mark. Raises ValueError."""
+    before, found, rest = text.partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {mark} -->")
+    if not (found and end):
+        raise ValueError(f"the document has no place for {mark}")
+    return f"{before}{found}{block}\n{end}{after}"
 
 
 def chart(path: Path, title: str, unit: str, values: Mapping[str, float], ours: str) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from bench.machine import rounds
-from bench.report import Goal, chart, ratio, table
+from bench.report import Goal, between, chart, markdown, ratio, table
 
 
 class TestAGoal:
@@ -31,6 +31,19 @@ class TestAGoal:
 
     def test_is_a_line_of_the_table(self) -> None:
         assert "≥1.5  missed" in table([Goal("rate", 1.2, 1.5, at_most=False)])
+
+    def test_is_a_row_between_the_comments_of_a_document(self) -> None:
+        rows = markdown([Goal("rate", 1.2, 1.5, at_most=False), Goal("cost", None, 2)])
+        page = "above\n<!-- bench -->\nold\n<!-- end of bench -->\nbelow\n"
+
+        filled = between(page, "bench", rows)
+
+        assert filled.startswith("above\n<!-- bench -->\n| | seen | goal | |\n")
+        assert "| rate | 1.2 | ≥ 1.5 | missed |\n| cost | – | ≤ 2 | not measured |\n" in filled
+        assert filled.endswith("<!-- end of bench -->\nbelow\n")
+        assert between(filled, "bench", "old") == page
+        with pytest.raises(ValueError, match="no place for bench"):
+            between("nothing", "bench", rows)
 
 
 class TestASystem:
