@@ -5,6 +5,7 @@ each event's first line, for the measurement of pick-up.
 """
 
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -23,9 +24,12 @@ except ModuleNotFoundError:  # before the rooms were laid out
 try:
     import uvloop
 
-    from c2s_enrich.cli.frame import run as run_on
+    from c2s_enrich.cli.ending import run as run_on
 
-    run = partial(run_on, loop_factory=uvloop.new_event_loop)  # as the product's own poller
+    # As the product's own poller (`cli/stay.py`).
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    run = partial(run_on, loop_factory=uvloop.new_event_loop)
 except ImportError:
     run = asyncio.run  # type: ignore[assignment]
 

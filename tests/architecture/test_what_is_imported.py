@@ -16,6 +16,12 @@ atexit.register(lambda: print("\\n" + json.dumps(sorted(sys.modules))))
 from c2s_enrich.cli.main import app
 app(sys.argv[1:], prog_name="c2s-enrich")
 """
+ENTRY = """
+import atexit, json, sys
+atexit.register(lambda: print("\\n" + json.dumps(sorted(sys.modules))))
+from c2s_enrich.cli.entry import main
+main()
+"""
 # The words of an event filter are options, so help names them.
 PURE = {"c2s_enrich.ops", "c2s_enrich.ops.filters", "c2s_enrich.errors"}
 # Each of these takes longer to import than help takes to print.
@@ -62,11 +68,16 @@ class TestHelp:
 
 
 class TestAProcessOfProduction:
-    @pytest.mark.parametrize("process", ["web", "poller"])
-    def test_never_loads_the_sandbox(self, process: str) -> None:
-        modules = imported(PROGRAM, process)
+    @pytest.mark.parametrize(
+        "arguments", [("web",), ("poller",), ("ops",), ("poller", "--suspects", "p")]
+    )
+    def test_never_loads_the_sandbox_or_the_library_of_commands(
+        self, arguments: tuple[str, ...]
+    ) -> None:
+        modules = imported(ENTRY, *arguments)
 
         assert "c2s_enrich.wiring" in modules
+        assert not parts(modules) & {"typer", "pydantic"}
         assert not [name for name in modules if name.startswith("c2s_enrich.sandbox")]
 
     def test_is_put_together_without_what_only_draws(self) -> None:

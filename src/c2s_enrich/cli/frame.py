@@ -13,18 +13,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+from c2s_enrich.cli.ending import NOT_DONE as NOT_DONE
+from c2s_enrich.cli.ending import NOT_FOUND as NOT_FOUND
+from c2s_enrich.cli.ending import WRONG_CALL as WRONG_CALL
+from c2s_enrich.cli.ending import fail as fail
+from c2s_enrich.cli.ending import guarded as guarded
+from c2s_enrich.cli.ending import in_words as in_words
+from c2s_enrich.cli.ending import load_settings as load_settings
+from c2s_enrich.cli.ending import note as note
+from c2s_enrich.cli.ending import run as run
 
+if TYPE_CHECKING:
     from c2s_enrich.database import Pool as Pool
-    from c2s_enrich.settings import Process
     from c2s_enrich.settings import Settings as Settings
     from c2s_enrich.wiring import Upstreams as Upstreams
 
@@ -32,7 +38,6 @@ T = TypeVar("T")
 Column = str | Callable[[Any], object]
 """What a column shows of a row: an attribute or a key by its name, or what is made of the row."""
 
-NOT_DONE, WRONG_CALL, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 _CONNECT_SECONDS = 4.0
 
 # The options and arguments that several commands take.
@@ -55,17 +60,6 @@ def group(text: str) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-
-
-def fail(sentence: str, status: int = WRONG_CALL) -> NoReturn:
-    """Ends the command with one sentence on stderr."""
-    note(f"error: {sentence}")
-    raise typer.Exit(status)
-
-
-def note(sentence: str) -> None:
-    """Words for the person at the terminal; never data."""
-    typer.echo(sentence, err=True)
 
 
 def print_json(value: object) -> None:
@@ -173,19 +167,6 @@ def confirm(answer: str, yes: bool) -> None:
         fail("nothing was done", NOT_DONE)
 
 
-def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Settings:
-    """The environment's settings; what was `said` on the command line counts more."""
-    from c2s_enrich.errors import SettingsError
-    from c2s_enrich.settings import Settings
-
-    try:
-        return Settings.load({**os.environ, **(said or {})}, process)
-    except SettingsError as error:
-        for problem in error.problems:
-            note(f"error: {problem}")
-        raise typer.Exit(WRONG_CALL) from None
-
-
 def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
     """What `ask` answers with the database. One that is away is a sentence within five seconds."""
     settings = load_settings("migrate")
@@ -248,51 +229,3 @@ async def reach(address: str) -> None:
         raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
     except psycopg.Error as error:
         raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
-
-
-def run(
-    work: Coroutine[Any, Any, T], loop_factory: Callable[[], AbstractEventLoop] | None = None
-) -> T:
-    """The coroutine's answer; see `guarded`."""
-    import asyncio
-
-    async def answer() -> T:
-        # Told before the loop is closed, which waits for a name server that says nothing.
-        with _told():
-            return await work
-
-    def answered() -> T:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            return runner.run(answer())
-
-    return guarded(answered)
-
-
-def guarded(work: Callable[[], T]) -> T:
-    """Does it. An error that the user can do something about becomes one line and exit status 1."""
-    try:
-        with _told():
-            return work()
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    import psycopg
-
-    from c2s_enrich.errors import EnrichError
-
-    try:
-        yield
-    except (EnrichError, psycopg.Error, OSError) as error:
-        fail(in_words(error), NOT_DONE)
-
-
-def in_words(error: BaseException) -> str:
-    """The error in one line, without the environment's secrets, as in the logs of a process."""
-    from c2s_enrich.redaction import redact, redact_error
-    from c2s_enrich.settings import Settings
-    from c2s_enrich.telemetry.logs import secrets_of
-
-    return redact(redact_error(error), secrets_of(Settings.read(os.environ)[0]))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import frame, stay
 
 
 def web(
@@ -18,15 +15,7 @@ def web(
     ] = False,
 ) -> None:
     """Receive webhooks until SIGTERM: store them and do nothing else."""
-    from c2s_enrich.intake.fast.one_write import one_write
-    from c2s_enrich.serving.server import run_server
-    from c2s_enrich.telemetry.metrics import Metrics
-    from c2s_enrich.wiring.web import build_web
-
-    settings = frame.load_settings("web", {"INSECURE": "true"} if insecure else None)
-    with logged(settings, "web"):
-        app = build_web(settings, Metrics(), watched=True)
-        frame.guarded(lambda: run_server(app, settings, one_write))
+    stay.web(insecure=insecure)
 
 
 def poller(
@@ -35,58 +24,14 @@ def poller(
     ] = "",
 ) -> None:
     """Work on events until SIGTERM. Several pollers may run at once."""
-    import gc
-
-    import uvloop
-
-    from c2s_enrich.queue.suspects import COMMAND, end_with_parent
-    from c2s_enrich.telemetry.metrics import Metrics
-    from c2s_enrich.wiring import build_poller
-
-    settings = frame.load_settings("poller")
-
-    async def work() -> None:
-        import asyncio
-        import signal
-
-        command = None if suspects else COMMAND
-        async with build_poller(
-            settings, Metrics(), watched=not suspects, suspects=command, worker=suspects
-        ) as built:
-            # The first signal lets it finish what it holds, the second makes it give all back.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, built.stop)
-            if suspects:
-                watching = asyncio.create_task(end_with_parent(built.stop))
-                await built.drain()
-                watching.cancel()
-            else:
-                await built.run()
-
-    with logged(settings, "poller"):
-        # Else the collector walks over all modules again and again, also in the pages of memory
-        # that are shared with forks.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
-        # uvloop takes a fifth off the CPU of a small claim and settlement.
-        frame.run(work(), uvloop.new_event_loop)
+    stay.poller(suspects=suspects)
 
 
 def ops() -> None:
     """Serve the console and the admin API until SIGTERM, on OPS_HOST and OPS_PORT. Needs
     ADMIN_TOKEN.
     """
-    from dataclasses import replace
-
-    from c2s_enrich.serving.server import run_server
-    from c2s_enrich.telemetry.metrics import Metrics
-    from c2s_enrich.wiring.operators import build_ops
-
-    settings = frame.load_settings("ops")
-    settings = replace(settings, host=settings.ops_host, port=settings.ops_port)
-    with logged(settings, "ops"):
-        run_server(build_ops(settings, Metrics(), watched=True), settings)
+    stay.ops()
 
 
 def migrate() -> None:
@@ -106,30 +51,3 @@ def migrate() -> None:
         typer.echo(f"applied {name}")
     if not applied:
         typer.echo("nothing to do: the schema is up to date")
-
-
-@contextmanager
-def logged(settings: frame.Settings, process: str) -> Iterator[None]:
-    """Logs of this process while inside, from a line that says what started to one at its end."""
-
-    from c2s_enrich.settings import database_name, misspelt
-    from c2s_enrich.telemetry.lines import get_logger
-    from c2s_enrich.telemetry.logs import configure_logging
-    from c2s_enrich.telemetry.release import release
-
-    configure_logging(settings, process)
-    log = get_logger("c2s_enrich.process")
-    log.info(
-        "started",
-        version=release(settings),
-        database=database_name(settings),
-        concurrency=settings.concurrency if process == "poller" else None,
-        pool_size=settings.database_pool_size,
-        pid=os.getpid(),
-    )
-    for sentence in misspelt(os.environ):
-        log.warning("setting_misspelt", problem=sentence)
-    try:
-        yield
-    finally:
-        log.info("stopped")

@@ -51,9 +51,7 @@ class Claim(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        """Names this claim. The event alone does not: it may have been taken away and claimed
-        again, even by the same worker.
-        """
+        """Names this claim: the event may have been taken away and claimed again, even by us."""
         return self.event_id, self.lease_token
 
 
@@ -261,9 +259,8 @@ class Step:
 
     async def __aenter__(self) -> None:
         await self._journal.at(self._name)
-        self._facts: dict[str, Any] = {
-            "step": self._name, "at_ms": self._journal.offset(), "ms": None,
-        }  # fmt: skip
+        at_ms = self._journal.offset()
+        self._facts: dict[str, Any] = {"step": self._name, "at_ms": at_ms, "ms": None}
         self._journal.steps.append(self._facts)
 
     async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:

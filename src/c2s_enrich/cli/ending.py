@@ -1,0 +1,92 @@
+"""How a command and a process run and end, without the library of commands: a process that stays
+would carry it, and the library's own, for 16 MiB.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from c2s_enrich.settings import Process, Settings
+
+T = TypeVar("T")
+
+NOT_DONE, WRONG_CALL, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
+
+
+def fail(sentence: str, status: int = WRONG_CALL) -> NoReturn:
+    """Ends the command with one sentence on stderr."""
+    note(f"error: {sentence}")
+    raise SystemExit(status)
+
+
+def note(sentence: str) -> None:
+    """Words for the person at the terminal; never data."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Settings:
+    """The environment's settings; what was `said` on the command line counts more."""
+    from c2s_enrich.errors import SettingsError
+    from c2s_enrich.settings import Settings
+
+    try:
+        return Settings.load({**os.environ, **(said or {})}, process)
+    except SettingsError as error:
+        for problem in error.problems:
+            note(f"error: {problem}")
+        raise SystemExit(WRONG_CALL) from None
+
+
+def run(
+    work: Coroutine[Any, Any, T], loop_factory: Callable[[], AbstractEventLoop] | None = None
+) -> T:
+    """The coroutine's answer; see `guarded`."""
+    import asyncio
+
+    async def answer() -> T:
+        # Told before the loop is closed, which waits for a name server that says nothing.
+        with _told():
+            return await work
+
+    def answered() -> T:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(answer())
+
+    return guarded(answered)
+
+
+def guarded(work: Callable[[], T]) -> T:
+    """Does it. An error that the user can do something about becomes one line and exit status 1."""
+    try:
+        with _told():
+            return work()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    import psycopg
+
+    from c2s_enrich.errors import EnrichError
+
+    try:
+        yield
+    except (EnrichError, psycopg.Error, OSError) as error:
+        fail(in_words(error), NOT_DONE)
+
+
+def in_words(error: BaseException) -> str:
+    """The error in one line, without the environment's secrets, as in the logs of a process."""
+    from c2s_enrich.redaction import redact, redact_error
+    from c2s_enrich.settings import Settings
+    from c2s_enrich.telemetry.logs import secrets_of
+
+    return redact(redact_error(error), secrets_of(Settings.read(os.environ)[0]))
