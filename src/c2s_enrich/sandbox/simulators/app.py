@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import cache
 
-from jinja2 import Environment
+from jinja2 import Environment, Template
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -52,12 +53,15 @@ def build_simulators(world: World, hook: Hook | None = None) -> Simulators:
     )
 
 
-def _own_routes(world: World, hook: Hook) -> list[Route]:
-    page = Environment(autoescape=True).from_string(_PAGE)
+@cache
+def _page() -> Template:
+    return Environment(autoescape=True).from_string(_PAGE)
 
+
+def _own_routes(world: World, hook: Hook) -> list[Route]:
     async def show_page(_: Request) -> Response:
         return HTMLResponse(
-            page.render(
+            _page().render(
                 leads=_leads_with_messages(world), counts=_counts(world), dial=world.dial.to_json()
             )
         )

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections import deque
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -37,7 +38,7 @@ class Hook:
     ) -> None:
         self.url = url
         self._token = token
-        self._client = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False)
+        self._transport = transport
         self._deliveries: set[asyncio.Task[None]] = set()
         self.delivered = 0
         self.lost = 0
@@ -58,7 +59,13 @@ class Hook:
         """Gives up what is under way."""
         for task in self._deliveries:
             task.cancel()
-        await self._client.aclose()
+        if "_client" in vars(self):
+            await self._client.aclose()
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        # Made when it is needed: reading the certificates takes 25 ms.
+        return httpx.AsyncClient(transport=self._transport, timeout=10, trust_env=False)
 
     async def _deliver(self, url: str, world: World, lead: Lead, action: str) -> None:
         await asyncio.sleep(world.manners.lag)
