@@ -33,7 +33,7 @@ from c2s_enrich.console import (
 from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
 from c2s_enrich.console.session import is_same_origin
-from c2s_enrich.console.show import SAID, Shown
+from c2s_enrich.console.show import SAID, shown
 from c2s_enrich.console.words import LANGUAGES, N_
 from c2s_enrich.database import is_transient
 from c2s_enrich.ops.explain import NotUnderstood
@@ -103,7 +103,7 @@ class Console:
         self, tools: Tools, clock: Clock, *, admin: Secret, viewer: Secret, zone: tzinfo
     ) -> None:
         self._tools = tools
-        self._shown = Shown(zone)
+        self._shown = shown(zone)
         self._entrance = Entrance(tools.pool, self._shown, clock, admin, viewer)
 
     def routes(self) -> list[Route]:
