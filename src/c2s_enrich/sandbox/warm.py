@@ -35,6 +35,9 @@ _IMPORTED = (
     "uvicorn.protocols.http.httptools_impl",
     "uvloop",
     "rich.console",
+    # What the command line and a lead's first phone number import when they are needed.
+    "typer._adapters",
+    "phonenumbers.data.region_BR",
 )
 
 
