@@ -12,7 +12,8 @@
 -- told last, what the seller was told (oldest first, in the order in which it was sent, whenever that was
 -- proven; a lead that changes for ever keeps its latest hundred in view), and is a message of this very event
 -- still unclear (then it must be cleared up before the event may be skipped). `suppressed`: one of the
--- hashes, which are those of the event's own contacts, must not be processed.
+-- hashes, which are those of the event's own contacts, must not be processed. `restored`: the lead may show
+-- messages of ours that the outbox has forgotten.
 -- The fence: no row when the event was taken away or its lead was erased; the share lock puts the two in
 -- order, so that nothing of an erased lead is written after its erasure.
 with event as materialized (
@@ -68,6 +69,7 @@ select k.name, k.phone, k.email,
                 where m.event_id = e.id and m.status = 'sending'
                   and m.ref <> all(%(refs)s::text[])) as message_unclear,
        exists (select from suppressions where hash = any(%(hashes)s::text[])) as suppressed,
+       exists (select from restores where why <> 'first_start') as restored,
        d.identity, d.log_end,
        (select r.identity from restores r order by r.id desc limit 1) as known_identity
   from event e, merged k, database_state() d;

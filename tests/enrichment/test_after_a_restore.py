@@ -108,6 +108,26 @@ class TestAMessageThatWasSentAndForgotten:
         ) == [("sent", "read_back")]
         assert (await brokerage.outcomes())[LEAD] == "enriched"
 
+    async def test_is_what_the_seller_was_told_last_and_what_holds_again_is_said_once(
+        self, brokerage: Brokerage, backup: Backup
+    ) -> None:
+        await told_once_proven(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+        await backup.take()
+        await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work()
+
+        await backup.restore()
+        for _ in range(3):  # back to the first one, an echo of what is then said, and another
+            await brokerage.accept(LEAD, brokerage.people[0])
+            await until_done(brokerage)
+        await brokerage.db.execute("update webhook_events set status = 'received'")
+        await until_done(brokerage)
+
+        _, _, *again = brokerage.messages(LEAD)
+        assert [text.split(":")[0] for text in again] == ["🔄 Voltou a valer"]
+
     async def test_is_recognised_under_the_key_of_before_a_rotation(
         self, brokerage: Brokerage, backup: Backup
     ) -> None:

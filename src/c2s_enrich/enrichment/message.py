@@ -32,6 +32,8 @@ NOTIFICATION = 80
 # Crockford's base 32: no I, L, O and U, so that a ref survives being read aloud.
 REF_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REF_LENGTH = 8
+# One key for all of them: whoever writes what looks like a ref makes us say a thing once, at most.
+_FORGOTTEN = "forgotten"
 
 _RULE = "━━━━━━━━━━━━━━━━━━━━"
 _MARKS = {"phone": "📞", "email": "📧", "both": "📞📧"}
@@ -54,6 +56,23 @@ class Told:
     content_key: str
     ref: str
     contacts: frozenset[str]
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether only the lead shows it: a restore took it from the outbox."""
+        return self.content_key == _FORGOTTEN
+
+
+def with_forgotten(told: Sequence[Told], refs: Sequence[str]) -> tuple[Told, ...]:
+    """`told` with the messages that only the lead shows, each behind the one that it follows."""
+    found, behind = list(told), 0
+    for ref in refs:
+        place = next((at for at, one in enumerate(found) if one.ref == ref), None)
+        if place is None:
+            place = behind
+            found.insert(place, Told(_FORGOTTEN, ref, frozenset()))
+        behind = place + 1
+    return tuple(found)
 
 
 def compose_message(
@@ -189,7 +208,8 @@ def _shown(contact: Phone | Email) -> str:
 def _speaks_of(told: Sequence[Told], content_key: str) -> bool:
     """Whether the last message is this content, or the return to it."""
     last = told[-1].content_key
-    return last == content_key or any(last == _key_of_return(content_key, one) for one in told)
+    returns = [*told, Told(_FORGOTTEN, "", frozenset())]
+    return last == content_key or any(last == _key_of_return(content_key, one) for one in returns)
 
 
 def _key_of_return(content_key: str, last: Told) -> str:

@@ -35,7 +35,8 @@ def reason_to_skip(
         return None
     if facts.closed:
         return Skip("ignored", withdraw=True)
-    if facts.has_contact and situation.told_fingerprint in fingerprints:
+    forgotten = bool(situation.told) and situation.told[-1].is_forgotten
+    if facts.has_contact and situation.told_fingerprint in fingerprints and not forgotten:
         return Skip("unchanged", withdraw=False)
     if situation.newer_exists:
         return Skip("superseded", withdraw=True)

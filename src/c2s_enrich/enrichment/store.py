@@ -12,7 +12,7 @@ import msgspec
 
 from c2s_enrich.database import Pool, Statements, statements
 from c2s_enrich.enrichment.history import DatabaseHistory, Seen
-from c2s_enrich.enrichment.message import SellerMessage, Told
+from c2s_enrich.enrichment.message import SellerMessage, Told, with_forgotten
 from c2s_enrich.enrichment.skip import Situation
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
@@ -111,12 +111,15 @@ class EnrichmentStore:
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        name, phone, email, newer_exists, told_fingerprint, told, unclear, suppressed, *seen = row
+        name, phone, email, newer, told_fingerprint, told, unclear, suppressed, *more = row
+        restored, *seen = more
         await self._history.compare(Seen(*seen), asked)
         earlier = tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told)
+        if restored:
+            earlier = with_forgotten(earlier, refs)
         return (
             replace(facts, name=name, phone=phone, email=email),
-            Situation(newer_exists, told_fingerprint, earlier, message_unclear=unclear),
+            Situation(newer, told_fingerprint, earlier, message_unclear=unclear),
             suppressed,
         )
 
