@@ -434,8 +434,8 @@ create index lead_messages_by_event on lead_messages (event_id);
 create index lead_messages_by_ref on lead_messages (ref);
 create index lead_messages_with_body on lead_messages (created_at) where body <> '';
 
--- A message that becomes clear by itself ends what failed because it was not. A first answer never does: it is
--- left out, so that an ordinary send costs nothing.
+-- A message that becomes clear by itself ends what failed because it was not. A first answer never does: it
+-- is left out, so that an ordinary send costs nothing.
 create function lead_messages_cleared() returns trigger
 language plpgsql set search_path from current as $$
 begin

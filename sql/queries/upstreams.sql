@@ -118,7 +118,8 @@ returning name;
 -- name: resume
 -- By hand: the next call goes out at once, also where a clock that ran ahead left the next slot far away.
 update upstreams
-   set next_slot_at = least(next_slot_at, clock_timestamp() + min_interval), paused_until = null, paused_since = null, reason = null, probing_until = null, failures = 0,
+   set next_slot_at = least(next_slot_at, clock_timestamp() + min_interval), paused_until = null,
+       paused_since = null, reason = null, probing_until = null, failures = 0,
        pauses = 0, changed_at = clock_timestamp()
  where name = %(name)s
 returning name;
