@@ -14,6 +14,8 @@
 -- still unclear (then it must be cleared up before the event may be skipped). `suppressed`: one of the
 -- hashes, which are those of the event's own contacts, must not be processed. `restored`: the lead may show
 -- messages of ours that the outbox has forgotten.
+-- It waits for no disk: whatever rests on it commits after it in the same log, and an event that is not
+-- settled begins again.
 -- The fence: no row when the event was taken away or its lead was erased; the share lock puts the two in
 -- order, so that nothing of an erased lead is written after its erasure.
 with event as materialized (
@@ -72,7 +74,7 @@ select k.name, k.phone, k.email,
        exists (select from restores where why <> 'first_start') as restored,
        d.identity, d.log_end,
        (select r.identity from restores r order by r.id desc limit 1) as known_identity
-  from event e, merged k, database_state() d;
+  from event e, merged k, database_state() d, set_config('synchronous_commit', 'off', true);
 
 -- name: unclear_messages
 -- Messages of this event that may have been sent and say something else than it would say now: the lead has

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from tests.brokerage import Brokerage
 
-from c2s_enrich.database import sql_folder, wire_statements
+from c2s_enrich.database import Pool, Statements, sql_folder, wire_statements
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres
 from c2s_enrich.sessions import Connection
@@ -132,6 +132,33 @@ class TestTheFirstLeads:
 
         assert set((await brokerage.outcomes()).values()) == {"enriched"}
         assert ran["notice_restore"] == 1
+
+
+class TestWhatACrashMayForget:
+    @pytest.mark.parametrize(("topic", "name"), [("enrichment", "begin_work"), ("queue", "beat")])
+    async def test_waits_for_no_disk_and_what_follows_does(
+        self, brokerage: Brokerage, pool: Pool, topic: str, name: str
+    ) -> None:
+        await brokerage.accept("lead", brokerage.people[0])
+        [[event_id, token]] = await brokerage.db.fetch("select id, lease_token from webhook_events")
+        given: dict[str, Any] = dict.fromkeys(wire_statements(topic)[name].names)
+        given |= {
+            "event_id": event_id,
+            "lease_token": token,
+            "refs": [],
+            "hashes": [],
+            "closed": False,
+        }
+        given |= {"in_flight": 0, "concurrency": 1, "pulse": False, "name": "ana"}
+        setting = "select current_setting('synchronous_commit')"
+
+        async with pool.connection() as connection:
+            async with connection.transaction(force_rollback=True):
+                await Statements(connection, topic).rows(name, **given)
+                [inside] = await (await connection.execute(setting)).fetchall()
+            [after] = await (await connection.execute(setting)).fetchall()
+
+        assert (inside, after) == (("off",), ("on",))
 
 
 class TestAnUpstreamWithoutLimits:
