@@ -16,7 +16,8 @@ select m.minute, coalesce(i.delivered, 0) as arrived, coalesce(e.ended, 0)::inte
  order by m.minute;
 
 -- name: numbers
--- One row. Percentiles are seconds from the webhook to the message, of the last hour.
+-- One row. Percentiles are seconds from the webhook to the message, of the last hour; null where nobody was
+-- told. failed_day ends at 10,001.
 select told.median, told.p95,
        (select count(*) from (select from webhook_events
                                where status = 'failed' and received_at > now() - interval '24 hours'
@@ -31,7 +32,7 @@ select told.median, told.p95,
          where outcome in ('enriched', 'partial')) told;
 
 -- name: calls
--- Calls of the last hour's attempts, at most 5,000 of them.
+-- Calls of the last hour's attempts, at most 5,000 of them, by upstream; percentiles are ms.
 select c.upstream, count(*)::integer as calls, count(*) filter (where c.result <> 'ok')::integer as failed,
        percentile_cont(0.5) within group (order by c.ms) as median,
        percentile_cont(0.95) within group (order by c.ms) as p95

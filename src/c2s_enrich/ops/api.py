@@ -156,7 +156,8 @@ class AdminApi:
                 if not isinstance(error, TimeoutError) and not is_transient(error):
                     raise
                 _log.warning("admin_waits_for_database", error=type(error).__name__)
-                return _refused(503, "database_away", "The database does not answer: try again.")
+                sentence = "The database does not answer in time: try again, or ask for less."
+                return _refused(503, "database_away", sentence)
             if isinstance(said, Response):
                 return said
             if isinstance(said, list) and "text/csv" in request.headers.get("accept", ""):
