@@ -209,19 +209,22 @@ class TestARejectedDelivery:
     async def test_without_room_is_503_and_its_neighbours_are_stored(
         self, web: Web, db: Database
     ) -> None:
-        await db.execute(
-            "insert into rejected_deliveries (raw, reason)"
-            " select convert_to(n || repeat('x', 50000000), 'UTF8'), 'not_json'"
-            " from generate_series(1, 6) n"
-        )
+        room = await db.value("select pg_get_functiondef('rejected_room'::regproc)")
+        # To fill it as it is takes 4 s.
+        await db.execute(room.replace(str(256 * 2**20), "20000"))
+        try:
+            for number in range(5):
+                await web.deliver([number])
+            refused = await web.deliver(b"{")
+            mixed = await web.deliver([an_event(), 7])
+            good = await web.deliver(an_event())
+            health = (await web.client.get("/health")).json()
+        finally:
+            await db.execute(room)
 
-        refused = await web.deliver(b"{")
-        mixed = await web.deliver([an_event(), 7])
-        good = await web.deliver(an_event())
-        health = (await web.client.get("/health")).json()
-
+        assert await db.value("select rejected_room()") == 256 * 2**20
         assert (refused.status_code, mixed.status_code, good.status_code) == (503, 503, 200)
-        assert (refused.json()["fault"], await kept(db)) == ("service", Kept(2, 6))
+        assert (refused.json()["fault"], await kept(db)) == ("service", Kept(2, 5))
         assert any("Rejected deliveries fill" in problem for problem in health["problems"])
 
     async def test_holds_nothing_of_the_token_that_it_came_with(
