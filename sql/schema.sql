@@ -1418,13 +1418,24 @@ CREATE VIEW public.health_queue AS
                    FROM public.rejected_deliveries
                   WHERE ((rejected_deliveries.replayed_at IS NULL) AND (rejected_deliveries.dismissed_at IS NULL))
                  LIMIT 10000) r) AS rejects_waiting,
-    (current_setting('transaction_read_only'::text) = 'on'::text) AS read_only;
+    (current_setting('transaction_read_only'::text) = 'on'::text) AS read_only,
+    ( SELECT COALESCE(string_agg(g.guard, ', '::text ORDER BY g.guard), ''::text) AS "coalesce"
+           FROM ( SELECT (pg_trigger.tgname)::text AS guard
+                   FROM pg_trigger
+                  WHERE ((pg_trigger.tgrelid = ANY (ARRAY[('public.webhook_events'::regclass)::oid, ('public.lead_messages'::regclass)::oid, ('public.rejected_deliveries'::regclass)::oid])) AND (NOT pg_trigger.tgisinternal) AND (pg_trigger.tgenabled <> ALL (ARRAY['O'::"char", 'A'::"char"])))
+                UNION ALL
+                 SELECT key.key
+                   FROM unnest(ARRAY['webhook_events_lead_id_updated_at_key'::text, 'webhook_events_one_per_lead'::text, 'lead_messages_lead_id_content_key_key'::text]) key(key)
+                  WHERE (NOT (EXISTS ( SELECT
+                           FROM (pg_index i
+                             JOIN pg_class c ON ((c.oid = i.indexrelid)))
+                          WHERE ((i.indrelid = ANY (ARRAY[('public.webhook_events'::regclass)::oid, ('public.lead_messages'::regclass)::oid])) AND (c.relname = key.key) AND i.indisvalid))))) g) AS guards_off;
 
 --
 -- Name: VIEW health_queue; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is due. waiting and rejects_waiting end at 10,000.';
+COMMENT ON VIEW public.health_queue IS 'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is due. waiting and rejects_waiting end at 10,000. guards_off names triggers and keys, empty when all stand.';
 
 --
 -- Name: health_rejects; Type: VIEW; Schema: public; Owner: -

@@ -674,10 +674,23 @@ select
   (select count(*)::integer
      from (select from rejected_deliveries where replayed_at is null and dismissed_at is null limit 10000) r)
     as rejects_waiting,
-  current_setting('transaction_read_only') = 'on' as read_only;
+  current_setting('transaction_read_only') = 'on' as read_only,
+  -- Our triggers that were switched off, and the keys that every promise rests on: missing or not valid.
+  (select coalesce(string_agg(guard, ', ' order by guard), '')
+     from (select tgname::text as guard from pg_trigger
+            where tgrelid in ('webhook_events'::regclass, 'lead_messages'::regclass,
+                              'rejected_deliveries'::regclass)
+              and not tgisinternal and tgenabled not in ('O', 'A')
+           union all
+           select key
+             from unnest(array['webhook_events_lead_id_updated_at_key', 'webhook_events_one_per_lead',
+                               'lead_messages_lead_id_content_key_key']) as key
+            where not exists (select from pg_index i join pg_class c on c.oid = i.indexrelid
+                               where i.indrelid in ('webhook_events'::regclass, 'lead_messages'::regclass)
+                                 and c.relname = key and i.indisvalid)) g) as guards_off;
 comment on view health_queue is
   'What /health says about the queue: numbers only, no lead and no person. Seconds; null where nothing is '
-  'due. waiting and rejects_waiting end at 10,000.';
+  'due. waiting and rejects_waiting end at 10,000. guards_off names triggers and keys, empty when all stand.';
 
 create view health_upstreams as
 select name,

@@ -4,7 +4,7 @@
 -- One row of numbers.
 select oldest_due_seconds, waiting, in_flight, leases_over, pollers_beating, pollers_silent, messages_pending,
        messages_sending, messages_unclear, messages_to_look_up, read_back_unproven, rejects_waiting,
-       read_only
+       read_only, guards_off
   from health_queue;
 
 -- name: health_upstreams

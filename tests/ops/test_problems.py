@@ -128,6 +128,36 @@ class TestTheQueue:
 
         assert await sentences(pool) == []
 
+    @pytest.mark.parametrize(
+        ("off", "on", "named"),
+        [
+            (
+                "alter table webhook_events disable trigger changed_by_hand",
+                "alter table webhook_events enable trigger changed_by_hand",
+                "changed_by_hand",
+            ),
+            (
+                "alter index webhook_events_one_per_lead rename to gone",
+                "alter index gone rename to webhook_events_one_per_lead",
+                "webhook_events_one_per_lead",
+            ),
+        ],
+    )
+    async def test_whose_guards_are_off_names_them(
+        self, db: Database, pool: Pool, off: str, on: str, named: str
+    ) -> None:
+        await poller(db)
+        await db.execute(off)
+        try:
+            [problem] = await found(pool)
+        finally:
+            await db.execute(on)
+
+        assert problem.sentence == (
+            f"Triggers or keys that our promises rest on are off or missing: {named}."
+        )
+        assert await found(pool) == []
+
     async def test_without_a_poller_says_how_many_events_nobody_works_on(
         self, db: Database, pool: Pool
     ) -> None:

@@ -40,6 +40,7 @@ EVERYTHING = Facts(
         read_back_unproven=True,
         rejects_waiting=4,
         read_only=True,
+        guards_off="inserted",
     ),
     [
         UpstreamHealth("c2s", 50.0, "HTTP 503"),

@@ -45,6 +45,8 @@ def _of(facts: Facts) -> Iterator[Metric]:
     yield _gauge("rejected_deliveries_waiting", "Unreadable deliveries", queue.rejects_waiting)
     yield _gauge("rejected_deliveries_room_ratio", "Part of their room that they fill",
                  hour.rejects_share)
+    yield _gauge("database_guards_off", "Whether triggers or keys of ours are off or missing",
+                 bool(queue.guards_off))
     yield _gauge("database_read_only", "Whether the database takes no writes", queue.read_only)
     yield _gauge("events_ended_last_hour", "Events that ended within an hour", hour.ended)
     yield _gauge("events_failed_last_hour", "Events that failed within an hour, muted ones apart",

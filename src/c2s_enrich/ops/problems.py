@@ -65,6 +65,8 @@ def _of_the_queue(queue: QueueHealth) -> Iterator[Problem]:
     due = queue.oldest_due_seconds or 0.0
     if queue.read_only:
         yield _problem("read_only")
+    if queue.guards_off:
+        yield _problem("guards_off", guards=queue.guards_off)
     if not queue.pollers_beating and (queue.pollers_silent or due > _UNATTENDED_SECONDS):
         yield _problem("no_poller", waiting=queue.waiting)
     if due > _LATE_SECONDS:

@@ -31,6 +31,7 @@ class QueueHealth:
     read_back_unproven: bool = False
     rejects_waiting: int = 0
     read_only: bool = False
+    guards_off: str = ""
 
 
 @dataclass(frozen=True)
