@@ -199,6 +199,19 @@ class TestAQuestionUnderWay:
 
         assert [await ask(pool, first), await ask(pool, second)] == ["go", "busy"]
 
+    async def test_is_neither_taken_over_nor_given_up_by_a_poller_that_lost_its_lease(
+        self, db: Database, pool: Pool
+    ) -> None:
+        holder = await a_claim(db, "lead-1")
+        stale = holder._replace(lease_token=holder.lease_token - 1)
+        await ask(pool, holder)
+
+        taken = await ask(pool, stale)
+        await a_store(pool).give_up_asking(stale, RECORD, perhaps_paid=True)
+
+        assert (taken, await ask(pool, await a_claim(db, "lead-2"))) == ("busy", "busy")
+        assert await db.value("select count(*) from paid_calls") == 0
+
     async def test_may_be_asked_again_once_it_was_given_up(self, db: Database, pool: Pool) -> None:
         first, second = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
         await ask(pool, first)
