@@ -38,7 +38,7 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True)
 class Place:
-    """One mutant: where it is, and what it makes of which expression."""
+    """One mutant: where it is, and which expression it changes, and into what."""
 
     number: int
     file: str
@@ -67,7 +67,7 @@ class Switches(ast.NodeTransformer):
         return node
 
     def visit_match_case(self, node: ast.match_case) -> ast.AST:
-        # A pattern is no expression.
+        # A pattern is not an expression.
         node.guard = self.visit(node.guard) if node.guard else None
         node.body = [self.visit(statement) for statement in node.body]
         return node

@@ -75,7 +75,7 @@ class Brokerage:
             yield built
 
     async def work(self, *, pollers: int = 1, **settings: Any) -> None:
-        """So many pollers at once, until nothing is due."""
+        """That many pollers at once, until nothing is due."""
 
         async def one() -> None:
             async with self.poller(**settings) as built:

@@ -101,7 +101,7 @@ class TestLoading:
     def test_takes_both_forms_of_a_postgres_address(self, address: str) -> None:
         assert Settings.load(GOOD | {"DATABASE_URL": address}, "web").database_url
 
-    def test_wants_the_direct_address_beside_neons_pooler(self) -> None:
+    def test_wants_the_direct_address_next_to_neons_pooler(self) -> None:
         pooler = "postgresql://u@ep-x-123-pooler.sa-east-1.aws.neon.tech/x"
 
         with pytest.raises(SettingsError, match="DATABASE_URL_DIRECT is not set"):

@@ -142,7 +142,7 @@ class TestACookie:
         assert kept == Session("operator", "Ana")
 
     @pytest.mark.parametrize("cookie", ["", ".", "x.y", "W10.x", "bnVsbA.x", "é.é", "=" * 50])
-    def test_of_somebody_elses_making_is_none(self, cookie: str) -> None:
+    def test_made_by_somebody_else_is_refused(self, cookie: str) -> None:
         assert Doorkeeper(Secret(OPERATOR), Secret(VIEWER), Naps()).read(cookie) is None
 
     def test_of_a_viewer_cannot_be_made_an_operators(self) -> None:

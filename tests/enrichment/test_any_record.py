@@ -115,5 +115,5 @@ class TestAnyRecord:
 
     @settings(max_examples=100, deadline=None)
     @given(anything)
-    def test_that_is_none_at_all_is_a_named_refusal(self, body: Any) -> None:
+    def test_that_is_not_a_record_at_all_is_a_named_refusal(self, body: Any) -> None:
         judge(body)

@@ -1,7 +1,7 @@
 """What the seller reads. Each case is a file in tests/golden: read those as text, and review their
 diffs.
 
-`GOLDEN=write pytest tests/enrichment/test_message.py` writes them anew.
+`GOLDEN=write pytest tests/enrichment/test_message.py` writes them again.
 """
 
 from __future__ import annotations

@@ -322,7 +322,7 @@ class TestTheSituation:
     async def situation(
         self, outbox: Outbox, other: Callable[[datetime], Awaitable[Any]]
     ) -> Situation:
-        """How an event finds its lead beside another event, which is told the event's time."""
+        """How an event finds its lead next to another event, which is told the event's time."""
         claim = await outbox.claim()
         await other(claim.updated_at)
         return (await outbox.store.begin_work(claim, LeadFacts("lead"), ()))[1]

@@ -42,7 +42,7 @@ def people_told(brokerage: Brokerage) -> list[str]:
 
 
 class TestALeadWhosePhoneLeadsToTwoPeople:
-    async def test_is_told_of_the_one_with_its_name_first(
+    async def test_hears_first_about_the_person_with_its_name(
         self, brokerage: Brokerage, ana: Person, bruno: Person
     ) -> None:
         brokerage.world.by_phone[ana.phone] = [ana, bruno]
@@ -66,7 +66,7 @@ class TestALeadWhosePhoneLeadsToTwoPeople:
 
 
 class TestALeadWithTwoPhones:
-    async def test_is_told_of_the_second_ones_owner_where_the_first_has_another_name(
+    async def test_hears_about_the_owner_of_the_second_where_the_first_has_another_name(
         self, brokerage: Brokerage, ana: Person, bruno: Person
     ) -> None:
         phones = f"{ana.phone} / {bruno.phone}"
@@ -200,7 +200,7 @@ class TestALeadThatReturnsToAnEarlierPhone:
         keys = await brokerage.db.fetch("select distinct content_key from lead_messages")
         assert len(keys) == 3
 
-    async def test_is_told_of_each_return(
+    async def test_hears_about_each_return(
         self, brokerage: Brokerage, ana: Person, bruno: Person
     ) -> None:
         for phone in (ana.phone, bruno.phone) * 3:

@@ -39,7 +39,7 @@ class TestTheToken:
         assert judge(path=NEW.decode()) == "current"
 
     @pytest.mark.parametrize("scheme", [b"", b"Basic ", b"Bearer", b"Token "])
-    def test_is_no_token_under_another_scheme(self, scheme: bytes) -> None:
+    def test_does_not_count_under_another_scheme(self, scheme: bytes) -> None:
         assert judge((b"authorization", scheme + NEW)) == "missing"
 
     def test_is_missing_where_nothing_is_shown(self) -> None:
@@ -112,7 +112,7 @@ class TestRotation:
                 == "current"
             )
 
-    def test_an_absent_previous_secret_is_no_empty_token(self) -> None:
+    def test_an_absent_previous_secret_does_not_let_an_empty_token_in(self) -> None:
         gate = Gate(NEW, b"")
 
         assert (

@@ -281,7 +281,7 @@ class TestAContentLengthThatLies:
             b"Content-Length: 99999999999999999999999999\r\n",
         ],
     )
-    async def test_by_contradicting_itself_is_no_http(
+    async def test_by_contradicting_itself_is_not_http(
         self, server: Server, db: Database, lengths: bytes
     ) -> None:
         line = await server.line()

@@ -449,7 +449,7 @@ class TestLimits:
             await web.client.post(PATH, content=b"{}", headers=headers), 415, "content_encoding"
         )
 
-    async def test_identity_is_no_compression(self, web: Web) -> None:
+    async def test_identity_is_not_a_compression(self, web: Web) -> None:
         assert (await web.deliver(an_event(), Content_Encoding="Identity")).status_code == 200
 
     async def test_a_body_that_does_not_end_is_408(self, db: Database) -> None:

@@ -85,7 +85,7 @@ class TestARefusal:
 
         assert (answer.status_code, answer.json()["fault"]) == (status, "sender")
 
-    async def test_of_strangers_is_no_alarm(self, web: Web) -> None:
+    async def test_of_strangers_raises_no_alarm(self, web: Web) -> None:
         for _ in range(20):
             await web.deliver(b"x" * 10, token="wrong")
             await web.client.get("/nothing")

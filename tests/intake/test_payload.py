@@ -130,7 +130,7 @@ class TestTheEnvelope:
 
         assert event(lead(**nulls)).lead_id == ID
 
-    def test_has_a_depth_beyond_which_it_is_no_envelope(self) -> None:
+    def test_may_be_nested_only_so_deep(self) -> None:
         deep: dict[str, Any] = lead()
         for _ in range(5):
             deep = {"data": deep}
@@ -411,7 +411,7 @@ class TestABatch:
             (None, "too_many_events")
         ]
 
-    def test_that_is_empty_is_no_delivery(self) -> None:
+    def test_that_is_empty_is_refused(self) -> None:
         assert reasons(b"[]") == reasons(b'{"data": []}') == [(None, "empty_array")]
 
 

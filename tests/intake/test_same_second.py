@@ -208,7 +208,7 @@ class TestTheSendersClock:
         )
         assert [row.ordered_at for row in rows] == [rows[0].updated_at, rows[1].received_at]
 
-    async def test_is_no_infinity_whoever_writes_it(self, db: Database) -> None:
+    async def test_cannot_be_infinity_whoever_writes_it(self, db: Database) -> None:
         with pytest.raises(psycopg.errors.CheckViolation):
             await db.execute(
                 "insert into webhook_events (lead_id, updated_at, payload_raw)"

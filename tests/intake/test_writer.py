@@ -247,7 +247,7 @@ class TestADatabaseThatIsAway:
 
 
 class TestACommitWhoseAnswerIsLost:
-    async def test_is_written_again_and_is_no_duplicate(self, db: Database) -> None:
+    async def test_is_written_again_and_does_not_count_as_a_duplicate(self, db: Database) -> None:
         async with writer_on(db, lanes=1) as (writer, _):
             store_type = type(writer._lanes[0]._store)
             original = store_type.insert_events

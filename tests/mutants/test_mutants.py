@@ -55,7 +55,7 @@ class TestAMutantWhosePlaceIsGone:
         ],
         ids=["its text", "what is in front of it", "it is in several places"],
     )
-    def test_is_no_verdict(self, lost: Mutant) -> None:
+    def test_gets_no_verdict(self, lost: Mutant) -> None:
         with pytest.raises(ListError):
             lost.applied_to((ROOT / lost.file).read_text(encoding="utf-8"))
 
@@ -87,7 +87,7 @@ class TestARun:
         assert killed.by.startswith("tests/queue/test_backoff_and_verdict.py::")
         assert "chance)" in (copy.folder / SHORT.file).read_text()
 
-    def test_is_no_verdict_where_the_tests_do_not_run(self, copy: Copy) -> None:
+    def test_gives_no_verdict_where_the_tests_do_not_run(self, copy: Copy) -> None:
         broken = replace(SHORT, changes=(("(0.1 + 0.9 * chance)", "(("),))
 
         with pytest.raises(ListError, match="do not run"):

@@ -11,7 +11,7 @@ LIMIT = 3
 
 
 def is_small(number, least=0):
-    """A docstring is no expression."""
+    """A docstring is not an expression."""
     match number:
         case 7:
             return False

@@ -13,7 +13,7 @@ class TestACell:
         "text",
         ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\n=1", "＝1+1", "Ana;=1+1", "Ana\n@x", ";; +1"],
     )
-    def test_is_no_formula_wherever_a_spreadsheet_may_see_its_beginning(self, text: str) -> None:
+    def test_is_not_a_formula_wherever_a_spreadsheet_may_see_it_begin(self, text: str) -> None:
         [_, [cell]] = csv.reader(io.StringIO(as_csv([{"name": text}])))
 
         for part in cell.replace("\n", ";").split(";"):

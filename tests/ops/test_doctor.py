@@ -113,7 +113,7 @@ class TestDoctor:
 
 @pytest.mark.usefixtures("well")
 class TestAMachineWithTheSecretsOfOneProcess:
-    async def test_is_asked_for_no_other_ones(self, doctor: Doctor) -> None:
+    async def test_is_not_asked_for_others(self, doctor: Doctor) -> None:
         assert await doctor(WEBHOOK_SECRET="") == (0, [])
         poller = ("C2S_TOKEN", "WORK_API_TOKEN", "DIRETRIX_USER", "DIRETRIX_PASS", "HASH_KEY")
         assert await doctor(**dict.fromkeys(poller, "")) == (0, [])

@@ -136,7 +136,7 @@ class TestAnUnknownWord:
             ("waiting_reason", REASONS),
         ],
     )
-    async def test_is_none_that_the_table_knows(
+    async def test_is_not_in_the_table(
         self, db: Database, column: str, known: tuple[str, ...]
     ) -> None:
         check = await db.value(

@@ -122,7 +122,7 @@ class TestASchema:
                 "health": (503, [problem]),
             }
 
-    async def test_newer_than_the_program_is_no_problem(self, db: Database) -> None:
+    async def test_newer_than_the_program_is_fine(self, db: Database) -> None:
         await db.execute(
             "insert into schema_migrations (version, name, checksum) values (%s, 'of tomorrow',"
             " 'x')",

@@ -183,7 +183,7 @@ class TestTheQueue:
         [sentence] = await sentences(pool)
         assert sentence.startswith("The lease of 1 event ended over a minute ago")
 
-    async def test_with_failed_events_says_how_many_and_of_which_kinds(
+    async def test_with_failed_events_says_how_many_of_each_kind(
         self, db: Database, pool: Pool
     ) -> None:
         await poller(db)
@@ -336,7 +336,7 @@ class TestAnUpstream:
 class TestSilence:
     @staticmethod
     async def weeks(db: Database, each: int, weeks: int = 4) -> None:
-        """In each earlier week the hours before now brought so many webhooks; none came since."""
+        """In each earlier week the hours before now brought that many webhooks; none has come since."""
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, status,"
             " processed_at)"

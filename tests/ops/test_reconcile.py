@@ -64,7 +64,7 @@ def listed(lead_id: str, **attributes: Any) -> dict[str, object]:
     }
 
 
-class TestALeadOfWhichNoWebhookTold:
+class TestALeadThatNoWebhookMentioned:
     async def test_is_put_into_the_queue_and_enriched(
         self, brokerage: Brokerage, pool: Pool
     ) -> None:

@@ -103,7 +103,7 @@ class TestReplaying:
         assert sorted(done.stored for done in both if done) == [0, 1]
         assert await db.value("select count(*) from webhook_events") == 1
 
-    async def test_what_still_is_no_event_stays_and_says_why(
+    async def test_what_still_is_not_an_event_stays_and_says_why(
         self, db: Database, desk: RejectsDesk
     ) -> None:
         reject_id = await kept(db, b'{"id": 7}', "id_unreadable")
@@ -281,7 +281,7 @@ class TestShowing:
         "text",
         ["name={name}&cpf={cpf}&tel={phone}", "{name} {cpf} <{email}>", '{{"a": "{name} {phone}'],
     )
-    def test_masks_what_is_no_json(self, text: str) -> None:
+    def test_masks_what_is_not_json(self, text: str) -> None:
         filled = text.format(
             name=PERSON.name, cpf=PERSON.cpf, phone=PERSON.phone, email=PERSON.email
         )

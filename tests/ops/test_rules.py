@@ -125,7 +125,7 @@ class TestTheRules:
 
 
 class TestTheMetrics:
-    def test_are_those_that_operators_were_told_of(self) -> None:
+    def test_are_the_ones_that_operators_know(self) -> None:
         queue = "queue_oldest_due_seconds queue_events pollers outbox_messages"
         upstreams = "upstream_paused upstream_budget_calls upstream_budget_limit lookup_hit_ratio"
         intake = (

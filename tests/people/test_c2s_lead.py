@@ -133,7 +133,7 @@ class TestTheCustomer:
             == "11987650001 / 1133650001"
         )
 
-    def test_may_stand_beside_the_attributes_or_be_spread_over_the_lead(self) -> None:
+    def test_may_stand_next_to_the_attributes_or_be_spread_over_the_lead(self) -> None:
         assert read({"id": ID, "customer": {"name": "Ana"}}).name == "Ana"
         assert read({"id": ID, "name": "Ana", "phone": 11987650001}).phone == "11987650001"
 
@@ -196,7 +196,7 @@ class TestClosed:
 
 
 class TestMessages:
-    def test_are_found_beside_and_inside_the_attributes_under_every_name(self) -> None:
+    def test_are_found_outside_and_inside_the_attributes_under_every_name(self) -> None:
         lead = {
             "id": ID,
             "messages": [

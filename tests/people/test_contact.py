@@ -163,7 +163,7 @@ class TestABrazilianPhone:
         ["{0} 591 2345", "({0}) 591-2345", "+55 {0} 591 2345", "+55 {1} 591 2345", "55{0}5912345",
          "{1} 591 2345", "{0}591234", "0 {1} 591 2345"],
     )  # fmt: skip
-    def test_of_a_service_is_no_landline_in_an_area_that_does_not_exist(
+    def test_of_a_service_is_not_a_landline_in_an_area_that_does_not_exist(
         self, written: str, prefix: str
     ) -> None:
         # Asked about and paid for as (80) 0591-2345.
@@ -305,7 +305,7 @@ class TestSeveralPhonesInOneField:
             None,
         ]
 
-    def test_are_looked_up_only_so_many(self) -> None:
+    def test_are_looked_up_to_a_limit(self) -> None:
         read = contacts(" / ".join(f"1198765{n:04}" for n in range(1, 9)))
 
         assert len(read.phones) == MOST_OF_A_KIND

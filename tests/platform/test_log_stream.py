@@ -1,4 +1,4 @@
-"""The log is no single point of failure: a line that cannot be written stops no work, and is
+"""The log is not a single point of failure: a line that cannot be written stops no work, and is
 counted.
 """
 

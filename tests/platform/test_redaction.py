@@ -85,7 +85,7 @@ class TestCpf:
             assert cpf not in cleaned
 
     @given(cpf=cpfs)
-    def test_is_found_beside_other_numbers(self, cpf: str) -> None:
+    def test_is_found_next_to_other_numbers(self, cpf: str) -> None:
         for text in (
             f"111 {cpf} 222",
             f"1.{_write(cpf, '{0}.{1}.{2}-{3}')}.2",
@@ -100,7 +100,7 @@ class TestCpf:
     def test_is_found_in_wide_digits(self) -> None:
         assert redact("５２９.９８２.２４７-２５") == "[cpf]"
 
-    def test_a_number_with_wrong_check_digits_that_is_no_phone_stays(self) -> None:
+    def test_a_number_with_wrong_check_digits_that_is_not_a_phone_stays(self) -> None:
         assert redact("order 70012345678") == "order 70012345678"
 
 

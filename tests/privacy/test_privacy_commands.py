@@ -91,7 +91,7 @@ class TestErase:
         assert done.exit_code == 2
         assert "say who" in done.output
 
-    async def test_refuses_what_is_no_cpf_without_repeating_it(
+    async def test_refuses_what_is_not_a_cpf_without_repeating_it(
         self, environment: Brokerage
     ) -> None:
         done = await invoke("erase", "--cpf-stdin", "--yes", given="123.456.789-00\n")

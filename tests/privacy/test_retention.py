@@ -115,7 +115,7 @@ class TestWhatIsOlderThanThePayloadsAge:
         self, brokerage: Brokerage, pool: Pool
     ) -> None:
         """An unclear delivery that nobody judged for three months: the text is gone, a reprocess
-        composes it anew.
+        composes it again.
         """
         settled = await settled_at(brokerage)
         await brokerage.db.execute(

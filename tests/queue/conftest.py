@@ -309,7 +309,7 @@ class Stage:
         return Done("enriched")
 
     async def has(self, count: int) -> None:
-        """Waits until so many events have come in."""
+        """Waits until that many events have come in."""
         while len(self.entered) < count:
             self._moved.clear()
             await self._moved.wait()

@@ -1,7 +1,7 @@
 """Any interleaving: whatever several pollers, time and a person do to the queue, in whatever order,
 its rules hold.
 
-A model of a few lines keeps book beside the real statements on the real database, and after each
+A model of a few lines keeps book next to the real statements on the real database, and after each
 step the two must agree.
 """
 

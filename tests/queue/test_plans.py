@@ -244,7 +244,7 @@ class TestOnALargeBacklog:
 
         assert max(plan.buffers for plan in explained.pool.plans[::2]) < 500
 
-    async def test_an_event_costs_so_many_records_of_wal(self, explained: Explained) -> None:
+    async def test_an_event_writes_few_records_of_wal(self, explained: Explained) -> None:
         claims = await explained.store.claim(100)
         claim = explained.last.wal_records
         await explained.store.settle([ended(claim) for claim in claims])

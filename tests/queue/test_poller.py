@@ -50,7 +50,7 @@ class TestRunning:
             stage.open.set()
             await until(lambda: _all_completed(queue, 10))
 
-    async def test_settles_and_claims_anew_while_others_are_still_at_work(
+    async def test_settles_and_claims_again_while_others_are_still_at_work(
         self, queue: Queue
     ) -> None:
         await queue.accept_many(5)

@@ -210,9 +210,7 @@ class TestADeadWorker:
 
         assert await queue.statuses() == {"received": 2, "processing": 1}
 
-    async def test_is_one_with_a_pulse_of_which_no_session_is_left(
-        self, queue: Queue, db: Database
-    ) -> None:
+    async def test_is_one_whose_pulse_has_no_session_left(self, queue: Queue, db: Database) -> None:
         bruno = queue.worker("bruno")
         await queue.worker("without").beat()
         async with await AsyncConnection.connect(

@@ -134,7 +134,7 @@ class TestNobody:
         assert candidates_from_diretrix([{"cpf": number}]) == ()
         assert candidates_from_phone_module({"msg": [{"cpf_cnpj": number}]}) == ()
 
-    def test_is_not_proven_by_a_company_beside_a_row_that_cannot_be_read(self) -> None:
+    def test_is_not_proven_by_a_company_next_to_a_row_that_cannot_be_read(self) -> None:
         rows = [{"cpf": COMPANY}, {"cpf": MASKED}]
 
         with pytest.raises(Unreadable, match="1 of 2 rows"):

@@ -470,7 +470,7 @@ class TestADatabaseInTrouble:
             admission = await poller.admit("diretrix")
             await db.execute("alter table upstreams rename to upstreams_away")
             try:
-                # A missing table is no passing trouble: that one must be heard.
+                # A missing table does not pass by itself: this one must be heard.
                 with pytest.raises(psycopg.errors.UndefinedTable):
                     await poller.succeeded(admission)
             finally:

@@ -272,7 +272,7 @@ class TestTheAuditGoesRed:
             pytest.param(
                 replace(GOOD, outbox=()),
                 {"messages_wrong": 1},
-                id="for a message of which no row knows",
+                id="for a message that no row knows",
             ),
             *(
                 pytest.param(
