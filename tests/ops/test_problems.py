@@ -336,7 +336,7 @@ class TestAnUpstream:
 class TestSilence:
     @staticmethod
     async def weeks(db: Database, each: int, weeks: int = 4) -> None:
-        """In each earlier week the hours before now brought that many webhooks; none has come since."""
+        """In each earlier week the hours before now brought that many webhooks; none came since."""
         await db.execute(
             "insert into webhook_events (lead_id, updated_at, payload_raw, received_at, status,"
             " processed_at)"
