@@ -1,7 +1,7 @@
 """The whole product as real processes, around this process's database."""
 
 import asyncio
-import subprocess
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,9 @@ class Product:
     async def until_frozen(self, process: str, seconds: float = 60.0) -> None:
         """Waits until a process has stopped itself with SIGSTOP."""
         running = self.stage.processes[process]
+        stopped = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
         async with asyncio.timeout(seconds):
-            while "T" not in (await asyncio.to_thread(_state, running.pid)):
+            while os.waitid(os.P_PID, running.pid, stopped) is None:  # noqa: ASYNC222 at once
                 assert running.poll() is None, self.stage.log_of(process).read_text()[-2000:]
                 await asyncio.sleep(0.05)
 
@@ -104,12 +105,6 @@ class Product:
             "not exists (select from webhook_events where status in ('received', 'processing'))",
             seconds,
         )
-
-
-def _state(pid: int) -> str:
-    return subprocess.run(
-        ["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout
 
 
 @pytest.fixture
