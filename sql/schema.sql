@@ -222,7 +222,8 @@ begin
       '`revoke create on schema % from public`', home, home;
   end if;
   revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
-    keep_reject_erased, admit_call, ask, database_state, grant_roles from public;
+    keep_reject_erased, admit_call, ask, database_state, sent_in_order, grant_roles
+    from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -249,7 +250,7 @@ begin
           ('poller ops', 'select, insert, update', 'hash_key, restores, read_backs'),
           ('poller', 'select, insert, update, delete',
             'person_phones, person_emails, person_addresses, person_companies'),
-          ('poller ops', 'execute', 'function admit_call, ask, database_state'),
+          ('poller ops', 'execute', 'function admit_call, ask, database_state, sent_in_order'),
           ('poller', 'select, delete', 'rejected_deliveries'),
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
           ('poller', 'select, insert', 'erased_leads, erasures'),
@@ -531,7 +532,7 @@ COMMENT ON COLUMN public.webhook_events.suspect IS 'Lost twice in a row or more:
 -- Name: COLUMN webhook_events.reprocess; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it again: none of the work is skipped.';
+COMMENT ON COLUMN public.webhook_events.reprocess IS 'A person asked for it again: it is worked on even if nothing is new, unless a newer event waits.';
 
 --
 -- Name: COLUMN webhook_events.payload_removed_at; Type: COMMENT; Schema: public; Owner: -
@@ -819,6 +820,84 @@ CREATE FUNCTION public.rejected_room() RETURNS bigint
 --
 
 COMMENT ON FUNCTION public.rejected_room() IS 'Bytes that rejected deliveries may hold.';
+
+--
+-- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.lead_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    lead_id text NOT NULL,
+    content_key text NOT NULL,
+    body text NOT NULL,
+    ref text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    sends integer DEFAULT 0 NOT NULL,
+    looks integer DEFAULT 0 NOT NULL,
+    sending_at timestamp with time zone,
+    sender text,
+    sent_at timestamp with time zone,
+    proof text,
+    c2s_message_id text,
+    contacts text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT lead_messages_proof_check CHECK ((proof = ANY (ARRAY['answer'::text, 'read_back'::text, 'webhook'::text, 'person'::text]))),
+    CONSTRAINT lead_messages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text]))),
+    CONSTRAINT sending_at_from_the_first_send CHECK (((status = 'pending'::text) OR (sending_at IS NOT NULL))),
+    CONSTRAINT sent_is_dated CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL)))
+)
+WITH (fillfactor='80');
+
+--
+-- Name: TABLE lead_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.lead_messages IS 'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent again.';
+
+--
+-- Name: COLUMN lead_messages.ref; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.ref IS 'Last line of the message and its external_id: how it is recognised when read back.';
+
+--
+-- Name: COLUMN lead_messages.sends; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.sends IS 'How often it was given to the network.';
+
+--
+-- Name: COLUMN lead_messages.looks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.looks IS 'Looks after the settle time that did not find it, since the last send.';
+
+--
+-- Name: COLUMN lead_messages.sender; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.sender IS 'The poller that sent it last: before another may send it again, its pulse is ended.';
+
+--
+-- Name: COLUMN lead_messages.contacts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.lead_messages.contacts IS 'The phones and e-mails it is about: a later message says what is new.';
+
+--
+-- Name: sent_in_order(public.lead_messages, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.sent_in_order(m public.lead_messages, refs text[]) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  select least(greatest(m.sending_at, max(o.sending_at) filter (where place < mine) + interval '1 us'),
+               min(o.sending_at) filter (where place > mine) - interval '1 us')
+    from lead_messages o, array_position(refs, o.ref) as place, array_position(refs, m.ref) as mine
+   where o.lead_id = m.lead_id and o.id <> m.id and o.status <> 'pending' and o.ref = any(refs)
+$$;
 
 --
 -- Name: stored_deliveries(uuid[], text[], timestamp with time zone[], text[], jsonb[]); Type: FUNCTION; Schema: public; Owner: -
@@ -1215,70 +1294,6 @@ CREATE VIEW public.health_last_hour AS
 --
 
 COMMENT ON VIEW public.health_last_hour IS 'The newest 10,000 events that ended within an hour, the failed ones by kind, those with a muted error apart, claims whose poller was lost, and the sources that answered with a web page where they say "not found".';
-
---
--- Name: lead_messages; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.lead_messages (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    lead_id text NOT NULL,
-    content_key text NOT NULL,
-    body text NOT NULL,
-    ref text NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    sends integer DEFAULT 0 NOT NULL,
-    looks integer DEFAULT 0 NOT NULL,
-    sending_at timestamp with time zone,
-    sender text,
-    sent_at timestamp with time zone,
-    proof text,
-    c2s_message_id text,
-    contacts text[] DEFAULT '{}'::text[] NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT lead_messages_proof_check CHECK ((proof = ANY (ARRAY['answer'::text, 'read_back'::text, 'webhook'::text, 'person'::text]))),
-    CONSTRAINT lead_messages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text]))),
-    CONSTRAINT sending_at_from_the_first_send CHECK (((status = 'pending'::text) OR (sending_at IS NOT NULL))),
-    CONSTRAINT sent_is_dated CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL)))
-)
-WITH (fillfactor='80');
-
---
--- Name: TABLE lead_messages; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.lead_messages IS 'The outbox: pending → sending → sent. A row in sending is read back from C2S before anything is sent again.';
-
---
--- Name: COLUMN lead_messages.ref; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.ref IS 'Last line of the message and its external_id: how it is recognised when read back.';
-
---
--- Name: COLUMN lead_messages.sends; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.sends IS 'How often it was given to the network.';
-
---
--- Name: COLUMN lead_messages.looks; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.looks IS 'Looks after the settle time that did not find it, since the last send.';
-
---
--- Name: COLUMN lead_messages.sender; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.sender IS 'The poller that sent it last: before another may send it again, its pulse is ended.';
-
---
--- Name: COLUMN lead_messages.contacts; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.lead_messages.contacts IS 'The phones and e-mails it is about: a later message says what is new.';
 
 --
 -- Name: pollers; Type: TABLE; Schema: public; Owner: -
@@ -4273,6 +4288,21 @@ GRANT SELECT ON TABLE public.v_events TO c2s_ops;
 GRANT SELECT ON TABLE public.v_events TO c2s_reader;
 
 --
+-- Name: TABLE lead_messages; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_poller;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_ops;
+
+--
+-- Name: FUNCTION sent_in_order(m public.lead_messages, refs text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.sent_in_order(m public.lead_messages, refs text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sent_in_order(m public.lead_messages, refs text[]) TO c2s_poller;
+GRANT ALL ON FUNCTION public.sent_in_order(m public.lead_messages, refs text[]) TO c2s_ops;
+
+--
 -- Name: FUNCTION stored_deliveries(ids uuid[], lead_ids text[], updated_ats timestamp with time zone[], hook_actions text[], payloads jsonb[]); Type: ACL; Schema: public; Owner: -
 --
 
@@ -4371,13 +4401,6 @@ GRANT SELECT ON TABLE public.health_last_hour TO c2s_web;
 GRANT SELECT ON TABLE public.health_last_hour TO c2s_poller;
 GRANT SELECT ON TABLE public.health_last_hour TO c2s_ops;
 GRANT SELECT ON TABLE public.health_last_hour TO c2s_reader;
-
---
--- Name: TABLE lead_messages; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_poller;
-GRANT SELECT,DELETE,UPDATE ON TABLE public.lead_messages TO c2s_ops;
 
 --
 -- Name: TABLE pollers; Type: ACL; Schema: public; Owner: -

@@ -90,7 +90,8 @@ comment on column webhook_events.losses is
   'How often in a row a process died, or hung, while this event was in flight.';
 comment on column webhook_events.suspect is
   'Lost twice in a row or more: it runs alone, in a process of its own, next time.';
-comment on column webhook_events.reprocess is 'A person asked for it again: none of the work is skipped.';
+comment on column webhook_events.reprocess is
+  'A person asked for it again: it is worked on even if nothing is new, unless a newer event waits.';
 comment on column webhook_events.request_id is
   'The X-Request-Id of the delivery that brought it: finds its line in the log of web.';
 comment on column webhook_events.ordered_at is
@@ -433,6 +434,16 @@ create index lead_messages_open on lead_messages (lead_id) where status <> 'sent
 create index lead_messages_by_event on lead_messages (event_id);
 create index lead_messages_by_ref on lead_messages (ref);
 create index lead_messages_with_body on lead_messages (created_at) where body <> '';
+
+-- When a message was sent that was found on its lead, seen from the others there (`refs`, oldest first):
+-- behind the one before it, in front of the one after it. After a restore its own time is the restore's.
+create function sent_in_order(m lead_messages, refs text[]) returns timestamptz
+language sql stable set search_path from current as $$
+  select least(greatest(m.sending_at, max(o.sending_at) filter (where place < mine) + interval '1 us'),
+               min(o.sending_at) filter (where place > mine) - interval '1 us')
+    from lead_messages o, array_position(refs, o.ref) as place, array_position(refs, m.ref) as mine
+   where o.lead_id = m.lead_id and o.id <> m.id and o.status <> 'pending' and o.ref = any(refs)
+$$;
 
 -- A message that becomes clear by itself ends what failed because it was not. A first answer never does: it
 -- is left out, so that an ordinary send costs nothing.

@@ -51,7 +51,8 @@ begin
       '`revoke create on schema % from public`', home, home;
   end if;
   revoke execute on function stored_deliveries, keep_rejected, count_intake, keep_lead_erased,
-    keep_reject_erased, admit_call, ask, database_state, grant_roles from public;
+    keep_reject_erased, admit_call, ask, database_state, sent_in_order, grant_roles
+    from public;
 
   for held in select rolname from pg_roles where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops', 'c2s_reader')
   loop
@@ -78,7 +79,7 @@ begin
           ('poller ops', 'select, insert, update', 'hash_key, restores, read_backs'),
           ('poller', 'select, insert, update, delete',
             'person_phones, person_emails, person_addresses, person_companies'),
-          ('poller ops', 'execute', 'function admit_call, ask, database_state'),
+          ('poller ops', 'execute', 'function admit_call, ask, database_state, sent_in_order'),
           ('poller', 'select, delete', 'rejected_deliveries'),
           ('poller', 'update (raw, detail)', 'rejected_deliveries'),
           ('poller', 'select, insert', 'erased_leads, erasures'),

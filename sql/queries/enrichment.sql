@@ -8,18 +8,19 @@
 -- What an event says of its lead is merged into what we knew, the newer event winning field by field and an
 -- absent field changing nothing; a payload that shows our refs is a receipt, free of charge. Answers the
 -- merged contact and what decides whether there is anything to do: is there a newer event of the lead
--- (ordered_at decides; updated_at, which is never below it, only lets the index find it), what contact was
--- told last, what the seller was told (oldest first, in the order in which it was sent, whenever that was
--- proven; a lead that changes for ever keeps its latest hundred in view), and is a message of this very event
--- still unclear (then it must be cleared up before the event may be skipped). `suppressed`: one of the
--- hashes, which are those of the event's own contacts, must not be processed. `restored`: the lead may show
--- messages of ours that the outbox has forgotten.
+-- (ordered_at decides; updated_at, which is never below it, only lets the index find it), does one wait while
+-- a person asked for this one again (what it says is not merged yet), what contact was told last, what the
+-- seller was told (oldest first, in the order in which it was sent, whenever that was proven; a lead that
+-- changes for ever keeps its latest hundred in view), and is a message of this very event still unclear (then
+-- it must be cleared up before the event may be skipped). `suppressed`: one of the hashes, which are those of
+-- the event's own contacts, must not be processed. `restored`: the lead may show messages of ours that the
+-- outbox has forgotten.
 -- It waits for no disk: whatever rests on it commits after it in the same log, and an event that is not
 -- settled begins again.
 -- The fence: no row when the event was taken away or its lead was erased; the share lock puts the two in
 -- order, so that nothing of an erased lead is written after its erasure.
 with event as materialized (
-  select e.id, e.lead_id, e.updated_at, e.ordered_at from webhook_events e
+  select e.id, e.lead_id, e.updated_at, e.ordered_at, e.reprocess from webhook_events e
    where e.id = %(event_id)s and e.lease_token = %(lease_token)s
      and not exists (select from erased_leads x where x.lead_id = e.lead_id)
      for share of e
@@ -46,7 +47,8 @@ with event as materialized (
   returning name, phone, email
 ), received as (
   update lead_messages m
-     set status = 'sent', sent_at = clock_timestamp(), proof = 'webhook'
+     set status = 'sent', sent_at = clock_timestamp(), proof = 'webhook',
+         sending_at = sent_in_order(m, %(refs)s::text[])
     from event e
    where m.lead_id = e.lead_id and m.ref = any(%(refs)s::text[]) and m.status = 'sending'
 )
@@ -55,6 +57,10 @@ select k.name, k.phone, k.email,
                 where n.lead_id = e.lead_id and n.updated_at > e.ordered_at
                   and (n.ordered_at, n.updated_at) > (e.ordered_at, e.updated_at)
                   and n.status <> 'failed') as newer_exists,
+       e.reprocess and exists (select from webhook_events n
+                                where n.lead_id = e.lead_id and n.updated_at > e.ordered_at
+                                  and (n.ordered_at, n.updated_at) > (e.ordered_at, e.updated_at)
+                                  and n.status in ('received', 'processing')) as newer_waits,
        (select p.fingerprint
           from (select fingerprint, ordered_at, updated_at from webhook_events
                  where lead_id = e.lead_id and id <> e.id and status = 'completed'
@@ -245,11 +251,14 @@ on conflict (account) do update
    set tried_at = clock_timestamp(), proven_at = coalesce(b.proven_at, excluded.proven_at);
 
 -- name: message_sent
--- Facts, not fenced: C2S has these messages. Runs alone or as a part of `settle`.
+-- Facts, not fenced: C2S has these messages. Runs alone or as a part of `settle`. One that was found on its
+-- lead takes the place among the others that it has there: a restore may have forgotten when it was sent.
 update lead_messages m
    set status = 'sent', sent_at = clock_timestamp(), proof = f.proof,
-       c2s_message_id = coalesce(f.c2s_message_id, m.c2s_message_id)
-  from json_to_recordset(%(facts)s::json) as f(message_id uuid, proof text, c2s_message_id text)
+       c2s_message_id = coalesce(f.c2s_message_id, m.c2s_message_id),
+       sending_at = case when f.proof = 'read_back' then sent_in_order(m, f.on_the_lead) else m.sending_at end
+  from json_to_recordset(%(facts)s::json)
+         as f(message_id uuid, proof text, c2s_message_id text, on_the_lead text[])
  where m.id = f.message_id and m.status <> 'sent';
 
 -- name: suppressed

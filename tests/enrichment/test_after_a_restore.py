@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +130,37 @@ class TestAMessageThatWasSentAndForgotten:
         _, _, *again = brokerage.messages(LEAD)
         assert [text.split(":")[0] for text in again] == ["🔄 Voltou a valer"]
 
+    async def test_keeps_its_place_among_what_the_seller_was_told(
+        self, brokerage: Brokerage, backup: Backup
+    ) -> None:
+        await told_once_proven(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work()
+        await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work()
+        await backup.take()
+        await backup.restore()
+        # The copy knows what was told last, and not what was told before.
+        await brokerage.db.execute(
+            "delete from lead_messages where ref ="
+            " (select ref from lead_messages where lead_id = %s order by sending_at limit 1)",
+            [LEAD],
+        )
+
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await until_done(brokerage)
+        await brokerage.db.execute("update webhook_events set status = 'received'")
+        await until_done(brokerage)
+
+        _, _, *again = brokerage.messages(LEAD)
+        assert [text.split(":")[0] for text in again] == ["🔄 Voltou a valer"]
+        in_order = await brokerage.db.fetch(
+            "select ref from lead_messages where lead_id = %s order by sending_at", [LEAD]
+        )
+        assert [row.ref for row in in_order] == [
+            text.rpartition("ref ")[2] for text in brokerage.messages(LEAD)
+        ]
+
     async def test_is_recognised_under_the_key_of_before_a_rotation(
         self, brokerage: Brokerage, backup: Backup
     ) -> None:
@@ -181,6 +214,46 @@ class TestAMessageThatWasNeverSent:
             await brokerage.db.value("select proof from lead_messages where lead_id = %s", [LEAD])
             == "answer"
         )
+
+    @pytest.mark.parametrize("asked_for_again", [True, False])
+    @pytest.mark.parametrize("point", ["claimed", "permit"])
+    async def test_is_not_sent_behind_a_newer_one_that_was_forgotten(
+        self, brokerage: Brokerage, backup: Backup, point: str, asked_for_again: bool
+    ) -> None:
+        await told_once_proven(brokerage)
+
+        async def copy(reached: str) -> None:
+            if reached == point:
+                await backup.take()
+                raise asyncio.CancelledError
+
+        await brokerage.accept(LEAD, brokerage.people[0])
+        async with brokerage.poller(boundary=copy) as poller:
+            with suppress(asyncio.CancelledError):
+                await poller.drain()
+        await brokerage.db.execute("delete from webhook_events where lead_id = %s", [LEAD])
+        await brokerage.db.execute("delete from lead_messages where lead_id = %s", [LEAD])
+        await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work()
+        newer = brokerage.messages(LEAD)
+        assert len(newer) == 1
+
+        await backup.restore()
+        await brokerage.accept(LEAD, brokerage.people[1])  # by reconciling
+        if asked_for_again:
+            await brokerage.db.execute("update webhook_events set status = 'received'")
+        await until_done(brokerage)
+
+        assert brokerage.messages(LEAD) == newer
+        assert (
+            await brokerage.db.value(
+                "select count(*) from webhook_events where status <> 'completed'"
+            )
+            == 0
+        )
+        assert await brokerage.db.value(
+            "select array_agg(status) from lead_messages where lead_id = %s", [LEAD]
+        ) == ["sent"]
 
     async def test_is_sent_although_unclear_ones_are_held(
         self, brokerage: Brokerage, backup: Backup

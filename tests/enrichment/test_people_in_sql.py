@@ -30,6 +30,7 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 LONG = timedelta(days=36500)
 VIEWS = (
+    "v_muted",
     "v_people",
     "v_leads",
     "v_lead_history",

@@ -55,9 +55,10 @@ class DatabaseHistory:
                 ]
             )
 
-    async def compare(self, seen: Seen, asked: Mark) -> None:
+    async def compare(self, seen: Seen, asked: Mark) -> bool:
         """Notices a restore: the database is another one than was remembered, or its log is shorter
         than what this process had seen before it asked; `asked` is the mark of that moment.
+        Returns whether one was noticed since.
         """
         async with self._noticing:
             log_end, mark = seen.log_end or 0, self.mark
@@ -65,12 +66,13 @@ class DatabaseHistory:
             known = self._noticed if mark.notices > asked.notices else seen.known
             if seen.identity in (known, seen.known) and log_end >= asked.furthest:
                 self.mark = mark._replace(furthest=max(mark.furthest, log_end))
-                return
+                return mark.notices > asked.notices
             why = "first_start" if seen.known is None else "identity"
             why = "counter" if seen.identity == seen.known else why
             await self._notice(why, seen.identity, None)
             self._noticed = seen.identity
             self.mark = Mark(log_end, mark.notices + 1)
+            return True
 
     async def restored(self, since: datetime) -> int:
         """A person says so; returns how many waiting messages are looked up before they go."""

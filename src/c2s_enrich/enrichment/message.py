@@ -28,6 +28,7 @@ OUTER_LIMIT = 15_000
 READABLE_LIMIT = 3_500
 # What a notification shows of a message.
 NOTIFICATION = 80
+_SHORTEST_NAME = 8
 
 # Crockford's base 32: no I, L, O and U, so that a ref survives being read aloud.
 REF_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -223,6 +224,8 @@ def _return_text(
     back = _named(contacts, last.contacts) if last.contacts else []
     heading = f"🔄 Voltou a valer: {back[0] if back else 'o que já foi dito'}"
     room = (NOTIFICATION - len(heading)) // len(people) - 3
+    if room < _SHORTEST_NAME:  # a long e-mail fills the notification: whole names stand below it
+        room = NOTIFICATION
     names = " / ".join(first_words(one.called, room) for one in people)
     return (
         f"{heading}\n{names}\n\nOs dados estão na mensagem anterior deste lead, ref {earlier.ref}."

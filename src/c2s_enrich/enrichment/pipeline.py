@@ -133,11 +133,14 @@ class Pipeline:
         return Event(facts, contacts, prints, situation, suppressed)
 
     async def _skip(self, claim: Claim, event: Event) -> Skip | None:
-        """Acts on the decision that there is no work."""
+        """Acts on the decision that there is no work: nothing stays unclear behind it."""
         skip = reason_to_skip(
             event.facts, event.fingerprints, event.situation, reprocess=claim.reprocess
         )
-        if skip is not None and skip.withdraw:
+        unclear = skip is not None and event.situation.message_unclear
+        if unclear:
+            await self.send.clear_up(claim, None)
+        if skip is not None and (skip.withdraw or unclear):
             await self.store.withdraw_unsent(claim)
         return skip
 

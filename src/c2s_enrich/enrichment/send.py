@@ -23,6 +23,7 @@ from datetime import timedelta
 from typing import Literal
 
 from c2s_enrich import errors
+from c2s_enrich.enrichment.extract import own_refs
 from c2s_enrich.enrichment.message import refs_of
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.hashing import HashKeys
@@ -64,8 +65,8 @@ class Sender:
         if message.status == "sent":
             return None
         if message.status == "sending":
-            if await self._seen_at_c2s(claim, message):
-                return self.store.message_sent(message, "read_back", None)
+            if (seen := await self._seen_at_c2s(claim, message)) is not None:
+                return await self._found(message, seen)
             await self._wait_or_give_up(message)
         # Admission first: the settle time counts from the permit, and the request follows at once.
         admission = await self.c2s.admit()
@@ -107,10 +108,19 @@ class Sender:
                 await self._prove_reading_back(claim, message)
             return None
         # The gateway's yes proves nothing.
-        if await self._seen_at_c2s(claim, message):
-            return self.store.message_sent(message, "read_back", None)
+        if (seen := await self._seen_at_c2s(claim, message)) is not None:
+            return await self._found(message, seen)
         self.metrics.message("uncertain")
         raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
+
+    async def _found(self, message: OutboxMessage, order: tuple[str, ...]) -> Fact:
+        """Raises NotYet where others of ours stand behind it: it is not what the seller read last,
+        and the next attempt says that it holds again.
+        """
+        if order and order[-1] != message.ref:
+            await self.store.record_sent(message, "read_back", order=order)
+            raise errors.NotYet(timedelta(), f"ref {message.ref} is on the lead, not as the last")
+        return self.store.message_sent(message, "read_back", order=order)
 
     async def clear_up(self, claim: Claim, content_key: str | None) -> bool:
         """Before this content is stored (None: there is nothing to tell): whether a send of this
@@ -119,8 +129,8 @@ class Sender:
         """
         found = False
         for message in await self.store.unclear_messages(claim, content_key):
-            if await self._seen_at_c2s(claim, message):
-                await self.store.record_sent(message, "read_back")
+            if (seen := await self._seen_at_c2s(claim, message)) is not None:
+                await self.store.record_sent(message, "read_back", order=seen)
                 found = True
             else:
                 await self._wait_or_give_up(message)
@@ -129,7 +139,7 @@ class Sender:
     async def _prove_reading_back(self, claim: Claim, message: OutboxMessage) -> None:
         """C2S has this message for sure: can it be found on the lead?"""
         try:
-            found = await self._is_on_the_lead(claim, message)
+            found = bool(await self._order_on_the_lead(claim, message))
         except errors.EnrichError as error:
             found = False
             _log.warning("reading_back_failed", error=redact_error(error))
@@ -137,15 +147,20 @@ class Sender:
         if not found:
             _log.warning("reading_back_unproven", ref=message.ref)
 
-    async def _is_on_the_lead(self, claim: Claim, message: OutboxMessage) -> bool:
+    async def _order_on_the_lead(
+        self, claim: Claim, message: OutboxMessage
+    ) -> tuple[str, ...] | None:
+        """The refs of our messages on the lead, oldest first; None where this one is not there."""
         # Under the key of before a rotation it may have been sent and forgotten by a restore.
         refs = {message.ref, *refs_of(claim.lead_id, message.content_key, self.keys)}
         texts = await self.c2s.messages(claim.lead_id)
-        return any(ref in text for ref in refs for text in texts)
+        if not any(ref in text for ref in refs for text in texts):
+            return None
+        return tuple(message.ref if ref in refs else ref for ref in own_refs(texts))
 
-    async def _seen_at_c2s(self, claim: Claim, message: OutboxMessage) -> bool:
+    async def _seen_at_c2s(self, claim: Claim, message: OutboxMessage) -> tuple[str, ...] | None:
         try:
-            seen = await self._is_on_the_lead(claim, message)
+            seen = await self._order_on_the_lead(claim, message)
         except (errors.Refused, errors.Unreadable) as error:
             if isinstance(error, errors.Unreadable) and claim.attempts < UNREADABLE_ATTEMPTS:
                 raise  # one garbled page proves nothing yet
@@ -154,7 +169,7 @@ class Sender:
                 f"the lead's messages cannot be read back ({error.detail}): "
                 f"was ref {message.ref} delivered?"
             ) from None
-        if seen:
+        if seen is not None:
             self.metrics.message("read_back")
             await self.store.record_read_back(found=True)
         return seen

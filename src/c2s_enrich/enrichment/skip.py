@@ -11,9 +11,12 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known of an event's lead; `told` is what the seller was told, oldest first."""
+    """What is known of an event's lead; `told` is what the seller was told, oldest first.
+    `newer_waits`: a newer event has not ended, so what it says is not merged yet.
+    """
 
     newer_exists: bool
+    newer_waits: bool
     told_fingerprint: str | None
     told: tuple[Told, ...]
     message_unclear: bool
@@ -31,8 +34,9 @@ def reason_to_skip(
     facts: LeadFacts, fingerprints: Sequence[str], situation: Situation, *, reprocess: bool
 ) -> Skip | None:
     """None where there is work. `fingerprints` are the contacts' hashes under each key."""
-    if reprocess or situation.message_unclear:
-        return None
+    if reprocess:
+        # What a person asked for is done, by the newest that is known of the lead.
+        return Skip("superseded", withdraw=True) if situation.newer_waits else None
     if facts.closed:
         return Skip("ignored", withdraw=True)
     forgotten = bool(situation.told) and situation.told[-1].is_forgotten

@@ -111,15 +111,17 @@ class EnrichmentStore:
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        name, phone, email, newer, told_fingerprint, told, unclear, suppressed, *more = row
-        restored, *seen = more
-        await self._history.compare(Seen(*seen), asked)
+        name, phone, email, newer, newer_waits, fingerprint, told, unclear, *more = row
+        suppressed, restored, *seen = more
+        if await self._history.compare(Seen(*seen), asked):
+            # What waited is unclear now.
+            return await self.begin_work(claim, facts, refs, hashes)
         earlier = tuple(Told(key, ref, frozenset(contacts)) for key, ref, contacts in told)
         if restored:
             earlier = with_forgotten(earlier, refs)
         return (
             replace(facts, name=name, phone=phone, email=email),
-            Situation(newer, told_fingerprint, earlier, message_unclear=unclear),
+            Situation(newer, newer_waits, fingerprint, earlier, message_unclear=unclear),
             suppressed,
         )
 
@@ -210,16 +212,35 @@ class EnrichmentStore:
         """Whether a message that C2S has was found on its lead."""
         await self._sql.rows("record_read_back", **self._rules, found=found)
 
-    def message_sent(self, message: OutboxMessage, proof: str, c2s_message_id: str | None) -> Fact:
-        """The fact that C2S has the message, to be committed with the event's completion."""
-        return {"message_id": message.id, "proof": proof, "c2s_message_id": c2s_message_id}
+    def message_sent(
+        self,
+        message: OutboxMessage,
+        proof: str,
+        c2s_message_id: str | None = None,
+        *,
+        order: Sequence[str] = (),
+    ) -> Fact:
+        """The fact that C2S has the message, to be committed with the event's completion. `order`:
+        the refs of our messages on the lead, oldest first, where it was found there.
+        """
+        return {
+            "message_id": message.id,
+            "proof": proof,
+            "c2s_message_id": c2s_message_id,
+            "on_the_lead": order,
+        }
 
     async def record_sent(
-        self, message: OutboxMessage, proof: str, c2s_message_id: str | None = None
+        self,
+        message: OutboxMessage,
+        proof: str,
+        c2s_message_id: str | None = None,
+        *,
+        order: Sequence[str] = (),
     ) -> None:
         """The same at once, where the event does not end with it."""
-        facts = msgspec.json.encode([self.message_sent(message, proof, c2s_message_id)]).decode()
-        await self._sql.rows("message_sent", facts=facts)
+        fact = self.message_sent(message, proof, c2s_message_id, order=order)
+        await self._sql.rows("message_sent", facts=msgspec.json.encode([fact]).decode())
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
         return next(iter(await self._sql.rows(statement, **params)), None)
