@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import ENVIRONMENT, Database
 from tests.intake.conftest import Web, open_web
 
+from c2s_enrich.clock import SystemClock
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops import health as health_module
 
@@ -53,6 +54,30 @@ class TestADatabase:
                     ["The database does not answer: deliveries get 503 until it does."],
                 ),
             }
+
+    async def test_whose_silence_also_hangs_the_cancellation_is_not_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(health_module, "_PATIENCE_SECONDS", 0.05)
+        answers, reads = asyncio.Event(), 0
+
+        async def read() -> int:
+            nonlocal reads
+            reads += 1
+            try:
+                await answers.wait()
+            except asyncio.CancelledError:  # as psycopg, which asks the server to cancel
+                await answers.wait()
+            return reads
+
+        remembered = health_module.Remembered(read, SystemClock(), 0.0)
+        monkeypatch.setattr(health_module, "_FRESH_SECONDS", 0.0)
+        async with asyncio.timeout(5):
+            silent = [await remembered.get() for _ in range(3)]
+        answers.set()
+
+        assert (silent, reads) == ([None] * 3, 1)
+        assert await remembered.get() == 1
 
     async def test_that_hangs_is_not_waited_for(
         self, db: Database, monkeypatch: pytest.MonkeyPatch

@@ -172,6 +172,7 @@ class Remembered(Generic[_T]):
         self._lock = asyncio.Lock()
         self._value: _T | None = None
         self._read_at = float("-inf")
+        self._reading: asyncio.Task[_T] | None = None
 
     async def get(self) -> _T | None:
         """The value, at most `fresh` seconds old."""
@@ -183,9 +184,17 @@ class Remembered(Generic[_T]):
             return self._value
 
     async def _ask(self) -> _T | None:
+        # Not cancelled: psycopg would ask a silent server to cancel, and wait for that, too. The
+        # connection itself ends a silence; until then nothing else is asked.
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._read())
+            # Nobody may ask again; its error is no news then.
+            self._reading.add_done_callback(lambda read: read.cancelled() or read.exception())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await self._read()
+                await asyncio.wait({self._reading})
+            reading, self._reading = self._reading, None
+            return reading.result()
         except (psycopg.Error, TimeoutError, OSError) as error:
             _log.warning(
                 "health_cannot_see",
