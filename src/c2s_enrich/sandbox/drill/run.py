@@ -70,7 +70,9 @@ def run_drill(
     if findings.clean:
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        console.print(f"logs of all processes: {folder}", highlight=False, soft_wrap=True)
+        console.print(
+            f"logs of all processes, and tables: {folder}", highlight=False, soft_wrap=True
+        )
     if as_json:
         sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
     return 0 if findings.clean else 1
@@ -154,6 +156,8 @@ class _Drill:
                 await staff
             await asyncio.to_thread(fleet.close)
         findings = audit(records)
+        if not findings.clean:
+            await store.keep_tables(self._folder)
         took = round(time.perf_counter() - began, 1)
         return findings, {
             "seed": self._seed,

@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
 from c2s_enrich.database import Pool, sql_folder, statements
@@ -18,6 +19,7 @@ from c2s_enrich.sandbox.drill.audit import OutboxRow, Row
 
 # Received rows are rare while the pollers keep up: so long is one waited for, looking so often.
 _WAIT_SECONDS, _LOOK_SECONDS = 5.0, 0.02
+_TOLD_OF_A_LEAD = ("webhook_events", "event_attempts", "leads", "lead_messages", "restores")
 
 
 class DrillStore:
@@ -149,6 +151,18 @@ class DrillStore:
             connection.cursor(row_factory=class_row(OutboxRow)) as cursor,
         ):
             return await (await cursor.execute(self._sql["audited_messages"])).fetchall()
+
+    async def keep_tables(self, folder: Path) -> None:
+        """What happened to a lead, as CSV, for whom the audit's sentences make ask why."""
+        async with await AsyncConnection.connect(self.url) as connection:
+            for table in _TOLD_OF_A_LEAD:
+                query = sql.SQL("copy {} to stdout with (format csv, header)")
+                with (folder / f"{table}.csv").open("wb") as file:
+                    async with connection.cursor().copy(
+                        query.format(sql.Identifier(table))
+                    ) as rows:
+                        async for row in rows:
+                            file.write(row)
 
     async def _run(self, name: str, **parameters: object) -> int:
         connection: AsyncConnection[Any]
