@@ -190,9 +190,17 @@ class Stage:
             said.seek(0)
             return status, said.read().decode()
 
+    async def ask_simulators(self, method: str, path: str, json: object = None) -> httpx.Response:
+        """Over a connection of its own: one that rests may be closed under the next request.
+        Raises httpx.TransportError, HTTPStatusError.
+        """
+        url, alone = self.simulators_url + path, {"Connection": "close"}
+        answer = await self.client.request(method, url, json=json, headers=alone)
+        return answer.raise_for_status()
+
     async def told(self) -> dict[str, list[str]]:
         """What C2S has received, by lead, in the order of arrival."""
-        answer = await self.client.get(f"{self.simulators_url}/_sim/messages")
+        answer = await self.ask_simulators("GET", "/_sim/messages")
         return {
             lead: [message["body"] for message in messages]
             for lead, messages in answer.json()["leads"].items()

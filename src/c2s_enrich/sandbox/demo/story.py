@@ -95,7 +95,7 @@ class Story:
     async def judge(self) -> Verdict:
         """Compares what the database and C2S hold with what the scenarios say."""
         events = {(event.lead_id, event.updated_at): event for event in await self.progress()}
-        told = (await self._stage.client.get(f"{self._stage.simulators_url}/_sim/messages")).json()
+        told = (await self._stage.ask_simulators("GET", "/_sim/messages")).json()
         verdict = Verdict(
             received=len(events),
             completed=sum(event.status == "completed" for event in events.values()),
@@ -133,9 +133,7 @@ class Story:
 
     async def a_message(self) -> str | None:
         """One message exactly as the seller sees it: of the first scenario that has one."""
-        told = (await self._stage.client.get(f"{self._stage.simulators_url}/_sim/messages")).json()[
-            "leads"
-        ]
+        told = (await self._stage.ask_simulators("GET", "/_sim/messages")).json()["leads"]
         for scenario in self.scenarios:
             for lead_id in scenario.messages:
                 if told.get(lead_id):
@@ -177,9 +175,7 @@ class Story:
                 )
 
     async def _put(self, path: str, body: object) -> None:
-        (
-            await self._stage.client.put(self._stage.simulators_url + path, json=body)
-        ).raise_for_status()
+        (await self._stage.ask_simulators("PUT", path, body)).raise_for_status()
 
     async def _until_ended(self, leads: set[str] | None) -> None:
         """Until the events of these leads (None: of all) have ended."""

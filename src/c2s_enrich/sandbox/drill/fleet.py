@@ -263,8 +263,7 @@ class Fleet:
             )
 
     async def _dial(self, upstream: str, *faults: dict[str, object]) -> None:
-        dial = f"{self._stage.simulators_url}/_sim/faults/{upstream}"
-        (await self._stage.client.put(dial, json=faults)).raise_for_status()
+        await self._stage.ask_simulators("PUT", f"/_sim/faults/{upstream}", faults)
 
     def _start_odd(self, kind: str, value: str) -> str:
         self._odd_started += 1

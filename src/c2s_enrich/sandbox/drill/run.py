@@ -203,7 +203,7 @@ class _Drill:
 
 async def _asked(stage: Stage) -> list[Asked]:
     """Every call of a source that got its answer; one that a fault has spoilt is not paid for."""
-    answer = await stage.client.get(f"{stage.simulators_url}/_sim/calls")
+    answer = await stage.ask_simulators("GET", "/_sim/calls")
     return [
         Asked(f"{call['upstream']} {call['kind']}", call["subject"], call["started"], call["ended"])
         for call in answer.json()["calls"]
