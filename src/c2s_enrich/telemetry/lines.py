@@ -6,7 +6,7 @@ from typing import Any
 
 from c2s_enrich.lean import hidden
 
-with hidden("rich"):
+with hidden("rich"), hidden("greenlet"):
     import structlog as structlog
 
 
