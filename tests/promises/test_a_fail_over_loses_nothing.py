@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from psycopg import AsyncConnection
@@ -56,7 +57,7 @@ class TestAFailOverToASynchronousStandby:
                 messages = answer.json()["leads"]
 
             told = {lead: len(messages.get(lead, [])) for lead in accepted}
-            assert told == dict.fromkeys(accepted, 1)
+            assert told == dict.fromkeys(accepted, 1), await _endings(standby)
             assert await _stored(standby) == len(people)
 
 
@@ -115,6 +116,14 @@ class TestARestoreToAnEarlierMoment:
             accepted, 1
         )
         assert stored == len(people)
+
+
+async def _endings(server: postgres.EmbeddedServer) -> list[Any]:
+    async with await AsyncConnection.connect(server.url, autocommit=True) as connection:
+        rows = await connection.execute(
+            "select lead_id, status, outcome, error_kind, error_message from webhook_events"
+        )
+        return await rows.fetchall()
 
 
 async def _stored(server: postgres.EmbeddedServer) -> int:
