@@ -264,7 +264,10 @@ class TestAQuestionUnderWay:
         }
         await db.execute(f"update upstreams set {limit[decision]} where name = 'work_api'")
         if decision == "spent":
-            await db.execute("update upstreams set daily_budget = 1, calls_today = 1")
+            await db.execute(
+                "update upstreams set daily_budget = 1, calls_today = 1,"
+                " budget_day = (now() at time zone 'America/Sao_Paulo')::date"
+            )
 
         assert [await ask(pool, held), await ask(pool, other)] == [decision, decision]
         assert await db.value("select count(*) from answers_under_way") == 0
