@@ -365,6 +365,7 @@ class TestTheViews:
             "v_messages_open",
             "v_pollers",
             "v_invalid_phones",
+            "v_muted",
         )
         for person in a_day_at_the_brokerage.people:
             assert not any(person.cpf in row.line for row in rows)
