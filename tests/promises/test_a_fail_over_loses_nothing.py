@@ -44,13 +44,18 @@ class TestAFailOverToASynchronousStandby:
                 with World(1, size=60) as world:
                     people = [person for person in world.people if person.has_record][:16]
 
-                deliveries = asyncio.create_task(_deliver_until(stage, people, f"{7:016x}"))
-                while await _stored(primary) < 6:
+                # Messages that C2S shows afterwards: from then on a look proves something.
+                accepted = await _deliver_until(stage, people[:2], f"{7:016x}")
+                await _until_all_ended(primary.url)
+                deliveries = asyncio.create_task(
+                    _deliver_until(stage, people[2:], f"{7:016x}", first=2)
+                )
+                while await _stored(primary) < 8:
                     await asyncio.sleep(0.01)
                 await asyncio.to_thread(primary.stop, "immediate")
                 async with await AsyncConnection.connect(standby.url, autocommit=True) as there:
                     await there.execute("select pg_promote()")
-                accepted = await deliveries
+                accepted += await deliveries
 
                 await _until_all_ended(standby.url)
                 answer = await stage.client.get(f"{stage.simulators_url}/_sim/messages")

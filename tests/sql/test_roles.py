@@ -157,9 +157,7 @@ class TestARole:
             seen = {}
             for role in ("web", "poller", "ops"):
                 owner.execute(f"set local role c2s_{role}".encode())
-                seen[role] = owner.execute(
-                    "select key from alerts where scope = 'leads'"
-                ).fetchall()
+                seen[role] = owner.execute("select key from alerts where key = 'lead:l'").fetchall()
                 owner.execute("reset role")
 
         assert seen == {"web": [], "poller": [("lead:l",)], "ops": [("lead:l",)]}

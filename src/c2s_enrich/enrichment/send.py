@@ -16,9 +16,8 @@ What is promised: at most one copy, unless C2S applies a request later than the 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -55,8 +54,6 @@ class Sender:
     second_look: timedelta
     max_sends: int
     when_unclear: WhenUnclear
-    # One message proves it; what comes back meanwhile does not ask as well.
-    _proving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(
         self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
@@ -101,11 +98,10 @@ class Sender:
         await journal.at("answered")
         if answer.confirmed:
             self.metrics.message("answer")
-            if not message.to_prove or self._proving.locked():
+            if not message.to_prove:
                 return self.store.message_sent(message, "answer", answer.message_id)
-            async with self._proving:
-                await self.store.record_sent(message, "answer", answer.message_id)
-                await self._prove_reading_back(claim, message)
+            await self.store.record_sent(message, "answer", answer.message_id)
+            await self._prove_reading_back(claim, message)
             return None
         # The gateway's yes proves nothing.
         if (seen := await self._seen_at_c2s(claim, message)) is not None:

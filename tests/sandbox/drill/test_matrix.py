@@ -54,8 +54,8 @@ class TestTheMatrixGoesRed:
     async def test_for_a_product_that_sends_an_unclear_message_again_without_a_look(
         self, db: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def not_seen(*_: Any) -> bool:
-            return False
+        async def not_seen(*_: Any) -> None:
+            return None
 
         right = EnrichmentStore.record_look
 
