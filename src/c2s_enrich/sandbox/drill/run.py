@@ -154,10 +154,10 @@ class _Drill:
             staff.cancel()
             with suppress(asyncio.CancelledError):
                 await staff
+            findings = audit(records)
+            if not findings.clean:
+                await store.keep_tables(self._folder)
             await asyncio.to_thread(fleet.close)
-        findings = audit(records)
-        if not findings.clean:
-            await store.keep_tables(self._folder)
         took = round(time.perf_counter() - began, 1)
         return findings, {
             "seed": self._seed,
