@@ -148,11 +148,12 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         return name
 
     async def _result(self) -> PGresult:
-        result: PGresult
-        [result] = await self.wait(execute(self.pgconn))
-        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            raise errors.error_from_result(result)
-        return result
+        results: list[PGresult] = await self.wait(execute(self.pgconn))
+        for result in results:
+            # A server that ends says why, and libpq adds that it is gone.
+            if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+                raise errors.error_from_result(result)
+        return results[0]
 
     async def wait(
         self,

@@ -14,7 +14,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from c2s_enrich import database
 from c2s_enrich.database import is_transient, open_pool
-from c2s_enrich.sessions import connect_direct
+from c2s_enrich.sessions import Statement, connect_direct
 
 
 class TestStatements:
@@ -147,6 +147,31 @@ class TestPool:
             rows = await connection.execute("show idle_in_transaction_session_timeout")
 
             assert await rows.fetchone() == ("1min",)
+
+
+class TestAStatement:
+    @pytest.mark.parametrize("prepare", [True, False])
+    async def test_whose_commit_fails_behind_its_rows_has_failed(
+        self, db: Any, prepare: bool
+    ) -> None:
+        await db.execute("create table kept (x integer)")
+        await db.execute(
+            "create function full_disk() returns trigger language plpgsql as"
+            " $$ begin raise disk_full; end $$"
+        )
+        await db.execute(
+            "create constraint trigger at_commit after insert on kept deferrable"
+            " initially deferred for each row execute function full_disk()"
+        )
+        connection = await connect_direct(db.url, name="test")
+
+        async with connection:
+            with pytest.raises(errors.DiskFull):
+                await connection.ask(
+                    Statement("insert into kept values (1) returning x"), {}, prepare=prepare
+                )
+            assert (await connection.ask(Statement("select 2"), {}, prepare=prepare))[1] == [(2,)]
+        await db.execute("drop table kept; drop function full_disk")
 
 
 class TestDirectConnection:
