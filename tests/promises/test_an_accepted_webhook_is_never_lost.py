@@ -77,7 +77,7 @@ class TestWhileTheDatabaseIsAway:
                     refused += answer.status_code == 503
                     assert answer.status_code == 503, answer.text
                     assert 1 <= int(answer.headers["retry-after"]) <= 10
-                    assert (await stage.client.get(f"{stage.web_url}/health")).status_code == 503
+                    await _until_health_is(503, stage)
                     assert (await stage.client.get(f"{stage.web_url}/livez")).status_code == 200
                     await asyncio.to_thread(server.start)
                     # As C2S does, it is delivered again until it is taken.
@@ -121,6 +121,13 @@ async def _offer(stage: Stage, lead: str, person: Person) -> httpx.Response:
         json=body,
         headers={"X-Webhook-Token": WEBHOOK_TOKEN},
     )
+
+
+async def _until_health_is(status: int, stage: Stage) -> None:
+    """What it says is at most some seconds old."""
+    async with asyncio.timeout(10):
+        while (await stage.client.get(f"{stage.web_url}/health")).status_code != status:
+            await asyncio.sleep(0.1)
 
 
 async def _deliver_until(
