@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from c2s_enrich.enrichment.message import Told, with_forgotten
 from c2s_enrich.enrichment.skip import Situation, Skip, reason_to_skip
 from c2s_enrich.people.c2s_lead import LeadFacts
 
@@ -43,6 +44,16 @@ class TestAnEvent:
     @pytest.mark.parametrize("facts", [OPEN, CLOSED])
     def test_that_a_person_asked_for_is_never_skipped(self, facts: LeadFacts) -> None:
         assert reason_to_skip(facts, ("new",), NEWER, reprocess=True) is None
+
+    def test_is_not_unchanged_where_a_restore_forgot_what_was_told_last(self) -> None:
+        known = Told("key", "AAAAAAAA", frozenset())
+        for refs, expected in (
+            (["AAAAAAAA", "BBBBBBBB"], None),
+            (["BBBBBBBB", "AAAAAAAA"], Skip("unchanged", withdraw=False)),
+        ):
+            situation = replace(TOLD, told=with_forgotten([known], refs))
+
+            assert reason_to_skip(OPEN, ("new",), situation, reprocess=False) == expected
 
     def test_that_a_person_asked_for_is_told_by_a_newer_one_that_waits(self) -> None:
         # The older one would tell what was known before it.
