@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
+    keep_standard_files_taken()
     from c2s_enrich.cli.stay import PROCESSES, poller
 
     match sys.argv[1:]:
@@ -17,3 +19,14 @@ def main() -> None:
             from c2s_enrich.cli.main import main as command
 
             command()
+
+
+def keep_standard_files_taken() -> None:
+    """A process that was started without stdin, stdout or stderr would give their numbers to its
+    sockets, and libuv aborts when it closes one of those.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one

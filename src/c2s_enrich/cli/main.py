@@ -82,20 +82,8 @@ for name, nouns in (
 
 def main() -> None:
     """The console script's entry."""
-    keep_standard_files_taken()
     if config.COMPLETE in os.environ:
         from typer._completion_classes import completion_init
 
         completion_init()
     app(prog_name="c2s-enrich")
-
-
-def keep_standard_files_taken() -> None:
-    """A process that was started without stdin, stdout or stderr would give their numbers to its
-    sockets, and libuv aborts when it closes one of those.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
