@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
 
 from c2s_enrich.cli.ending import guarded, load_settings, run
 
 if TYPE_CHECKING:
+    import asyncio
+
     from c2s_enrich.settings import Settings
 
 
@@ -28,6 +30,7 @@ def web(*, insecure: bool = False) -> None:
 
 def poller(*, suspects: str = "") -> None:
     """Works on events until SIGTERM; `suspects` is the name that a poller gave it for suspects."""
+    import asyncio
     import gc
 
     import uvloop
@@ -39,24 +42,27 @@ def poller(*, suspects: str = "") -> None:
     settings = load_settings("poller")
 
     async def work() -> None:
-        import asyncio
         import signal
 
+        # Nothing is held before it is built, and that waits for the database, for ever perhaps.
+        stop: Callable[[], object] = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        if suspects:
+            watching = asyncio.create_task(end_with_parent(lambda: stop()))
         command = None if suspects else COMMAND
         async with build_poller(
             settings, Metrics(), watched=not suspects, suspects=command, worker=suspects
         ) as built:
+            stop = built.stop
             # The first signal lets it finish what it holds, the second makes it give all back.
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, built.stop)
             if suspects:
-                watching = asyncio.create_task(end_with_parent(built.stop))
                 await built.drain()
                 watching.cancel()
             else:
                 await built.run()
 
-    with logged(settings, "poller"):
+    with logged(settings, "poller"), suppress(asyncio.CancelledError):
         # Else the collector walks over all modules again and again, also in the pages of memory
         # that are shared with forks.
         gc.collect()

@@ -69,7 +69,7 @@ class SuspectProcess:
             await self._process.wait()
 
 
-async def end_with_parent(stop: Callable[[], None]) -> None:
+async def end_with_parent(stop: Callable[[], object]) -> None:
     """Calls `stop` when standard input ends: nothing is ever written there, it is the parent's
     life.
     """
