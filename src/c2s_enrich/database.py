@@ -113,8 +113,12 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
             async with asyncio.timeout(seconds):
                 return await waiter
         except BaseException as error:
-            if waiter.done() and not waiter.cancelled() and (lost := waiter.result()):
-                await self.putconn(lost)
+            if waiter.done() and not waiter.cancelled():
+                # What it was told as it left is the next one's.
+                if lost := waiter.result():
+                    await self.putconn(lost)
+                else:
+                    self._hand_over(None)
             if isinstance(error, TimeoutError):
                 raise PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec") from None
             raise

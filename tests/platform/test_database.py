@@ -138,6 +138,19 @@ class TestPool:
         with pytest.raises(PoolClosed):
             await late
 
+    async def test_tells_the_next_one_what_it_told_who_has_left(self, db: Any) -> None:
+        async with open_pool(db.settings(DATABASE_POOL_SIZE="1"), name="test") as pool:
+            only = await pool.getconn()
+            waiting = [asyncio.create_task(pool.getconn()) for _ in range(2)]
+            await asyncio.sleep(0)
+
+            await only.close()
+            await pool.putconn(only)
+            waiting[0].cancel()  # at the moment when it was told to ask for another
+
+            async with asyncio.timeout(5):
+                await pool.putconn(await waiting[1])
+
     async def test_takes_a_server_for_a_server(self, pool: Any) -> None:
         async with pool.connection() as connection:
             assert connection.prepare_threshold is not None
