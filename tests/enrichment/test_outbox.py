@@ -279,15 +279,16 @@ class TestAMessage:
         claim = await outbox.claim()
         message = await outbox.sending(claim)
 
-        await outbox.store.record_sent(message, "answer")
+        await outbox.store.record_sent(outbox.store.message_sent(message, "answer"))
         first = await outbox.row()
-        await outbox.store.record_sent(message, "read_back")
+        await outbox.store.record_sent(outbox.store.message_sent(message, "read_back"))
 
         assert await outbox.row() == first
 
     async def test_that_was_sent_stays_with_its_event(self, outbox: Outbox) -> None:
         claim = await outbox.claim()
-        await outbox.store.record_sent(await outbox.sending(claim), "answer")
+        message = await outbox.sending(claim)
+        await outbox.store.record_sent(outbox.store.message_sent(message, "answer"))
         await outbox.db.execute(
             "update webhook_events set status = 'completed', outcome = 'enriched'"
         )

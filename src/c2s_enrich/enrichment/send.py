@@ -98,9 +98,10 @@ class Sender:
         await journal.at("answered")
         if answer.confirmed:
             self.metrics.message("answer")
+            fact = self.store.message_sent(message, "answer", answer.message_id)
             if not message.to_prove:
-                return self.store.message_sent(message, "answer", answer.message_id)
-            await self.store.record_sent(message, "answer", answer.message_id)
+                return fact
+            await self.store.record_sent(fact)
             await self._prove_reading_back(claim, message)
             return None
         # The gateway's yes proves nothing.
@@ -113,10 +114,11 @@ class Sender:
         """Raises NotYet where others of ours stand behind it: it is not what the seller read last,
         and the next attempt says that it holds again.
         """
+        fact = self.store.message_sent(message, "read_back", order=order)
         if order and order[-1] != message.ref:
-            await self.store.record_sent(message, "read_back", order=order)
+            await self.store.record_sent(fact)
             raise errors.NotYet(timedelta(), f"ref {message.ref} is on the lead, not as the last")
-        return self.store.message_sent(message, "read_back", order=order)
+        return fact
 
     async def clear_up(self, claim: Claim, content_key: str | None) -> bool:
         """Before this content is stored (None: there is nothing to tell): whether a send of this
@@ -126,7 +128,8 @@ class Sender:
         found = False
         for message in await self.store.unclear_messages(claim, content_key):
             if (seen := await self._seen_at_c2s(claim, message)) is not None:
-                await self.store.record_sent(message, "read_back", order=seen)
+                fact = self.store.message_sent(message, "read_back", order=seen)
+                await self.store.record_sent(fact)
                 found = True
             else:
                 await self._wait_or_give_up(message)
@@ -135,7 +138,7 @@ class Sender:
     async def _prove_reading_back(self, claim: Claim, message: OutboxMessage) -> None:
         """C2S has this message for sure: can it be found on the lead?"""
         try:
-            found = bool(await self._order_on_the_lead(claim, message))
+            found = await self._order_on_the_lead(claim, message) is not None
         except errors.EnrichError as error:
             found = False
             _log.warning("reading_back_failed", error=redact_error(error))

@@ -230,16 +230,8 @@ class EnrichmentStore:
             "on_the_lead": order,
         }
 
-    async def record_sent(
-        self,
-        message: OutboxMessage,
-        proof: str,
-        c2s_message_id: str | None = None,
-        *,
-        order: Sequence[str] = (),
-    ) -> None:
+    async def record_sent(self, fact: Fact) -> None:
         """The same at once, where the event does not end with it."""
-        fact = self.message_sent(message, proof, c2s_message_id, order=order)
         await self._sql.rows("message_sent", facts=msgspec.json.encode([fact]).decode())
 
     async def _one(self, statement: str, /, **params: Any) -> tuple[Any, ...] | None:
