@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.brokerage import Brokerage
+from tests.brokerage import Boundary, Brokerage
 from tests.conftest import Database
 
 from c2s_enrich.database import Pool
@@ -34,6 +34,17 @@ class Backup:
         await self._db.execute("create schema saved")
         for table in COPIED:
             await self._db.execute(f"create table saved.{table} as table {table}")
+
+    def at(self, point: str, *, and_die: bool = False) -> Boundary:
+        """Takes the copy when an event gets there; and its poller ends."""
+
+        async def take(reached: str) -> None:
+            if reached == point:
+                await self.take()
+                if and_die:
+                    raise asyncio.CancelledError
+
+        return take
 
     async def restore(self, *, noticed: bool = True) -> None:
         """`noticed`: the copy knows the database under another identity, as on another server."""
@@ -91,14 +102,8 @@ class TestAMessageThatWasSentAndForgotten:
         self, brokerage: Brokerage, backup: Backup, point: str
     ) -> None:
         await told_once_proven(brokerage)
-
-        async def copy(reached: str) -> None:
-            if reached == point:
-                await backup.take()
-
         await brokerage.accept(LEAD, brokerage.people[0])
-        async with brokerage.poller(boundary=copy) as poller:
-            await poller.drain()
+        await brokerage.work(boundary=backup.at(point))
         assert len(brokerage.messages(LEAD)) == 1
 
         await backup.restore()
@@ -181,14 +186,8 @@ class TestAMessageThatWasSentAndForgotten:
         self, brokerage: Brokerage, backup: Backup, pool: Pool
     ) -> None:
         await told_once_proven(brokerage)
-
-        async def copy(reached: str) -> None:
-            if reached == "permit":
-                await backup.take()
-
         await brokerage.accept(LEAD, brokerage.people[0])
-        async with brokerage.poller(boundary=copy) as poller:
-            await poller.drain()
+        await brokerage.work(boundary=backup.at("permit"))
         await backup.restore(noticed=False)
 
         marked = await DatabaseHistory(pool).restored(datetime.now(UTC) - timedelta(hours=1))
@@ -221,16 +220,9 @@ class TestAMessageThatWasNeverSent:
         self, brokerage: Brokerage, backup: Backup, point: str, asked_for_again: bool
     ) -> None:
         await told_once_proven(brokerage)
-
-        async def copy(reached: str) -> None:
-            if reached == point:
-                await backup.take()
-                raise asyncio.CancelledError
-
         await brokerage.accept(LEAD, brokerage.people[0])
-        async with brokerage.poller(boundary=copy) as poller:
-            with suppress(asyncio.CancelledError):
-                await poller.drain()
+        with suppress(asyncio.CancelledError):
+            await brokerage.work(boundary=backup.at(point, and_die=True))
         await brokerage.db.execute("delete from webhook_events where lead_id = %s", [LEAD])
         await brokerage.db.execute("delete from lead_messages where lead_id = %s", [LEAD])
         await brokerage.accept(LEAD, brokerage.people[1])
