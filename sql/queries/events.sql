@@ -73,7 +73,7 @@ select g.error_group, e.error_kind, e.error_upstream, e.error_step, g.events, g.
  order by g.events desc, g.newest_at desc;
 
 -- name: mute
--- Anew for a week where it is muted already. No row: no event has this error.
+-- Its week begins again where it is muted already. No row: no event has this error.
 with over as (
   delete from muted_errors where muted_at < now() - interval '7 days' and error_group <> %(error)s
 )
