@@ -56,8 +56,7 @@ def draw(drained: dict[str, Any]) -> None:
         ("pickup.svg", "Pick-up, median", "ms", "p50_ms", ", pick-up"),
     ):
         found = {
-            name: measured.get(name if name in peers.SYSTEMS else name + of, {}).get(key)
-            for measured in (drained,)
+            name: drained.get(name if name in peers.SYSTEMS else name + of, {}).get(key)
             for name in systems
         }
         values = {name: float(value) for name, value in found.items() if value is not None}
