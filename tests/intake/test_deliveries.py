@@ -145,7 +145,8 @@ class TestADelivery:
             assert answer.status_code == 200
 
         assert await db.value(
-            "select array_agg(payload_raw ->> 'note' order by 1) from webhook_events"
+            "select array_agg(note order by note)"
+            " from (select payload_raw ->> 'note' as note from webhook_events) as stored"
         ) == ["José cp1252", "José utf-8"]
 
     async def test_may_come_with_a_query_of_any_length(self, web: Web, db: Database) -> None:
