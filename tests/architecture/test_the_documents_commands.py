@@ -21,6 +21,20 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
+# What flyctl's reference lists (read in November 2026), as far as the documents use it.
+FLY = {
+    "apps create": set(),
+    "deploy": {"-a", "--process-groups", "--skip-release-command", "--image", "--ha"}
+    | {"--no-public-ips"},
+    "proxy": {"-a"},
+    "releases": {"-a", "--image"},
+    "scale count": {"-a"},
+    "secrets set": {"-a", "--stage"},
+    "secrets unset": {"-a"},
+    "ssh console": {"-a", "-g", "-C"},
+    "status": {"-a"},
+}
+
 
 def calls(text: str) -> set[str]:
     """What stands behind `c2s-enrich` up to the end of the code: a backtick, a quote, a comment."""
@@ -64,3 +78,16 @@ class TestADocument:
         links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
 
         assert [link for link in links if not (document.parent / link).exists()] == []
+
+    def test_calls_fly_as_its_reference_says(self, document: Path) -> None:
+        if document.suffix != ".md":
+            return
+        text = document.read_text().replace("\\\n", " ")
+        for call in re.findall(r"(?:^    |`)fly ([^`\n]+)", text, re.MULTILINE):
+            # What is quoted belongs to the command that runs on the Machine.
+            words = re.sub(r'"[^"]*"', "", call).split()
+            name = next((name for name in FLY if words[: len(name.split())] == name.split()), None)
+            assert name is not None, call
+            options = {word.split("=")[0] for word in words if word.startswith("-")}
+            assert options <= FLY[name], call
+            assert name == "apps create" or "-a" in options, f"which app? {call}"
