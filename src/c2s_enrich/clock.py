@@ -19,9 +19,7 @@ class SystemClock:
     """The real one."""
 
     def boottime(self) -> float:
-        """Seconds since boot. They go on while a laptop, a VM or the process is suspended, as a
-        lease does.
-        """
+        """Seconds since boot; they go on while all is suspended, as a lease does."""
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
     async def sleep(self, seconds: float) -> None:

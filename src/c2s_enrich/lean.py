@@ -1,6 +1,4 @@
-"""Libraries without what they bring along for terminals (rich, pygments, click): a quarter of a
-second and twenty megabytes of each process.
-"""
+"""Libraries without rich, pygments and click: 0.25 s and 20 MB less in each process."""
 
 from __future__ import annotations
 

@@ -45,9 +45,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over the text with plain line ends, so that a checkout on another system gives
-        the same.
-        """
+        """SHA-256 over the text with plain line ends: the same from every checkout."""
         return hashlib.sha256(self.text.replace("\r\n", "\n").encode()).hexdigest()
 
     @property
@@ -84,18 +82,14 @@ async def migrate(
 
 
 async def pending(url: str, folder: Path | None = None) -> list[str]:
-    """The names of the migrations that the database still lacks, in order. Changes nothing. Raises
-    MigrationError.
-    """
+    """Names of the migrations that the database lacks, in order. Raises MigrationError."""
     async with await connect_direct(url, name="migrate") as connection:
         known = await _applied(connection)
     return [m.name for m in all_migrations(folder) if not _is_applied(m, known)]
 
 
 async def schema_problem(pool: Pool) -> str | None:
-    """What this program misses in the database, in one sentence; None when it has all that it
-    needs. A newer database has.
-    """
+    """What the database lacks for this program, in one sentence; None when it lacks nothing."""
     needed = all_migrations()[-1].version
     async with pool.connection() as connection:
         at = max(await _applied(connection), default=0)
@@ -105,9 +99,7 @@ async def schema_problem(pool: Pool) -> str | None:
 
 
 def all_migrations(folder: Path | None = None) -> list[Migration]:
-    """Every migration in `folder` (default: ours), by version. Raises MigrationError on a bad or
-    double number.
-    """
+    """Every migration by version. Raises MigrationError on a bad or double number."""
     found: dict[int, Migration] = {}
     for path in sorted((folder or sql_folder() / "migrations").glob("*.sql")):
         number = re.match(r"(\d{4})_\w+$", path.stem)

@@ -1,7 +1,6 @@
-"""Takes personal data and credentials out of texts: in front of the logs and of `error_message`.
+"""Takes personal data and credentials out of texts for logs and `error_message`.
 
-It errs on the side of removing too much. Names of people cannot be told from other words: nobody
-may log a name.
+It removes too much rather than too little. Names cannot be told from words: nobody may log one.
 """
 
 from __future__ import annotations

@@ -115,9 +115,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         prepare: bool = True,
         binary: bool = False,
     ) -> tuple[PGresult, list[tuple[Any, ...]]]:
-        """The answer to one statement and its rows. Sets and tuples go as arrays. Raises as
-        psycopg's cursors do, which take three times as much CPU for it.
-        """
+        """One statement's answer and rows, at a third of the CPU of psycopg's cursors."""
         if (transformer := self._transformer) is None:
             transformer = self._transformer = Transformer(self)
             self._names: dict[Statement, bytes] = {}

@@ -30,9 +30,7 @@ status, kind, outcome, lead, event, upstream, waiting, error, since, until, upda
 
 
 def build_server(settings: Settings) -> MCPServer[Pool]:
-    """The server with its four tools. Answers are those of the commands with --json; an error is
-    one sentence without secrets.
-    """
+    """Four tools. They answer like the commands with --json; an error is one sentence."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Pool]) -> AsyncIterator[Pool]:

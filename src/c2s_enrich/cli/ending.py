@@ -1,6 +1,4 @@
-"""How a command and a process run and end, without the library of commands: a process that stays
-would carry it, and the library's own, for 16 MiB.
-"""
+"""How a command and a process run and end, without typer: it would cost a process 16 MiB."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ def main() -> None:
 
 
 def keep_standard_files_taken() -> None:
-    """A process that was started without stdin, stdout or stderr would give their numbers to its
-    sockets, and libuv aborts when it closes one of those.
-    """
+    """Else a socket may get a missing one's number, and libuv aborts when it closes it."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -155,9 +155,7 @@ async def audited(
 
 
 def confirm(answer: str, yes: bool) -> None:
-    """Goes on when `answer` is typed, or with --yes. Without a terminal and without --yes it is a
-    wrong call; anything else typed leaves everything as it is.
-    """
+    """Goes on when `answer` is typed, or with --yes; else ends the command."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -28,9 +28,7 @@ def poller(
 
 
 def ops() -> None:
-    """Serve the console and the admin API until SIGTERM, on OPS_HOST and OPS_PORT. Needs
-    ADMIN_TOKEN.
-    """
+    """Serve the console and the admin API on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
     stay.ops()
 
 

@@ -1,6 +1,4 @@
-"""Where a command's data comes from: the database, or the admin API of a running `c2s-enrich ops`
-(--url), with the same JSON from both.
-"""
+"""Where a command's data comes from: the database, or a running `c2s-enrich ops` (--url)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`status`, `pollers` and `runbook`: what the service looks like now, and the questions of
-`sql/runbook/`.
-"""
+"""`status`, `pollers` and `runbook`: the service now, and the questions of `sql/runbook/`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The console's addresses: who may see them, in which language, in which form; and what is said
-when something is wrong. No page works without a session, and no POST without the operator's role
-from one of our own pages.
+"""The console's addresses, and what is said when something is wrong. No page works without a
+session, no POST without the operator's role from one of our own pages.
 """
 
 from __future__ import annotations

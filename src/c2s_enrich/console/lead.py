@@ -1,6 +1,4 @@
-"""The page of a lead: why it stands where it stands, all that happened to it in order, and what a
-person may do about it.
-"""
+"""A lead: why it stands where it stands, what happened to it, what a person may do about it."""
 
 from __future__ import annotations
 

@@ -54,9 +54,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of rows. `read` gives the value of JSON and CSV; `codes` names the table of words
-    in which HTML shows it; `link` is where its text leads.
-    """
+    """`read` gives the value of JSON and CSV, `codes` its words in HTML, `link` its address."""
 
     key: str
     title: str
@@ -89,9 +87,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """What a handler answers. `table` is what CSV and JSON hold; `data` is the JSON of a page that
-    is more than a list.
-    """
+    """What a handler answers. `data` is the JSON of a page that is more than its `table`."""
 
     template: str
     title: str

@@ -1,6 +1,4 @@
-"""Bulk actions: a plan says what would happen, its number is typed, and its run can be watched and
-stopped. The same plans, words and numbers as those of the command line.
-"""
+"""Bulk actions: a plan says what would happen, its number is typed, its run can be stopped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What only pages show: the statements of `sql/queries/console.sql`, which say what their columns
-mean.
-"""
+"""What only pages show: the statements of `sql/queries/console.sql`."""
 
 from __future__ import annotations
 

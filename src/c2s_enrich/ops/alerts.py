@@ -1,8 +1,7 @@
-"""Alerts without a monitoring system: what begins and what ends is posted to ALERT_WEBHOOK_URL, in
-Slack's format.
+"""Posts what begins and what ends to ALERT_WEBHOOK_URL, in Slack's format.
 
-The table `alerts` remembers what was told, so that many processes say a thing once and a restart
-repeats nothing. A post that fails is tried again in the next round: told at least once.
+The table `alerts` remembers what was told, so many processes say a thing once and a restart repeats
+nothing. A post that fails is tried again in the next round: told at least once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""The admin API of `c2s-enrich ops`: the operators' functions over HTTP, with the same filters,
-sentences and plans as the command line. Every address needs the bearer ADMIN_TOKEN; failures are
-problem+json.
+"""The operators' functions over HTTP, with the filters, sentences and plans of the command line.
+Every address needs the bearer ADMIN_TOKEN; failures are problem+json.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The admin API's OpenAPI document, made of what each address says of itself: types that it takes
-and answers, words that it understands. It cannot fall behind.
-"""
+"""The admin API's OpenAPI document, made of what each address says of itself."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _FAILURES = {
 
 
 class Endpoint(NamedTuple):
-    """One address of the API. `call` is "GET /events"; `answers` holds a type for each status; each
-    word of `query` has its meaning.
-    """
+    """One address. `answers` holds a type for each status, `query` each word with its meaning."""
 
     call: str
     summary: str

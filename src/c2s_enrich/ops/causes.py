@@ -1,6 +1,4 @@
-"""Every cause that `explain` knows: its exit status, the commands that mend it, and the file of
-sentences of each language.
-"""
+"""Every cause that `explain` knows: its exit status, what mends it, its sentences."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What `doctor` checks: settings, the database and what stands between, the service, and on request
-the upstreams and what a production needs. Each check is one sentence, good or bad.
-"""
+"""What `doctor` checks. Each check is one sentence, good or bad."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ _SECRETS: dict[Process, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Server:
-    """What the statement `server` finds. `stranger`: its login is in none of our roles and does not
-    own our tables.
-    """
+    """A row of `server`. `stranger`: its login has none of our roles and owns no table of ours."""
 
     major: int
     encoding: str
@@ -208,9 +204,7 @@ async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]
 async def check_calls(
     calls: Mapping[str, Callable[[], Awaitable[object]]],
 ) -> AsyncIterator[Check]:
-    """Each upstream answers our credential: C2S with our name, a source with whom it knows under a
-    number that nobody has.
-    """
+    """Whether each upstream answers our credential. C2S says whom it belongs to."""
     for name, call in calls.items():
         try:
             said = await call()

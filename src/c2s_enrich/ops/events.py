@@ -1,6 +1,4 @@
-"""What an operator asks of events and messages, and a person's verdict on an unclear delivery. One
-place for the command line, the admin API and the console.
-"""
+"""What an operator asks of events and messages, and a person's verdict on a delivery."""
 
 from __future__ import annotations
 
@@ -64,10 +62,9 @@ class AttemptLine:
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """Events with one error, its ids and numbers left out; `error_group` is also a filter.
-    `still_failing`: one waits with it, or failed within 15 minutes. `muted_since`: no alert counts
-    it. `over_time` counts twelve equal
-    parts of the time that all groups cover.
+    """Events with one error, its ids and numbers left out. `still_failing`: one waits with it, or
+    failed within 15 minutes. `over_time` counts twelve equal parts of the time that all groups
+    cover.
     """
 
     error_group: str
@@ -147,9 +144,7 @@ class EventsDesk:
         return await self._sql.read(ErrorGroup, "error_groups", filter=chosen.parameter)
 
     async def mute(self, error: str) -> bool:
-        """No alert counts this error for a week, or until it is fixed: until no event from before
-        has it any more, or one of them is reprocessed. False: no event has it.
-        """
+        """No alert counts it for a week, or until it is fixed. False: no event has it."""
         return await self._sql.touch("mute", error=error) > 0
 
     async def unmute(self, error: str) -> bool:
@@ -161,9 +156,7 @@ class EventsDesk:
         return await self._sql.read(OpenMessage, "open_messages", limit=limit)
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
-        """A person's verdict on an unclear delivery; the events that it held up go on. False:
-        there is no such open message.
-        """
+        """A person's verdict; the events that it held up go on. False: no such open message."""
         verdict = "judge_delivered" if delivered else "judge_not_delivered"
         async with self._pool.connection() as connection, connection.transaction():
             sql = Statements(connection, "events")

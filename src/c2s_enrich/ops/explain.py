@@ -1,6 +1,5 @@
-"""Why a lead got nothing, or got what it got: one cause, the sentences, what comes next, what mends
-it. The view `v_explain` decides the cause of an event; the sentences are in `sentences/`, one file
-for each language.
+"""Why a lead got nothing, or what it got: one cause, what comes next, what mends it. The view
+`v_explain` decides an event's cause; `sentences/` has a file for each language.
 """
 
 from __future__ import annotations
@@ -68,8 +67,7 @@ class Happening:
 @dataclass(frozen=True)
 class Explanation:
     """`status` is the exit status: 0 well, 1 a person has to act, 3 not found, 75 goes on by
-    itself. `because` holds one sentence each; `same_cause` counts the others, at most 1,000.
-    `history` only where it was asked for.
+    itself. `same_cause` counts the others, at most 1,000. `history` only where it was asked for.
     """
 
     cause: str
@@ -115,9 +113,7 @@ def explain(
 
 
 def _cause(situation: LeadSituation) -> str:
-    """The first that matches; what an event's row says is the view's. A delivery that could not be
-    read counts for more than an event from before it.
-    """
+    """An unreadable delivery counts for more than an event from before it."""
     event, reject = situation.event, situation.reject
     if event is not None and reject is not None:
         came, refused = _moment(event.get("received_at")), _moment(reject.get("rejected_at"))
@@ -233,9 +229,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def read_what(what: str) -> dict[str, Any]:
-    """A lead's id, an event's id, a message's ref or the address of a lead in C2S, by its shape, as
-    the statement's parameters.
-    """
+    """The statement's parameters for an id, a ref or a C2S address, told apart by their shape."""
     text = what.strip()
     found: dict[str, Any] = {"event": None, "lead": None, "ref": None}
     if len(text) <= _LONGEST and (link := _LINK.search(text)):
@@ -256,9 +250,7 @@ class Explainer:
     async def explained(
         self, what: str, language: Language, zone: tzinfo, *, history: bool = False
     ) -> Explanation:
-        """The explanation of whatever was asked, and all that happened where `history` is asked
-        for.
-        """
+        """The explanation, and all that happened where `history` is asked for."""
         said = explain(await self.situation(what), language, zone)
         past = await self.history(said.lead_id) if history and said.lead_id else []
         return replace(said, history=tuple(past))

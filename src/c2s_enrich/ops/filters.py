@@ -83,9 +83,7 @@ def read_length(text: str) -> timedelta:
 
 
 def _moment(text: str, zone: tzinfo) -> str:
-    """A length of time is counted back from the database's clock; anything else is a time, in the
-    operator's zone unless it names its own.
-    """
+    """A length of time counts back from the database's clock; a time is in `zone` or its own."""
     if re.fullmatch(r"-\d{1,9} s", text):
         return text  # a filter that was read before
     if re.fullmatch(r"\d+[a-z]", text):
@@ -108,9 +106,7 @@ def _exact(text: str, _: tzinfo) -> str:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which events; None is not applied. Each field is a word of every surface and a condition of
-    the function `matching_events`.
-    """
+    """Each field is a word of every surface and a condition of `matching_events`."""
 
     event: tuple[str, ...] | None = _word("ids of events, separated by commas", _ids)
     lead: str | None = _word("C2S's id of the lead", _text)
@@ -172,9 +168,7 @@ WORDS: Mapping[str, str] = {each.name: each.metadata["why"] for each in fields(F
 
 
 def parse_filter(given: Mapping[str, str], zone: tzinfo) -> Filter:
-    """Reads words and values as a person or a program wrote them. Raises FilterError with all
-    problems at once.
-    """
+    """Reads a person's or a program's words. Raises FilterError with all problems at once."""
     readers = {each.name: each.metadata["read"] for each in fields(Filter)}
     values, problems = {}, []
     for name, text in given.items():

@@ -1,6 +1,4 @@
-"""The facts of /health as metrics. Every process that is scraped tells the same: take their
-`max`.
-"""
+"""The facts of /health as metrics. Every scraped process tells the same: take their `max`."""
 
 from __future__ import annotations
 

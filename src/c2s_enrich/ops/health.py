@@ -1,10 +1,8 @@
-"""`/livez`, `/readyz` and `/health`: is the process alive, can it work, and is the whole service
-well.
+"""`/livez`, `/readyz` and `/health`: is the process alive, can it work, is the service well.
 
-`/health` says what is wrong in sentences and is public: numbers and names of upstreams, never a
-lead and never an upstream's own words. With the operators' token it says all. It answers 503 only
-when the database cannot be asked; a degraded service is still the best one there is, and no
-platform should restart it for that.
+`/health` is public: it names upstreams, but no lead and none of an upstream's words; the operators'
+token shows all. It answers 503 only when the database cannot be asked: no platform should restart a
+degraded service, which is still the best one there is.
 """
 
 from __future__ import annotations
@@ -41,9 +39,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Signals:
-    """What the process knows by itself: `problems` are sentences, `numbers` go into the document,
-    `stuck` is why the process should be restarted.
-    """
+    """What only the process knows. `numbers` go into the document; `stuck`: why to restart it."""
 
     problems: Callable[[], Sequence[str]] = tuple
     numbers: Callable[[], Mapping[str, Any]] = dict
@@ -83,9 +79,7 @@ class Health(Collector):
         ]
 
     async def look(self) -> tuple[Facts | None, list[Problem]]:
-        """The facts (None: the database did not answer, or not to this program's questions) and
-        everything that is wrong.
-        """
+        """The facts, None where the database did not answer, and everything that is wrong."""
         # All at once: a platform's patience is not spent twice.
         now, lately, at, unfit = await asyncio.gather(
             self._now.get(), self._lately.get(), self._version.get(), self._unfit.get()
@@ -161,9 +155,7 @@ AWAY = Problem(
 
 
 class Remembered(Generic[_T]):
-    """One read for everybody who asks within a time. None when the database does not answer, which
-    is remembered as long as `_FRESH_SECONDS`.
-    """
+    """One read for all who ask within `fresh` seconds; None while the database is away."""
 
     def __init__(self, read: Callable[[], Awaitable[_T]], clock: Clock, fresh: float) -> None:
         self._read = read

@@ -116,9 +116,7 @@ class LeadsDesk:
         self._sql = Statements(pool, "leads", prepare=False)
 
     async def story(self, lead_id: str, *, personal: bool = False) -> LeadStory:
-        """One statement. CPFs, contacts and what messages say of them are masked unless `personal`
-        is true.
-        """
+        """What may be about a person is masked unless `personal` is true."""
         [row] = await self._sql.read(dict, "lead_story", lead=lead_id, personal=personal)
         story = msgspec.convert(row, LeadStory)
         if personal:

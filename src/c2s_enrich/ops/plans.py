@@ -110,9 +110,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanState:
-    """A plan as the audit has it: planned, running, done or stopped. Something that is done at once
-    is in the audit as a plan of one.
-    """
+    """The audit's row: planned, running, done or stopped. What is done at once is one, too."""
 
     id: UUID
     at: datetime
@@ -204,9 +202,7 @@ class Planner:
         return ended
 
     async def stop(self, plan_id: UUID) -> bool:
-        """Stops a run after the batch that it is in, whoever runs it. False: it is over, or
-        unknown.
-        """
+        """Stops a run after the batch that it is in. False: it is over, or unknown."""
         return await self._sql.touch("stop_plan", id=plan_id) > 0
 
     async def state(self, plan_id: UUID) -> PlanState | None:

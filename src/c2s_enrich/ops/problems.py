@@ -1,6 +1,4 @@
-"""What is wrong, in sentences with numbers: one function behind /health, `doctor`, the metrics and
-the alerts, so that all of them say the same. Pure.
-"""
+"""What is wrong, in sentences with numbers: the same on /health, `doctor`, metrics and alerts."""
 
 from __future__ import annotations
 
@@ -31,9 +29,8 @@ _FAILED_SHARE, _ENOUGH_EVENTS, _CLAIMS_LOST = 0.05, 20, 3
 
 @dataclass(frozen=True)
 class Problem:
-    """`code` is stable: metrics, alerts and their rules go by it. `detail` may hold an upstream's
-    own words: it is for operators only. `command` is what to type. Not `urgent`: no alert. `values`
-    are what the sentence is made with, for other languages.
+    """Metrics and alerts go by `code`. `detail` may quote an upstream: for operators only. Not
+    `urgent`: no alert. `values` make the sentence, in other languages too.
     """
 
     code: str

@@ -1,10 +1,8 @@
-"""Finds the leads that no webhook reported, by asking C2S, and puts them into the queue like any
-other event.
+"""Asks C2S for the leads that no webhook reported and puts them into the queue.
 
-Needed because C2S was never seen to retry a webhook, and because a second subscription with the
-same token ends ours silently. It runs within C2S's rate limit, newest leads first, so that it can
-be ended at any time. Refuses to make work where there is none: our own message changes a lead's
-time at C2S too, and a lead whose contact was told already would only end as `unchanged`.
+C2S was never seen to retry a webhook, and a second subscription with our token ends ours silently.
+Runs within C2S's rate limit, newest leads first, so it can be ended at any time. Our own message
+changes a lead's time at C2S too: a lead with nothing new to tell makes no work.
 """
 
 from __future__ import annotations
@@ -107,10 +105,8 @@ async def reconcile(
     since: timedelta,
     dry_run: bool = False,
 ) -> Report:
-    """Lists the leads that C2S changed within `since` and inserts an event for each that we do not
-    have. Raises UpstreamError.
-
-    What was found before an error stays inserted; a second run finds the rest.
+    """Inserts an event for each lead that C2S changed within `since` and we do not have. Raises
+    UpstreamError; what was found before stays inserted.
     """
     sql = Statements(pool, "reconcile")
     [(start,)] = await sql.rows("start_of", since=since)
@@ -152,11 +148,8 @@ async def reconcile(
 def reconcile_duty(
     pool: Pool, c2s: LeadList, keys: HashKeys, every: timedelta
 ) -> Callable[[], Awaitable[None]]:
-    """A duty for the poller's housekeeping: once in `every`, by the database's clock, one poller
-    reconciles. `every` 0: never.
-
-    What C2S refuses or does not answer is made up for at the next turn, which looks back further
-    than one interval.
+    """A duty of the poller: once in `every` (0: never) one poller reconciles. A turn that C2S
+    refuses is made up for by the next, which looks back further than one interval.
     """
 
     async def duty() -> None:

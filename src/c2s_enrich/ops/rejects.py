@@ -76,9 +76,7 @@ class WholeReject(Reject):
 
 @dataclass(frozen=True)
 class Replay:
-    """What became of one replay. `stored` counts new events, `known` those that were stored before;
-    `flaws` say why it stays.
-    """
+    """What became of a replay: new events, events known before, and why it stays."""
 
     id: UUID
     stored: int = 0
@@ -143,9 +141,8 @@ class RejectsDesk:
     async def _store(
         self, connection: Connection, event: ReadEvent
     ) -> Literal["stored", "known"] | str:
-        """`stored`, `known`, or a sentence that says why not.
-
-        Where another body holds its key it becomes an event of its own, as intake does it.
+        """`stored`, `known`, or why not. Where another body holds its key, it is stored as intake
+        does.
         """
         sql = Statements(connection, "rejects")
         values = {
@@ -185,10 +182,8 @@ class RejectsDesk:
 
 def body_text(raw: bytes, *, reveal: bool) -> str:
     """The bytes as text that no terminal obeys. Unless revealed, only what cannot be about a person
-    is left of it.
-
-    Names cannot be told from other words, so it is the other way round: keys, ids, times, short
-    numbers and hook names stay.
+    is left: names cannot be told from other words, so keys, ids, times, short numbers and hook
+    names stay.
     """
     if reveal:
         return visible(raw.decode("utf-8", "backslashreplace"), keep="\n")

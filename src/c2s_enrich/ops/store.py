@@ -14,9 +14,7 @@ from c2s_enrich.sessions import session_problem
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """The queue just now. Seconds since the oldest due event became due: None, nothing is due.
-    `waiting` and `rejects_waiting` end at 10,000.
-    """
+    """Seconds are None where nothing is due; `waiting` and `rejects_waiting` end at 10,000."""
 
     oldest_due_seconds: float | None = None
     waiting: int = 0
@@ -36,9 +34,8 @@ class QueueHealth:
 
 @dataclass(frozen=True)
 class UpstreamHealth:
-    """One upstream; `paused_seconds` is what is left of its pause, a budget of 0 is none. `waiting`
-    counts the events that wait for it, up to 10,000; `put_off` those that are due long after its
-    pause, up to 1,000.
+    """A budget of 0 is none. `waiting` counts the events that wait for it, up to 10,000; `put_off`
+    those that are due long after its pause, up to 1,000.
     """
 
     name: str
@@ -52,10 +49,9 @@ class UpstreamHealth:
 
 @dataclass(frozen=True)
 class LastHour:
-    """Events that ended within an hour; `failed_kinds` reads "3 lead_not_found, 1 bug". Those that
-    failed with a muted error are `muted`, not `failed`.
-    `rejects_share` is the part of their room that rejected deliveries fill.
-    `unproven` names sources whose "not found" was a web page: "2 diretrix".
+    """Events that ended. `failed_kinds` reads "3 lead_not_found, 1 bug"; `muted` are not in
+    `failed`. `rejects_share` is the part of their room that rejects fill. `unproven` names sources
+    whose "not found" was a web page: "2 diretrix".
     """
 
     ended: int = 0
@@ -99,9 +95,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class SetUp:
-    """Who can see a message on a lead (None until somebody looked), the address that C2S was asked
-    to deliver to (None: nowhere), and whether a web process posts alerts.
-    """
+    """Who sees messages (None: nobody looked), C2S's hook address, whether web posts alerts."""
 
     visible_to: str | None
     hook: str | None

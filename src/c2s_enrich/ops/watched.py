@@ -1,6 +1,4 @@
-"""How a process is watched: /health, metrics and alerts, put together for web, poller and ops
-alike.
-"""
+"""How each process is watched: /health, metrics and alerts."""
 
 from __future__ import annotations
 

@@ -81,10 +81,8 @@ class FoundLead(NamedTuple):
 
 
 def find_lead(data: object) -> FoundLead | None:
-    """The lead in decoded JSON, in any known envelope; None where there is no object.
-
-    The innermost object that looks like a lead, since an envelope may have an id of its own.
-    Several leads at once are for the caller to split: picking one would lose the others.
+    """The innermost object that looks like a lead, in any known envelope, which may have an id too.
+    None where there is no object. Several leads at once are for the caller to split.
     """
     found = list(_objects(data, None, _DEEPEST_ENVELOPE))
     whole = (lead for lead in found if lead.is_whole())
@@ -107,10 +105,8 @@ def _objects(data: object, hook_action: str | None, depth: int) -> Iterator[Foun
 
 @dataclass(frozen=True)
 class LeadFacts:
-    """What we use of a lead. None means absent, and absent means unchanged, never cleared.
-
-    `phone` may hold several numbers, separated by " / ". `messages` are the texts and external ids
-    of the messages on the lead.
+    """What we use of a lead. None means absent, and absent means unchanged, never cleared. `phone`
+    may hold several numbers, separated by " / "; `messages` are texts and external ids.
     """
 
     lead_id: str

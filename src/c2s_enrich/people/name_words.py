@@ -1,7 +1,4 @@
-"""The words that names are judged by, in plain form (upper case, no accents): a TOML of that name.
-
-SUFFIXES say what a suffix means, NICKNAMES the given names that one stands for.
-"""
+"""The words that names are judged by, upper case without accents: a TOML of that name."""
 
 from __future__ import annotations
 

@@ -21,10 +21,7 @@ FAKE_LOCAL = re.compile(
 
 
 def is_fake(national: str) -> bool:
-    """Nobody's number: one digit all through, or counting up or down.
-
-    Never judged on how it begins: 99 is Maranhão's DDD, and 12 345… is a landline in São José.
-    """
+    """One digit all through, or counting up or down. Not by its beginning: 99 is Maranhão's DDD."""
     subscriber = national[2:] if len(national) in (10, 11) else national
     if len(national) < 8:
         return False

@@ -66,9 +66,7 @@ class ReachedBy:
 
 @dataclass(frozen=True)
 class ErasurePlan:
-    """What an erasure reaches: leads by the id or CPF itself, leads by each contact of the person,
-    and the rows that it removes or empties, by table.
-    """
+    """What an erasure reaches: leads by id or CPF, leads by each contact, and rows by table."""
 
     named: tuple[str, ...]
     by_contact: tuple[ReachedBy, ...]
@@ -84,9 +82,7 @@ class ErasurePlan:
 async def plan_erasure(
     pool: Pool, *, lead_id: str | None = None, cpf: Cpf | None = None, follow: Collection[str] = ()
 ) -> ErasurePlan:
-    """What `erase` would do now: does it, and rolls it back. `follow` names contacts that count
-    although they are shared, in canonical form.
-    """
+    """What `erase` would do: does it, and rolls it back. `follow`: shared contacts that count."""
     async with pool.connection() as connection, connection.transaction(force_rollback=True):
         return await _erase(connection, lead_id, cpf, follow)
 
@@ -108,9 +104,7 @@ async def erase(
 
 
 async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> list[ErasureReceipt]:
-    """After a restore: repeats the erasures whose subjects' hashes were kept, for whoever is stored
-    now.
-    """
+    """After a restore: repeats the erasures whose subjects' hashes were kept."""
     kept = frozenset(hashes)
     async with pool.connection() as connection, connection.transaction():
         subjects = [
@@ -125,9 +119,7 @@ async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> li
 
 
 async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
-    """What is held on a person, for the person: their record, contacts, leads, webhooks and
-    messages.
-    """
+    """What is held on a person, for the person."""
     async with pool.connection() as connection, connection.transaction():
         by_cpf, by_contact = await _reach(connection, cpf, ())
         lead_ids = ErasurePlan(by_cpf, by_contact, {}).lead_ids
@@ -216,9 +208,7 @@ async def _erase(
 async def _rejects(
     connection: Connection, lead_ids: Sequence[str], traces: Traces, cpf: Cpf | None
 ) -> list[UUID]:
-    """Deliveries that could not be read are searched byte by byte. A lead's erasure leaves those
-    that belong to another lead.
-    """
+    """A lead's erasure leaves deliveries that belong to another lead."""
     found = []
     async for reject_id, lead_id, raw in _stream(connection, "rejects"):
         others = cpf is None and lead_id is not None and lead_id not in lead_ids

@@ -1,6 +1,4 @@
-"""The one list of every place where personal data can be. A test holds it against the schema: a new
-column must be put into it, or among those that the test names as not personal.
-"""
+"""Every place where personal data can be. A test holds it against the schema."""
 
 from __future__ import annotations
 

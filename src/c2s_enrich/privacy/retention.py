@@ -1,9 +1,7 @@
-"""Forgets everybody in time: content and personal data at RETENTION_PAYLOAD, the rows themselves at
-RETENTION_METADATA.
+"""Forgets personal data at RETENTION_PAYLOAD, the rows themselves at RETENTION_METADATA.
 
-After the first age an event still says when it came and how it ended, but not what was in it. The
-fingerprint of its contacts stays until the second: it is a hash, and without it the seller would be
-told the same again. Only settled events age; one that waits keeps what it needs.
+In between an event says when it came and how it ended, and keeps the hash of its contacts, without
+which the seller would be told the same again. What waits keeps what it needs.
 """
 
 from __future__ import annotations
@@ -49,9 +47,8 @@ _log = get_logger("c2s_enrich.retention")
 async def retention_pass(
     pool: Pool, settings: Settings, *, now: datetime | None = None, batch: int = BATCH
 ) -> Counter[str]:
-    """Removes what has come of age, up to MOST_BATCHES batches of each kind, and counts the rows.
-    Several may run at once, next to everything else. `now` is for tests that stand on a boundary;
-    in production the database's clock counts.
+    """Removes up to MOST_BATCHES batches of each kind and counts the rows. Several may run at once.
+    `now` is for tests; in production the database's clock counts.
     """
     sql = Statements(pool, "privacy")
     removed: Counter[str] = Counter()
@@ -69,9 +66,7 @@ async def retention_pass(
 
 
 def retention_duty(pool: Pool, settings: Settings) -> Callable[[], Awaitable[None]]:
-    """A duty for the poller's janitor: a pass when its turn has come, nothing otherwise. One poller
-    does it for all.
-    """
+    """A duty of the poller: a pass when its turn has come. One poller does it for all."""
 
     async def duty() -> None:
         if await take_turn(pool, "retention", EVERY):

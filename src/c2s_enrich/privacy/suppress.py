@@ -52,9 +52,7 @@ async def suppressed(pool: Pool) -> list[Suppression]:
 
 
 def read_subject(text: str) -> Cpf | Phone | Email | None:
-    """A CPF, phone or e-mail as a person writes it; None where it is none of them. Eleven digits
-    can be both a CPF and a phone: the check digits decide.
-    """
+    """A CPF, phone or e-mail as a person writes it. Of eleven digits the check digits decide."""
     if "@" in text:
         email = read_email(text)
         return email if isinstance(email, Email) else None

@@ -1,6 +1,4 @@
-"""Where a person can be recognised in a text: by a lead's id, a phone, an e-mail or a CPF, however
-it is written. Pure, and linear in the length of the text, whoever wrote it.
-"""
+"""Where a person can be recognised in a text, however they are written. Linear in its length."""
 
 from __future__ import annotations
 
@@ -50,9 +48,7 @@ class Traces:
 
 
 def needles(*, contacts: Iterable[str] = (), cpfs: Iterable[str] = ()) -> list[str]:
-    """What the letters and digits of every text that names one of them contain: for a search by the
-    database, whose finds `Traces` judges.
-    """
+    """What the letters and digits of a text that names one contain, for the database."""
     found = {_without_zeros(cpf) for cpf in cpfs}
     for contact in contacts:
         squeezed = re.sub("[^0-9a-z]", "", contact.lower())
@@ -61,9 +57,7 @@ def needles(*, contacts: Iterable[str] = (), cpfs: Iterable[str] = ()) -> list[s
 
 
 def _holds(run: str, numbers: set[str]) -> bool:
-    """Whether a number stands in a run of digits, from its beginning or a gap, or behind zeros, to
-    its end or a gap.
-    """
+    """Whether a number stands in a run, from a gap or behind zeros to a gap or the end."""
     digits = re.sub("[^0-9]", "", run)
     wanted = [number for number in numbers if number in digits]
     if not wanted:
@@ -89,9 +83,7 @@ def _occurrences(digits: str, number: str) -> Iterator[int]:
 
 
 def _without_zeros(cpf: str) -> str:
-    """A CPF as a number keeps it. Lost zeros are only believed from eight digits on, as everywhere
-    else (`people.cpf`); zeros in front are allowed anyway.
-    """
+    """As a number keeps it; lost zeros are believed from eight digits on, as in `people.cpf`."""
     return cpf[min(len(cpf) - len(cpf.lstrip("0")), len(cpf) - 8) :]
 
 

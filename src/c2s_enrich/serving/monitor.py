@@ -1,6 +1,4 @@
-"""A process's own listener on METRICS_PORT: /metrics and the addresses of /health. It stands on the
-loopback or a private network, never on the public port.
-"""
+"""A process's own listener: /metrics and /health on a private address, never the public port."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ class Answer(Struct, frozen=True):
 def problem(
     status: int, reason: str, detail: str, *headers: tuple[bytes, bytes], **more: Any
 ) -> Answer:
-    """A failure. `reason` is a word for programs, `detail` a sentence for people, `more` further
-    members. Its `fault` is the sender's below 500, ours from there on.
-    """
+    """`reason` is a word for programs, `detail` a sentence. Below 500 the fault is the sender's."""
     document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

@@ -1,5 +1,4 @@
-"""What happens during an attempt reaches its journal from anywhere below, without being passed
-along: calls from `upstreams/http.py`, answers from `enrichment/remember.py`. And every line that is
+"""What happens during an attempt reaches its journal from anywhere below, and every line that is
 written meanwhile names the event.
 """
 
@@ -18,16 +17,12 @@ _attempt: ContextVar[tuple[Record, Mapping[str, object]] | None] = ContextVar(
 
 
 def begin_attempt(record: Record, named: Mapping[str, object]) -> None:
-    """From here on what this task and those that it starts `tell_attempt` goes to `record`, and
-    each of their lines says `named`.
-    """
+    """What this task and its children `tell_attempt` goes to `record`; their lines say `named`."""
     _attempt.set((record, named))
 
 
 def tell_attempt(what: What, **facts: object) -> None:
-    """One call, one answer or one source's unreadable rows; words and numbers, never a contact.
-    Outside an attempt nobody listens.
-    """
+    """Words and numbers, never a contact. Outside an attempt nobody listens."""
     if attempt := _attempt.get():
         attempt[0](what, facts)
 

@@ -16,9 +16,7 @@ Level = Literal["info", "warning"]
 
 
 class FactLines:
-    """Writes the same lines as structlog does in JSON. `writer` is this process's; it has none
-    where lines are text, or nothing is configured.
-    """
+    """Structlog's JSON lines. `writer` is this process's; None where lines are text."""
 
     writer: ClassVar[FactLines | None] = None
 
@@ -49,9 +47,7 @@ class FactLines:
 
 
 def log_facts(logger: str, level: Level, event: str, facts: Mapping[str, object]) -> None:
-    """A line of texts, numbers, UUIDs, and of mappings of our own words and numbers, which are not
-    searched.
-    """
+    """A line of texts, numbers, UUIDs, and mappings of our own words, which are not searched."""
     if FactLines.writer is not None:
         FactLines.writer(logger, level, event, facts)
     else:

@@ -1,7 +1,5 @@
-"""Logs: one line for each thing that happened.
-
-Every line passes the redactor, whoever wrote it: our own loggers, httpx, uvicorn, psycopg,
-warnings, and the traceback of a crash.
+"""Logs: one line for each thing that happened. Every line passes the redactor: our own loggers,
+httpx, uvicorn, psycopg, warnings, and the traceback of a crash.
 """
 
 from __future__ import annotations
@@ -56,8 +54,7 @@ _CONTROL_AND_LINES = _CONTROL | {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
 def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
-    """Sends all logs of this process to `stream` (default: stderr; stdout belongs to a command's
-    answer). May be called again.
+    """Sends all logs to `stream` (default: stderr). May be called again.
 
     uvicorn must be run with `log_config=None`, or it takes its loggers back.
     """
@@ -116,9 +113,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
 
 
 def secrets_of(settings: Settings) -> frozenset[str]:
-    """Every secret of the settings as it could turn up in a text: the values, and the password
-    inside a database's address.
-    """
+    """Every secret as it could turn up in a text: values, and passwords inside of addresses."""
     values = [
         value.reveal()
         for value in (getattr(settings, each.name) for each in fields(settings))
@@ -133,9 +128,7 @@ def secrets_of(settings: Settings) -> frozenset[str]:
 
 
 class Redactor:
-    """The last step before a log line is written: plain values only, and each text of them
-    redacted.
-    """
+    """The last step before a line is written: plain values only, each text of them redacted."""
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
         # The longest first: a short secret may be part of a long one.
@@ -214,18 +207,14 @@ def _stderr() -> TextIO:
 
 
 def log_stream() -> LogStream | None:
-    """Where this process's lines leave it; None before `configure_logging`, and in tests that give
-    a stream.
-    """
+    """Where lines leave this process; None before `configure_logging`, and in some tests."""
     handlers = (each for each in logging.getLogger().handlers if isinstance(each, _Handler))
     streams = (each.stream for each in handlers)
     return next((each for each in streams if isinstance(each, LogStream)), None)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Where all lines come out. One that cannot be rendered is told by its error's name: the
-    default prints the raw arguments.
-    """
+    """Where all lines come out; one that cannot be made never shows its arguments."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         self.tell_of_lost_line(record.name)

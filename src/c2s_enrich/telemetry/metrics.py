@@ -1,6 +1,4 @@
-"""Metrics: the numbers of one process for Prometheus. Base units, `_total` on counters, the words
-of the logs and of SQL.
-"""
+"""One process's numbers for Prometheus, in base units and the words of the logs and of SQL."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ _FRESH_SECONDS = 600.0
 
 
 class LogStream(io.TextIOBase):
-    """A text stream in front of a file descriptor; None is one that is closed. One thread at a time
-    may write: the handler's lock sees to that.
-    """
+    """In front of a descriptor; None is a closed one. One thread at a time may write."""
 
     def __init__(self, descriptor: int | None) -> None:
         super().__init__()

@@ -1,6 +1,4 @@
-"""The only place where objects meet: plain functions that build a process out of settings. Nothing
-is decided here.
-"""
+"""Where objects meet: plain functions that build a process out of settings. Nothing is decided."""
 
 from __future__ import annotations
 
@@ -237,9 +235,7 @@ def _account(settings: Settings) -> str:
 async def _prepare(
     limits: Limits, history: DatabaseHistory, settings: Settings, pool: Pool, clock: Clock
 ) -> None:
-    """Checks the hash key and writes the rate limits before the first call is made, waiting for the
-    database, and for its migrations, where it has to.
-    """
+    """Checks the hash key and writes the rate limits, waiting for the database and its schema."""
     while True:
         try:
             problem = await schema_problem(pool)

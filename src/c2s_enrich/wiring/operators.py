@@ -1,6 +1,4 @@
-"""Where the operators' objects meet: the ops process with its API and its console, and the desk for
-rejected deliveries.
-"""
+"""Where the operators' objects meet: API, console, and the desk for rejected deliveries."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ _READS = 4
 
 
 def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
-    """The operators' process as an ASGI app: the console, the admin API and the addresses of
-    /health.
-    """
+    """The console, the admin API and /health as an ASGI app."""
     clock = SystemClock()
     faults, pool = OwnFaults(clock), open_pool(settings, name="ops")
     reads = open_pool(replace(settings, database_pool_size=_READS), name="console")
@@ -77,9 +73,7 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
 
 
 def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
-    """The desk for rejected deliveries, with intake's parser and its limits: BATCH_LIMIT raised for
-    one command is obeyed too.
-    """
+    """With intake's parser and its limits: BATCH_LIMIT raised for one command is obeyed, too."""
     limits = DeliveryLimits(events=settings.batch_limit)
 
     def read(raw: bytes, hook_action: str | None) -> Reading:

@@ -33,9 +33,7 @@ from c2s_enrich.telemetry.metrics import Metrics
 def build_web(
     settings: Settings, metrics: Metrics, *, clock: Clock | None = None, watched: bool = False
 ) -> WebApp:
-    """The web process as an ASGI app. Its lifespan opens the pool and the writer; on leaving, what
-    was accepted is written first.
-    """
+    """An ASGI app whose lifespan opens pool and writer; what was accepted is written at its end."""
     clock = clock or SystemClock()
     intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
     metrics.registry.register(intake)
