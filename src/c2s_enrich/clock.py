@@ -1,7 +1,5 @@
 """Time inside one process: naps and countdowns. Every time that is stored is the database's."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Protocol

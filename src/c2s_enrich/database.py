@@ -1,7 +1,5 @@
 """The way to Postgres: the SQL files, the pool, and which errors heal by themselves."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

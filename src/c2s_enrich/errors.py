@@ -1,7 +1,5 @@
 """Every error that has a meaning of its own; `queue/verdict.py` decides what to do with it."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 

@@ -4,8 +4,6 @@ HASH_KEY_PREVIOUS: each hash names its key, and a message's ref, too short for t
 under both. Pollers and ops hold the key, web never does.
 """
 
-from __future__ import annotations
-
 import hmac
 from typing import Literal
 

@@ -6,8 +6,6 @@ with a clear sentence. A file whose first line is `-- no transaction` runs state
 its own, for CREATE INDEX CONCURRENTLY; each of its statements must be one that may be repeated.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import re

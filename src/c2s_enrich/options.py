@@ -1,7 +1,5 @@
 """What one setting is: how it is described, and how its value is read and refused."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 It removes too much rather than too little. Names cannot be told from words: nobody may log one.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from functools import cache, lru_cache

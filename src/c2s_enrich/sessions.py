@@ -1,7 +1,5 @@
 """A session on Postgres: its parameters, the settings that we rest on, waits that end."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from secrets import token_hex

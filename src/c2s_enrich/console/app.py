@@ -2,8 +2,6 @@
 session, no POST without the operator's role from one of our own pages.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import tzinfo

@@ -1,7 +1,5 @@
 """The way in and out: the login page, the cookie that keeps a session, the language of a reader."""
 
-from __future__ import annotations
-
 from urllib.parse import quote, urlsplit
 
 import psycopg

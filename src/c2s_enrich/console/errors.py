@@ -1,7 +1,5 @@
 """Errors in groups: what fails alike, and the way to all of it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from c2s_enrich.console.page import (

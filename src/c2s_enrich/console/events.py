@@ -1,7 +1,5 @@
 """The list of events: the address is the filter, in the words of the command line."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """A lead: why it stands where it stands, what happened to it, what a person may do about it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any

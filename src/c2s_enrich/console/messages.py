@@ -1,7 +1,5 @@
 """Messages without a proof of delivery, and a person's verdict on them."""
 
-from __future__ import annotations
-
 from c2s_enrich.console.page import (
     Form,
     Onward,

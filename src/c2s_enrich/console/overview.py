@@ -1,7 +1,5 @@
 """The first page, and the lists of those who work and of what people did."""
 
-from __future__ import annotations
-
 from operator import itemgetter
 
 from c2s_enrich.console.page import Column, Page, Table, Visit, named

@@ -1,7 +1,5 @@
 """Bulk actions: a plan says what would happen, its number is typed, its run can be stopped."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from c2s_enrich.console.page import (

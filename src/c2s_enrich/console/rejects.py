@@ -1,7 +1,5 @@
 """Deliveries that could not be parsed: a list, one of them with its text, what to do with it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """The search box: a lead, an event, a message's ref or a C2S address leads to the lead's page."""
 
-from __future__ import annotations
-
 from c2s_enrich.console.page import Onward, Page, Visit, lead_address
 from c2s_enrich.ops.explain import Explainer, read_what
 

@@ -2,8 +2,6 @@
 a token that is changed ends every session of its role.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode

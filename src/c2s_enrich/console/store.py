@@ -1,7 +1,5 @@
 """What only pages show: the statements of `sql/queries/console.sql`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from c2s_enrich.database import Pool, Statements

@@ -1,7 +1,5 @@
 """The services that we call: their state, their last hour, and what a person may change."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any

@@ -5,8 +5,6 @@ both files name the codes (statuses, outcomes, kinds …). TOML and not .po, as 
 `explain` are: it is read as it stands, so nothing has to be compiled before the product runs.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo

@@ -4,8 +4,6 @@ The table `alerts` remembers what was told, so many processes say a thing once a
 nothing. A post that fails is tried again in the next round: told at least once.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

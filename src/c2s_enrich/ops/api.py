@@ -2,8 +2,6 @@
 Every address needs the bearer ADMIN_TOKEN; failures are problem+json.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import tzinfo

@@ -1,7 +1,5 @@
 """The admin API's OpenAPI document, made of what each address says of itself."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_origin
 

@@ -1,7 +1,5 @@
 """Every cause that `explain` knows: its exit status, what mends it, its sentences."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """Rows as text cells and as CSV: the same for the command line, the admin API and the console."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """What `doctor` checks. Each check is one sentence, good or bad."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What an operator asks of events and messages, and a person's verdict on a delivery."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -2,8 +2,6 @@
 `v_explain` decides an event's cause; `sentences/` has a file for each language.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The facts of /health as metrics. Every scraped process tells the same: take their `max`."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -5,8 +5,6 @@ token shows all. It answers 503 only when the database cannot be asked: no platf
 degraded service, which is still the best one there is.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """All that happened to one lead, for its page: deliveries, attempts, messages, people, actions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID

@@ -1,7 +1,5 @@
 """What is wrong, in sentences with numbers: the same on /health, `doctor`, metrics and alerts."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ Runs within C2S's rate limit, newest leads first, so it can be ended at any time
 changes a lead's time at C2S too: a lead with nothing new to tell makes no work.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ What is an event by now is stored as one and worked off like any other; what is 
 why. Nothing is changed or deleted: neither the bytes nor the event that may hold the same key.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -2,8 +2,6 @@
 read-only and with a time limit, so that whoever writes a new one cannot hurt the queue.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Runs of plans that outlast the request that began them."""
 
-from __future__ import annotations
-
 import asyncio
 from uuid import UUID
 

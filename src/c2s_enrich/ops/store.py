@@ -1,7 +1,5 @@
 """What the database knows about the service as a whole: numbers and upstreams, no lead."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """How each process is watched: /health, metrics and alerts."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Times as C2S and its integrators write them, read into UTC."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo

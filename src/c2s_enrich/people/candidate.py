@@ -1,7 +1,5 @@
 """A person whom a source suggests for a contact; `enrichment/match.py` judges them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from c2s_enrich.people.cpf import Cpf

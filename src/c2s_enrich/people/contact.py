@@ -1,7 +1,5 @@
 """Phones and e-mails of a lead in one form each. No DDD is guessed: it is another's phone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How a name's word sounds in Portuguese, and what nicknames stand for. Words in plain form."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 

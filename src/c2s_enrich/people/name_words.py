@@ -1,7 +1,5 @@
 """The words that names are judged by, upper case without accents: a TOML of that name."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Contacts that are nobody's: numbers of services, made-up numbers, mailboxes that anyone opens."""
 
-from __future__ import annotations
-
 import re
 
 # Anybody may call them, nobody owns them: 0800, 0300, 0303, 0500, 0900; no DDD begins so.

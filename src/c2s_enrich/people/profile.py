@@ -4,8 +4,6 @@ Health data, neighbours and relatives have no field here, so they cannot reach t
 field may be missing; lists hold each thing once, best first. Stored as JSON in `people.profile`.
 """
 
-from __future__ import annotations
-
 from datetime import date
 from decimal import Decimal
 

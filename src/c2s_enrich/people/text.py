@@ -1,7 +1,5 @@
 """Text from outside, made fit to be compared (`plain`) or to be shown (`readable`)."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -19,8 +19,6 @@ family's phone, a switchboard) is followed only when the operator names it. A ne
 person is a new matter, unless they are suppressed.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

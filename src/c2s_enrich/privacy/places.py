@@ -1,7 +1,5 @@
 """Every place where personal data can be. A test holds it against the schema."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 # deleted: the row goes · emptied: the row stays without it · stays: what it is needed for is said.

@@ -4,8 +4,6 @@ In between an event says when it came and how it ended, and keeps the hash of it
 which the seller would be told the same again. What waits keeps what it needs.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta

@@ -2,8 +2,6 @@
 hashes, so it names nobody; the pipeline asks it before anything is looked up or paid for.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

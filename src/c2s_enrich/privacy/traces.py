@@ -1,7 +1,5 @@
 """Where a person can be recognised in a text, however they are written. Linear in its length."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from html import unescape

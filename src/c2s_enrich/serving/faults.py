@@ -1,7 +1,5 @@
 """What went wrong here lately although the request was right: /health tells it in numbers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from c2s_enrich.clock import Clock

@@ -2,8 +2,6 @@
 log line, which never names path or query: the webhook's token may stand in both.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 import time

@@ -1,7 +1,5 @@
 """A process's own listener: /metrics and /health on a private address, never the public port."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress

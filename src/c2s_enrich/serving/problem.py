@@ -1,7 +1,5 @@
 """Answers as values. Failures are problem+json (RFC 9457) and never quote the request."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Any
 

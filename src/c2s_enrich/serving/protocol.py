@@ -1,7 +1,5 @@
 """uvicorn's protocol with bounds for whatever a peer sends, leaves unsent or leaves unread."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from functools import partial

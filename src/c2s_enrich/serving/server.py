@@ -2,8 +2,6 @@
 polite when it ends. Forwarded headers are not read: nothing depends on the client's address.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import resource

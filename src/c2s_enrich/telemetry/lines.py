@@ -1,7 +1,5 @@
 """Where loggers come from: the one place that imports structlog."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from c2s_enrich.lean import hidden

@@ -1,7 +1,5 @@
 """One process's numbers for Prometheus, in base units and the words of the logs and of SQL."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 

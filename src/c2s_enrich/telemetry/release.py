@@ -1,7 +1,5 @@
 """Which program this is: its version, and the revision of the source where the image knows it."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 
 from c2s_enrich.settings import Settings

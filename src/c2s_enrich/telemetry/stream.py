@@ -2,8 +2,6 @@
 so that a full disk, a closed stderr or a pipe that nobody reads stops no work.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import threading

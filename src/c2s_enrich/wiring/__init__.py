@@ -1,7 +1,5 @@
 """Where objects meet: plain functions that build a process out of settings. Nothing is decided."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import socket

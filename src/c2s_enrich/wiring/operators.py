@@ -1,7 +1,5 @@
 """Where the operators' objects meet: API, console, and the desk for rejected deliveries."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

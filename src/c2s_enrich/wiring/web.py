@@ -1,7 +1,5 @@
 """Where the objects of the web process meet."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
