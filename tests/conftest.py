@@ -31,6 +31,7 @@ import structlog
 from psycopg import AsyncConnection, Connection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
+from tests.kept_sessions import KeptSessions, keep_sessions
 
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.migrations import migrate
@@ -274,6 +275,22 @@ def database_url(create_database: Callable[[], str]) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def kept_sessions(database_url: str) -> Iterator[KeptSessions]:
+    """The sessions that rest between two tests."""
+    with keep_sessions(database_url) as kept:
+        yield kept
+
+
+@pytest.fixture
+def new_sessions(kept_sessions: KeptSessions) -> Iterator[None]:
+    """For tests that change what a session begins with: each connection opens one of its own."""
+    kept_sessions.end()
+    kept_sessions.paused = True
+    yield
+    kept_sessions.paused = False
+
+
 def make_conninfo_url(server: str, database: str) -> str:
     """The same server and user, another database."""
     if "://" not in server:
@@ -383,7 +400,9 @@ def _remove_all_rows(connection: Connection[Any]) -> None:
 
 
 @pytest.fixture
-async def db(database_url: str, empty: Callable[[], None]) -> AsyncIterator[Database]:
+async def db(
+    database_url: str, empty: Callable[[], None], kept_sessions: KeptSessions
+) -> AsyncIterator[Database]:
     """This process's database, emptied. The rows of `upstreams` are as the migration made them."""
     empty()
     async with await AsyncConnection.connect(

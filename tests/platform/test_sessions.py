@@ -57,6 +57,9 @@ OF_TCP = {
     "tcp_user_timeout",
 }
 
+# They are about what a new session begins with, and about its end.
+pytestmark = pytest.mark.usefixtures("new_sessions")
+
 
 async def shown(connection: Any) -> dict[str, str]:
     names = [name for name in SESSION if name not in OF_TCP]
