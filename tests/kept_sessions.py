@@ -57,14 +57,14 @@ class KeptSessions:
             or connection.lock.locked()
             or session.transaction_status != pq.TransactionStatus.IDLE
             or session.pipeline_status != pq.PipelineStatus.OFF
-            # Nobody may take it for a session of the product: a poller whose session is there lives.
+            # By its name nobody takes it for one of the product: a poller lives as long as its own.
             or not self._done(session, b"discard all")
             or not self._done(session, b"set application_name = 'kept'")
         ):
             self._ours.pop(session, None)
             return False
         connection._closed = True
-        connection.pgconn = self._gone  # type: ignore[assignment]
+        connection.pgconn = self._gone
         self._idle[conninfo].append(session)
         return True
 
@@ -95,7 +95,7 @@ def keep_sessions(url: str) -> Iterator[KeptSessions]:
         if session is None:
             session = yield from generators.connect(conninfo)
             kept.began(conninfo, session)
-        return cls(session)  # type: ignore[arg-type]
+        return cls(session)
 
     async def give_back(connection: AsyncConnection[Any]) -> None:
         if not connection.closed and not kept.gives_back(connection):
