@@ -60,10 +60,18 @@ class TestABrazilianPhone:
             "55 0 15 11 98765-0001",
             "tel: 11 9.8765.0001 (Ana)",
             "１１９８７６５０００１",
+            *("1.1987650001E10", "1,1987650001E+10", "5.511987650001e12", "5,511987650001E+12"),
+            *("11987650001.0", "11987650001,00", "Tel.: 5511987650001.00 (Ana)"),
         ],
     )
     def test_has_one_form_however_it_is_written(self, written: str) -> None:
         assert read_phone(written) == Phone("+5511987650001", "11987650001")
+        phones = read_contacts(LeadFacts("lead", phone=f"{written}; 11 3365-0001")).phones
+        assert [phone.e164 for phone in phones] == ["+5511987650001", "+551133650001"]
+
+    @pytest.mark.parametrize("written", ["1.19877E+10", "1.198765E10", "1.19876500015E10"])
+    def test_that_a_spreadsheet_has_rounded_is_nobodys(self, written: str) -> None:
+        assert isinstance(read_phone(written), Skipped)
 
     @pytest.mark.parametrize("written", ["1187650001", "551187650001", "+55 11 8765-0001"])
     def test_gets_the_ninth_digit_that_it_had_before_2016_not(self, written: str) -> None:

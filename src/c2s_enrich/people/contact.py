@@ -85,7 +85,9 @@ class Contacts:
 
 def read_contacts(facts: LeadFacts) -> Contacts:
     """Every contact in the lead's texts: mobiles, landlines, foreign numbers; else as given."""
-    given = dict.fromkeys(map(read_phone, _split_phones(visible(facts.phone or ""))))
+    given = dict.fromkeys(
+        map(read_phone, _split_phones(_whole_numbers(visible(facts.phone or ""))))
+    )
     written = dict.fromkeys(map(read_email, _split_emails(visible(facts.email or ""))))
     phones = [each for each in given if isinstance(each, Phone)]
     emails = [each for each in written if isinstance(each, Email)]
@@ -112,8 +114,7 @@ def fingerprints(contacts: Contacts, lead_name: str | None, keys: HashKeys) -> t
 
 def read_phone(text: str) -> Phone | Skipped:
     """One number, with or without +55, trunk 0, carrier code, ninth digit or mask."""
-    text = re.split(r"(?i)\b(?:ramal|ext|r\.)", visible(text))[0]
-    text = re.sub(r"(?<=\d{10})\.0\s?$", "", text)  # a number, as spreadsheets export it
+    text = re.split(r"(?i)\b(?:ramal|ext|r\.)", _whole_numbers(visible(text)))[0]
     digits = _digits(text)
     international = re.match(r"[^0-9]*\+", text) is not None
     if not international and digits.startswith("00"):
@@ -169,6 +170,8 @@ def format_national(national: str) -> str:
     return f"({national[:2]}) {national[2:-4]}-{national[-4:]}"
 
 
+# A number as spreadsheets and programs write it; of less than nine digits it was rounded.
+_EXPONENT = re.compile(r"(?<![\d.,])(\d)[.,](\d{8,12})[eE]\+?(1[0-2])(?!\d)")
 # The 67 area codes in use.
 _DDD = re.compile("[14689][1-9]|2[12478]|3[1-578]|5[1345]|7[134579]")
 
@@ -182,6 +185,12 @@ def _without_country_and_trunk(digits: str, international: bool) -> str:
     digits = digits.lstrip("0")
     # After the trunk's zero a carrier may be chosen with two digits: 0 15 11 3456-7890.
     return digits[2:] if len(digits) in (12, 13) else digits
+
+
+def _whole_numbers(text: str) -> str:
+    """Of 11987650001.0 and 1,1987650001E+10, as spreadsheets export them."""
+    text = _EXPONENT.sub(lambda found: found[1] + found[2].ljust(int(found[3]), "0"), text)
+    return re.sub(r"(?<=\d{10})[.,]0{1,2}(?!\d)", "", text)
 
 
 def _digits(text: str) -> str:
