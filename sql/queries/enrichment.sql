@@ -11,9 +11,9 @@
 -- (ordered_at decides; updated_at, which is never below it, only lets the index find it), does one wait while
 -- a person asked for this one again (what it says is not merged yet), what contact was told last, what the
 -- seller was told (oldest first, in the order in which it was sent, whenever that was proven; a lead that
--- changes for ever keeps its latest hundred in view), and is a message of this very event still unclear (then
--- it must be cleared up before the event may be skipped). `suppressed`: one of the hashes, which are those of
--- the event's own contacts, must not be processed. `restored`: the lead may show messages of ours that the
+-- changes for ever keeps its latest hundred in view), and `unsent`: a message of this very event waits
+-- or may have been sent (it is withdrawn or cleared up before the event ends without it). `suppressed`: one
+-- of the hashes, which are those of the event's own contacts, must not be processed. `restored`: the lead may show messages of ours that the
 -- outbox has forgotten.
 -- It waits for no disk: whatever rests on it commits after it in the same log, and an event that is not
 -- settled begins again.
@@ -74,8 +74,9 @@ select k.name, k.phone, k.email,
                    and (status = 'sent' or (status = 'sending' and ref = any(%(refs)s::text[])))
                  order by sending_at desc, id desc limit 100) t) as told,
        exists (select from lead_messages m
-                where m.event_id = e.id and m.status = 'sending'
-                  and m.ref <> all(%(refs)s::text[])) as message_unclear,
+                where m.event_id = e.id
+                  and (m.status = 'pending'
+                       or (m.status = 'sending' and m.ref <> all(%(refs)s::text[])))) as unsent,
        exists (select from suppressions where hash = any(%(hashes)s::text[])) as suppressed,
        exists (select from restores where why <> 'first_start') as restored,
        d.identity, d.log_end,
@@ -94,13 +95,22 @@ select id, status, body, ref, sends, looks, sending_at,
 
 -- name: withdraw_unsent
 -- An event that has nothing to say takes back what it never sent: a newer event tells it better, or nobody
--- was found. Not sent is also what two looks after the settle time did not find.
-delete from lead_messages m
- using webhook_events e
- where m.event_id = e.id and e.id = %(event_id)s and e.lease_token = %(lease_token)s
-   and (m.status = 'pending'
-        or (m.status = 'sending' and m.looks >= 2
-            and m.sending_at < clock_timestamp() - %(settle_time)s::interval));
+-- was found. Not sent is also what two looks after the settle time did not find. Answers what stays: it may
+-- have been sent, perhaps because a restore was noticed while this statement waited for the row.
+with event as materialized (
+  select id from webhook_events where id = %(event_id)s and lease_token = %(lease_token)s
+), withdrawn as (
+  delete from lead_messages m
+   using event e
+   where m.event_id = e.id
+     and (m.status = 'pending'
+          or (m.status = 'sending' and m.looks >= 2
+              and m.sending_at < clock_timestamp() - %(settle_time)s::interval))
+  returning m.id
+)
+select m.id
+  from lead_messages m join event e on m.event_id = e.id
+ where m.status <> 'sent' and m.id not in (select id from withdrawn);
 
 -- name: keep_lookup
 -- Remembers a source's answer and ends the question. An older answer never replaces a newer one: a poller

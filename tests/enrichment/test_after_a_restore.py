@@ -247,6 +247,27 @@ class TestAMessageThatWasNeverSent:
             "select array_agg(status) from lead_messages where lead_id = %s", [LEAD]
         ) == ["sent"]
 
+    async def test_is_not_left_unclear_where_a_restore_is_noticed_as_its_event_ends_without_it(
+        self, brokerage: Brokerage, backup: Backup, pool: Pool
+    ) -> None:
+        await told_once_proven(brokerage)
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await brokerage.work(boundary=backup.at("permit", and_die=True))
+        await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work()
+        await brokerage.db.execute("update webhook_events set available_at = now()")
+
+        async def notice(reached: str) -> None:
+            if reached == "skip":
+                await DatabaseHistory(pool).restored(datetime.now(UTC) - timedelta(hours=1))
+
+        await brokerage.work(boundary=notice)
+        assert await brokerage.db.value("select count(*) from lead_messages where looks = 0") == 3
+        await until_done(brokerage)
+
+        assert await brokerage.db.fetch("select distinct status from lead_messages") == [("sent",)]
+        assert len(brokerage.messages(LEAD)) == 1
+
     async def test_is_sent_although_unclear_ones_are_held(
         self, brokerage: Brokerage, backup: Backup
     ) -> None:

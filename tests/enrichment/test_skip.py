@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from c2s_enrich.enrichment.message import Told, with_forgotten
-from c2s_enrich.enrichment.skip import Situation, Skip, reason_to_skip
+from c2s_enrich.enrichment.skip import Situation, reason_to_skip
 from c2s_enrich.people.c2s_lead import LeadFacts
 
 OPEN = LeadFacts("lead", phone="11987650001")
@@ -15,7 +15,7 @@ QUIET = Situation(
     newer_waits=False,
     told_fingerprint=None,
     told=(),
-    message_unclear=False,
+    unsent=False,
 )
 NEWER = replace(QUIET, newer_exists=True)
 TOLD = replace(QUIET, told_fingerprint="new")
@@ -28,16 +28,16 @@ class TestAnEvent:
         ("facts", "situation", "expected"),
         [
             (OPEN, QUIET, None),
-            (CLOSED, QUIET, Skip("ignored", withdraw=True)),
-            (OPEN, NEWER, Skip("superseded", withdraw=True)),
-            (OPEN, TOLD, Skip("unchanged", withdraw=False)),
-            (OPEN, TOLD_UNDER_THE_KEY_BEFORE, Skip("unchanged", withdraw=False)),
-            (OPEN, TOLD_AND_NEWER, Skip("unchanged", withdraw=False)),
+            (CLOSED, QUIET, "ignored"),
+            (OPEN, NEWER, "superseded"),
+            (OPEN, TOLD, "unchanged"),
+            (OPEN, TOLD_UNDER_THE_KEY_BEFORE, "unchanged"),
+            (OPEN, TOLD_AND_NEWER, "unchanged"),
             (LeadFacts("lead"), TOLD, None),
         ],
     )
     def test_is_skipped_for_one_reason(
-        self, facts: LeadFacts, situation: Situation, expected: Skip | None
+        self, facts: LeadFacts, situation: Situation, expected: str | None
     ) -> None:
         assert reason_to_skip(facts, ("new", "old"), situation, reprocess=False) == expected
 
@@ -49,7 +49,7 @@ class TestAnEvent:
         known = Told("key", "AAAAAAAA", frozenset())
         for refs, expected in (
             (["AAAAAAAA", "BBBBBBBB"], None),
-            (["BBBBBBBB", "AAAAAAAA"], Skip("unchanged", withdraw=False)),
+            (["BBBBBBBB", "AAAAAAAA"], "unchanged"),
         ):
             situation = replace(TOLD, told=with_forgotten([known], refs))
 
@@ -61,4 +61,4 @@ class TestAnEvent:
 
         skip = reason_to_skip(OPEN, ("new",), waiting, reprocess=True)
 
-        assert skip == Skip("superseded", withdraw=True)
+        assert skip == "superseded"

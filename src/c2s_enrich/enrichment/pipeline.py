@@ -20,7 +20,7 @@ from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.match import Match, match
 from c2s_enrich.enrichment.message import SellerMessage, compose_message
 from c2s_enrich.enrichment.send import Sender
-from c2s_enrich.enrichment.skip import Situation, Skip, reason_to_skip
+from c2s_enrich.enrichment.skip import Situation, reason_to_skip
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.errors import MissingCustomer
 from c2s_enrich.hashing import HashKeys
@@ -70,7 +70,7 @@ class Pipeline:
                     raise MissingCustomer
                 skip = await self._skip(claim, event)
         if skip is not None:
-            return Done(skip.outcome, event.fingerprints[0])
+            return Done(skip, event.fingerprints[0])
         if event.suppressed:
             return await self._ignore(claim, journal, event)
         async with journal.step("lookup"):
@@ -108,9 +108,7 @@ class Pipeline:
 
     async def _end_untold(self, claim: Claim, event: Event, outcome: str) -> Done:
         """There is nobody to tell of; an earlier attempt may have told of somebody."""
-        if event.situation.message_unclear:
-            await self.send.clear_up(claim, None)
-        await self.store.withdraw_unsent(claim)
+        await self._withdraw(claim, event)
         return Done(outcome, event.fingerprints[0])
 
     async def _begin(self, claim: Claim, journal: Journal, told: LeadFacts) -> Event:
@@ -132,17 +130,21 @@ class Pipeline:
         prints = fingerprints(contacts, facts.name, self.keys)
         return Event(facts, contacts, prints, situation, suppressed)
 
-    async def _skip(self, claim: Claim, event: Event) -> Skip | None:
-        """Acts on the decision that there is no work: nothing stays unclear behind it."""
+    async def _skip(self, claim: Claim, event: Event) -> str | None:
+        """The outcome where there is no work."""
         skip = reason_to_skip(
             event.facts, event.fingerprints, event.situation, reprocess=claim.reprocess
         )
-        unclear = skip is not None and event.situation.message_unclear
-        if unclear:
-            await self.send.clear_up(claim, None)
-        if skip is not None and (skip.withdraw or unclear):
-            await self.store.withdraw_unsent(claim)
+        if skip is not None:
+            await self._withdraw(claim, event)
         return skip
+
+    async def _withdraw(self, claim: Claim, event: Event) -> None:
+        """Nothing waits or stays unclear behind an event that has nothing to say, also where
+        another process notices a restore meanwhile.
+        """
+        while event.situation.unsent and await self.store.withdraw_unsent(claim):
+            await self.send.clear_up(claim, None)
 
     async def _store_result(
         self,
@@ -165,8 +167,7 @@ class Pipeline:
             )
 
         message = compose(event)
-        unclear = event.situation.message_unclear
-        if unclear and await self.send.clear_up(claim, message.content_key):
+        if event.situation.unsent and await self.send.clear_up(claim, message.content_key):
             # The seller was told something that we did not know of: something else is new now.
             event = await self._begin(claim, journal, event.facts)
             message = compose(event)

@@ -12,36 +12,29 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 @dataclass(frozen=True)
 class Situation:
     """What is known of an event's lead; `told` is what the seller was told, oldest first.
-    `newer_waits`: a newer event has not ended, so what it says is not merged yet.
+    `newer_waits`: a newer event has not ended, so what it says is not merged yet. `unsent`: a
+    message of this very event waits, or may have been sent.
     """
 
     newer_exists: bool
     newer_waits: bool
     told_fingerprint: str | None
     told: tuple[Told, ...]
-    message_unclear: bool
-
-
-@dataclass(frozen=True)
-class Skip:
-    """The event ends with this outcome. `withdraw`: what it never sent has nothing to say now."""
-
-    outcome: str
-    withdraw: bool
+    unsent: bool
 
 
 def reason_to_skip(
     facts: LeadFacts, fingerprints: Sequence[str], situation: Situation, *, reprocess: bool
-) -> Skip | None:
-    """None where there is work. `fingerprints` are the contacts' hashes under each key."""
+) -> str | None:
+    """The outcome; None where there is work. `fingerprints`: the contacts' under each key."""
     if reprocess:
         # What a person asked for is done, by the newest that is known of the lead.
-        return Skip("superseded", withdraw=True) if situation.newer_waits else None
+        return "superseded" if situation.newer_waits else None
     if facts.closed:
-        return Skip("ignored", withdraw=True)
+        return "ignored"
     forgotten = bool(situation.told) and situation.told[-1].is_forgotten
     if facts.has_contact and situation.told_fingerprint in fingerprints and not forgotten:
-        return Skip("unchanged", withdraw=False)
+        return "unchanged"
     if situation.newer_exists:
-        return Skip("superseded", withdraw=True)
+        return "superseded"
     return None

@@ -111,7 +111,7 @@ class EnrichmentStore:
         )  # fmt: skip
         if row is None:
             raise LeaseLost
-        name, phone, email, newer, newer_waits, fingerprint, told, unclear, *more = row
+        name, phone, email, newer, newer_waits, fingerprint, told, unsent, *more = row
         suppressed, restored, *seen = more
         if await self._history.compare(Seen(*seen), asked):
             # What waited is unclear now.
@@ -121,7 +121,7 @@ class EnrichmentStore:
             earlier = with_forgotten(earlier, refs)
         return (
             replace(facts, name=name, phone=phone, email=email),
-            Situation(newer, newer_waits, fingerprint, earlier, message_unclear=unclear),
+            Situation(newer, newer_waits, fingerprint, earlier, unsent),
             suppressed,
         )
 
@@ -129,9 +129,10 @@ class EnrichmentStore:
         [(found,)] = await self._sql.rows("suppressed", hashes=list(hashes))
         return bool(found)
 
-    async def withdraw_unsent(self, claim: Claim) -> None:
-        """What the event never sent has nothing to say any more."""
-        await self._sql.rows("withdraw_unsent", **_fence(claim), **self._rules)
+    async def withdraw_unsent(self, claim: Claim) -> bool:
+        """What the event never sent has nothing to say any more. Whether some may have been."""
+        row = await self._one("withdraw_unsent", **_fence(claim), **self._rules)
+        return row is not None
 
     async def ask(self, claim: Claim, question: Question, terms: Terms) -> Reply:
         """A remembered answer, or the right to ask and the limits' decision, in one statement."""
