@@ -9,12 +9,12 @@
 -- absent field changing nothing; a payload that shows our refs is a receipt, free of charge. Answers the
 -- merged contact and what decides whether there is anything to do: is there a newer event of the lead
 -- (ordered_at decides; updated_at, which is never below it, only lets the index find it), does one wait while
--- a person asked for this one again (what it says is not merged yet), what contact was told last, what the
--- seller was told (oldest first, in the order in which it was sent, whenever that was proven; a lead that
--- changes for ever keeps its latest hundred in view), and `unsent`: a message of this very event waits
--- or may have been sent (it is withdrawn or cleared up before the event ends without it). `suppressed`: one
--- of the hashes, which are those of the event's own contacts, must not be processed. `restored`: the lead may show messages of ours that the
--- outbox has forgotten.
+-- a person asked for this one again (what it says is not merged yet), what contact was told last, and what
+-- the seller was told (oldest first, in the order in which it was sent, whenever that was proven; a lead that
+-- changes for ever keeps its latest hundred in view). `unsent`: a message of this very event waits or may
+-- have been sent; it is withdrawn or cleared up before the event ends without it. `suppressed`: one of the
+-- hashes, which are those of the event's own contacts, must not be processed. `restored`: the lead may show
+-- messages of ours that the outbox has forgotten.
 -- It waits for no disk: whatever rests on it commits after it in the same log, and an event that is not
 -- settled begins again.
 -- The fence: no row when the event was taken away or its lead was erased; the share lock puts the two in

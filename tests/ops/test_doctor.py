@@ -199,6 +199,22 @@ class TestTheSubscription:
             "https://web.example/api/v1/webhooks/c2s/***"
         )
 
+    @pytest.mark.parametrize(
+        "command", [["subscribe", "https://web.example", "--yes"], ["reconcile"]]
+    )
+    async def test_of_a_machine_without_network_pauses_nothing_for_the_pollers(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    ) -> None:
+        for name, value in (ENVIRONMENT | {"DATABASE_URL": db.url}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("C2S_BASE_URL", "http://127.0.0.1:1")
+        monkeypatch.setenv("BREAKER_FAILURES", "1")
+
+        done = await asyncio.to_thread(CliRunner().invoke, app, command)
+
+        assert done.exit_code == 1
+        assert await db.value("select sum(failures) + count(paused_until) from upstreams") == 0
+
     async def test_needs_an_address_that_nobody_reads_on_the_way(self) -> None:
         refused = CliRunner().invoke(app, ["subscribe", "http://web.example"])
 

@@ -177,9 +177,12 @@ def with_upstreams(settings: Settings, ask: Callable[[Upstreams, Pool], Awaitabl
     async def asked(pool: Pool) -> T:
         from c2s_enrich.clock import SystemClock
         from c2s_enrich.telemetry.metrics import Metrics
+        from c2s_enrich.upstreams.limits import PersonsLimits
         from c2s_enrich.wiring import open_upstreams
 
-        async with open_upstreams(settings, pool, Metrics(), SystemClock()) as upstreams:
+        async with open_upstreams(
+            settings, pool, Metrics(), SystemClock(), limited_by=PersonsLimits
+        ) as upstreams:
             return await ask(upstreams, pool)
 
     return _with_database(settings, asked)

@@ -83,7 +83,8 @@ def ops() -> None:
     settings = load_settings("ops")
     settings = replace(settings, host=settings.ops_host, port=settings.ops_port)
     with logged(settings, "ops"):
-        run_server(build_ops(settings, Metrics(), watched=True), settings)
+        app = build_ops(settings, Metrics(), watched=True)
+        guarded(lambda: run_server(app, settings))
 
 
 PROCESSES: Mapping[str, Callable[[], None]] = {"web": web, "poller": poller, "ops": ops}

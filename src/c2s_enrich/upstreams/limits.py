@@ -204,10 +204,18 @@ class Limits:
         return await self._sql.rows(statement, **{"now": self._now, **params})
 
 
-class NoLimits(Limits):
-    """Of a call that only finds out whether an upstream answers from here. Where a person sits, the
-    network and the settings may be others than the pollers': nothing is asked of the shared limits,
-    and nothing is told to them.
+class PersonsLimits(Limits):
+    """Of a person's command. Where it runs, the network and the settings may be others than the
+    pollers': that it failed says nothing about the upstream.
+    """
+
+    async def failed(self, admission: Admission, error: errors.UpstreamError) -> None:
+        pass
+
+
+class NoLimits(PersonsLimits):
+    """Of a call that only finds out whether an upstream answers from here: nothing is asked of the
+    shared limits, and nothing is told to them.
     """
 
     async def admit(self, name: str) -> Admission:
@@ -215,9 +223,6 @@ class NoLimits(Limits):
 
     async def succeeded(self, admission: Admission) -> bool:
         return False
-
-    async def failed(self, admission: Admission, error: errors.UpstreamError) -> None:
-        pass
 
 
 @contextmanager
