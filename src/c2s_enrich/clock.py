@@ -14,8 +14,6 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The real one."""
-
     def boottime(self) -> float:
         """Seconds since boot; they go on while all is suspended, as a lease does."""
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

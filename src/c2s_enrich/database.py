@@ -50,7 +50,6 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
 
 @cache
 def wire_statements(topic: str) -> Mapping[str, sessions.Statement]:
-    """The same as the server takes them."""
     return {name: sessions.Statement(text) for name, text in statements(topic).items()}
 
 

@@ -246,7 +246,6 @@ class Settings:
 
     @property
     def hash_keys(self) -> HashKeys:
-        """The keys of all keyed hashes."""
         return HashKeys(self.hash_key, self.hash_key_previous)
 
     @property

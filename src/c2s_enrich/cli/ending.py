@@ -19,7 +19,6 @@ NOT_DONE, WRONG_CALL, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 
 
 def fail(sentence: str, status: int = WRONG_CALL) -> NoReturn:
-    """Ends the command with one sentence on stderr."""
     note(f"error: {sentence}")
     raise SystemExit(status)
 

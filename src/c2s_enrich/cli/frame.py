@@ -127,7 +127,6 @@ def when(at: datetime) -> str:
 
 
 def operator_zone() -> tzinfo:
-    """OPERATOR_TIMEZONE."""
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")

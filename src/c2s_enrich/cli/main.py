@@ -81,7 +81,6 @@ for name, nouns in (
 
 
 def main() -> None:
-    """The console script's entry."""
     if config.COMPLETE in os.environ:
         from typer._completion_classes import completion_init
 

@@ -72,7 +72,6 @@ def status(
 
 
 async def look(pool: frame.Pool, _: frame.Settings) -> dict[str, Any]:
-    """The sentences of /health, and what waits."""
     from c2s_enrich.ops.problems import problems_of
     from c2s_enrich.ops.runbook import answer
     from c2s_enrich.ops.store import OpsStore

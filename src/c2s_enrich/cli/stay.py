@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def web(*, insecure: bool = False) -> None:
-    """Receives webhooks until SIGTERM."""
     from c2s_enrich.intake.fast.one_write import one_write
     from c2s_enrich.serving.server import run_server
     from c2s_enrich.telemetry.metrics import Metrics
@@ -73,7 +72,6 @@ def poller(*, suspects: str = "") -> None:
 
 
 def ops() -> None:
-    """Serves the console and the admin API until SIGTERM."""
     from dataclasses import replace
 
     from c2s_enrich.serving.server import run_server

@@ -177,7 +177,6 @@ class Console:
     async def _answer(
         self, visit: Visit, handle: Callable[[], Awaitable[Page | Onward]], form: str
     ) -> Response:
-        """What the handler says, or why it cannot."""
         try:
             said = await handle()
         except (FilterError, NotUnderstood) as error:
@@ -203,7 +202,6 @@ class Console:
         return await self._written(visit, said, form)
 
     async def _written(self, visit: Visit, page: Page, form: str) -> Response:
-        """The page in the form that was asked for."""
         accepted = visit.request.headers.get("accept", "")
         if page.table is not None and (form == ".csv" or accepted.startswith("text/csv")):
             return Response(page.table.csv(), media_type="text/csv; charset=utf-8")

@@ -44,7 +44,6 @@ class Entrance:
         self._doorkeeper = Doorkeeper(admin, viewer, clock)
 
     def routes(self) -> list[Route]:
-        """The login and the logout."""
         return [
             Route("/login", self._show, methods=["GET"]),
             Route("/login", self._login, methods=["POST"]),
@@ -62,7 +61,6 @@ class Entrance:
         return RedirectResponse(address("/login", next=target), 303)
 
     def language(self, request: Request) -> Language:
-        """What the reader chose, else what the browser asks for."""
         accepted = request.headers.get("accept-language", "")
         return choose_language(request.cookies.get(LANGUAGE), accepted)
 

@@ -48,7 +48,6 @@ async def errors(visit: Visit) -> Page:
 
 
 async def mute(visit: Visit, form: Form) -> Onward:
-    """No alert counts this error until it is fixed."""
     said = N_(
         "No alert counts this error until it is fixed: for a week, or until one of its events is "
         "reprocessed."
@@ -57,7 +56,6 @@ async def mute(visit: Visit, form: Form) -> Onward:
 
 
 async def unmute(visit: Visit, form: Form) -> Onward:
-    """Alerts count it again."""
     return await _muted(visit, form, "unmute", N_("Alerts count this error again."))
 
 

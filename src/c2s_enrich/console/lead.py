@@ -47,7 +47,6 @@ async def lead(visit: Visit) -> Page:
 
 
 async def act(visit: Visit, form: Form) -> Page | Onward:
-    """Everything that a button of this page does."""
     match form.one("do"):
         case "reprocess" | "fresh":
             return await _reprocess(visit, form)

@@ -35,12 +35,10 @@ async def messages(visit: Visit) -> Page:
 
 
 async def delivered(visit: Visit, form: Form) -> Onward:
-    """A person has seen it on the lead."""
     return await _judged(visit, form, "delivered", N_("Recorded as delivered."))
 
 
 async def not_delivered(visit: Visit, form: Form) -> Onward:
-    """A person has looked, and it is not there."""
     return await _judged(visit, form, "not_delivered", N_("The message will be sent again."))
 
 

@@ -12,7 +12,6 @@ _TOP = 5
 
 
 async def overview(visit: Visit) -> Page:
-    """What waits, what fails, how fast it is."""
     visit.only()
     facts, problems = await visit.tools.health.look()
     store, desk = ConsoleStore(visit.tools.reads), EventsDesk(visit.tools.reads)
@@ -28,7 +27,6 @@ async def overview(visit: Visit) -> Page:
 
 
 async def pollers(visit: Visit) -> Page:
-    """Those that work, by their last sign of life."""
     visit.only()
     titles = {
         "name": N_("Poller"),

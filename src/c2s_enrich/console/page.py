@@ -139,24 +139,20 @@ class Visit:
 
     @property
     def rows(self) -> int:
-        """How many a list may show."""
         text = self.request.query_params.get("limit", "") or str(PAGE_ROWS)
         if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ROWS:
             raise FilterError([f"limit is a whole number from 1 to {MOST_ROWS}"])
         return int(text[:9])
 
     def say(self, text: str, **values: object) -> str:
-        """A text of ours in the reader's language."""
         return self.words.gettext(text) % {
             name: self.words.text(value) for name, value in values.items()
         }
 
     def planner(self) -> Planner:
-        """Plans, runs and audits as this person."""
         return Planner(self.tools.pool, actor=self.session.name, via="console")
 
     async def audit(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
-        """Writes down what was just done to one thing."""
         await self.planner().record(verb, words, reason)
 
 
@@ -189,8 +185,6 @@ def reason_of(form: Form) -> str:
 
 
 class Form:
-    """The fields that a page posted."""
-
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
         self._fields = fields
 

@@ -43,7 +43,6 @@ async def make(visit: Visit, form: Form) -> Onward:
 
 
 async def plan(visit: Visit) -> Page | Onward:
-    """What would happen, as it stands now."""
     state = await _state(visit)
     if state.state != "planned":
         return Onward(f"/actions/{state.id}", "")
@@ -89,7 +88,6 @@ def after_run(visit: Visit, plan_id: UUID, ended: PlanState | None, back: str) -
 
 
 async def action(visit: Visit) -> Page:
-    """One line of the audit, and how far it is."""
     state = await _state(visit)
     return Page("action.html", N_("Action"), {"plan": state, "back": _list_of(state)}, data=state)
 

@@ -63,7 +63,6 @@ async def show(visit: Visit, form: Form) -> Page:
 
 
 async def replay(visit: Visit, _: Form) -> Onward:
-    """Sends its bytes through today's parser."""
     return await _replayed(visit, [_id(visit)], f"/rejects/{_id(visit)}")
 
 
@@ -75,7 +74,6 @@ async def replay_alike(visit: Visit, form: Form) -> Onward:
 
 
 async def dismiss(visit: Visit, form: Form) -> Onward:
-    """Nothing in it is needed; a reason is."""
     reason = reason_of(form)
     if not await visit.tools.rejects.dismiss([_id(visit)]):
         raise PageRefused(409, N_("It waits no longer, or there is no such delivery."))

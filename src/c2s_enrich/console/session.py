@@ -75,7 +75,6 @@ class Doorkeeper:
         return found[0]
 
     def sign(self, session: Session) -> str:
-        """The cookie's value."""
         said = json.dumps([session.role, session.name, int(time.time())]).encode()
         return f"{_text(said)}.{_text(self._mac(session.role, said))}"
 

@@ -60,8 +60,6 @@ def shown(zone: tzinfo) -> Shown:
 
 
 class Shown:
-    """The templates of each language."""
-
     def __init__(self, zone: tzinfo) -> None:
         self.words = {language: Words(language, zone) for language in LANGUAGES}
         self._templates = {language: _environment(words) for language, words in self.words.items()}

@@ -8,8 +8,6 @@ Row = dict[str, Any]
 
 
 class ConsoleStore:
-    """Reads for pages."""
-
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "console")
 

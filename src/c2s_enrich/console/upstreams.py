@@ -69,7 +69,6 @@ def _state(row: UpstreamState) -> str:
 
 
 async def pause(visit: Visit, form: Form) -> Onward:
-    """Nobody calls it for a while; a reason is needed."""
     minutes, reason = form.one("minutes"), reason_of(form)
     if minutes not in _LENGTHS:
         raise PageRefused(422, N_("Choose for how long."))
@@ -79,14 +78,12 @@ async def pause(visit: Visit, form: Form) -> Onward:
 
 
 async def resume(visit: Visit, _: Form) -> Onward:
-    """Ends its pause."""
     done = await visit.tools.limits.resume(_name(visit))
     said = N_("%(name)s is called again; what waited for it is due.")
     return await _changed(visit, done, "resume", {}, None, said)
 
 
 async def budget(visit: Visit, form: Form) -> Onward:
-    """Another budget for today."""
     calls = form.one("calls")
     if not calls.isascii() or not calls.isdigit() or len(calls) > 7:
         raise PageRefused(422, N_("A budget is a whole number of calls; 0 is no limit."))

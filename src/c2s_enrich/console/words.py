@@ -77,7 +77,6 @@ class Words(NullTranslations):
         return length(timedelta(seconds=value))
 
     def clock(self) -> str:
-        """Now, with the zone's name."""
         place = str(self.zone).rpartition("/")[2].replace("_", " ")
         return f"{datetime.now(self.zone):%H:%M:%S} {place}"
 

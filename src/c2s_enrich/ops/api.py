@@ -66,15 +66,11 @@ class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The part of a list that is asked for."""
-
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
     after: UUID | None = None
 
 
 class Explaining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How GET /explain answers."""
-
     lang: Language = "en"
     history: bool = False
 
@@ -84,8 +80,6 @@ class Wrong(Exception):
 
 
 class AdminApi:
-    """Routes and their handlers."""
-
     def __init__(
         self, pool: Pool, limits: Limits, runs: Runs, *, token: Secret, zone: tzinfo
     ) -> None:
@@ -96,7 +90,6 @@ class AdminApi:
         self._runs = runs
 
     def routes(self) -> list[Route]:
-        """All addresses below /api/v1/admin."""
         upstream, about = "/upstreams/{name}", {"lang": "en or pt", "history": "true: all of it"}
         # fmt: off
         self._endpoints = [

@@ -98,8 +98,6 @@ class OpenMessage:
 
 
 class EventsDesk:
-    """The operators' statements on events and messages."""
-
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = Statements(pool, "events", prepare=False)
@@ -129,7 +127,6 @@ class EventsDesk:
         return int(count)
 
     async def refs(self, event_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
-        """Ref and status of each event's message."""
         rows = await self._sql.rows("refs_of_events", events=list(event_ids))
         return {event: (ref, status) for event, ref, status in rows}
 

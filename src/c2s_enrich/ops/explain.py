@@ -240,8 +240,6 @@ def read_what(what: str) -> dict[str, Any]:
 
 
 class Explainer:
-    """Loads situations and explains them."""
-
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "explain", prepare=False)
 
@@ -254,7 +252,6 @@ class Explainer:
         return replace(said, history=tuple(past))
 
     async def situation(self, what: str) -> LeadSituation:
-        """One statement, whatever was asked."""
         [found] = await self._sql.read(LeadSituation, "situation", **read_what(what))
         return found
 
@@ -265,5 +262,4 @@ class Explainer:
         return found
 
     async def history(self, lead_id: str) -> list[Happening]:
-        """What happened to a lead, oldest first."""
         return await self._sql.read(Happening, "lead_history", lead=lead_id)

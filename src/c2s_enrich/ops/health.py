@@ -69,7 +69,6 @@ class Health(Collector):
         self._problems: list[Problem] = []
 
     def routes(self) -> list[Route]:
-        """The three addresses, for any listener."""
         return [
             Route("/livez", self._livez),
             Route("/readyz", self._readyz),
@@ -165,7 +164,6 @@ class Remembered(Generic[_T]):
         self._reading: asyncio.Task[_T] | None = None
 
     async def get(self) -> _T | None:
-        """The value, at most `fresh` seconds old."""
         async with self._lock:
             fresh = _FRESH_SECONDS if self._value is None else self._fresh
             if self._clock.boottime() - self._read_at >= fresh:

@@ -108,8 +108,6 @@ class LeadStory:
 
 
 class LeadsDesk:
-    """Reads `sql/queries/leads.sql`."""
-
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "leads", prepare=False)
 

@@ -57,13 +57,11 @@ class Order:
 
     @property
     def words(self) -> dict[str, Any]:
-        """The audit's form: the filter and how it is run."""
         more = {"fresh": self.fresh or None, "limit": self.limit}
         return self.scope.words | {name: value for name, value in more.items() if value}
 
     @classmethod
     def of(cls, plan: PlanState) -> Order:
-        """What a plan of the audit asked for."""
         words = dict(plan.filter)
         fresh, limit = words.pop("fresh", False), words.pop("limit", None)
         if "event" in words:
@@ -127,8 +125,6 @@ class PlanState:
 
 
 class Planner:
-    """Plans and runs for one person."""
-
     def __init__(self, pool: Pool, *, actor: str, via: Via) -> None:
         self._pool = pool
         self._sql = Statements(pool, "plans", prepare=False)

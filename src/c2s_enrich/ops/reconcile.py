@@ -53,8 +53,6 @@ class OneLead:
 
 @dataclass(frozen=True)
 class Missing:
-    """A change of a lead that no webhook told us of."""
-
     lead_id: str
     updated_at: datetime
 

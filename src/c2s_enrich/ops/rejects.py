@@ -84,8 +84,6 @@ class Replay:
 
 
 class RejectsDesk:
-    """The operators' statements on rejected deliveries."""
-
     def __init__(self, pool: Pool, read: Reader) -> None:
         self._pool = pool
         self._sql = Statements(pool, "rejects")
@@ -111,7 +109,6 @@ class RejectsDesk:
         return [line.id for line in reversed(found)]
 
     async def reject(self, reject_id: UUID) -> WholeReject | None:
-        """One of them, whole."""
         return await self._sql.one(WholeReject, "get_reject", id=reject_id)
 
     async def replay(self, reject_id: UUID) -> Replay | None:

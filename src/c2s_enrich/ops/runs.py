@@ -14,8 +14,6 @@ _log = get_logger("c2s_enrich.plans")
 
 
 class Runs:
-    """Holds them until they end."""
-
     def __init__(self, wait_seconds: float = _WAIT_SECONDS) -> None:
         self._wait_seconds = wait_seconds
         self._tasks: set[asyncio.Task[PlanState]] = set()

@@ -101,15 +101,12 @@ class SetUp:
 
 
 class OpsStore:
-    """Short reads of `sql/queries/ops.sql` on the pool's connections."""
-
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = Statements(pool, "ops")
         self._people = PeopleStore(pool)
 
     async def facts(self) -> Facts:
-        """All that is known."""
         queue, upstreams = await self.now()
         return Facts(queue, upstreams, *await self.lately())
 
@@ -125,12 +122,10 @@ class OpsStore:
         return hour, silence[0] if silence else None, await self._people.hit_rates()
 
     async def set_up(self) -> SetUp:
-        """What people have looked at, asked for and switched on."""
         [found] = await self._sql.read(SetUp, "set_up")
         return found
 
     async def session_problem(self) -> str:
-        """What makes this database unfit for us; empty when nothing does."""
         async with self._pool.connection() as connection:
             return await session_problem(connection) or ""
 
@@ -143,7 +138,6 @@ class OpsStore:
         return int(version or 0)
 
     async def subscriptions(self) -> list[Subscription]:
-        """What was asked of C2S from here, by action."""
         return await self._sql.read(Subscription, "subscriptions")
 
     async def subscribed(self, action: str, address: str) -> None:

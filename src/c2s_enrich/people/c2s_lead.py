@@ -37,7 +37,6 @@ def decode_json(raw: bytes | str) -> object:
 
 
 def is_closing(hook_action: str | None) -> bool:
-    """Whether the hook's name says that the lead was closed."""
     return hook_action in _CLOSING_HOOKS
 
 
@@ -144,7 +143,6 @@ class LeadFacts:
 
     @property
     def has_contact(self) -> bool:
-        """Whether there is anything to look a person up by."""
         return self.phone is not None or self.email is not None
 
     def filled_from(self, earlier: LeadFacts | None) -> LeadFacts:

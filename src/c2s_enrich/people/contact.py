@@ -74,7 +74,6 @@ class Contacts:
 
     @property
     def national_phones(self) -> tuple[Phone, ...]:
-        """The phones that can be looked up."""
         return tuple(phone for phone in self.phones if phone.national is not None)
 
     @property

@@ -42,7 +42,6 @@ class NameAgreement(IntEnum):
 
     @property
     def fits(self) -> bool:
-        """Whether it can be the same person's name."""
         return self <= NameAgreement.COMPATIBLE
 
 

@@ -72,7 +72,6 @@ class ErasurePlan:
 
     @property
     def lead_ids(self) -> list[str]:
-        """Every lead that goes."""
         reached = {each for one in self.by_contact if one.followed for each in one.lead_ids}
         return sorted(reached.union(self.named))
 
@@ -117,7 +116,6 @@ async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> li
 
 
 async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
-    """What is held on a person, for the person."""
     async with pool.connection() as connection, connection.transaction():
         by_cpf, by_contact = await _reach(connection, cpf, ())
         lead_ids = ErasurePlan(by_cpf, by_contact, {}).lead_ids

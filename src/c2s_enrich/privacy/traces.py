@@ -34,11 +34,9 @@ class Traces:
         } | {_without_zeros(cpf) for cpf in cpfs}
 
     def name_a_lead(self, raw: bytes) -> bool:
-        """Whether one of the lead ids stands in it."""
         return any(self._leads.search(text) for text in _readings(raw))
 
     def name_a_person(self, raw: bytes) -> bool:
-        """Whether one of the contacts or CPFs stands in it."""
         return any(self._emails.search(text) or self._has_a_number(text) for text in _readings(raw))
 
     def _has_a_number(self, text: str) -> bool:

@@ -34,11 +34,9 @@ class OwnFaults:
         run.count, run.last, run.why = run.count + 1, now, why
 
     def end(self, reason: str) -> None:
-        """The same thing succeeds again."""
         self._runs.pop(reason, None)
 
     def sentences(self) -> list[str]:
-        """One for each reason that is recent."""
         now = self._clock.boottime()
         return [
             f"{run.count} requests were answered 503 within {now - run.first:.0f} s, the last one"

@@ -33,6 +33,5 @@ def name_event(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> An
 
 
 def event_names() -> Mapping[str, object]:
-    """What names the event that this task works on."""
     attempt = _attempt.get()
     return attempt[1] if attempt else {}

@@ -175,7 +175,6 @@ class Redactor:
         return self.text(repr(value))
 
     def text(self, text: str) -> str:
-        """The text without what must not be seen."""
         known = self._known.get(text)
         if known is not None:
             return known

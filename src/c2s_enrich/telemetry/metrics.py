@@ -56,7 +56,6 @@ class Metrics:
             self._events.labels(transition, "")  # so that a rate exists before the first one
 
     def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None:
-        """It happened to `count` events."""
         self._events.labels(transition, error_kind or "").inc(count)
 
     def waited(self, seconds: float) -> None:
@@ -118,7 +117,6 @@ class Metrics:
         self.registry.register(more)
 
     def exposition(self) -> bytes:
-        """All numbers in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:

@@ -50,7 +50,6 @@ class LogStream(io.TextIOBase):
         return len(text)
 
     def isatty(self) -> bool:
-        """Whether a person sees the lines at once."""
         return self._descriptor is not None and os.isatty(self._descriptor)
 
     def drain(self, seconds: float) -> None:
@@ -60,7 +59,6 @@ class LogStream(io.TextIOBase):
             time.sleep(0.005)
 
     def problem(self) -> str | None:
-        """What /health should say."""
         if time.monotonic() - self._dropped_at > _FRESH_SECONDS:
             return None
         return f"{self.dropped} log lines were dropped: stderr cannot be written ({self._why})."

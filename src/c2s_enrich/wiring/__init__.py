@@ -93,7 +93,6 @@ def build_pipeline(
     history: DatabaseHistory,
     pulse: Callable[[], Callable[[], bool]],
 ) -> Pipeline:
-    """What happens to one lead."""
     store = EnrichmentStore(
         pool,
         history,
