@@ -4,8 +4,9 @@
 -- One row; every list is newest first and bounded. `personal`: with CPFs, birth dates and contacts.
 select
   (select coalesce(jsonb_agg(to_jsonb(e) order by e.received_at desc), '[]')
-     from (select id as event_id, hook_action, status, outcome, error_kind, error_message, attempts,
-                  max_attempts, received_at, processed_at,
+     from (select id as event_id, lead_id, hook_action, status, outcome, attempts, max_attempts, received_at,
+                  processed_at, available_at, waiting_for, waiting_reason, error_kind, error_message,
+                  error_group,
                   (select coalesce(jsonb_agg(to_jsonb(a) order by a.started_at desc), '[]')
                      from (select attempt, worker, started_at, finished_at, result, outcome, error_kind,
                                   error_message, steps, calls
@@ -27,13 +28,14 @@ select
             where l.lead_id = %(lead)s
             order by l.seen_at desc limit 20) p) as people,
   (select coalesce(jsonb_agg(to_jsonb(j) order by j.received_at desc), '[]')
-     from (select id, received_at, reason, left(detail, 500) as detail, times
+     from (select id, received_at, reason, left(detail, 500) as detail, lead_id, length(raw) as size,
+                  replayed_at, times, last_received_at, dismissed_at
              from rejected_deliveries
             where lead_id = %(lead)s and replayed_at is null and dismissed_at is null
             order by received_at desc limit 20) j) as rejects,
   -- Of the newest 2,000: what named this lead, one of its events or one of its messages.
   (select coalesce(jsonb_agg(to_jsonb(o) order by o.at desc), '[]')
-     from (select id, at, actor, via, verb, reason, state, done, skipped
+     from (select id, at, actor, via, verb, filter, reason, state, planned, done, skipped, ended_at
              from (select * from operator_actions order by at desc limit 2000) newest
             where filter ->> 'lead' = %(lead)s
                or filter ? 'event' and filter -> 'event' ?| array(

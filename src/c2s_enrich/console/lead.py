@@ -12,7 +12,7 @@ from c2s_enrich.ops.causes import ACTIONS
 from c2s_enrich.ops.events import AttemptLine
 from c2s_enrich.ops.explain import Explainer, explain
 from c2s_enrich.ops.filters import Filter
-from c2s_enrich.ops.leads import LeadsDesk, LeadStory
+from c2s_enrich.ops.leads import LeadStory, lead_story
 from c2s_enrich.ops.plans import Order
 from c2s_enrich.privacy.erase import erase
 
@@ -61,7 +61,7 @@ async def _page(visit: Visit, *, personal: bool) -> Page:
     lead_id, reads = _lead_id(visit), visit.tools.reads
     situation = await Explainer(reads).lead_situation(lead_id)
     said = explain(situation, visit.words.language, visit.words.zone)
-    story = await LeadsDesk(reads).story(lead_id, personal=personal)
+    story = await lead_story(reads, lead_id, personal=personal)
     context = {
         "why": said,
         "story": story,

@@ -7,24 +7,16 @@ from uuid import UUID
 import msgspec
 
 from c2s_enrich.database import Pool, Statements
-from c2s_enrich.ops.events import AttemptLine
+from c2s_enrich.ops.events import AttemptLine, EventLine
+from c2s_enrich.ops.plans import PlanState
+from c2s_enrich.ops.rejects import Reject
 from c2s_enrich.redaction import redact
 
 
 @dataclass(frozen=True)
-class LeadEvent:
+class LeadEvent(EventLine):
     """One delivery of the lead with its newest 20 ended claims."""
 
-    event_id: UUID
-    hook_action: str | None
-    status: str
-    outcome: str | None
-    error_kind: str | None
-    error_message: str | None
-    attempts: int
-    max_attempts: int
-    received_at: datetime
-    processed_at: datetime | None
     tries: list[AttemptLine]
 
 
@@ -59,32 +51,6 @@ class LeadPerson:
 
 
 @dataclass(frozen=True)
-class LeadReject:
-    """A delivery of the lead that could not be read and still waits."""
-
-    id: UUID
-    received_at: datetime
-    reason: str
-    detail: str | None
-    times: int
-
-
-@dataclass(frozen=True)
-class LeadAction:
-    """What an operator did to this lead, one of its events or one of its messages."""
-
-    id: UUID
-    at: datetime
-    actor: str
-    via: str
-    verb: str
-    reason: str | None
-    state: str
-    done: int
-    skipped: int
-
-
-@dataclass(frozen=True)
 class Customer:
     """Who the lead is, as C2S said last; contacts only where personal data is asked for."""
 
@@ -97,28 +63,23 @@ class Customer:
 
 @dataclass(frozen=True)
 class LeadStory:
-    """Newest first; at most 50 events and 20 of everything else."""
+    """Newest first; at most 50 events and 20 of everything else. Rejects are those that wait."""
 
     events: list[LeadEvent]
     messages: list[LeadMessage]
     people: list[LeadPerson]
-    rejects: list[LeadReject]
-    actions: list[LeadAction]
+    rejects: list[Reject]
+    actions: list[PlanState]
     customer: Customer | None
 
 
-class LeadsDesk:
-    def __init__(self, pool: Pool) -> None:
-        self._sql = Statements(pool, "leads", prepare=False)
-
-    async def story(self, lead_id: str, *, personal: bool = False) -> LeadStory:
-        """What may be about a person is masked unless `personal` is true."""
-        [row] = await self._sql.read(dict, "lead_story", lead=lead_id, personal=personal)
-        story = msgspec.convert(row, LeadStory)
-        if personal:
-            return story
-        masked = [replace(each, body=redact(each.body)) for each in story.messages]
-        masked_rejects = [
-            replace(each, detail=redact(each.detail or "") or None) for each in story.rejects
-        ]
-        return replace(story, messages=masked, rejects=masked_rejects)
+async def lead_story(pool: Pool, lead_id: str, *, personal: bool = False) -> LeadStory:
+    """One statement. What may be about a person is masked unless `personal` is true."""
+    sql = Statements(pool, "leads", prepare=False)
+    [row] = await sql.read(dict, "lead_story", lead=lead_id, personal=personal)
+    story = msgspec.convert(row, LeadStory)
+    if personal:
+        return story
+    messages = [replace(each, body=redact(each.body)) for each in story.messages]
+    rejects = [replace(each, detail=redact(each.detail or "") or None) for each in story.rejects]
+    return replace(story, messages=messages, rejects=rejects)
