@@ -2,17 +2,8 @@
 
 from typing import Literal
 
-from c2s_enrich.console.page import (
-    Column,
-    Form,
-    Onward,
-    Page,
-    PageRefused,
-    Table,
-    Visit,
-    address,
-    named,
-)
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, address
+from c2s_enrich.console.table import Column, Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.filters import WORDS, parse_filter

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import psycopg
 
-from c2s_enrich.console.page import COUNTED, Column, Page, Table, Visit, lead_address, named
+from c2s_enrich.console.page import Page, Visit, lead_address
+from c2s_enrich.console.table import COUNTED, Column, Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.events import SEARCHED, EventLine, EventsDesk
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead_address, reason_of
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead_address
 from c2s_enrich.console.plans import after_run
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.causes import ACTIONS
@@ -88,13 +88,13 @@ async def _reprocess(visit: Visit, form: Form) -> Onward:
 
 async def _show(visit: Visit, form: Form) -> Page:
     """The page with personal data, once: it is written down who saw it and why."""
-    await visit.audit("personal_data_shown", {"lead": _lead_id(visit)}, reason_of(form))
+    await visit.audit("personal_data_shown", {"lead": _lead_id(visit)}, form.reason)
     return await _page(visit, personal=True)
 
 
 async def _erase(visit: Visit, form: Form) -> Page:
     """Cannot be undone, so the id is typed."""
-    lead_id, reason = _lead_id(visit), reason_of(form)
+    lead_id, reason = _lead_id(visit), form.reason
     if form.one("typed") != lead_id:
         raise PageRefused(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
     receipt = await erase(visit.tools.pool, lead_id=lead_id)

@@ -1,15 +1,7 @@
 """Messages without a proof of delivery, and a person's verdict on them."""
 
-from c2s_enrich.console.page import (
-    Form,
-    Onward,
-    Page,
-    PageRefused,
-    Table,
-    Visit,
-    lead_address,
-    named,
-)
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead_address
+from c2s_enrich.console.table import Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.events import EventsDesk
 

@@ -2,9 +2,10 @@
 
 from operator import itemgetter
 
-from c2s_enrich.console.page import Column, Page, Table, Visit, named
-from c2s_enrich.console.store import ConsoleStore
+from c2s_enrich.console.page import Page, Visit
+from c2s_enrich.console.table import Column, Table, named
 from c2s_enrich.console.words import N_
+from c2s_enrich.database import Statements
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.filters import parse_filter
 
@@ -14,13 +15,14 @@ _TOP = 5
 async def overview(visit: Visit) -> Page:
     visit.only()
     facts, problems = await visit.tools.health.look()
-    store, desk = ConsoleStore(visit.tools.reads), EventsDesk(visit.tools.reads)
+    sql, desk = Statements(visit.tools.reads, "console"), EventsDesk(visit.tools.reads)
+    [numbers] = await sql.read(dict, "numbers")
     day = parse_filter({"since": "24h"}, visit.words.zone)
     data = {
         "trouble": problems,
         "facts": facts,
-        "numbers": await store.numbers(),
-        "minutes": await store.minutes(),
+        "numbers": numbers,
+        "minutes": await sql.read(dict, "minutes"),
         "errors": (await desk.errors(day))[:_TOP],
     }
     return Page("overview.html", N_("Overview"), data, data=data)
@@ -41,7 +43,7 @@ async def pollers(visit: Visit) -> Page:
     }
     columns = [Column(name, titles[name], itemgetter(name)) for name in titles]
     empty = N_("No poller runs: start one with `c2s-enrich poller`.")
-    rows = await ConsoleStore(visit.tools.reads).pollers()
+    rows = await Statements(visit.tools.reads, "console").read(dict, "pollers")
     return Page("list.html", N_("Pollers"), table=Table(columns, rows, empty))
 
 

@@ -1,8 +1,8 @@
-"""What a page is made of. A list declares its columns once: HTML, JSON and CSV all come from it."""
+"""What a page is made of, and who asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -11,10 +11,10 @@ from uuid import UUID
 from starlette.requests import Request
 
 from c2s_enrich.console.session import Session
+from c2s_enrich.console.table import Table
 from c2s_enrich.console.words import N_, Words
 from c2s_enrich.database import Pool
 from c2s_enrich.hashing import HashKeys
-from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.filters import FilterError, nearest
 from c2s_enrich.ops.health import Health
 from c2s_enrich.ops.plans import Planner
@@ -24,7 +24,6 @@ from c2s_enrich.redaction import redact
 from c2s_enrich.upstreams.limits import Limits
 
 PAGE_ROWS, MOST_ROWS = 50, 1000
-COUNTED = 10_000
 LARGEST_FORM = 64 * 1024
 
 
@@ -50,39 +49,6 @@ class Tools:
     database: str
     release: str
     lead_link: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """`read` gives the value of JSON and CSV, `codes` its words in HTML, `link` its address."""
-
-    key: str
-    title: str
-    read: Callable[[Any], Any]
-    codes: str = ""
-    link: Callable[[Any], str] | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows with their columns. `empty` says what it means that there are none; `after` is the mark
-    of the next page; `total` counts all, up to COUNTED + 1; `id` names a row for check boxes.
-    """
-
-    columns: Sequence[Column]
-    rows: Sequence[Any]
-    empty: str
-    after: str | None = None
-    total: int | None = None
-    id: Callable[[Any], str] | None = None
-
-    def plain(self) -> list[dict[str, Any]]:
-        """As JSON has it: codes stay codes, times are ISO."""
-        return [{column.key: column.read(row) for column in self.columns} for row in self.rows]
-
-    def csv(self) -> str:
-        """As a spreadsheet reads it: no cell is taken for a formula."""
-        return as_csv(self.plain())
 
 
 @dataclass(frozen=True)
@@ -156,11 +122,6 @@ class Visit:
         await self.planner().record(verb, words, reason)
 
 
-def named(name: str, title: str, **more: Any) -> Column:
-    """A column that shows an attribute of its rows as it is."""
-    return Column(name, title, lambda row: getattr(row, name), **more)
-
-
 def address(path: str, **words: object) -> str:
     """A path with its query; None and empty values are left out."""
     given = {name: value for name, value in words.items() if value not in (None, "")}
@@ -177,13 +138,6 @@ def lead_address(lead_id: str) -> str:
     return f"/leads/{quote(lead_id, safe='')}"
 
 
-def reason_of(form: Form) -> str:
-    """Why somebody does it, for the audit. Raises PageRefused where nothing is said."""
-    if not (reason := redact(form.one("because"))[:300]):
-        raise PageRefused(422, N_("Say why: a reason is needed."))
-    return reason
-
-
 class Form:
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
         self._fields = fields
@@ -193,6 +147,13 @@ class Form:
 
     def many(self, name: str) -> list[str]:
         return self._fields.get(name, [])
+
+    @property
+    def reason(self) -> str:
+        """Why somebody does it, for the audit. Raises PageRefused where nothing is said."""
+        if not (reason := redact(self.one("because"))[:300]):
+            raise PageRefused(422, N_("Say why: a reason is needed."))
+        return reason
 
     @classmethod
     async def read(cls, request: Request) -> Form:

@@ -2,18 +2,8 @@
 
 from uuid import UUID
 
-from c2s_enrich.console.page import (
-    Form,
-    Onward,
-    Page,
-    PageRefused,
-    Table,
-    Visit,
-    address,
-    lead_address,
-    named,
-    reason_of,
-)
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, address, lead_address
+from c2s_enrich.console.table import Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.filters import WORDS, parse_filter
 from c2s_enrich.ops.plans import MOST, Order, PlanState
@@ -36,7 +26,7 @@ async def make(visit: Visit, form: Form) -> Onward:
         "fail" if verb == "fail" else "reprocess",
         parse_filter(words, visit.words.zone),
         fresh=bool(form.one("fresh")),
-        reason=reason_of(form) if verb == "fail" else None,
+        reason=form.reason if verb == "fail" else None,
     )
     plan = await visit.planner().plan(order)
     return Onward(f"/plans/{plan.id}", "")

@@ -3,19 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from c2s_enrich.console.page import (
-    Column,
-    Form,
-    Onward,
-    Page,
-    PageRefused,
-    Table,
-    Visit,
-    address,
-    lead_address,
-    named,
-    reason_of,
-)
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, address, lead_address
+from c2s_enrich.console.table import Column, Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.rejects import Reject, body_text, line_text
 
@@ -56,7 +45,7 @@ async def reject(visit: Visit) -> Page:
 
 async def show(visit: Visit, form: Form) -> Page:
     """The same as it arrived, for a reason that stands in the audit."""
-    reason = reason_of(form)
+    reason = form.reason
     page = await _one(visit, reveal=True)
     await visit.audit("show_reject", {"reject": str(_id(visit))}, reason)
     return page
@@ -74,7 +63,7 @@ async def replay_alike(visit: Visit, form: Form) -> Onward:
 
 
 async def dismiss(visit: Visit, form: Form) -> Onward:
-    reason = reason_of(form)
+    reason = form.reason
     if not await visit.tools.rejects.dismiss([_id(visit)]):
         raise PageRefused(409, N_("It waits no longer, or there is no such delivery."))
     await visit.audit("dismiss", {"rejects": [str(_id(visit))]}, reason)

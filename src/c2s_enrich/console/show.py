@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from c2s_enrich.console.page import COUNTED, Page, Visit, address, path_of
+from c2s_enrich.console.page import Page, Visit, address, path_of
+from c2s_enrich.console.table import COUNTED
 from c2s_enrich.console.words import LANGUAGES, N_, Words, lines, utc
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.problems import Problem

@@ -4,19 +4,10 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
-from c2s_enrich.console.page import (
-    Column,
-    Form,
-    Onward,
-    Page,
-    PageRefused,
-    Table,
-    Visit,
-    named,
-    reason_of,
-)
-from c2s_enrich.console.store import ConsoleStore, Row
+from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit
+from c2s_enrich.console.table import Column, Table, named
 from c2s_enrich.console.words import N_
+from c2s_enrich.database import Statements
 from c2s_enrich.upstreams.limits import UpstreamState
 
 _LENGTHS = {"15": N_("15 minutes"), "60": N_("1 hour"), "525600": N_("until resumed")}
@@ -25,11 +16,12 @@ _LENGTHS = {"15": N_("15 minutes"), "60": N_("1 hour"), "525600": N_("until resu
 async def upstreams(visit: Visit) -> Page:
     """Every upstream by name: its limits, its last hour, and whom it found."""
     visit.only()
-    calls = await ConsoleStore(visit.tools.reads).calls()
+    hours = await Statements(visit.tools.reads, "console").read(dict, "calls")
+    calls = {each["upstream"]: each for each in hours}
     facts, _ = await visit.tools.health.look()
     waiting = {each.name: each.waiting for each in facts.upstreams} if facts else {}
 
-    def hour(read: Callable[[Row], Any]) -> Callable[[UpstreamState], Any]:
+    def hour(read: Callable[[dict[str, Any]], Any]) -> Callable[[UpstreamState], Any]:
         return lambda row: read(calls[row.name]) if row.name in calls else None
 
     def hits(row: UpstreamState) -> str:
@@ -69,7 +61,7 @@ def _state(row: UpstreamState) -> str:
 
 
 async def pause(visit: Visit, form: Form) -> Onward:
-    minutes, reason = form.one("minutes"), reason_of(form)
+    minutes, reason = form.one("minutes"), form.reason
     if minutes not in _LENGTHS:
         raise PageRefused(422, N_("Choose for how long."))
     done = await visit.tools.limits.pause(_name(visit), int(minutes), reason)
