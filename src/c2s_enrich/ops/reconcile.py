@@ -24,11 +24,9 @@ from c2s_enrich.redaction import redact_error
 from c2s_enrich.telemetry.lines import get_logger
 
 HOOK_ACTION = "reconcile"
-# As many as C2S gives on one page: compared in one statement, inserted before the next page is
-# asked for.
+# As many as C2S gives on one page.
 _PAGE = 50
-# By schedule it looks back three intervals: one that was skipped, because C2S was away, is made up
-# for.
+# By schedule: an interval that was skipped, because C2S was away, is made up for.
 _INTERVALS_BACK = 3
 
 _log = get_logger("c2s_enrich.reconcile")

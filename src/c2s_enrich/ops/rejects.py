@@ -5,10 +5,10 @@ why. Nothing is changed or deleted: neither the bytes nor the event that may hol
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -18,29 +18,17 @@ from c2s_enrich.database import Pool, Statements
 from c2s_enrich.redaction import MASK, redact, visible
 from c2s_enrich.sessions import Connection
 
-# Of a masked body so much is shown: enough to see what is wrong with it, little enough for the
-# masking to be quick.
+# Enough of a masked body to see what is wrong with it, little enough for the masking to be quick.
 _MASKED_LENGTH = 20_000
-
-
-class ReadEvent(Protocol):
-    """One event that was read out of a rejected delivery; `payload` is its JSON as it arrived."""
-
-    @property
-    def lead_id(self) -> str: ...
-    @property
-    def updated_at(self) -> datetime: ...
-    @property
-    def hook_action(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the parser makes of the bytes: events, and a sentence for each part it cannot read."""
+    """Events with lead_id, updated_at, hook_action and payload, which is their JSON as it arrived,
+    and a sentence for each part that cannot be read.
+    """
 
-    events: Sequence[ReadEvent]
+    events: Sequence[Mapping[str, Any]]
     flaws: tuple[str, ...]
 
 
@@ -133,30 +121,21 @@ class RejectsDesk:
                 await sql.touch("mark_replayed", id=reject_id)
             return Replay(reject_id, verdicts.count("stored"), verdicts.count("known"), flaws)
 
-    async def _store(
-        self, connection: Connection, event: ReadEvent
-    ) -> Literal["stored", "known"] | str:
+    async def _store(self, connection: Connection, event: Mapping[str, Any]) -> str:
         """`stored`, `known`, or why not. Where another body holds its key, it is stored as intake
         does.
         """
         sql = Statements(connection, "rejects")
-        values = {
-            "lead_id": event.lead_id,
-            "updated_at": event.updated_at,
-            "hook_action": event.hook_action,
-            "payload": Jsonb(event.payload, bytes),
-        }
+        values = {**event, "payload": Jsonb(event["payload"], bytes)}
         new = dict(values)
         try:
-            # A savepoint: JSON that the database refuses must not take the other events of the
-            # delivery with it.
+            # A savepoint: JSON that the database refuses must not take other events with it.
             async with connection.transaction():
                 while True:
                     if await sql.touch("insert_replayed", **new):
                         return "stored"
-                    [(verdict, at)] = await sql.rows("compare_replayed", **values) or [
-                        ("new_body", event.updated_at)
-                    ]
+                    rows = await sql.rows("compare_replayed", **values)
+                    [(verdict, at)] = rows or [("new_body", event["updated_at"])]
                     if verdict == "same_key_other_body":
                         return "Too many other bodies hold its id and updated_at."
                     if verdict != "new_body":
@@ -182,8 +161,7 @@ def body_text(raw: bytes, *, reveal: bool) -> str:
     """
     if reveal:
         return visible(raw.decode("utf-8", "backslashreplace"), keep="\n")
-    # Without NULs: in UTF-16 they stand between the digits of every number, where nothing would
-    # recognise it.
+    # Without NULs: in UTF-16 they stand between a number's digits and would hide it.
     text = raw[:_MASKED_LENGTH].replace(b"\0", b"").decode("utf-8", "backslashreplace")
     left_out = len(raw) - _MASKED_LENGTH
     shown = visible(redact(_TOKEN.sub(_masked_token, text)), keep="\n")

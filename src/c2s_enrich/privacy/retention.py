@@ -15,14 +15,12 @@ from c2s_enrich.telemetry.lines import get_logger
 
 # Rows in one statement: locks that last for milliseconds.
 BATCH = 500
-# Batches of one kind in one pass. A backlog of years is worked off over some hours, beside the
-# pollers instead of in their way.
+# Of one kind in one pass: a backlog of years takes hours and is in nobody's way.
 MOST_BATCHES = 20
 # Often enough that each pass is small; by the database's clock, for all pollers together.
 EVERY = timedelta(minutes=1)
 
-# What comes of age, in this order, each with its statement: what holds somebody's data at the first
-# age, the rows that are left at the second.
+# In this order, each with its statement: personal data at the first age, rows at the second.
 _BY_CONTENT = {
     "payloads": "age_payloads",
     "messages": "age_messages",

@@ -97,8 +97,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         logger.propagate = True
     logging.captureWarnings(True)
     structlog.configure(
-        # Ours do not take the way through `logging`: it costs more than all the rest of a line, and
-        # web writes one for each request.
+        # Not through `logging`: it costs more than all the rest of a line.
         processors=[*before, _as_one_argument],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=partial(_Lines, handler, last),
@@ -134,8 +133,7 @@ class Redactor:
         # The longest first: a short secret may be part of a long one.
         self._secrets = tuple(sorted(secrets, key=len, reverse=True))
         self._has_secret = re.compile("|".join(map(re.escape, self._secrets)) or "(?!)").search
-        # What lines consist of is said again in each of them (names, routes, words), and searching
-        # is most of a line's cost.
+        # Lines say the same words again and again, and searching is most of a line's cost.
         self._known: dict[str, str] = {}
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+import msgspec
 import psycopg
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -77,6 +78,6 @@ def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
     def read(raw: bytes, hook_action: str | None) -> Reading:
         delivery = read_delivery(raw, hook_action, limits)
         flaws = tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections)
-        return Reading(delivery.events, flaws)
+        return Reading([msgspec.structs.asdict(each) for each in delivery.events], flaws)
 
     return RejectsDesk(pool, read)
