@@ -1,5 +1,5 @@
-"""A closed session of the tests' database is kept, emptied, for whoever connects next in the same
-way: a new one costs the server 7 ms before its first answer, and a test opens two to eight.
+"""A closed session of the tests' database is kept, emptied, for whoever connects next: a new one
+costs the server 7 ms before its first answer, and a test opens two to eight.
 """
 
 from __future__ import annotations
@@ -9,63 +9,71 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from unittest import mock
+from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import AsyncConnection, generators, pq
+from psycopg import AsyncConnection, generators, pq, sql
 from psycopg.conninfo import conninfo_to_dict
 
-# What decides whose session it is; the rest may differ from one connection to the next.
-_PLACE = ("host", "port", "dbname", "user", "password", "options")
+# What a session keeps from its beginning. The rest is the client's, or is set again.
+_FROM_THE_BEGINNING = ("host", "port", "dbname", "user", "password", "options", "client_encoding")
+
+Beginning = tuple[Any, ...]
 
 
 class KeptSessions:
-    """The idle sessions of one database, by all their connection parameters."""
+    """The idle sessions of one database."""
 
     def __init__(self, url: str) -> None:
-        self._place = self._place_of(url)
-        self._idle: defaultdict[str, list[pq.abc.PGconn]] = defaultdict(list)
-        self._ours: dict[pq.abc.PGconn, str] = {}
+        self._url = conninfo_to_dict(url)
+        self._idle: defaultdict[Beginning, list[pq.abc.PGconn]] = defaultdict(list)
+        self._lent: WeakKeyDictionary[AsyncConnection[Any], Beginning] = WeakKeyDictionary()
         # Stands in for a session that has gone back: psycopg sees that it is closed.
         self._gone = pq.PGconn.connect_start(b"host=/nowhere")
         self._gone.finish()
         self.paused = False
 
-    def take(self, conninfo: str) -> pq.abc.PGconn | None:
-        """One that still lives, as new; None where none is left."""
-        idle = self._idle[conninfo]
+    def connect(
+        self, kind: type[AsyncConnection[Any]], conninfo: str = ""
+    ) -> Generator[Any, Any, AsyncConnection[Any]]:
+        """A connection of that kind, with a kept session where one of that beginning still lives.
+        Each wait is yielded, as psycopg's own does.
+        """
+        wanted = conninfo_to_dict(conninfo)
+        beginning = tuple(wanted.get(name) for name in _FROM_THE_BEGINNING)
+        name = sql.Literal(wanted.get("application_name") or "").as_bytes()
+        idle = self._idle[beginning]
         while idle and not self.paused:
             session = idle.pop()
-            if self._done(session, b"reset application_name"):
+            if self._did(session, b"set application_name = " + name):
                 while session.notifies():
                     pass
-                return session
+                break
             session.finish()
-        return None
+        else:
+            session = yield from generators.connect(conninfo)
+        connection = kind(session)
+        if not self.paused and all(wanted.get(name) == self._url[name] for name in self._url):
+            self._lent[connection] = beginning
+        return connection
 
-    def began(self, conninfo: str, session: pq.abc.PGconn) -> None:
-        """A new session may come back later, if it is one of this database."""
-        if not self.paused and self._place_of(conninfo) == self._place:
-            self._ours[session] = conninfo
-
-    def gives_back(self, connection: AsyncConnection[Any]) -> bool:
-        """Whether the session is kept: it is if it rests between two statements."""
-        session = connection.pgconn
-        conninfo = self._ours.get(session)
+    def takes_back(self, connection: AsyncConnection[Any]) -> bool:
+        """Keeps the session if it rests between two statements, and says whether it does."""
+        session, beginning = connection.pgconn, self._lent.pop(connection, None)
         if (
-            conninfo is None
+            beginning is None
             or self.paused
             or connection.lock.locked()
             or session.transaction_status != pq.TransactionStatus.IDLE
             or session.pipeline_status != pq.PipelineStatus.OFF
             # By its name nobody takes it for one of the product: a poller lives as long as its own.
-            or not self._done(session, b"discard all")
-            or not self._done(session, b"set application_name = 'kept'")
+            or not self._did(session, b"discard all")
+            or not self._did(session, b"set application_name = 'kept'")
         ):
-            self._ours.pop(session, None)
             return False
         connection._closed = True
         connection.pgconn = self._gone
-        self._idle[conninfo].append(session)
+        self._idle[beginning].append(session)
         return True
 
     def end(self) -> None:
@@ -74,11 +82,7 @@ class KeptSessions:
             while idle:
                 idle.pop().finish()
 
-    def _place_of(self, conninfo: str) -> list[Any]:
-        parts = conninfo_to_dict(conninfo)
-        return [parts.get(name) for name in _PLACE]
-
-    def _done(self, session: pq.abc.PGconn, command: bytes) -> bool:
+    def _did(self, session: pq.abc.PGconn, command: bytes) -> bool:
         with suppress(psycopg.Error):
             return session.exec_(command).status == pq.ExecStatus.COMMAND_OK
         return False
@@ -91,14 +95,10 @@ def keep_sessions(url: str) -> Iterator[KeptSessions]:
     close = AsyncConnection.close
 
     def connect(cls: type[AsyncConnection[Any]], conninfo: str = "") -> Generator[Any, Any, Any]:
-        session = kept.take(conninfo)
-        if session is None:
-            session = yield from generators.connect(conninfo)
-            kept.began(conninfo, session)
-        return cls(session)
+        return kept.connect(cls, conninfo)
 
     async def give_back(connection: AsyncConnection[Any]) -> None:
-        if not connection.closed and not kept.gives_back(connection):
+        if not connection.closed and not kept.takes_back(connection):
             await close(connection)
 
     with (
