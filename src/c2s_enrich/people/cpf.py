@@ -37,7 +37,7 @@ class Cpf:
         a_company = digits[8:10] == "00" and _CNPJ().validate(digits)
         if len(digits) == 14 and digits.startswith("000") and not a_company:
             digits = digits[3:]
-        if len(digits) != 11 or len(set(digits)) == 1 or not _CPF().validate(digits):
+        if len(digits) != 11 or not _CPF().validate(digits):
             return None
         return cls(digits)
 
