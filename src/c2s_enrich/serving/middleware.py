@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.problem import CLOSE, problem
+from c2s_enrich.telemetry.facts import log_facts
 from c2s_enrich.telemetry.lines import get_logger
 
 Notes = dict[str, Any]
@@ -92,15 +93,17 @@ class RequestMiddleware:
                 await _BUG.send(send_with_headers)
         if "route" not in notes:
             notes["route"] = getattr(scope.get("route"), "path", None)
-        # A platform's checks come every few seconds and say nothing new.
-        tell = self._log.debug if notes["route"] in _PROBES else self._log.info
-        tell(
-            "request",
-            method=scope["method"] if scope["method"] in _METHODS else "other",
-            status=status or None,
-            duration_s=round(time.perf_counter() - started, 4),
+        line = {
+            "method": scope["method"] if scope["method"] in _METHODS else "other",
+            "status": status or None,
+            "duration_s": round(time.perf_counter() - started, 4),
             **notes,
-        )
+        }
+        # A platform's checks come every few seconds and say nothing new.
+        if notes["route"] in _PROBES:
+            self._log.debug("request", **line)
+        else:
+            log_facts("c2s_enrich.web", "info", "request", line)
 
     def _request_id(self, scope: Scope) -> str:
         """The sender's, where it looks like an id and is nothing to be hidden; else a new one."""
