@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.serving import protocol
 from c2s_enrich.serving.protocol import TRUSTED, Wrap, as_it_is, bounded_protocol
+from c2s_enrich.serving.server import listen_on, several_of
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -242,6 +245,35 @@ class TestABodyWithoutContent:
             parts = [self.HEAD, *[chunk * 20] * 20, b"0\r\n\r\n"]
 
             assert (await server.ask(*parts))[1][0] == 402
+
+
+class TestNewConnections:
+    def test_do_not_wait_for_a_turn_of_the_loop_each(self) -> None:
+        """Behind many busy connections a turn is long: a new one waited for seconds."""
+        made = 0
+
+        class Counting(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                nonlocal made
+                made += 1
+                transport.close()
+
+        async def accepted_by_turn() -> list[int]:
+            loop = asyncio.get_running_loop()
+            bound = listen_on("127.0.0.1", 0)
+            servers = [await loop.create_server(Counting, sock=each) for each in several_of(bound)]
+            # The kernel shakes hands without us.
+            clients = [socket.create_connection(bound.getsockname()) for _ in range(10)]
+            turns = []
+            while made < len(clients):
+                before = made
+                await asyncio.sleep(0)
+                turns.append(made - before)
+            for each in (*servers, *clients):
+                each.close()
+            return turns
+
+        assert max(uvloop.run(accepted_by_turn())) == 10
 
 
 class TestSilentConnections:

@@ -20,8 +20,11 @@ _KEEP_ALIVE_SECONDS = 75
 # Idle ones cost a few kilobytes each.
 _CONNECTIONS = 4000
 # Files that are not connections: the database's, the log, the loop's own.
-_OTHER_FILES = 64
+_OTHER_FILES = 80
 _BACKLOG = 2048
+# libuv accepts one connection a turn of the loop from each listening descriptor: behind 256 busy
+# connections a new one waited for seconds. Each further descriptor costs a system call per wake.
+_DESCRIPTORS = 16
 
 
 def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
@@ -39,7 +42,7 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
     gc.freeze()
     # A request makes 200 objects and no cycles: looking for some costs a tenth of the throughput.
     gc.set_threshold(20_000, 20, 20)
-    uvicorn.Server(server_config(app, settings, wrap)).run([bound])
+    uvicorn.Server(server_config(app, settings, wrap)).run(several_of(bound))
 
 
 def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uvicorn.Config:
@@ -69,6 +72,11 @@ def listen_on(host: str, port: int) -> socket.socket:
         return socket.create_server(("", port), family=family, dualstack_ipv6=both)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family)
+
+
+def several_of(bound: socket.socket) -> list[socket.socket]:
+    """The listening socket under as many descriptors as connections are accepted at once."""
+    return [bound, *(bound.dup() for _ in range(_DESCRIPTORS - 1))]
 
 
 def _most_connections() -> int:
