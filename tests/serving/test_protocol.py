@@ -269,8 +269,10 @@ class TestNewConnections:
                 before = made
                 await asyncio.sleep(0)
                 turns.append(made - before)
-            for each in (*servers, *clients):
-                each.close()
+            for server in servers:
+                server.close()
+            for client in clients:
+                client.close()
             return turns
 
         assert max(uvloop.run(accepted_by_turn())) == 10
