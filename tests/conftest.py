@@ -19,7 +19,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import hypothesis
 import psycopg
 import pytest
-import structlog
 from psycopg import AsyncConnection, Connection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
@@ -37,7 +36,8 @@ from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres, postgres_programs
 from c2s_enrich.settings import Process, Settings
-from c2s_enrich.telemetry.facts import FactLines
+from c2s_enrich.telemetry.attempt import event_names
+from c2s_enrich.telemetry.lines import Level, Logger
 
 IMAGE = "postgres:17-alpine"
 
@@ -351,10 +351,24 @@ def no_logs_left_behind() -> Iterator[None]:
     yield
     # Whoever put the handlers back by itself still leaves the rest.
     root.handlers[:] = before
-    structlog.reset_defaults()
-    FactLines.writer = None
+    Logger.write = None
     logging.captureWarnings(False)
     sys.excepthook, threading.excepthook = hooks
+
+
+@contextmanager
+def told() -> Iterator[list[dict[str, Any]]]:
+    """The lines that our loggers write meanwhile."""
+    lines: list[dict[str, Any]] = []
+
+    def keep(_: str, level: Level, event: str, facts: Mapping[str, Any], searched: bool) -> None:
+        lines.append({**event_names(), **facts, "event": event, "level": level})
+
+    before, Logger.write = Logger.write, keep
+    try:
+        yield lines
+    finally:
+        Logger.write = before
 
 
 @pytest.fixture(scope="module")

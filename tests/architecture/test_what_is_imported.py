@@ -3,10 +3,8 @@ loads what runs the product on one machine.
 """
 
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -30,7 +28,6 @@ HEAVY = {
     "starlette",
     "uvicorn",
     "httpx",
-    "structlog",
     "asyncio",
     "prometheus_client",
     "ssl",
@@ -87,18 +84,3 @@ class TestAProcessOfProduction:
 
         assert not parts(modules) & {"rich", "pygments"}
         assert not [name for name in modules if name.startswith("c2s_enrich.sandbox")]
-
-    def test_takes_its_loggers_from_one_place(self) -> None:
-        """Whoever imports structlog first decides whether rich is loaded."""
-        source = Path(__file__).parents[2] / "src/c2s_enrich"
-        importing = {
-            str(path.relative_to(source))
-            for path in source.rglob("*.py")
-            if re.search(
-                r"^\s*(import|from) structlog\b(?!\.typing)", path.read_text(), re.MULTILINE
-            )
-        }
-
-        assert {path for path in importing if not path.startswith("sandbox/")} == {
-            "telemetry/lines.py"
-        }

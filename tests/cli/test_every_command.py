@@ -15,14 +15,13 @@ from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
-import structlog
 from tests.brokerage import Brokerage
 from tests.conftest import ENVIRONMENT, Database
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
-from c2s_enrich.telemetry.facts import FactLines
+from c2s_enrich.telemetry.lines import Logger
 
 LEAD = "a27acb6706163126e6369bba649160ae"
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -84,8 +83,7 @@ def type_(db: Database, monkeypatch: pytest.MonkeyPatch) -> Type:
     async def typed(name: str, *more: str, event: str = NOBODY) -> Result:
         words = [each.replace("{event}", event) for each in GIVEN.get(name) or OTHERS.get(name, [])]
         done = await asyncio.to_thread(CliRunner().invoke, app, [*name.split(" "), *words, *more])
-        FactLines.writer = None  # its stream is closed by now
-        structlog.reset_defaults()
+        Logger.write = None  # its stream is closed by now
         return done
 
     return typed

@@ -9,9 +9,8 @@ from uuid import UUID
 
 import pytest
 from psycopg.conninfo import make_conninfo
-from structlog.testing import capture_logs
 from tests.brokerage import Brokerage
-from tests.conftest import Database
+from tests.conftest import Database, told
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool, open_pool
@@ -378,7 +377,7 @@ class TestARunThatNobodyWaitsFor:
             raise RuntimeError("the token is hunter22hunter22")
 
         monkeypatch.setattr(planner, "run", broken)
-        with capture_logs() as lines:
+        with told() as lines:
             assert await runs.run(planner, plan.id) is None
             asked.set()
             for _ in range(3):

@@ -19,12 +19,12 @@ from c2s_enrich.telemetry.stream import LogStream
 
 PROGRAM = """
 import sys, time
-import structlog
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.logs import configure_logging, log_stream
 {before}
 configure_logging(Settings.load({{}}, 'tool'), 'test')
-log = structlog.get_logger('test')
+log = get_logger('test')
 {work}
 print('done', log_stream().dropped, flush=True)
 """

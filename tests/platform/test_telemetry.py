@@ -18,10 +18,10 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
-import structlog
 from tests.cast import ANA
 
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import Logger, get_logger
 from c2s_enrich.telemetry.logs import configure_logging, secrets_of
 from c2s_enrich.telemetry.metrics import Metrics
 
@@ -36,7 +36,7 @@ def logged() -> Iterator[Callable[..., list[dict[str, Any]]]]:
     level, stream = root.level, io.StringIO()
     configure_logging(Settings.load(ENV, "tool"), "test", stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    structlog.reset_defaults()
+    Logger.write = None
     for handler in [each for each in root.handlers if getattr(each, "stream", None) is stream]:
         root.removeHandler(handler)
     root.setLevel(level)
@@ -46,9 +46,7 @@ def logged() -> Iterator[Callable[..., list[dict[str, Any]]]]:
 
 class TestALine:
     def test_is_json_with_time_level_process_and_what_was_given(self, logged: Any) -> None:
-        structlog.get_logger("c2s_enrich.queue").info(
-            "claimed", count=3, lease_token=7, event_id=UUID(int=1)
-        )
+        get_logger("c2s_enrich.queue").info("claimed", count=3, lease_token=7, event_id=UUID(int=1))
 
         [line] = logged()
         assert datetime.fromisoformat(line.pop("timestamp")).tzinfo == UTC
@@ -59,7 +57,7 @@ class TestALine:
         }  # fmt: skip
 
     def test_below_the_level_is_not_written(self, logged: Any) -> None:
-        structlog.get_logger().debug("detail")
+        get_logger("x").debug("detail")
         logging.getLogger("httpx").info("HTTP Request: GET …")
 
         assert logged() == []
@@ -69,9 +67,9 @@ class TestALine:
         handlers = list(logging.getLogger().handlers)
         configure_logging(Settings.load(ENV | {"LOG_FORMAT": "text"}, "tool"), "test", stream)
         try:
-            structlog.get_logger("x").warning("told", name="a\n2026 forged \x1b[31m")
+            get_logger("x").warning("told", name="a\n2026 forged \x1b[31m")
         finally:
-            structlog.reset_defaults()
+            Logger.write = None
             logging.captureWarnings(False)
             logging.getLogger().handlers[:] = handlers
             sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
@@ -99,7 +97,7 @@ class TestNothingPersonal:
         ids=lambda value: type(value).__name__,
     )
     def test_in_any_value(self, logged: Any, value: object) -> None:
-        structlog.get_logger().info("told", value=value)
+        get_logger("x").info("told", value=value)
 
         text = json.dumps(logged())
         assert ANA.cpf.digits not in text
@@ -111,7 +109,7 @@ class TestNothingPersonal:
         endless: list[Any] = [ANA.cpf.digits]
         endless.append(endless)
 
-        structlog.get_logger().info("told", value=endless)
+        get_logger("x").info("told", value=endless)
 
         assert ANA.cpf.digits not in json.dumps(logged())
 
@@ -120,7 +118,7 @@ class TestNothingPersonal:
             def __repr__(self) -> str:
                 raise RuntimeError(ANA.cpf.digits)
 
-        structlog.get_logger("x").info("told", value=Broken())
+        get_logger("x").info("told", value=Broken())
 
         assert logged() == [{"event": "log_line_lost", "logger": "x", "error": "RuntimeError"}]
 
@@ -130,7 +128,7 @@ class TestNothingPersonal:
                 f"no record of {ANA.cpf.formatted}, {ANA.email}, +55{ANA.phone}, token {SECRET}"
             )
         except ValueError:
-            structlog.get_logger().exception("broken")
+            get_logger("x").exception("broken")
 
         [line] = logged()
         assert "ValueError: no record of [cpf], ***@" in line["exception"]
@@ -139,7 +137,7 @@ class TestNothingPersonal:
             assert personal not in line["exception"]
 
     def test_in_the_settings_secrets_wherever_they_turn_up(self, logged: Any) -> None:
-        structlog.get_logger().info(f"said {SECRET} and {SECRET}%21 and {SECRET}!")
+        get_logger("x").info(f"said {SECRET} and {SECRET}%21 and {SECRET}!")
 
         assert logged()[0]["event"] == "said *** and *** and ***"
 

@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-import structlog
 from tests.brokerage import Brokerage
 from tests.conftest import ENVIRONMENT
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
-from c2s_enrich.telemetry.facts import FactLines
+from c2s_enrich.telemetry.lines import Logger
 
 
 @pytest.fixture
@@ -27,8 +26,7 @@ def environment(brokerage: Brokerage, monkeypatch: pytest.MonkeyPatch) -> Broker
 async def invoke(*arguments: str, given: str = "") -> Result:
     done = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), given)
     # The command's log goes to a stream that is closed by now; what follows here logs elsewhere.
-    FactLines.writer = None
-    structlog.reset_defaults()
+    Logger.write = None
     return done
 
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import structlog
 from tests.brokerage import Brokerage
 from tests.conftest import ENVIRONMENT, Database
 from typer.testing import CliRunner, Result
@@ -14,7 +13,7 @@ from typer.testing import CliRunner, Result
 from c2s_enrich.cli.main import app
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.sandbox.stage import Stage
-from c2s_enrich.telemetry.facts import FactLines
+from c2s_enrich.telemetry.lines import Logger
 
 
 @pytest.fixture
@@ -28,8 +27,7 @@ async def invoke(*arguments: str, given: str | None = None) -> Result:
     """Commands run their own event loop, so they get a thread of their own here."""
     done = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), given)
     # The command's log goes to a stream that is closed by now; what follows here logs elsewhere.
-    FactLines.writer = None
-    structlog.reset_defaults()
+    Logger.write = None
     return done
 
 

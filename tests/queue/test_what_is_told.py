@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
+from tests.conftest import told
 from tests.queue.conftest import LEASE, NOON, Queue, Recorded, make_poller
 
 from c2s_enrich.errors import LeadNotFound
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
-from c2s_enrich.telemetry.attempt import name_event, tell_attempt
+from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.telemetry.lines import get_logger
 
 
 async def work(queue: Queue, handler: Any, metrics: Recorded | None = None) -> list[dict[str, Any]]:
     """The lines that a poller writes until nothing is due."""
-    with capture_logs([name_event]) as lines:
+    with told() as lines:
         await make_poller(queue.worker(), handler, metrics=metrics).drain()
-    return [dict(line) for line in lines]
+    return lines
 
 
 async def one_call(claim: Claim, lease: Lease, journal: Journal) -> Done:
     async with journal.step("lookup"):
         call = {"upstream": "diretrix", "kind": "phone", "result": "ok", "paid": True}
         tell_attempt("calls", **call, seconds=0.4)
-        structlog.get_logger("elsewhere").info("upstream_called")
+        get_logger("elsewhere").info("upstream_called")
     return Done("enriched")
 
 
@@ -44,7 +44,7 @@ class TestALineOfAnAttempt:
         assert line.pop("steps").keys() == {"lookup"}
         assert line == {
             "event": "completed",
-            "log_level": "info",
+            "level": "info",
             "event_id": event_id,
             "lead_id": "lead-1",
             "attempt": 1,
@@ -58,7 +58,7 @@ class TestALineOfAnAttempt:
 
         [line] = [each for each in await work(queue, unknown_lead) if each["event"] == "failed"]
 
-        assert (line["log_level"], line["error_kind"], line["error"]) == (
+        assert (line["level"], line["error_kind"], line["error"]) == (
             "warning",
             "lead_not_found",
             "Lead not found",
@@ -77,7 +77,7 @@ class TestALineOfAnAttempt:
         event_id = await queue.accept(lead="lead-1")
         await queue.claim(queue.worker("ana"))
 
-        with capture_logs() as lines:
+        with told() as lines:
             await make_poller(queue.worker("bruno", now=NOON + LEASE), one_call)._janitor.look()
 
         [line] = [each for each in lines if each["event"] == "reclaimed"]

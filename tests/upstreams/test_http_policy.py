@@ -15,9 +15,9 @@ from datetime import timedelta
 
 import httpx
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import told
 from tests.upstreams.conftest import CANARIES, MakeRig, answering, tcp_server
 
 from c2s_enrich.errors import (
@@ -335,7 +335,7 @@ class TestSecrecy:
         rig = await make_rig(httpx.MockTransport(make_answer))
         texts: list[str] = []
         carried: list[BaseException | None] = []
-        with structlog.testing.capture_logs() as lines, _all_logs() as written:
+        with told() as lines, _all_logs() as written:
             for call in (
                 rig.work_api.profile(CPF),
                 rig.work_api.by_phone(PHONE),

@@ -14,8 +14,7 @@ from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Handler, Journal, Le
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.verdict import RetryPolicy, database_away, verdict
 from c2s_enrich.telemetry.attempt import begin_attempt
-from c2s_enrich.telemetry.facts import Level, log_facts
-from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.lines import Level, get_logger
 
 _log = get_logger("c2s_enrich.queue")
 
@@ -112,7 +111,7 @@ class Flight:
         if hasattr(self, "ending"):
             facts |= self.ending.told()
         level: Level = "warning" if transition in ("failed", "lease_lost") else "info"
-        log_facts("c2s_enrich.queue", level, transition, facts)
+        _log.tell(level, transition, facts, searched=False)
         return since_received
 
 

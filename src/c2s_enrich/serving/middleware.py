@@ -62,8 +62,7 @@ class RequestMiddleware:
         self._faults = faults
         self._known = frozenset(filter(None, known))
         self._security = security
-        # Bound once: `get_logger` builds its logger at the first line, each time.
-        self._log = get_logger("c2s_enrich.web").bind()
+        self._log = get_logger("c2s_enrich.web")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -2,9 +2,9 @@
 written meanwhile names the event.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Literal
 
 What = Literal["calls", "answers", "unreadable"]
 Record = Callable[[What, dict[str, object]], None]
@@ -23,13 +23,6 @@ def tell_attempt(what: What, **facts: object) -> None:
     """Words and numbers, never a contact. Outside an attempt nobody listens."""
     if attempt := _attempt.get():
         attempt[0](what, facts)
-
-
-def name_event(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Any:
-    """For structlog: puts the event's name into a line."""
-    for name, value in event_names().items():
-        line.setdefault(name, value)
-    return line
 
 
 def event_names() -> Mapping[str, object]:

@@ -2,22 +2,20 @@
 httpx, uvicorn, psycopg, warnings, and the traceback of a crash.
 """
 
-from __future__ import annotations
-
 import atexit
 import logging
 import re
 import sys
 import threading
-from collections.abc import Collection, Mapping, Sequence
+import traceback
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import fields
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from functools import partial
 from io import UnsupportedOperation
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any, TextIO, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -26,13 +24,9 @@ import msgspec
 from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_plain, is_sensitive, redact
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry.attempt import name_event
-from c2s_enrich.telemetry.facts import FactLines
-from c2s_enrich.telemetry.lines import structlog
+from c2s_enrich.telemetry.attempt import event_names
+from c2s_enrich.telemetry.lines import Logger
 from c2s_enrich.telemetry.stream import LogStream
-
-if TYPE_CHECKING:
-    from structlog.typing import EventDict, Processor
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
@@ -44,6 +38,10 @@ _DEPTH = 8
 
 # Quieter than the rest: at INFO these tell each request and each connection once more.
 _CHATTY = ("httpx", "httpcore", "psycopg.pool", "asyncio", "urllib3")
+
+_LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()}
+# On a terminal: cyan, green, yellow, red.
+_COLOURS = {"debug": 36, "info": 32, "warning": 33, "error": 31, "critical": 31}
 
 _CONTROL = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
@@ -58,55 +56,21 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
 
     uvicorn must be run with `log_config=None`, or it takes its loggers back.
     """
-    target = stream or _stderr()
-    renderer: Processor = _render_json
-    if settings.log_format == "text":
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    before: list[Processor] = [
-        name_event,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
-    redactor = Redactor(secrets_of(settings))
-    last: list[Processor] = [_named(process), redactor, renderer]
-    handler = _Handler(target)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=before,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-        )
-    )
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    handler = _Handler(stream or _stderr(), settings, process)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _Handler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(handler.level)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(
-            max(level, logging.WARNING) if level > logging.DEBUG else level
-        )
+        quiet = max(handler.level, logging.WARNING)
+        logging.getLogger(name).setLevel(quiet if handler.level > logging.DEBUG else handler.level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
     logging.captureWarnings(True)
-    structlog.configure(
-        # Not through `logging`: it costs more than all the rest of a line.
-        processors=[*before, _as_one_argument],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=partial(_Lines, handler, last),
-        # A cached logger would keep an earlier configuration, in the tests for instance.
-        cache_logger_on_first_use=False,
-    )
-    as_json = settings.log_format == "json"
-    facts = FactLines(handler.write_line, redactor.text, process, level) if as_json else None
-    FactLines.writer = facts
+    Logger.write = handler.write
     sys.excepthook = _log_crash
     threading.excepthook = _log_thread_crash
 
@@ -136,8 +100,8 @@ class Redactor:
         # Lines say the same words again and again, and searching is most of a line's cost.
         self._known: dict[str, str] = {}
 
-    def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
-        return {self.text(name): self._named(name, value) for name, value in event.items()}
+    def line(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {self.text(name): self._named(name, value) for name, value in facts.items()}
 
     def _named(self, name: str, value: object, depth: int = 0) -> object:
         # Tracebacks keep their lines. In everything else a line end could forge a log line, and an
@@ -211,20 +175,66 @@ def log_stream() -> LogStream | None:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Where all lines come out; one that cannot be made never shows its arguments."""
+    """Where all lines come out: ours directly, other libraries' through `logging`, which costs more
+    than all the rest of a line.
+    """
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        self.tell_of_lost_line(record.name)
+    def __init__(self, stream: TextIO, settings: Settings, process: str) -> None:
+        super().__init__(stream)
+        self.setLevel(settings.log_level.upper())
+        self._process = process
+        self._redactor = Redactor(secrets_of(settings))
+        self._as_text = settings.log_format == "text"
 
-    def write_line(self, line: str) -> None:
-        # A stream that is closed must end no attempt: the queue's lines come here directly.
+    def write(
+        self, logger: str, level: str, event: str, facts: Mapping[str, Any], searched: bool
+    ) -> None:
+        """Whatever happens here, the caller goes on."""
+        if _LEVELS[level] < self.level:
+            return
         try:
+            line = self._line(logger, level, event, facts, searched)
             with self.lock or nullcontext():
                 self.stream.write(line + self.terminator)
-        except (ValueError, OSError):
-            self.tell_of_lost_line("")
+        except Exception:
+            self._tell_of_lost_line(logger)
 
-    def tell_of_lost_line(self, logger: str) -> None:
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {"exc_info": record.exc_info and record.exc_info[1], "stack": record.stack_info}
+        given = {name: value for name, value in facts.items() if value}
+        return self._line(record.name, record.levelname.lower(), record.getMessage(), given, True)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self._tell_of_lost_line(record.name)
+
+    def _line(
+        self, logger: str, level: str, event: str, facts: Mapping[str, Any], searched: bool
+    ) -> str:
+        line: dict[str, Any] = {"event": event, **event_names(), **facts}
+        if searched:
+            if error := line.pop("exc_info", None):
+                line["exception"] = "".join(traceback.format_exception(error)).rstrip()
+            line = self._redactor.line(line)
+        else:
+            for name, value in line.items():
+                if type(value) is str:
+                    line[name] = self._redactor.text(value)
+        line["level"], line["logger"], line["timestamp"] = level, logger, datetime.now(UTC)
+        line.setdefault("process", self._process)
+        return self._text(line) if self._as_text else msgspec.json.encode(line).decode()
+
+    def _text(self, line: dict[str, Any]) -> str:
+        """For a person: what happened, its facts, and on lines of its own the traceback."""
+        at, level, traced = line.pop("timestamp"), line.pop("level"), line.pop("exception", "")
+        shown = f"[{level:<8}]"
+        if self.stream.isatty():
+            shown = f"\x1b[{_COLOURS.get(level, 0)}m{shown}\x1b[0m"
+        head = f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {shown} {line.pop('event'):<30} [{line.pop('logger')}]"
+        facts = "".join(f" {name}={each}" for name, each in line.items())
+        return f"{head}{facts}\n{traced}".rstrip()
+
+    def _tell_of_lost_line(self, logger: str) -> None:
+        """By its error's name: the arguments may be anything."""
         kind, *_ = sys.exc_info()
         error = kind.__name__ if kind else ""
         with suppress(Exception):
@@ -233,51 +243,13 @@ class _Handler(logging.StreamHandler[TextIO]):
             )
 
 
-class _Lines:
-    """What structlog's loggers of one name write to. Whatever happens here, the caller goes on."""
-
-    def __init__(self, handler: _Handler, last: Sequence[Processor], name: str = "") -> None:
-        self.name = name
-        self._handler = handler
-        self._last = last
-
-    def info(self, event: Any) -> None:
-        """Named after the level, as structlog calls it; the event knows its level already."""
-        try:
-            for process in self._last:
-                event = process(self, "", event)
-            self._handler.write_line(event)
-        except Exception:
-            self._handler.tell_of_lost_line(self.name)
-
-    debug = warning = error = critical = info
-
-
-def _as_one_argument(
-    _logger: Any, _method: str, event: EventDict
-) -> tuple[tuple[EventDict], dict[str, Any]]:
-    return (event,), {}
-
-
-def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
-    return msgspec.json.encode(event).decode()
-
-
-def _named(process: str) -> Processor:
-    def name(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        event.setdefault("process", process)
-        return event
-
-    return name
-
-
 def _log_crash(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, traceback)
+        sys.__excepthook__(kind, error, trace)
         return
-    logging.getLogger("c2s_enrich").critical("crashed", exc_info=(kind, error, traceback))
+    logging.getLogger("c2s_enrich").critical("crashed", exc_info=(kind, error, trace))
 
 
 def _log_thread_crash(arguments: threading.ExceptHookArgs) -> None:

@@ -18,7 +18,7 @@ import tenacity
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import Throttled, Unauthorised, Unavailable, Unreadable, UpstreamError
 from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.telemetry.facts import log_facts
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress, transport_failure
@@ -26,6 +26,7 @@ from c2s_enrich.upstreams.response import Response, read_retry_after
 from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport, httpx
 
 T = TypeVar("T")
+_log = get_logger(__name__)
 # What tests and wiring may put in place of the network; nothing else here has to know httpx.
 AnyTransport = httpx.AsyncBaseTransport
 
@@ -177,7 +178,8 @@ class Upstream:
             self._services.metrics.upstream_call(**call, seconds=seconds)
             paid = self._policy.paid and result == "ok"
             tell_attempt("calls", **call, paid=paid, seconds=seconds)
-            log_facts(__name__, "info", "upstream_called", call | {"duration_s": round(seconds, 3)})
+            facts = {**call, "duration_s": round(seconds, 3)}
+            _log.tell("info", "upstream_called", facts, searched=False)
         await limits.succeeded(admission)
         return answer
 

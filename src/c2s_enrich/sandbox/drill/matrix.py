@@ -21,7 +21,6 @@ from typing import Any
 
 import msgspec
 import psycopg
-import structlog
 from psycopg import AsyncConnection
 from rich.console import Console
 
@@ -253,7 +252,6 @@ def _play_part(url: str, part: Sequence[Schedule]) -> Findings:
     """In a process of its own."""
     # Processes that die close their connections all the time.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
     async def play() -> Findings:
         await migrate(url)
