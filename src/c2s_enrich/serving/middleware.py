@@ -16,8 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.problem import CLOSE, problem
-from c2s_enrich.telemetry.facts import log_facts
-from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.lines import Level, get_logger
 
 Notes = dict[str, Any]
 """What an endpoint adds to its request's log line: words and numbers, nothing that a sender wrote.
@@ -99,10 +98,8 @@ class RequestMiddleware:
             **notes,
         }
         # A platform's checks come every few seconds and say nothing new.
-        if notes["route"] in _PROBES:
-            self._log.debug("request", **line)
-        else:
-            log_facts("c2s_enrich.web", "info", "request", line)
+        level: Level = "debug" if notes["route"] in _PROBES else "info"
+        self._log.tell(level, "request", line, searched=False)
 
     def _request_id(self, scope: Scope) -> str:
         """The sender's, where it looks like an id and is nothing to be hidden; else a new one."""
