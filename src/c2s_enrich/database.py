@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # Whoever rested longer is checked: Neon, for one, suspends and cuts after five idle minutes.
 _REST_SECONDS, _CHECK_SECONDS = 30.0, 2.0
+# At the end, for who is still connecting.
+_LAST_SECONDS = 0.5
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 _LEADING = re.compile(r"^\s*(--.*\n?)?", re.MULTILINE)
 
@@ -134,7 +136,7 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
         self._hand_over(None)
         await super().putconn(connection)
 
-    async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def close(self, timeout: float = _LAST_SECONDS) -> None:  # noqa: ASYNC109
         await super().close(timeout)
         while self._warm:
             await self._leave(self._warm.pop())

@@ -3,11 +3,63 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.conftest import ENVIRONMENT
+
+from c2s_enrich.cli import stay
+
+# A resolver that waits for its name server looks like this to a loop.
+WAITS_FOR_A_NAME = """
+import asyncio, time
+from c2s_enrich.cli.ending import run
+
+async def work():
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
+    await asyncio.sleep(0)
+    {end}
+
+run(work(), {loop})
+"""
+
+
+class TestTheEndOfAProcess:
+    def test_waits_for_no_name_server_that_says_nothing(self) -> None:
+        ways = {1: ("raise OSError('away')", "None"), 0: ("", "asyncio.new_event_loop")}
+        ending = {
+            status: subprocess.Popen(
+                [sys.executable, "-c", WAITS_FOR_A_NAME.format(end=end, loop=loop)],
+                stderr=subprocess.DEVNULL,
+            )
+            for status, (end, loop) in ways.items()
+        }
+
+        for status, process in ending.items():
+            try:
+                assert process.wait(timeout=30) == status
+            finally:
+                process.kill()
+
+    @pytest.mark.parametrize("name", ["web", "ops"])
+    def test_that_finds_its_port_taken_is_one_line(
+        self, name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            given = {"HOST": "127.0.0.1", "PORT": port, "OPS_HOST": "127.0.0.1", "OPS_PORT": port}
+            more = {"DATABASE_URL": "postgresql://ana@/x", "ADMIN_TOKEN": "an-admin-token" * 3}
+            for key, value in (ENVIRONMENT | given | more).items():
+                monkeypatch.setenv(key, value)
+
+            with pytest.raises(SystemExit) as ended:
+                stay.PROCESSES[name]()
+
+        assert ended.value.code == 1
+        assert f"error: cannot listen on 127.0.0.1:{port}: " in capfd.readouterr().err
 
 
 class TestAProcessForSuspects:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from threading import Timer
 
     from c2s_enrich.settings import Process, Settings
 
@@ -44,19 +45,35 @@ def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Se
 def run(
     work: Coroutine[Any, Any, T], loop_factory: Callable[[], AbstractEventLoop] | None = None
 ) -> T:
-    """The coroutine's answer; see `guarded`."""
+    """The coroutine's answer; see `guarded`. A process that stays brings its own loop, and has
+    nothing to say after it.
+    """
     import asyncio
 
+    from c2s_enrich.leaving import leave_soon
+
     async def answer() -> T:
-        # Told before the loop is closed, which waits for a name server that says nothing.
-        with _told():
-            return await work
+        try:
+            with _told():
+                answered = await work
+        except SystemExit as end:
+            print(end="", flush=True)
+            leaving.append(leave_soon(int(end.code or 0)))
+            raise
+        if loop_factory is not None:
+            leaving.append(leave_soon(0))
+        return answered
 
-    def answered() -> T:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            return runner.run(answer())
+    def looped() -> T:
+        try:
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                return runner.run(answer())
+        finally:
+            for each in leaving:
+                each.cancel()
 
-    return guarded(answered)
+    leaving: list[Timer] = []
+    return guarded(looped)
 
 
 def guarded(work: Callable[[], T]) -> T:

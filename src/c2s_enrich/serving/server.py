@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from c2s_enrich.errors import CannotListen
+from c2s_enrich.leaving import leave_soon
 from c2s_enrich.serving.protocol import Wrap, as_it_is, bounded_protocol
 from c2s_enrich.settings import Settings
 
@@ -25,6 +26,13 @@ _BACKLOG = 2048
 # libuv accepts one connection a turn of the loop from each listening descriptor: behind 256 busy
 # connections a new one waited for seconds. Each further descriptor costs a system call per wake.
 _DESCRIPTORS = 16
+
+
+class _Server(uvicorn.Server):
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets)
+        # All is answered and written.
+        self.leaving = leave_soon(0)
 
 
 def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
@@ -42,7 +50,9 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
     gc.freeze()
     # A request makes 200 objects and no cycles: looking for some costs a tenth of the throughput.
     gc.set_threshold(20_000, 20, 20)
-    uvicorn.Server(server_config(app, settings, wrap)).run(several_of(bound))
+    server = _Server(server_config(app, settings, wrap))
+    server.run(several_of(bound))
+    server.leaving.cancel()
 
 
 def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uvicorn.Config:
