@@ -18,6 +18,8 @@ class HashKeys:
 
     def __init__(self, current: Secret, previous: Secret | None = None) -> None:
         self._keys = tuple(key.reveal().encode() for key in (current, previous) if key)
+        # What names a key without giving it away; HASH_KEY's first.
+        self.ids = tuple(digest.hex()[:8] for digest in self.digests("key", "id"))
 
     def digests(self, purpose: Purpose, text: str) -> tuple[bytes, ...]:
         """32 bytes under HASH_KEY, then under HASH_KEY_PREVIOUS where there is one."""
@@ -28,8 +30,3 @@ class HashKeys:
         """The same as text "key id:64 hex digits". Store the first, compare with each."""
         digests = self.digests(purpose, text)
         return tuple(f"{i}:{d.hex()}" for i, d in zip(self.ids, digests, strict=True))
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """What names a key without giving it away; HASH_KEY's first."""
-        return tuple(digest.hex()[:8] for digest in self.digests("key", "id"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.cast import KEYS
@@ -384,6 +385,21 @@ class TestAnEmail:
         written = f"{invisible}ana{at}exam{invisible}ple.com{invisible}"
 
         assert contacts(email=written).emails == (Email("ana@example.com"),)
+
+    @pytest.mark.parametrize("domain", ["gmail.com", "uol.com.br", "a-.com", "localhost", "x.test"])
+    @pytest.mark.parametrize(
+        "local", ["maria", "m.s+x_y-z", "a..b", "a.", "a" * 64, "a" * 65, "m!s"]
+    )
+    def test_is_valid_where_the_validator_says_so(self, local: str, domain: str) -> None:
+        address = f"{local}@{domain}"
+        try:
+            expected = validate_email(address, check_deliverability=False, strict=True).normalized
+        except EmailNotValidError:
+            expected = None
+
+        read = read_email(address)
+
+        assert (read.address if isinstance(read, Email) else None) == expected
 
     def test_of_a_mailbox_that_anyone_opens_is_not_looked_up(self) -> None:
         assert skipped_emails("ana@mailinator.com") == ["throwaway"]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import phonenumbers
@@ -145,13 +146,15 @@ def read_phone(text: str) -> Phone | Skipped:
 def read_email(text: str) -> Email | Skipped:
     """One address: trimmed, lower case, its syntax checked (no DNS)."""
     written = re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", visible(text)))
-    try:
-        address = validate_email(
-            written.strip(" \t\r\n<>\"'.,;:()[]").lower(), check_deliverability=False, strict=True
-        ).normalized.lower()
-    except EmailNotValidError:
-        return Skipped("email", "malformed")
+    address = written.strip(" \t\r\n<>\"'.,;:()[]").lower()
     local, _, domain = address.rpartition("@")
+    # Of what nearly all consist, only the domain needs the validator, and that is seldom a new one.
+    if not (_PLAIN_LOCAL.fullmatch(local) and len(address) <= 254 and _is_plain_domain(domain)):
+        try:
+            address = _validated(address)
+        except EmailNotValidError:
+            return Skipped("email", "malformed")
+        local, _, domain = address.rpartition("@")
     if domain in THROWAWAY:
         return Skipped("email", "throwaway")
     # Only the whole local part gives a fake away: real addresses and domains hold runs.
@@ -162,6 +165,23 @@ def read_email(text: str) -> Email | Skipped:
     ):
         return Skipped("email", "fake")
     return Email(address)
+
+
+_PLAIN_LOCAL = re.compile(r"(?!.{65})[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
+
+
+@lru_cache(1000)
+def _is_plain_domain(domain: str) -> bool:
+    """Whether it is valid, as it stands, behind any plain local part."""
+    try:
+        return _validated(f"a@{domain}") == f"a@{domain}"
+    except EmailNotValidError:
+        return False
+
+
+def _validated(address: str) -> str:
+    """Raises EmailNotValidError."""
+    return validate_email(address, check_deliverability=False, strict=True).normalized.lower()
 
 
 def format_national(national: str) -> str:
@@ -193,7 +213,7 @@ def _whole_numbers(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    return re.sub(r"[^0-9]", "", text)
+    return text if text.isascii() and text.isdigit() else re.sub(r"[^0-9]", "", text)
 
 
 def _foreign(digits: str) -> Phone | None:

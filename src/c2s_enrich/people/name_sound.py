@@ -1,7 +1,7 @@
 """How a name's word sounds in Portuguese, and what nicknames stand for. Words in plain form."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from c2s_enrich.people.name_words import GIVEN, NICKNAMES, WHOLE_SHORT
 
@@ -34,6 +34,7 @@ _SOUNDS = tuple(
 )  # fmt: skip
 
 
+@lru_cache(4096)
 def sound(word: str) -> str:
     """One spelling for those that sound alike: Luiz and Luís, Wellington and Uelinton."""
     for written, heard in _SOUNDS:

@@ -3,13 +3,14 @@
 import re
 import unicodedata
 
-# What the sources write where they know nothing.
-_NOTHING = re.compile(
-    r"|SEM INFORMAC(AO|OES)|NAO INFORMAD[OA]|NAO CONSTA|NULL|NONE|NAN|UNDEFINED|N A"
-)
-
-
 _OTHER = re.compile(r"[^0-9A-Z]+")
+# What the sources write where they know nothing, alone or between punctuation.
+_GAP = "[^0-9A-Z]"
+_NOTHING = re.compile(
+    rf"{_GAP}*(?:SEM{_GAP}+INFORMAC(?:AO|OES)|NAO{_GAP}+INFORMAD[OA]|NAO{_GAP}+CONSTA"
+    rf"|NULL|NONE|NAN|UNDEFINED|N{_GAP}+A)?{_GAP}*",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def plain(text: str) -> str:
@@ -42,6 +43,6 @@ def readable(text: str, *, longest: int = 120) -> str | None:
         )
     line = " ".join(line.split())[:longest].rstrip()
     # Letters of other scripts leave `plain` empty: those are kept, bare punctuation is not.
-    if _NOTHING.fullmatch(plain(line)) and not any(c.isalpha() and c > "\u024f" for c in line):
-        return None
-    return line
+    if not _NOTHING.fullmatch(line if line.isascii() else plain(line)):
+        return line
+    return line if any(c.isalpha() and c > "\u024f" for c in line) else None

@@ -67,9 +67,16 @@ def object_of(data: object, name: str) -> Mapping[str, object]:
 
 def get(data: object, name: str) -> object:
     """A field by its name; other cases were seen and count where the exact name is missing."""
-    if not isinstance(data, dict) or name in data:
-        return data[name] if isinstance(data, dict) else None
-    return next((data[key] for key in data if str(key).lower() == name.lower()), None)
+    if not isinstance(data, dict):
+        return None
+    if name in data:
+        return data[name]
+    wanted, length = name.lower(), len(name)
+    for key in data:
+        # Most keys differ in length: nothing has to be made of them.
+        if len(key) == length and key.lower() == wanted:
+            return data[key]
+    return None
 
 
 def text_of(data: object, name: str) -> str | None:

@@ -17,7 +17,6 @@ class OutgoingRequest:
     kind: str
     method: str
     url: str = field(repr=False)
-    params: Mapping[str, str] | None = field(repr=False)
     json: object = field(repr=False)
     idempotent: bool
     before_send: Callable[[], None] | None
