@@ -53,12 +53,8 @@ class Migration:
         return [self.text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
 
-def _say_nothing(_: str) -> None:
-    pass
-
-
 async def migrate(
-    url: str, folder: Path | None = None, say: Callable[[str], None] = _say_nothing
+    url: str, folder: Path | None = None, say: Callable[[str], None] = lambda _: None
 ) -> list[str]:
     """Applies what is missing and returns the names of the migrations applied, in order. `say` gets
     the server's notices and what is waited for. Raises MigrationError.

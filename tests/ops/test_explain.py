@@ -59,7 +59,7 @@ def type_(db: Database, monkeypatch: pytest.MonkeyPatch) -> Type:
 
 
 async def why(pool: Pool, what: object) -> Explanation:
-    return explain(await Explainer(pool).situation(str(what)), "en", SAO_PAULO)
+    return explain(await Explainer(pool).situation(read_what(str(what))), "en", SAO_PAULO)
 
 
 async def health(pool: Pool) -> set[str]:
@@ -440,7 +440,7 @@ class TestAfterARestore:
             (event_id, LEAD),
         )
         said = {
-            language: explain(await Explainer(pool).situation(LEAD), language, SAO_PAULO)
+            language: explain(await Explainer(pool).situation(read_what(LEAD)), language, SAO_PAULO)
             for language in LANGUAGES
         }
         at = f"{noticed.astimezone(SAO_PAULO):%H:%M:%S}"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
-from tests.conftest import Database
+from tests.conftest import Database, told
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool
@@ -49,15 +49,13 @@ class TestTheListener:
             "process_resident_memory_bytes",
         } <= names
 
-    async def test_whose_port_is_taken_says_so_once_and_stops_nothing(
-        self, db: Database, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with listen_on("127.0.0.1", 0) as taken:
+    async def test_whose_port_is_taken_says_so_once_and_stops_nothing(self, db: Database) -> None:
+        with listen_on("127.0.0.1", 0) as taken, told() as lines:
             settings = db.settings(METRICS_PORT=str(taken.getsockname()[1]))
             async with monitor(settings, Metrics(), [], _nothing) as address:
                 assert address is None
 
-        assert capsys.readouterr().out.count("metrics_port_taken") == 1
+        assert [line["event"] for line in lines] == ["metrics_port_taken"]
 
     @pytest.mark.parametrize("host", ["*", "::"])
     async def test_on_all_addresses_is_reached_by_ipv4_too(self, host: str) -> None:

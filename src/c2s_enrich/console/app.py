@@ -16,17 +16,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.console import (
-    errors,
-    events,
-    lead,
-    messages,
-    overview,
-    plans,
-    rejects,
-    search,
-    upstreams,
-)
+from c2s_enrich.console import errors, events, lead, messages, overview, plans, rejects, upstreams
 from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
 from c2s_enrich.console.session import is_same_origin
@@ -59,8 +49,8 @@ _HERE = Path(__file__).parent
 _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/", overview.overview),
     ("/events", events.events),
-    ("/events/{event_id:uuid}", search.event),
-    ("/search", search.search),
+    ("/events/{event_id:uuid}", lead.event),
+    ("/search", lead.search),
     ("/errors", errors.errors),
     ("/upstreams", upstreams.upstreams),
     ("/messages", messages.messages),

@@ -10,7 +10,7 @@ from c2s_enrich.console.plans import after_run
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.causes import ACTIONS
 from c2s_enrich.ops.events import AttemptLine
-from c2s_enrich.ops.explain import Explainer, explain
+from c2s_enrich.ops.explain import Explainer, explain, read_what
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.leads import LeadStory, lead_story
 from c2s_enrich.ops.plans import Order
@@ -46,6 +46,23 @@ async def lead(visit: Visit) -> Page:
     return await _page(visit, personal=False)
 
 
+async def search(visit: Visit) -> Page | Onward:
+    """A lead, an event, a ref or a C2S address; one that never arrived has a page that says so."""
+    return await _found(visit, visit.query.get("q", "").strip())
+
+
+async def event(visit: Visit) -> Page | Onward:
+    """An event's own address: its place on the page of its lead."""
+    return await _found(visit, str(visit.request.path_params["event_id"]))
+
+
+async def _found(visit: Visit, what: str) -> Onward:
+    asked = read_what(what)
+    situation = await Explainer(visit.tools.reads).situation(asked)
+    place = f"#{asked['event']}" if asked["event"] else ""
+    return Onward(lead_address(situation.lead_id or what) + place, "")
+
+
 async def act(visit: Visit, form: Form) -> Page | Onward:
     match form.one("do"):
         case "reprocess" | "fresh":
@@ -59,7 +76,7 @@ async def act(visit: Visit, form: Form) -> Page | Onward:
 
 async def _page(visit: Visit, *, personal: bool) -> Page:
     lead_id, reads = _lead_id(visit), visit.tools.reads
-    situation = await Explainer(reads).lead_situation(lead_id)
+    situation = await Explainer(reads).situation({"lead": lead_id, "event": None, "ref": None})
     said = explain(situation, visit.words.language, visit.words.zone)
     story = await lead_story(reads, lead_id, personal=personal)
     context = {

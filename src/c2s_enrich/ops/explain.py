@@ -247,17 +247,12 @@ class Explainer:
         self, what: str, language: Language, zone: tzinfo, *, history: bool = False
     ) -> Explanation:
         """The explanation, and all that happened where `history` is asked for."""
-        said = explain(await self.situation(what), language, zone)
+        said = explain(await self.situation(read_what(what)), language, zone)
         past = await self.history(said.lead_id) if history and said.lead_id else []
         return replace(said, history=tuple(past))
 
-    async def situation(self, what: str) -> LeadSituation:
-        [found] = await self._sql.read(LeadSituation, "situation", **read_what(what))
-        return found
-
-    async def lead_situation(self, lead_id: str) -> LeadSituation:
-        """The same for a lead's id, whatever its shape."""
-        asked = {"event": None, "lead": lead_id, "ref": None}
+    async def situation(self, asked: Mapping[str, Any]) -> LeadSituation:
+        """Of what `read_what` found."""
         [found] = await self._sql.read(LeadSituation, "situation", **asked)
         return found
 

@@ -3,15 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
+import prometheus_client as prometheus
 from prometheus_client.registry import Collector
 
 # The upstreams' answers take 0.4 to 60 s, an event up to minutes when it waits for one of them.
@@ -26,9 +18,9 @@ class Metrics:
     """The numbers of one process, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=self.registry)
+        prometheus.GCCollector(registry=self.registry)
         counter, histogram = self._counter, self._histogram
         # fmt: off
         self._events = counter("events", "Events by what happened to them",
@@ -108,7 +100,7 @@ class Metrics:
             ("idle", "pool_available"),
             ("waited_for", "requests_waiting"),
         ):
-            gauge.labels(state).set_function(partial(_of, read, field))
+            gauge.labels(state).set_function(partial(lambda field: read().get(field, 0), field))
 
     def describe(self, more: Collector, *, version: str, schema: int) -> None:
         """Publishes what runs here, and what `more` collects."""
@@ -117,21 +109,17 @@ class Metrics:
         self.registry.register(more)
 
     def exposition(self) -> bytes:
-        return generate_latest(self.registry)
+        return prometheus.generate_latest(self.registry)
 
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"c2s_{name}", what, labels, registry=self.registry)
+    def _counter(self, name: str, what: str, *labels: str) -> prometheus.Counter:
+        return prometheus.Counter(f"c2s_{name}", what, labels, registry=self.registry)
 
-    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"c2s_{name}", what, labels, registry=self.registry)
+    def _gauge(self, name: str, what: str, *labels: str) -> prometheus.Gauge:
+        return prometheus.Gauge(f"c2s_{name}", what, labels, registry=self.registry)
 
     def _histogram(
         self, name: str, what: str, buckets: tuple[float, ...], *labels: str
-    ) -> Histogram:
-        return Histogram(
+    ) -> prometheus.Histogram:
+        return prometheus.Histogram(
             f"c2s_{name}_seconds", what, labels, buckets=buckets, registry=self.registry
         )
-
-
-def _of(read: Callable[[], Mapping[str, int]], field: str) -> float:
-    return read().get(field, 0)
