@@ -388,7 +388,7 @@ class TestAnEmail:
 
     @pytest.mark.parametrize("domain", ["gmail.com", "uol.com.br", "a-.com", "localhost", "x.test"])
     @pytest.mark.parametrize(
-        "local", ["maria", "m.s+x_y-z", "a..b", "a.", "a" * 64, "a" * 65, "m!s"]
+        "local", ["maria", "m.s+x_y-z", "a..b", "a.", "ab" * 32, "ab" * 33, "m!s"]
     )
     def test_is_valid_where_the_validator_says_so(self, local: str, domain: str) -> None:
         address = f"{local}@{domain}"
