@@ -1,7 +1,5 @@
 """The records of the people found, asked for at the same time, each kept with its own CPF."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

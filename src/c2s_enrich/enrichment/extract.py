@@ -1,7 +1,5 @@
 """From a stored payload to the facts that the pipeline works with."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import replace

@@ -4,8 +4,6 @@ One that was restored, or whose standby was promoted, has forgotten what was sen
 message for a lead from before is looked up in C2S before its first send (`history.sql`).
 """
 
-from __future__ import annotations
-
 import asyncio
 from datetime import datetime
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Who the lead is: CPFs tell people apart, the lead's name says who comes first."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

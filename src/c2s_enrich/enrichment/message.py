@@ -5,8 +5,6 @@ nothing that does not stand below. Refuses to print what is not known: no empty 
 placeholder, nothing of one person under another's CPF.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date

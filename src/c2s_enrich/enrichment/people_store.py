@@ -1,7 +1,5 @@
 """Records, whole as remembered answers and in rows for analysts: `sql/queries/people.sql`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

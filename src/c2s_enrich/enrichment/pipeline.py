@@ -7,8 +7,6 @@ Every step that costs a call stores its answer when it arrives, so that the next
 only what failed. "The upstream failed" is never taken for "nobody is known".
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 

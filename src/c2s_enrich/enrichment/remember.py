@@ -6,8 +6,6 @@ others wait for the answer. A question lapses with the lease of the event that a
 poller blocks nobody for longer than that.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass

@@ -14,8 +14,6 @@ shows what it has, and one that a restore may have forgotten begins in "sending"
 What is promised: at most one copy, unless C2S applies a request later than the settle time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Whether an event needs no work. Pure: the pipeline acts on the answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

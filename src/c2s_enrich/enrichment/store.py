@@ -1,7 +1,5 @@
 """The pipeline's only door to the database: `sql/queries/enrichment.sql`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Runs paid questions at the same time and lets each end: its answer has been paid for."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """What a delivery is answered. `fault` in a refusal says whose turn it is to change something."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import msgspec

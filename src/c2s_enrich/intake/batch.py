@@ -1,7 +1,5 @@
 """Takes a batch apart, an array or one under `data`. Pure; no bad element costs the others."""
 
-from __future__ import annotations
-
 import re
 
 import msgspec

@@ -1,7 +1,5 @@
 """One delivery on its way into the database, and what became of it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

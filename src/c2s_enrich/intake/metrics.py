@@ -1,7 +1,5 @@
 """Intake's numbers: plain integers on the hot path, Prometheus metrics when scraped."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator

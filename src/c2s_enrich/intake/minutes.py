@@ -1,7 +1,5 @@
 """Once a minute web writes what it counted, and compares refused leads with known ones."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator

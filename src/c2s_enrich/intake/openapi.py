@@ -2,8 +2,6 @@
 send what it allows and check every answer against it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -2,8 +2,6 @@
 makes its key is read here, by the reader that the pipeline uses too.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta

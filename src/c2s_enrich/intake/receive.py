@@ -1,7 +1,5 @@
 """Receives a request's body within limits of size and time."""
 
-from __future__ import annotations
-
 import asyncio
 
 from starlette.types import Receive

@@ -5,8 +5,6 @@ C2S shows nobody a failed hook: a rotated secret that did not reach it would be 
 C2S knows the ids of our leads. They are compared once a minute: strangers cause no work.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Intake's statements, on a connection that the caller holds, each in a transaction of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 

@@ -3,8 +3,6 @@
 A plain ASGI endpoint for every method: the request is never wrapped or routed, which costs time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import re

@@ -2,8 +2,6 @@
 return together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 

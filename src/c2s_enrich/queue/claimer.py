@@ -1,7 +1,5 @@
 """Which events this poller takes next, and when it is worth asking again."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Protocol

@@ -2,8 +2,6 @@
 due.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from c2s_enrich.database import Pool, statements

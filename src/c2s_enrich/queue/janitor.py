@@ -1,7 +1,5 @@
 """The janitor: says that this poller lives, and gives back what dead or hung ones held."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from c2s_enrich.clock import Clock

@@ -5,8 +5,6 @@ It also keeps the queue alive while the handlers hold every other connection: a 
 stands in line behind them.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -5,8 +5,6 @@ about leads.
 die, and the process ends with an error for its supervisor to restart.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence

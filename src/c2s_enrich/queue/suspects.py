@@ -5,8 +5,6 @@ The process is this program once more, with the same environment. It ends when n
 and when its standard input does: that is this process's life.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Callable, Sequence

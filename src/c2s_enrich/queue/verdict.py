@@ -20,8 +20,6 @@ exists so that nothing loops for ever unseen; for the same reason an attempt who
 counts, whoever notices it first: this worker (LeaseLost) or the one that reclaims.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 

@@ -5,8 +5,6 @@ The same connection is the poller's pulse: when the server has seen it end, othe
 the poller held.
 """
 
-from __future__ import annotations
-
 import asyncio
 import select
 from collections.abc import Awaitable, Callable

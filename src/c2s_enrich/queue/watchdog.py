@@ -2,8 +2,6 @@
 again, and its leases end.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time

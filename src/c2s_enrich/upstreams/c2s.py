@@ -4,8 +4,6 @@ C2S has no idempotency key. So `send` says exactly what is known: accepted, a cl
 recorded), or Uncertain, after which only reading the lead back can tell. It never creates a lead.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What C2S's answers say. Pure: from a Response to nouns, or to the error that it is."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

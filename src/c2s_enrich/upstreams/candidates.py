@@ -4,8 +4,6 @@
 is unreadable, never empty.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Diretrix: who owns a phone or an e-mail. The smallest client: copy it for a new upstream."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass
 from urllib.parse import quote

@@ -1,7 +1,5 @@
 """Fields as they really come: any case, any type, sometimes missing. Pure; never raises."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date

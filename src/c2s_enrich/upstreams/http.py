@@ -4,8 +4,6 @@ Clients bring a path and a reader (a pure function from Response to nouns). Erro
 name the upstream, the kind of call and the result; never a URL, a header or a contact.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@
 process's memory or clock. Without limits and trouble a call costs one SELECT and no write.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The lists of a person's record, each thing once, best first. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """One request, how far it came, and what its failure means: can it have arrived?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

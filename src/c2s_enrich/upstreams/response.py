@@ -2,8 +2,6 @@
 because all three carry secrets or personal data here.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The Work API: a person's record by CPF, and who owns a phone. Paid by the call."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar

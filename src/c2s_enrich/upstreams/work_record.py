@@ -5,8 +5,6 @@ a name and the CPF that was asked for, and what is not understood is never "nobo
 what the product does not use: health, neighbours, relatives, benefits, purchases.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from decimal import Decimal

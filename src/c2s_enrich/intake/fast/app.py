@@ -4,8 +4,6 @@
 To remove it: mount the webhook as a route of an ordinary Starlette app.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

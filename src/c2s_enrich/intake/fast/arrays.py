@@ -6,8 +6,6 @@ never NULL. A parameter carries no type: the statement casts it (`%(ids)s::uuid[
 checks the element type that stands in it. To remove it: pass lists.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from struct import pack

@@ -5,8 +5,6 @@ uvicorn writes the head and the body of an answer apart. To remove it: do not pa
 `run_server`.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any, cast
 
