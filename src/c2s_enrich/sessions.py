@@ -92,6 +92,10 @@ class Silence(OperationalError):
     """The server, or what stands between, said nothing for too long; the connection is closed."""
 
 
+class Indirect(OperationalError):
+    """Behind a transaction pooler LISTEN hears nothing, and a session is nobody's pulse."""
+
+
 class Connection(AsyncConnection[tuple[Any, ...]]):
     """No wait is without an end. After a silence the pool's older connections are closed too."""
 
@@ -176,6 +180,18 @@ async def connect_direct(url: str, *, name: str) -> Connection:
     connection = await Connection.connect(url, **session_parameters(name))
     try:
         await apply_settings(connection, SESSION)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def connect_pulse(address: Secret, *, name: str) -> Connection:
+    """The same, where nothing is between for sure. Raises Indirect."""
+    connection = await connect_direct(address.reveal(), name=name)
+    try:
+        if await is_pooled(connection, address):
+            raise Indirect("DATABASE_URL_DIRECT leads to a pooler")
     except BaseException:
         await connection.close()
         raise

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -34,9 +35,11 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.database import open_pool
+from c2s_enrich.options import Secret
 from c2s_enrich.queue.claim import Done, Ending
+from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.sandbox.postgres import free_port
-from c2s_enrich.sessions import SESSION
+from c2s_enrich.sessions import SESSION, Indirect, connect_pulse
 
 # Two sessions for all clients together: what clung to a session would be found out at once.
 CONFIGURATION = """
@@ -267,6 +270,20 @@ class TestBehindAPooler:
 
         assert await pooled.statuses() == {"completed": 200}
         assert metrics.transitions["completed"] == 200
+
+    async def test_a_poller_that_has_no_direct_connection_is_not_taken_for_dead(
+        self, pooled: Queue, pooler_url: str
+    ) -> None:
+        # Its session is anybody's a moment later, and others would take its events away.
+        listener = Listener(partial(connect_pulse, Secret(pooler_url), name="pulse ana"))
+        listening = asyncio.create_task(listener.run(lambda: None, lambda: None))
+        with pytest.raises(Indirect):
+            await connect_pulse(Secret(pooler_url), name="pulse bruno")
+        assert not listener.connected
+        listening.cancel()
+
+        async with await connect_pulse(Secret(pooled.db.url), name="pulse ana") as connection:
+            assert not connection.closed
 
     async def test_polling_alone_finds_what_comes(self, pooled: Queue) -> None:
         poller = make_poller(pooled.worker(now=None), complete_at_once, idle_poll=SHORT)

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from c2s_enrich.sessions import Indirect
 from c2s_enrich.telemetry.lines import get_logger
 
 _log = get_logger("c2s_enrich.queue")
@@ -73,6 +74,8 @@ class Listener:
                             await connection.execute("select 1")
             except (psycopg.Error, OSError, TimeoutError) as error:
                 self.connected = False
+                if isinstance(error, Indirect):
+                    wait = _CHECK_SECONDS
                 _log.warning("listener_reconnects", error=type(error).__name__, wait_seconds=wait)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _RETRY_AT_MOST)
