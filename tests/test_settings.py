@@ -122,7 +122,7 @@ class TestLoading:
             )
         ]
 
-        assert sizes == [15, 5, 30, 9]
+        assert sizes == [17, 5, 30, 9]
 
     @pytest.mark.parametrize(
         "pasted",

@@ -88,7 +88,7 @@ class Settings:
         str(90 * DAY), "payloads and personal data of old events are removed at this age", seconds)
     reconcile_every: timedelta = option(
         "0", "seconds between reconciliations by the janitor; 0 = never", seconds_or_none)
-    concurrency: int = option("32", "events one poller works on at once", whole(1, 1000))
+    concurrency: int = option("50", "events one poller works on at once", whole(1, 1000))
     idle_poll: timedelta = option("5", "longest pause between polls while idle", seconds)
     operator_timezone: str = option("America/Sao_Paulo", "zone of the times in commands", zone)
     log_format: str = option("json", "json or text", choice("json", "text"))
@@ -194,7 +194,7 @@ class Settings:
                 # A secret stays known, so that it can be masked.
                 values[one.field] = Secret(given) if one.secret else parse(one.default)
         if not values["database_pool_size"]:
-            values["database_pool_size"] = min(5 + values["concurrency"] // 3, 30)
+            values["database_pool_size"] = min(5 + values["concurrency"] // 4, 30)
         return cls(**values), problems
 
     def _problems(self, process: Process) -> list[str]:

@@ -40,7 +40,7 @@ class TestConfigShow:
         )
         assert (lines["PORT"]["value"], lines["PORT"]["source"]) == ("8080", "default")
         assert (lines["DATABASE_POOL_SIZE"]["value"], lines["DATABASE_POOL_SIZE"]["source"]) == (
-            "18",
+            "15",
             "derived",
         )
 
