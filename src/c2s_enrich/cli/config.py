@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,7 +41,7 @@ def show(as_json: frame.AsJson = False) -> None:
 
 
 def completion(
-    shell: Annotated[str, typer.Argument(help="bash, zsh, fish or powershell")] = "bash",
+    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument()] = "bash",
 ) -> None:
     """Print the script that completes commands and options in your shell.
 
@@ -50,8 +50,6 @@ def completion(
     """
     from typer._completion_shared import get_completion_script
 
-    if shell not in ("bash", "zsh", "fish", "powershell"):
-        frame.fail("the shell is bash, zsh, fish or powershell")
     typer.echo(get_completion_script(prog_name="c2s-enrich", complete_var=COMPLETE, shell=shell))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,14 +10,13 @@ from c2s_enrich.cli import frame
 from c2s_enrich.cli.remote import Url, ask
 
 if TYPE_CHECKING:
-    from c2s_enrich.ops.causes import Language
     from c2s_enrich.ops.explain import Explanation
 
 
 def explain(
     what: frame.What,
     history: Annotated[bool, typer.Option("--history", help="All that happened to it.")] = False,
-    lang: Annotated[str, typer.Option(help="en or pt")] = "en",
+    lang: Annotated[Literal["en", "pt"], typer.Option(help="language of the sentences")] = "en",
     as_json: frame.AsJson = False,
     url: Url = None,
 ) -> None:
@@ -27,20 +26,17 @@ def explain(
 
     c2s-enrich explain a27acb6706163126e6369bba649160ae
     """
-    if lang not in ("en", "pt"):
-        frame.fail("--lang is en or pt")
     from urllib.parse import quote
 
     from c2s_enrich.ops.explain import Explainer, Explanation
 
-    language = cast("Language", lang)
     said = ask(
         url,
         f"explain/{quote(what, safe='')}",
         {"lang": lang, "history": str(history).lower()},
         Explanation,
         lambda pool, _: Explainer(pool).explained(
-            what, language, frame.operator_zone(), history=history
+            what, lang, frame.operator_zone(), history=history
         ),
     )
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -76,22 +75,15 @@ def message_was_not_delivered(
     _judge("not_delivered", message_id, all_unclear, dry_run, yes)
 
 
-class Reader(StrEnum):
-    """Who may see a message on a lead."""
-
-    sellers = "sellers"
-    customers = "customers"
-
-
 @app.command("visible-to")
-def visible_to(who: Reader) -> None:
+def visible_to(who: Literal["sellers", "customers"]) -> None:
     """Record what a person found out: who can see a message on a lead? It contains a CPF.
 
     \b
     c2s-enrich messages visible-to sellers
     """
-    frame.with_pool(lambda pool, _: frame.audited(pool, True, "visible_to", {"who": who.value}))
-    frame.note(f"Recorded: {who.value} can see the messages.")
+    frame.with_pool(lambda pool, _: frame.audited(pool, True, "visible_to", {"who": who}))
+    frame.note(f"Recorded: {who} can see the messages.")
 
 
 def _judge(
