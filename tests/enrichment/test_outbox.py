@@ -70,14 +70,8 @@ class Outbox:
 
 @pytest.fixture
 def outbox(db: Database, pool: Pool) -> Outbox:
-    store = EnrichmentStore(
-        pool,
-        DatabaseHistory(pool),
-        account="an-account",
-        settle_time=SETTLE_TIME,
-        time_limit=TIME_LIMIT,
-        max_sends=3,
-    )
+    settings = db.settings("poller", settle_time=SETTLE_TIME, c2s_timeout=TIME_LIMIT, max_sends=3)
+    store = EnrichmentStore(pool, DatabaseHistory(pool), "an-account", settings)
     return Outbox(db, Queue(db, pool), store)
 
 

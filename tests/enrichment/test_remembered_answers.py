@@ -20,6 +20,7 @@ from c2s_enrich.enrichment.remember import candidates_in
 from c2s_enrich.enrichment.store import EnrichmentStore, Question
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
 
 SECOND = timedelta(seconds=1)
@@ -443,14 +444,8 @@ async def ask(pool: Pool, claim: Claim) -> str:
 
 
 def a_store(pool: Pool) -> EnrichmentStore:
-    return EnrichmentStore(
-        pool,
-        DatabaseHistory(pool),
-        account="an-account",
-        settle_time=120 * SECOND,
-        time_limit=15 * SECOND,
-        max_sends=3,
-    )
+    settings, _ = Settings.read({})
+    return EnrichmentStore(pool, DatabaseHistory(pool), "an-account", settings)
 
 
 async def a_claim(db: Database, lead_id: str, *, lease: timedelta = 60 * SECOND) -> Claim:

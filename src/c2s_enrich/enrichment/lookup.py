@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
@@ -14,6 +14,7 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
+from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.diretrix import Diretrix
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_api import WorkApi
@@ -37,12 +38,10 @@ class Lookup:
     memory: Memory
     diretrix: Diretrix
     work_api: WorkApi
-    order: Sequence[str]
-    _: KW_ONLY
-    most_questions: int
+    settings: Settings
 
     async def __call__(self, claim: Claim, contacts: Contacts, lead_name: str | None) -> LookedUp:
-        attempt = _Attempt(claim, self.most_questions)
+        attempt = _Attempt(claim, self.settings.lookup_questions)
 
         async def of_a_kind(kind: Sequence[Phone | Email]) -> LookedUp:
             answers: list[ContactAnswer] = []
@@ -68,7 +67,7 @@ class Lookup:
 
     async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> tuple[Candidate, ...]:
         """The first source that knows somebody; one after the other, because each is paid for."""
-        for source in self.order:
+        for source in self.settings.cpf_sources:
             question = self._question(source, contact)
             if question is None:
                 continue

@@ -8,7 +8,7 @@ only what failed. "The upstream failed" is never taken for "nobody is known".
 """
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import msgspec
 
@@ -28,6 +28,7 @@ from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
+from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.c2s import C2s
 
 
@@ -52,9 +53,7 @@ class Pipeline:
     enrich: Enrich
     send: Sender
     keys: HashKeys
-    _: KW_ONLY
-    income_multiplier: float
-    shadow: bool
+    settings: Settings
 
     async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
         async with journal.step("extract"):
@@ -87,7 +86,7 @@ class Pipeline:
             profiles = await self.enrich(claim, [person.candidate.cpf for person in found.people])
         async with journal.step("store"):
             message = await self._store_result(claim, journal, event, found, profiles)
-        if self.shadow and message.status == "pending":
+        if self.settings.delivery == "shadow" and message.status == "pending":
             journal.detail["cause"] = "shadow"
             return Done("shadow", event.fingerprints[0])
         async with journal.step("send"):
@@ -160,7 +159,7 @@ class Pipeline:
                 event.contacts,
                 self.keys,
                 today=claim.claimed_at.astimezone(SAO_PAULO).date(),
-                income_multiplier=self.income_multiplier,
+                income_multiplier=self.settings.income_multiplier,
                 told=event.situation.told,
             )
 

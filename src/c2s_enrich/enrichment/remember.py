@@ -8,8 +8,8 @@ poller blocks nobody for longer than that.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import KW_ONLY, dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
@@ -47,10 +48,7 @@ class Memory:
     limits: Limits
     clock: Clock
     metrics: Metrics
-    _: KW_ONLY
-    lookup_ttl: timedelta
-    record_ttl: timedelta
-    nobody_ttl: timedelta
+    settings: Settings
 
     async def candidates(
         self,
@@ -64,7 +62,8 @@ class Memory:
         question = Question(source, kind, contact)
 
         async def keep(answer: tuple[Candidate, ...], asked_at: datetime) -> None:
-            freshness = self.lookup_ttl if answer else self.nobody_ttl
+            settings = self.settings
+            freshness = settings.lookup_ttl if answer else settings.nobody_ttl
             await self.store.keep_lookup(claim, question, answer, asked_at, freshness)
 
         return await self._answer(claim, question, candidates_in, ask, keep)
@@ -76,7 +75,8 @@ class Memory:
         question = Question("work_api", "record", cpf.digits)
 
         async def keep(answer: Profile | None, asked_at: datetime) -> None:
-            freshness = self.record_ttl if answer else self.nobody_ttl
+            settings = self.settings
+            freshness = settings.record_ttl if answer else settings.nobody_ttl
             await self.people.keep_person(claim, question, answer, asked_at, freshness)
 
         return await self._answer(claim, question, profile_in, ask, keep)

@@ -15,9 +15,8 @@ What is promised: at most one copy, unless C2S applies a request later than the 
 """
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 from c2s_enrich import errors
 from c2s_enrich.enrichment.extract import own_refs
@@ -27,11 +26,10 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 from c2s_enrich.redaction import redact_error
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s
-
-WhenUnclear = Literal["resend", "hold"]
 
 _log = get_logger(__name__)
 
@@ -47,11 +45,7 @@ class Sender:
     metrics: Metrics
     keys: HashKeys
     pulse: Callable[[], Callable[[], bool]]
-    _: KW_ONLY
-    time_limit: timedelta
-    second_look: timedelta
-    max_sends: int
-    when_unclear: WhenUnclear
+    settings: Settings
 
     async def __call__(
         self, claim: Claim, lease: Lease, journal: Journal, message: OutboxMessage
@@ -73,7 +67,7 @@ class Sender:
         await journal.at("permitted")
 
         def before_send() -> None:
-            lease.must_outlast(self.time_limit)
+            lease.must_outlast(self.settings.c2s_timeout)
             if not still_alive():
                 # This process was frozen, its clock perhaps with it: another has the right to send.
                 raise errors.LeaseLost("the database has ended this poller's pulse")
@@ -184,7 +178,7 @@ class Sender:
         looks, proven = looked
         if looks < 2:
             raise errors.NotYet(
-                self.second_look, f"ref {message.ref} was not found; a second look follows"
+                self.settings.second_look, f"ref {message.ref} was not found; a second look follows"
             )
         if not proven:
             self.metrics.message("unclear")
@@ -193,8 +187,8 @@ class Sender:
                 f"was ref {message.ref} delivered?"
             )
         # One that was never sent by what the database knows is only looked up after a restore.
-        held = self.when_unclear == "hold" and message.sends > 0
-        if held or message.sends >= self.max_sends:
+        held = self.settings.delivery_unclear == "hold" and message.sends > 0
+        if held or message.sends >= self.settings.max_sends:
             self.metrics.message("unclear")
             raise errors.DeliveryUnclear(
                 f"sent {message.sends} time(s) without a clear answer and not found on the lead: "

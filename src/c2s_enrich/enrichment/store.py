@@ -17,6 +17,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.queue.claim import Claim, Fact
+from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Decision, Terms
 
 
@@ -78,19 +79,16 @@ class EnrichmentStore:
         self,
         pool: Pool,
         history: DatabaseHistory,
-        *,
         account: str,
-        settle_time: timedelta,
-        time_limit: timedelta,
-        max_sends: int,
+        settings: Settings,
     ) -> None:
         self._sql = Statements(pool, "enrichment")
         self._history = history
         self._rules = {
             "account": account,
-            "settle_time": settle_time,
-            "time_limit": time_limit,
-            "max_sends": max_sends,
+            "settle_time": settings.settle_time,
+            "time_limit": settings.c2s_timeout,
+            "max_sends": settings.max_sends,
         }
 
     async def begin_work(

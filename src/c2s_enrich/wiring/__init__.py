@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool, is_transient, open_pool
@@ -17,7 +16,7 @@ from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
-from c2s_enrich.enrichment.send import Sender, WhenUnclear
+from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore, record_facts
 from c2s_enrich.migrations import schema_problem
 from c2s_enrich.ops.health import Signals
@@ -93,51 +92,12 @@ def build_pipeline(
     history: DatabaseHistory,
     pulse: Callable[[], Callable[[], bool]],
 ) -> Pipeline:
-    store = EnrichmentStore(
-        pool,
-        history,
-        account=settings.hash_keys.hashes("account", _account(settings))[0],
-        settle_time=settings.settle_time,
-        time_limit=settings.c2s_timeout,
-        max_sends=settings.max_sends,
-    )
-    memory = Memory(
-        store,
-        PeopleStore(pool),
-        upstreams.limits,
-        clock,
-        metrics,
-        lookup_ttl=settings.lookup_ttl,
-        record_ttl=settings.record_ttl,
-        nobody_ttl=settings.nobody_ttl,
-    )
-    sender = Sender(
-        store,
-        upstreams.c2s,
-        metrics,
-        settings.hash_keys,
-        pulse,
-        time_limit=settings.c2s_timeout,
-        second_look=settings.second_look,
-        max_sends=settings.max_sends,
-        when_unclear=cast(WhenUnclear, settings.delivery_unclear),
-    )
-    return Pipeline(
-        store,
-        upstreams.c2s,
-        Lookup(
-            memory,
-            upstreams.diretrix,
-            upstreams.work_api,
-            settings.cpf_sources,
-            most_questions=settings.lookup_questions,
-        ),
-        Enrich(memory, upstreams.work_api),
-        sender,
-        settings.hash_keys,
-        income_multiplier=settings.income_multiplier,
-        shadow=settings.delivery == "shadow",
-    )
+    keys, c2s, work_api = settings.hash_keys, upstreams.c2s, upstreams.work_api
+    store = EnrichmentStore(pool, history, keys.hashes("account", _account(settings))[0], settings)
+    memory = Memory(store, PeopleStore(pool), upstreams.limits, clock, metrics, settings)
+    lookup = Lookup(memory, upstreams.diretrix, work_api, settings)
+    sender = Sender(store, c2s, metrics, keys, pulse, settings)
+    return Pipeline(store, c2s, lookup, Enrich(memory, work_api), sender, keys, settings)
 
 
 @asynccontextmanager
