@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg import OperationalError
 from tests.brokerage import Brokerage
 from tests.cast import ANA, BRUNO, CARLA
 from tests.conftest import Database
@@ -77,6 +78,24 @@ class TestAnAnswerWithinItsFreshness:
 
         assert await brokerage.outcomes() == {"lead": "enriched"}
         assert records(brokerage) == [brokerage.people[0].cpf]
+
+    async def test_is_kept_when_the_database_is_away_as_it_arrives(
+        self, brokerage: Brokerage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keep, away = EnrichmentStore.keep_lookup, [OperationalError("away")]
+
+        async def kept(*answer: Any) -> None:
+            if away:
+                raise away.pop()
+            await keep(*answer)
+
+        monkeypatch.setattr(EnrichmentStore, "keep_lookup", kept)
+        await brokerage.accept("lead", brokerage.people[0])
+        await brokerage.work()
+
+        assert await brokerage.outcomes() == {"lead": "enriched"}
+        assert len(brokerage.world.asked("diretrix", "phone")) == 1
+        assert len(brokerage.world.asked("diretrix", "email")) == 1
 
     async def test_is_kept_when_the_poller_dies_after_it(self, brokerage: Brokerage) -> None:
         reached = asyncio.Event()

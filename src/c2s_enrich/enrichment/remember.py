@@ -13,9 +13,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+import psycopg
 
 from c2s_enrich import errors
 from c2s_enrich.clock import Clock
+from c2s_enrich.database import is_transient
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.store import EnrichmentStore, Question
 from c2s_enrich.people.candidate import Candidate
@@ -37,6 +39,9 @@ _CLEARLY_NOT_PAID = (
 
 # How often a waiting event looks for the other's answer, which takes 0.4 to 30 s.
 _LOOK_SECONDS = 0.1
+# How long, and how often, what has arrived is stored again: for half a lease. After the whole lease
+# the attempt would be spent.
+_AWAY_SECONDS, _AGAIN_SECONDS = 15.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,22 @@ class Memory:
             perhaps_paid = lost and not isinstance(error, _CLEARLY_NOT_PAID)
             await self.store.give_up_asking(claim, question, perhaps_paid=perhaps_paid)
             raise
-        await keep(answer, reply.at)
+        await self._keep(keep, answer, reply.at)
         self._tell(question, answer, reply.at, remembered=False)
         return answer
+
+    async def _keep(
+        self, keep: Callable[[T, datetime], Awaitable[None]], answer: T, asked_at: datetime
+    ) -> None:
+        """It is paid for: while the database is away it waits."""
+        until = self.clock.boottime() + _AWAY_SECONDS
+        while True:
+            try:
+                return await keep(answer, asked_at)
+            except psycopg.Error as error:
+                if not is_transient(error) or self.clock.boottime() > until:
+                    raise
+            await self.clock.sleep(_AGAIN_SECONDS)
 
     def _tell(self, question: Question, answer: object, at: datetime, *, remembered: bool) -> None:
         found = len(answer) if isinstance(answer, tuple) else int(answer is not None)
