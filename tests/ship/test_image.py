@@ -6,6 +6,7 @@ Debian's packages (debootstrap), so that the build itself is still the real one.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,9 +16,16 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from tests.conftest import Database
+from tests.promises.test_an_accepted_webhook_is_never_lost import _deliver_until, _until_all_ended
+
+from c2s_enrich.sandbox.postgres import free_port, start_throwaway
+from c2s_enrich.sandbox.simulators.world import World
+from c2s_enrich.sandbox.stage import QUICK, Stage
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = "localhost/c2s-enrich-stand-in:bookworm"
@@ -177,3 +185,50 @@ class TestTheImage:
             web.terminate()
             web.wait(40)
             built.remove("c2s-web")
+
+
+class TestWhatComposeStarts:
+    async def test_takes_a_webhook_to_one_message(self, built: Builder, tmp_path: Path) -> None:
+        """Its commands and its environment, out of the image, in its order; where no daemon brings
+        compose along they share this machine's network, so each gets ports of its own.
+        """
+        services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+        port = str(free_port())
+        listening = {"listen_addresses": "127.0.0.1", "port": port}
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        with start_throwaway(settings=listening):
+            await self._take_a_webhook_to_a_message(built, services, url, tmp_path)
+
+    async def _take_a_webhook_to_a_message(
+        self, built: Builder, services: dict[str, Any], url: str, folder: Path
+    ) -> None:
+        async with Stage(folder, url, size=60, settings=QUICK) as stage:
+            await stage.start_simulators()
+            own = stage.environment | {"METRICS_PORT": "0", "OPS_PORT": str(stage.ops_port)}
+            own = {key: own[key] for key in own.keys() - os.environ.keys()}
+            calls = {
+                name: built.start(
+                    f"c2s-{name}", service["environment"] | own, *service["command"].split()
+                )
+                for name, service in services.items()
+                if name != "postgres"
+            }
+            try:
+                await asyncio.to_thread(subprocess.run, calls.pop("migrate"), check=True)
+                for name, call in calls.items():
+                    with stage.log_of(name).open("wb") as log:
+                        stage.processes[name] = subprocess.Popen(  # noqa: ASYNC220 at once
+                            call, stdout=log, stderr=log, start_new_session=True
+                        )
+                await stage._answers("web", f"{stage.web_url}/livez")
+                await stage._answers("ops", f"http://127.0.0.1:{stage.ops_port}/livez")
+                with World(1, size=60) as world:
+                    person = next(each for each in world.people if each.has_record)
+                [lead] = await _deliver_until(stage, [person], f"{9:016x}")
+                await _until_all_ended(url)
+                answer = await stage.client.get(f"{stage.simulators_url}/_sim/messages")
+            finally:
+                stage.end_all()
+                for name in services:
+                    built.remove(f"c2s-{name}")
+        assert len(answer.json()["leads"][lead]) == 1
