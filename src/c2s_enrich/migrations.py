@@ -12,11 +12,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 
-from c2s_enrich.database import Pool, sql_folder, statements
+from c2s_enrich.database import Pool, Statements, sql_folder
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.sessions import ANSWER_SECONDS, Connection, connect_direct, session_problem
 
@@ -112,8 +111,7 @@ async def _apply(
     url: str, connection: Connection, migration: Migration, say: Callable[[str], None]
 ) -> bool:
     """Whether it was missing. Raises MigrationError where somebody stays in the way."""
-    sql = statements("migrations")
-    await connection.execute(sql["use_our_schema"], {"lock_wait": _LOCK_WAIT})
+    await _sql(connection).rows("use_our_schema", lock_wait=_LOCK_WAIT)
     who = "another session"
     for _ in range(_TRIES):
         watching = asyncio.create_task(_blockers(url, connection.info.backend_pid))
@@ -136,8 +134,7 @@ async def _apply(
 
 async def _try(connection: Connection, migration: Migration) -> bool:
     async with connection.transaction():
-        rows = await connection.execute(statements("migrations")["find_migrations_table"])
-        if await rows.fetchone() == (None,):
+        if await _sql(connection).rows("find_migrations_table") == [(None,)]:
             await connection.execute(
                 "create table schema_migrations (version integer primary key,"
                 " name text not null, checksum text not null,"
@@ -168,14 +165,8 @@ async def _run(connection: Connection, migration: Migration) -> None:
             await connection.execute(statement.encode())  # our own file
     finally:
         connection.answer_within = ANSWER_SECONDS
-    await connection.execute(
-        statements("migrations")["note_applied"],
-        {
-            "version": migration.version,
-            "name": migration.name,
-            "checksum": migration.checksum,
-        },
-    )
+    names = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
+    await _sql(connection).rows("note_applied", **names)
 
 
 async def _blockers(url: str, waiting: int) -> str:
@@ -183,20 +174,20 @@ async def _blockers(url: str, waiting: int) -> str:
     await asyncio.sleep(0.2)
     async with await connect_direct(url, name="migrate looks") as connection:
         while True:
-            rows = await connection.execute(
-                statements("migrations")["blockers"], {"waiting": waiting}
-            )
-            [[who]] = await rows.fetchall()
+            [(who,)] = await _sql(connection).rows("blockers", waiting=waiting)
             if who:
                 return str(who)
             await asyncio.sleep(0.2)
 
 
-async def _applied(connection: AsyncConnection[tuple[Any, ...]]) -> dict[int, str]:
+def _sql(connection: Connection) -> Statements:
+    return Statements(connection, "migrations", prepare=False)
+
+
+async def _applied(connection: Connection) -> dict[int, str]:
     try:
         async with connection.transaction():
-            rows = await connection.execute(statements("migrations")["applied"])
-            return dict(await rows.fetchall())
+            return dict(await _sql(connection).rows("applied"))
     except errors.UndefinedTable:
         return {}
 
