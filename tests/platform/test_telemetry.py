@@ -57,7 +57,7 @@ class TestALine:
         }  # fmt: skip
 
     def test_below_the_level_is_not_written(self, logged: Any) -> None:
-        get_logger("x").debug("detail")
+        get_logger("x").tell("debug", "detail", {})
         logging.getLogger("httpx").info("HTTP Request: GET …")
 
         assert logged() == []

@@ -30,7 +30,6 @@ class Logger:
     def _say(self, level: Level, event: str, /, **facts: Any) -> None:
         self.tell(level, event, facts)
 
-    debug = partialmethod(_say, "debug")
     info = partialmethod(_say, "info")
     warning = partialmethod(_say, "warning")
     error = partialmethod(_say, "error")
