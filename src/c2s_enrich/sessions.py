@@ -175,22 +175,14 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
             raise Silence(f"no answer within {self.answer_within:.0f} s") from None
 
 
-async def connect_direct(url: str, *, name: str) -> Connection:
-    """One autocommit connection to a server, with no pooler between: for LISTEN and migrations."""
+async def connect_direct(url: str, *, name: str, straight: bool = False) -> Connection:
+    """One autocommit connection to a server: for LISTEN and migrations. Raises Indirect where it
+    must be `straight` and a pooler is between.
+    """
     connection = await Connection.connect(url, **session_parameters(name))
     try:
         await apply_settings(connection, SESSION)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
-
-
-async def connect_pulse(address: Secret, *, name: str) -> Connection:
-    """The same, where nothing is between for sure. Raises Indirect."""
-    connection = await connect_direct(address.reveal(), name=name)
-    try:
-        if await is_pooled(connection, address):
+        if straight and await is_pooled(connection, Secret(url)):
             raise Indirect("DATABASE_URL_DIRECT leads to a pooler")
     except BaseException:
         await connection.close()

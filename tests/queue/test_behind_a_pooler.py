@@ -35,11 +35,10 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.database import open_pool
-from c2s_enrich.options import Secret
 from c2s_enrich.queue.claim import Done, Ending
 from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.sandbox.postgres import free_port
-from c2s_enrich.sessions import SESSION, Indirect, connect_pulse
+from c2s_enrich.sessions import SESSION, Indirect, connect_direct
 
 # Two sessions for all clients together: what clung to a session would be found out at once.
 CONFIGURATION = """
@@ -275,14 +274,16 @@ class TestBehindAPooler:
         self, pooled: Queue, pooler_url: str
     ) -> None:
         # Its session is anybody's a moment later, and others would take its events away.
-        listener = Listener(partial(connect_pulse, Secret(pooler_url), name="pulse ana"))
+        listener = Listener(partial(connect_direct, pooler_url, name="pulse ana", straight=True))
         listening = asyncio.create_task(listener.run(lambda: None, lambda: None))
         with pytest.raises(Indirect):
-            await connect_pulse(Secret(pooler_url), name="pulse bruno")
+            await connect_direct(pooler_url, name="pulse bruno", straight=True)
         assert not listener.connected
         listening.cancel()
 
-        async with await connect_pulse(Secret(pooled.db.url), name="pulse ana") as connection:
+        async with await connect_direct(
+            pooled.db.url, name="pulse ana", straight=True
+        ) as connection:
             assert not connection.closed
 
     async def test_polling_alone_finds_what_comes(self, pooled: Queue) -> None:

@@ -30,7 +30,7 @@ from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.suspects import COMMAND
 from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener
-from c2s_enrich.sessions import connect_pulse
+from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
@@ -126,7 +126,8 @@ async def build_poller(
         )
         history = DatabaseHistory(pool)
         await _prepare(upstreams.limits, history, settings, pool, clock)
-        listener = Listener(partial(connect_pulse, settings.direct_url, name=f"pulse {worker}"))
+        direct = partial(connect_direct, settings.direct_url.reveal(), straight=True)
+        listener = Listener(partial(direct, name=f"pulse {worker}"))
         poller = Poller(
             store=QueueStore(
                 pool,
