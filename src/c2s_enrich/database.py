@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # Whoever rested longer is checked: Neon, for one, suspends and cuts after five idle minutes.
 _REST_SECONDS, _CHECK_SECONDS = 30.0, 2.0
+# Before the next try, where a connection that was just made is dead as well.
+_PAUSE_SECONDS = 0.5
 # At the end, for who is still connecting.
 _LAST_SECONDS = 0.5
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
@@ -92,10 +94,26 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
                 await self._leave(self._warm.popleft())
 
     async def _asked(self, timeout: float | None) -> sessions.Connection:  # noqa: ASYNC109
+        """One that answers. After a fail-over all that rest are dead, and psycopg's own check waits
+        for longer and longer between two of them.
+        """
         self._out += 1
         self._asking += 1
+        began = time.monotonic()
+        until = began + (timeout or self.timeout)
         try:
-            return await super().getconn(timeout)
+            while True:
+                connection = await super().getconn(until - time.monotonic())
+                try:
+                    await _check(connection)
+                except BaseException as error:
+                    await super().putconn(connection)
+                    if not isinstance(error, Error):
+                        raise
+                else:
+                    return connection
+                if connection._created_at > began:
+                    await asyncio.sleep(_PAUSE_SECONDS)
         except BaseException:
             self._out -= 1
             self._hand_over(None)
@@ -216,7 +234,6 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
         max_size=settings.database_pool_size,
         kwargs=sessions.session_parameters(name),
         configure=_fitted(settings, name),
-        check=_check,
         reset=_reset,
         timeout=sessions.ANSWER_SECONDS,
         # Shorter than the five idle minutes after which Neon suspends; psycopg's is longer.
@@ -263,12 +280,11 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
     return fit
 
 
-async def _check(connection: AsyncConnection[Any]) -> None:
-    ours = cast(sessions.Connection, connection)
-    if time.monotonic() - ours.used_at > _REST_SECONDS or ours.has_something_to_say():
-        ours.answer_within, usual = _CHECK_SECONDS, ours.answer_within
-        await ours.execute("")
-        ours.answer_within = usual
+async def _check(connection: sessions.Connection) -> None:
+    if time.monotonic() - connection.used_at > _REST_SECONDS or connection.has_something_to_say():
+        connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
+        await connection.execute("")
+        connection.answer_within = usual
 
 
 async def _reset(connection: AsyncConnection[Any]) -> None:

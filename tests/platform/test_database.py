@@ -151,6 +151,21 @@ class TestPool:
             async with asyncio.timeout(5):
                 await pool.putconn(await waiting[1])
 
+    async def test_whose_sessions_were_all_ended_gives_a_new_one_at_once(self, db: Any) -> None:
+        async with open_pool(db.settings(DATABASE_POOL_SIZE="6"), name="ended") as pool:
+            for connection in [await pool.getconn() for _ in range(6)]:
+                await connection.close()  # psycopg's pool makes another one, which rests
+                await pool.putconn(connection)
+            while pool.get_stats()["pool_available"] < 6:
+                await asyncio.sleep(0.01)
+            await db.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where application_name = 'c2s-enrich ended'"
+            )
+
+            async with asyncio.timeout(0.9), pool.connection() as connection:
+                await connection.execute("select 1")
+
     async def test_takes_a_server_for_a_server(self, pool: Any) -> None:
         async with pool.connection() as connection:
             assert connection.prepare_threshold is not None
