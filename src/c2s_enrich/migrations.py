@@ -83,9 +83,12 @@ async def pending(url: str, folder: Path | None = None) -> list[str]:
 
 async def schema_problem(pool: Pool) -> str | None:
     """What the database lacks for this program, in one sentence; None when it lacks nothing."""
-    needed = all_migrations()[-1].version
     async with pool.connection() as connection:
         at = max(await _applied(connection), default=0)
+    return behind(at, all_migrations()[-1].version)
+
+
+def behind(at: int, needed: int) -> str | None:
     if at >= needed:
         return None
     return f"The database is at migration {at}, {needed} is needed: run `c2s-enrich migrate`."

@@ -79,13 +79,8 @@ class Rig:
         income: int = 0,
         pool: Pool | None = None,
     ) -> Alerts:
-        health = Health(
-            OpsStore(pool or self.pool),
-            self.clock,
-            Signals(problems=lambda: self.own),
-            newest_migration=0,
-            token=Secret(""),
-        )
+        signals = Signals(problems=lambda: self.own)
+        health = Health(OpsStore(pool or self.pool), self.clock, signals, self.db.settings())
         return Alerts(
             pool or self.pool,
             health,
@@ -310,4 +305,4 @@ class TestAMutedError:
         desk = EventsDesk(rig.pool)
 
         assert not await desk.mute("00000000")
-        assert not await desk.unmute("00000000")
+        assert not await desk.mute("00000000", "unmute")

@@ -76,8 +76,7 @@ def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
     async def change(pool: frame.Pool, _: frame.Settings) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
-        desk = EventsDesk(pool)
-        done = await (desk.mute(error) if verb == "mute" else desk.unmute(error))
+        done = await EventsDesk(pool).mute(error, verb)
         return await frame.audited(pool, done, verb, {"error": error})
 
     if not frame.with_pool(change):

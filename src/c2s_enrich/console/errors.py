@@ -51,8 +51,8 @@ async def unmute(visit: Visit, form: Form) -> Onward:
 
 
 async def _muted(visit: Visit, form: Form, verb: Literal["mute", "unmute"], said: str) -> Onward:
-    error, desk = str(visit.request.path_params["error"]), EventsDesk(visit.tools.pool)
-    if not await (desk.mute(error) if verb == "mute" else desk.unmute(error)):
+    error = str(visit.request.path_params["error"])
+    if not await EventsDesk(visit.tools.pool).mute(error, verb):
         raise PageRefused(404, N_("No event has this error, or it was not muted."))
     await visit.audit(verb, {"error": error})
     back = {name: form.one(name) for name in WORDS}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from c2s_enrich.database import Pool, Statements
@@ -138,13 +138,11 @@ class EventsDesk:
         """The newest 10,000 matching events that have an error, in groups, largest first."""
         return await self._sql.read(ErrorGroup, "error_groups", filter=chosen.parameter)
 
-    async def mute(self, error: str) -> bool:
-        """No alert counts it for a week, or until it is fixed. False: no event has it."""
-        return await self._sql.touch("mute", error=error) > 0
-
-    async def unmute(self, error: str) -> bool:
-        """Alerts count it again. False: it was not muted."""
-        return await self._sql.touch("unmute", error=error) > 0
+    async def mute(self, error: str, verb: Literal["mute", "unmute"] = "mute") -> bool:
+        """No alert counts it for a week, or until it is fixed; or they count it again. False: no
+        event has it, or it was not muted.
+        """
+        return await self._sql.touch(verb, error=error) > 0
 
     async def open_messages(self, limit: int | None = None) -> list[OpenMessage]:
         """Oldest first, with the event that waits for each; None: all of them."""

@@ -19,11 +19,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
+from c2s_enrich.migrations import all_migrations, behind
 from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.problems import Problem, problems_of
 from c2s_enrich.ops.store import Facts, OpsStore
-from c2s_enrich.options import Secret
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.release import release
 
 # A scrape storm asks the database once in this time; what takes a while to change, less often.
 _FRESH_SECONDS = 1.0
@@ -47,20 +49,11 @@ class Signals:
 class Health(Collector):
     """What one process tells about the service, on its pages and in its metrics."""
 
-    def __init__(
-        self,
-        store: OpsStore,
-        clock: Clock,
-        signals: Signals,
-        *,
-        newest_migration: int,
-        token: Secret,
-        release: str = "",
-    ) -> None:
+    def __init__(self, store: OpsStore, clock: Clock, signals: Signals, settings: Settings) -> None:
         self._signals = signals
-        self._needed = newest_migration
-        self._token = token.reveal().encode()
-        self._release = release
+        self._token = settings.admin_token.reveal().encode()
+        self.release = release(settings)
+        self.schema = all_migrations()[-1].version
         self._now = Remembered(store.now, clock, _FRESH_SECONDS)
         self._lately = Remembered(store.lately, clock, _FRESH_LATELY_SECONDS)
         self._version = Remembered(store.newest_migration, clock, _FRESH_SECONDS)
@@ -124,7 +117,7 @@ class Health(Collector):
         }
         if self._known_to_us(request):
             document |= {
-                "release": self._release,
+                "release": self.release,
                 "details": [asdict(each) for each in problems],
                 **({} if facts is None else {"facts": asdict(facts)}),
                 **self._signals.numbers(),
@@ -136,12 +129,7 @@ class Health(Collector):
         return bool(self._token) and compare_digest(given, self._token)
 
     def _behind(self, at: int | None) -> str | None:
-        if at is None or at >= self._needed:
-            return None
-        return (
-            f"The database is at migration {at}, {self._needed} is needed: run "
-            "`c2s-enrich migrate`."
-        )
+        return None if at is None else behind(at, self.schema)
 
 
 AWAY = Problem(

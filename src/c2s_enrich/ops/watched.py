@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool
-from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.alerts import Alerts
 from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.store import OpsStore
@@ -16,14 +15,12 @@ from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.logs import log_stream
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.telemetry.release import release
 
 
 def build_health(
     settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, signals: Signals
 ) -> Health:
     """What the process tells of the service, on its pages and in its metrics."""
-    newest = all_migrations()[-1].version
     log = log_stream()
 
     def problems() -> list[str]:
@@ -32,15 +29,8 @@ def build_health(
 
     if log is not None:
         metrics.watch("log_lines_dropped", "Log lines that were lost", lambda: log.dropped)
-    health = Health(
-        OpsStore(pool),
-        clock,
-        replace(signals, problems=problems),
-        newest_migration=newest,
-        token=settings.admin_token,
-        release=release(settings),
-    )
-    metrics.describe(health, version=release(settings), schema=newest)
+    health = Health(OpsStore(pool), clock, replace(signals, problems=problems), settings)
+    metrics.describe(health, version=health.release, schema=health.schema)
     metrics.watch_pool(pool.get_stats)
     return health
 
