@@ -133,6 +133,24 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 LONG = ("tests/architecture/", "tests/sandbox/", "tests/promises/", "tests/mutants/", "tests/ship/")
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """On a fresh machine each process that shares the run begins to compile in another room, and
+    finds the others' work when it gets there.
+    """
+    config = session.config
+    paths: list[str] = config.getini("testpaths")
+    worker = getattr(config, "workerinput", None)
+    if worker and config.option.order and config.args == paths:
+        rooms = sorted(
+            str(path)
+            for root in paths
+            for path in (config.rootpath / root).iterdir()
+            if (path.is_dir() and path.name != "__pycache__") or path.match("test_*.py")
+        )
+        first = len(rooms) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+        config.args = rooms[first:] + rooms[:first]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files in random order, the long ones first, and the tests within each file: what depends on
     an order breaks soon. Seeded, so it can be repeated.

@@ -5,14 +5,25 @@ import sys
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
 from tests.brokerage import Brokerage
 from tests.conftest import Database
 
-from c2s_enrich.cli.assistant import build_server
 from c2s_enrich.settings import Settings
 
 LEAD = "a27acb6706163126e6369bba649160ae"
+
+
+def _server(settings: Settings) -> Any:
+    # Here, and not in each process of the run: a second of imports.
+    from c2s_enrich.cli.assistant import build_server
+
+    return build_server(settings)
+
+
+def _session(server: Any) -> Any:
+    from mcp import Client
+
+    return Client(server)
 
 
 class Assistant:
@@ -21,8 +32,8 @@ class Assistant:
     def __init__(self, server: Any) -> None:
         self.server = server
 
-    async def tools(self) -> list[Any]:
-        async with Client(self.server) as client:
+    async def tools(self) -> Any:
+        async with _session(self.server) as client:
             return (await client.list_tools()).tools
 
     async def asks(self, tool: str, **words: Any) -> Any:
@@ -36,13 +47,13 @@ class Assistant:
         return str(result.content[0].text)
 
     async def _call(self, tool: str, words: dict[str, Any]) -> Any:
-        async with Client(self.server) as client:
+        async with _session(self.server) as client:
             return await client.call_tool(tool, words)
 
 
 @pytest.fixture
 def assistant(db: Database) -> Assistant:
-    return Assistant(build_server(Settings.load({"DATABASE_URL": db.url}, "migrate")))
+    return Assistant(_server(Settings.load({"DATABASE_URL": db.url}, "migrate")))
 
 
 class TestAnAssistant:
@@ -97,12 +108,14 @@ class TestAnAssistant:
             {"DATABASE_URL": "postgresql://ana:hunter22@127.0.0.1:1/x"}, "migrate"
         )
 
-        sentence = await Assistant(build_server(settings)).is_refused("status")
+        sentence = await Assistant(_server(settings)).is_refused("status")
 
         assert "database" in sentence
         assert "hunter22" not in sentence
 
     async def test_starts_the_command_and_talks_over_its_pipes(self, db: Database) -> None:
+        from mcp import StdioServerParameters
+
         command = StdioServerParameters(
             command=sys.executable,
             args=["-m", "c2s_enrich", "mcp"],

@@ -10,12 +10,11 @@ import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 from tests.brokerage import Brokerage
@@ -28,6 +27,9 @@ from c2s_enrich.migrations import migrate
 from c2s_enrich.serving.server import listen_on, server_config
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.operators import build_ops
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "c2s-enrich/axe")
@@ -136,13 +138,16 @@ def service(create_database: Callable[[], str]) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def browser(service: Service) -> Iterator[Browser]:
+    # Here, and not in each process of the run: it takes a moment.
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield launched
         launched.close()
 
 
-Opened = Callable[..., Page]
+Opened = Callable[..., "Page"]
 
 
 @pytest.fixture(scope="module")
