@@ -14,8 +14,6 @@ Purpose = Literal["ref", "fingerprint", "account", "suppression", "erased", "key
 
 
 class HashKeys:
-    """HASH_KEY and, during a rotation, HASH_KEY_PREVIOUS."""
-
     def __init__(self, current: Secret, previous: Secret | None = None) -> None:
         self._keys = tuple(key.reveal().encode() for key in (current, previous) if key)
         # What names a key without giving it away; HASH_KEY's first.

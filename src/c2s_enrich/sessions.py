@@ -191,7 +191,6 @@ async def connect_direct(url: str, *, name: str, straight: bool = False) -> Conn
 
 
 def session_parameters(name: str) -> dict[str, Any]:
-    """The connection parameters of every session of ours, apart from the address."""
     return {
         "autocommit": True,
         "application_name": f"c2s-enrich {name}",

@@ -255,7 +255,6 @@ class Settings:
 
 
 def described() -> list[Option]:
-    """All settings, in the order in which they are written."""
     return [
         Option(
             env=each.metadata["env"] or each.name.upper(),

@@ -142,7 +142,6 @@ def fail_events(
 
 
 def _why(line: EventLine) -> str:
-    """How it ended, or what it waits for."""
     reason = line.waiting_reason or ""
     waits = f"waits for {line.waiting_for} ({reason})" if line.waiting_for else reason
     return line.outcome or ": ".join(filter(None, (waits, line.error_message)))
@@ -209,7 +208,6 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
 
 
 def _show(plan: Plan) -> None:
-    """The plan in words, on stderr."""
     from c2s_enrich.ops.plans import MOST
 
     note = frame.note

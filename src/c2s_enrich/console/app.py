@@ -94,7 +94,6 @@ class Console:
         self._entrance = Entrance(tools.pool, self._shown, clock, admin, viewer)
 
     def routes(self) -> list[Route]:
-        """Every address outside of /api and the three of /health."""
         return [
             Route("/console.css", self._style),
             *self._entrance.routes(),

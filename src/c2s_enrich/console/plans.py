@@ -83,7 +83,6 @@ async def action(visit: Visit) -> Page:
 
 
 async def stop(visit: Visit, _: Form) -> Onward:
-    """What runs ends after the batch that it is in."""
     state = await _state(visit)
     stopped = await visit.planner().stop(state.id)
     said = N_("It stops after this batch.") if stopped else N_("It was over already.")

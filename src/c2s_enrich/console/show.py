@@ -94,7 +94,6 @@ class Shown:
     def login(
         self, request: Request, language: Language, target: str, sentence: str, status: int
     ) -> Response:
-        """The only page without a session."""
         text = self._templates[language].get_template("login.html").render(
             words=self.words[language], title=N_("Log in"), target=target, sentence=sentence,
             name=unquote(request.cookies.get(NAME, "")),

@@ -73,7 +73,6 @@ class Words(NullTranslations):
         return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
 
     def seconds(self, value: float) -> str:
-        """A length of time with one unit."""
         return length(timedelta(seconds=value))
 
     def clock(self) -> str:

@@ -160,7 +160,6 @@ async def _check_server(
 
 
 async def check_service(store: OpsStore) -> AsyncIterator[Check]:
-    """What /health says."""
     facts = await store.facts()
     problems = problems_of(facts)
     newest = await store.newest_migration()

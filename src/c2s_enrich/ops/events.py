@@ -82,8 +82,6 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class OpenMessage:
-    """A message that is not proven to be delivered."""
-
     id: UUID
     lead_id: str
     ref: str

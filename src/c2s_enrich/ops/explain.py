@@ -246,7 +246,6 @@ class Explainer:
     async def explained(
         self, what: str, language: Language, zone: tzinfo, *, history: bool = False
     ) -> Explanation:
-        """The explanation, and all that happened where `history` is asked for."""
         said = explain(await self.situation(read_what(what)), language, zone)
         past = await self.history(said.lead_id) if history and said.lead_id else []
         return replace(said, history=tuple(past))

@@ -73,7 +73,6 @@ def _gauge(name: str, what: str, value: float) -> Metric:
 
 
 def _by(name: str, what: str, labels: tuple[str, ...], values: Mapping[Labels, float]) -> Metric:
-    """One sample for each value, under the word or words of its labels."""
     family = GaugeMetricFamily(f"c2s_{name}", what, labels=labels)
     for words, value in values.items():
         family.add_metric([words] if isinstance(words, str) else words, float(value))

@@ -39,8 +39,6 @@ class LeadMessage:
 
 @dataclass(frozen=True)
 class LeadPerson:
-    """Somebody who was found by the lead's contacts."""
-
     cpf: str
     name: str | None
     birth_date: date | None

@@ -71,8 +71,6 @@ class Order:
 
 @dataclass(frozen=True)
 class Group:
-    """Planned events of one state and error."""
-
     state: str
     error_group: str | None
     error: str | None
@@ -131,7 +129,6 @@ class Planner:
         self._who = {"actor": actor, "via": via}
 
     async def plan(self, order: Order) -> Plan:
-        """Looks and writes the plan down."""
         estimate = await self.estimate(order)
         [(plan_id, at)] = await self._sql.rows(
             "keep_plan", verb=order.verb, filter=Jsonb(estimate["filter"]), reason=order.reason,

@@ -20,7 +20,6 @@ from c2s_enrich.telemetry.metrics import Metrics
 def build_health(
     settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, signals: Signals
 ) -> Health:
-    """What the process tells of the service, on its pages and in its metrics."""
     log = log_stream()
 
     def problems() -> list[str]:

@@ -13,8 +13,6 @@ from c2s_enrich.people.cpf import Cpf
 
 @dataclass(frozen=True)
 class Suppression:
-    """An entry of the list; it names nobody."""
-
     hash: str
     kind: str
     created_at: datetime

@@ -38,7 +38,6 @@ class LogStream(io.TextIOBase):
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, text: str) -> int:
-        """Takes a line, or drops it."""
         if self._in - self._out > _ROOM:
             self._drop(1)
         else:

@@ -48,8 +48,6 @@ Boundary = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The three services we call, and what limits the calls."""
-
     c2s: C2s
     diretrix: Diretrix
     work_api: WorkApi
