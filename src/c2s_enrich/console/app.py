@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.console import errors, events, lead, messages, overview, plans, rejects, upstreams
+from c2s_enrich.console import events, lead, messages, overview, plans, rejects, upstreams
 from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
 from c2s_enrich.console.session import is_same_origin
@@ -51,7 +51,7 @@ _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/events", events.events),
     ("/events/{event_id:uuid}", lead.event),
     ("/search", lead.search),
-    ("/errors", errors.errors),
+    ("/errors", events.errors),
     ("/upstreams", upstreams.upstreams),
     ("/messages", messages.messages),
     ("/rejects", rejects.rejects),
@@ -63,8 +63,8 @@ _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/actions/{plan_id:uuid}", plans.action),
 )
 _ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = (
-    ("/errors/{error}/mute", errors.mute),
-    ("/errors/{error}/unmute", errors.unmute),
+    ("/errors/{error}/mute", events.mute),
+    ("/errors/{error}/unmute", events.unmute),
     ("/upstreams/{name}/pause", upstreams.pause),
     ("/upstreams/{name}/resume", upstreams.resume),
     ("/upstreams/{name}/budget", upstreams.budget),
