@@ -269,8 +269,9 @@ select count(*) filter (where pg_terminate_backend(pid))
 -- name: beat
 -- Says that a poller lives, and answers what one at rest must know: seconds until the next event becomes
 -- due, whether one is due now (some may be waiting for their lead), whether a suspect is, whether a lease is
--- over, whether other pollers have work in flight, and the workers with a pulse whose session is gone. A beat
--- that a crash forgets is followed by the next: it keeps no claim waiting for the disk.
+-- over, whether other pollers have work in flight, the workers with a pulse whose session is gone, and
+-- whether the process for suspects holds one. A beat that a crash forgets is followed by the next: it keeps
+-- no claim waiting for the disk.
 with beat as (
   insert into pollers (name, in_flight, concurrency, pulse, version, metrics)
   values (%(name)s, %(in_flight)s, %(concurrency)s, %(pulse)s, %(version)s, %(metrics)s)
@@ -304,7 +305,10 @@ select extract(epoch from least(
        array(select p.name from pollers p
               where p.pulse and p.name <> %(name)s
                 and not exists (select from sessions s
-                                 where s.application_name = 'c2s-enrich pulse ' || p.name)) as silent
+                                 where s.application_name = 'c2s-enrich pulse ' || p.name)) as silent,
+       exists (select from webhook_events
+                where status = 'processing' and claimed_by = %(suspects)s
+                  and lease_expires_at > coalesce(%(now)s::timestamptz, now())) as suspect_held
   from set_config('synchronous_commit', 'off', true);
 
 -- name: pollers_leave

@@ -522,6 +522,23 @@ class TestSuspects:
         [attempt] = await queue.db.fetch("select worker, result from event_attempts")
         assert attempt == ("ana.1", "worker_lost")
 
+    async def test_do_not_wait_behind_a_process_that_is_frozen(
+        self, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("c2s_enrich.queue.suspects._MOST_IDLE_SECONDS", 0.5)
+        started = tmp_path / "started"
+        freezes = (
+            "import os, signal, sys; open(sys.argv[1], 'a').write(sys.argv[2] + ' ');"
+            " os.kill(os.getpid(), signal.SIGSTOP)"
+        )
+        await queue.accept(suspect=True)
+        command = (sys.executable, "-c", freezes, str(started))
+        grace = timedelta(seconds=0.1)
+        poller = make_poller(queue.worker("ana"), complete_at_once, suspects=command, grace=grace)
+
+        async with running(poller):
+            await until(lambda: _truth(started.exists() and "ana.2" in started.read_text()))
+
     async def test_in_flight_are_given_up_when_the_poller_ends(self, queue: Queue) -> None:
         deaf = (sys.executable, "-c", "import time; time.sleep(600)")
         await queue.accept(suspect=True)

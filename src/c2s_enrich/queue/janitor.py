@@ -71,8 +71,13 @@ class Janitor:
     async def look(self) -> Outlook:
         """Beats, and does what the answer asks for."""
         pulse = self._listener is not None and self._listener.connected
-        outlook = await self._store.beat(len(self._flights), self._concurrency, pulse)
-        self._looked_at = self._clock.boottime()
+        suspects = self._suspects.name
+        outlook = await self._store.beat(len(self._flights), self._concurrency, pulse, suspects)
+        now = self._clock.boottime()
+        # A look that took long, or was long ago, proves no more than another.
+        since = min(_BUSY_SECONDS, now - self._looked_at)
+        self._suspects.end_if_stuck(at_work=outlook.suspect_held, seconds=since)
+        self._looked_at = now
         self._others_busy = outlook.others_busy or outlook.lease_over or bool(outlook.silent)
         dead = self._lasting(self._silent_since, outlook.silent, _CONFIRM_SECONDS)
         dead += self._suspects.take_ended()

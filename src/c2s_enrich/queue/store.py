@@ -33,7 +33,8 @@ class Look(NamedTuple):
 
 class Outlook(NamedTuple):
     """What a poller at rest must know. `next_due`: seconds until the next event becomes due, None
-    where nothing waits; `silent`: workers with a pulse and no session left.
+    where nothing waits; `silent`: workers with a pulse and no session left; `suspect_held`: by this
+    worker's process for suspects.
     """
 
     next_due: float | None
@@ -42,6 +43,7 @@ class Outlook(NamedTuple):
     lease_over: bool
     others_busy: bool
     silent: list[str]
+    suspect_held: bool
 
 
 class Settlement(Protocol):
@@ -187,7 +189,9 @@ class QueueStore:
         [(ended,)] = await self._all("end_sessions", worker=worker)
         return int(ended)
 
-    async def beat(self, in_flight: int, concurrency: int, pulse: bool) -> Outlook:
+    async def beat(
+        self, in_flight: int, concurrency: int, pulse: bool, suspects: str = ""
+    ) -> Outlook:
         """Says that this worker lives, and answers what one at rest must know."""
         [row] = await self._all(
             "beat",
@@ -195,6 +199,7 @@ class QueueStore:
             in_flight=in_flight,
             concurrency=concurrency,
             pulse=pulse,
+            suspects=suspects,
             version=self._version,
             metrics=self.metrics_address,
             now=self.now,

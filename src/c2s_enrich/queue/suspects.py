@@ -14,6 +14,10 @@ from c2s_enrich.telemetry.lines import get_logger
 
 _log = get_logger("c2s_enrich.queue")
 
+# It holds an event all the time, but for its first seconds. One that holds nothing for so long hangs
+# or is stopped, and every suspect would wait behind it.
+_MOST_IDLE_SECONDS = 30.0
+
 COMMAND = (sys.executable, "-m", "c2s_enrich", "poller", "--suspects")
 
 
@@ -27,6 +31,7 @@ class SuspectProcess:
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._started = 0
+        self._idle = 0.0
 
     @property
     def running(self) -> bool:
@@ -37,7 +42,7 @@ class SuspectProcess:
         if self._command is not None and self._process is None:
             self._started += 1
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, self._name, stdin=asyncio.subprocess.PIPE
+                *self._command, self.name, stdin=asyncio.subprocess.PIPE
             )
             _log.info("suspect_process_started", pid=self._process.pid)
 
@@ -48,11 +53,17 @@ class SuspectProcess:
         if self._process.returncode:
             _log.warning("suspect_process_died", status=self._process.returncode)
         self._process = None
-        return [self._name]
+        return [self.name]
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
         return f"{self._worker}.{self._started}"
+
+    def end_if_stuck(self, *, at_work: bool, seconds: float) -> None:
+        """To be told at each look whether it holds an event, and how long ago the last look was."""
+        self._idle = 0.0 if at_work or not self.running else self._idle + seconds
+        if self._idle >= _MOST_IDLE_SECONDS and self._process is not None:
+            self._process.kill()
 
     async def stop(self, patience: float) -> None:
         """It gives back or finishes what it holds within `patience` seconds, else it is killed."""
