@@ -14,8 +14,8 @@ from c2s_enrich.telemetry.lines import get_logger
 
 _log = get_logger("c2s_enrich.queue")
 
-# It holds an event all the time, but for its first seconds. One that holds nothing for so long hangs
-# or is stopped, and every suspect would wait behind it.
+# It holds an event all the time, but for its first seconds. One that holds nothing for so long
+# hangs or is stopped, and all suspects wait behind it.
 _MOST_IDLE_SECONDS = 30.0
 
 COMMAND = (sys.executable, "-m", "c2s_enrich", "poller", "--suspects")
