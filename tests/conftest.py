@@ -128,9 +128,19 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
-# Whole processes, and checks of the whole repository: begun last, one of them would keep a single
-# process busy when all others have ended.
-LONG = ("tests/architecture/", "tests/sandbox/", "tests/promises/", "tests/mutants/", "tests/ship/")
+# Begun last, one of them would keep a single process busy when all others have ended: whole
+# processes, checks of the whole repository, large tables.
+LONG = (
+    *(f"tests/{room}/" for room in ("architecture", "sandbox", "promises", "mutants", "ship")),
+    "tests/console/test_in_a_browser",
+    "tests/intake/test_fuzz",
+    "tests/ops/test_alerts",
+    "tests/ops/test_doctor_for_production",
+    "tests/ops/test_large_table",
+    "tests/platform/test_sessions",
+    "tests/queue/test_by_hand",
+    "tests/queue/test_plans",
+)
 
 
 def pytest_collection(session: pytest.Session) -> None:
