@@ -45,14 +45,13 @@ class Scale:
 def drain(server: str, folder: Path, base: Checkout, scale: Scale) -> Results:
     """The bare queue next to its peers; pick-up comes from the same runs of the peers."""
     many = partial(queue_parts.drain, server, folder)
+    probe = {"samples": scale.of(200), "events": scale.of(10_000)}
     systems: dict[str, Callable[[], dict[str, float]]] = {
         "ours": partial(many, events=scale.of(20_000)),
         "ours, default slots": partial(many, events=scale.of(20_000), slots=None),
         "baseline": partial(many, base, events=scale.of(10_000)),
-        "ours, pick-up": partial(queue_parts.pick_up, server, folder, samples=scale.of(200)),
-        "baseline, pick-up": partial(
-            queue_parts.pick_up, server, folder, base, samples=scale.of(200)
-        ),
+        "ours, pick-up": partial(queue_parts.pick_up, server, folder, **probe),
+        "baseline, pick-up": partial(queue_parts.pick_up, server, folder, base, **probe),
     }
     try:
         python = peers.environment()

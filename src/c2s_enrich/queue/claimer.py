@@ -56,6 +56,7 @@ class Claimer:
         self._sweep_at = clock.boottime()
         self._backlog_age = timedelta()
         self._turn = 0
+        self._at_rest = False
         self._idle = _FIRST_IDLE
         self._next_due: float | None = None
 
@@ -65,6 +66,7 @@ class Claimer:
             look = self._next_look()
             claims = await self.take(look, slots)
             if claims or look.after == START:
+                self._at_rest = not claims
                 return claims
             if look.lane == "oldest":
                 self.sweep()
@@ -73,14 +75,15 @@ class Claimer:
         """Where the next claim looks. There are four cases:
 
         1. This process is there for suspects: the oldest due suspect.
-        2. The last sweep is long enough ago: the oldest due events, from the very first one.
+        2. Nothing was due, and what is now may lie anywhere, or the last sweep is long enough ago:
+           the oldest due events, from the very first one.
         3. The backlog is old and this is a fourth claim: what became due last, so that a lead that
            arrives now does not wait behind an hour of outage.
         4. Otherwise: the oldest due events beyond the mark.
         """
         if self._suspects_only:
             return Look("suspect", START)
-        if self._clock.boottime() >= self._sweep_at:
+        if self._at_rest or self._clock.boottime() >= self._sweep_at:
             return Look("oldest", START)
         if self._backlog_age > _OLD_BACKLOG and self._turn % 4 == 3:
             return Look("freshest", self._mark)
@@ -120,8 +123,9 @@ class Claimer:
         self._sweep_at = self._clock.boottime()
 
     def hurry(self) -> None:
-        """Something may be due: the next idle pauses are short again."""
+        """Something new may be due, beyond the mark; the next idle pauses are short again."""
         self._idle = _FIRST_IDLE
+        self._at_rest = False
 
     def next_delay(self) -> float:
         """Seconds until it is worth looking again: growing steps, never past the next due time."""

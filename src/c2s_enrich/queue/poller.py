@@ -192,8 +192,10 @@ class Poller:
                 flight.ending = ending
                 self._settler.settle(flight)
         finally:
+            was_full = self._free_slots() <= 0
             self._running -= 1
-            self._wake.set()
+            if was_full:
+                self._wake.set()
 
     def _refused(self, flight: Flight, error: Exception) -> Ending:
         return verdict(error, flight.claim, self._policy, self._chance())
