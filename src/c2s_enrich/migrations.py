@@ -55,9 +55,7 @@ class Migration:
 async def migrate(
     url: str, folder: Path | None = None, say: Callable[[str], None] = lambda _: None
 ) -> list[str]:
-    """Applies what is missing and returns the names of the migrations applied, in order. `say` gets
-    the server's notices and what is waited for. Raises MigrationError.
-    """
+    """The names of what was applied. `say` hears notices and waits. Raises MigrationError."""
     ours = all_migrations(folder)
     async with await connect_direct(url, name="migrate") as connection:
         connection.add_notice_handler(lambda notice: say(notice.message_primary or ""))

@@ -1,6 +1,4 @@
-"""What the data-protection law asks for: erase, and `privacy suppress | unsuppress | list | export
-| places`. Personal data comes on standard input, so that no shell remembers it.
-"""
+"""What the data-protection law asks for. Personal data comes on stdin: no shell remembers it."""
 
 from __future__ import annotations
 

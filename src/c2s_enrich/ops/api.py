@@ -1,6 +1,4 @@
-"""The operators' functions over HTTP, with the filters, sentences and plans of the command line.
-Every address needs the bearer ADMIN_TOKEN; failures are problem+json.
-"""
+"""The operators' functions over HTTP, behind the bearer ADMIN_TOKEN."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

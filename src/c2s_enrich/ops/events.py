@@ -137,9 +137,7 @@ class EventsDesk:
         return await self._sql.read(ErrorGroup, "error_groups", filter=chosen.parameter)
 
     async def mute(self, error: str, verb: Literal["mute", "unmute"] = "mute") -> bool:
-        """No alert counts it for a week, or until it is fixed; or they count it again. False: no
-        event has it, or it was not muted.
-        """
+        """For a week or until it is fixed. False: no event has it, or it was not muted."""
         return await self._sql.touch(verb, error=error) > 0
 
     async def open_messages(self, limit: int | None = None) -> list[OpenMessage]:

@@ -1,6 +1,4 @@
-"""Why a lead got nothing, or what it got: one cause, what comes next, what mends it. The view
-`v_explain` decides an event's cause; `sentences/` has a file for each language.
-"""
+"""Why a lead got nothing, or what it got. The view `v_explain` decides an event's cause."""
 
 import re
 from collections import defaultdict

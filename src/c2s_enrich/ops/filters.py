@@ -1,6 +1,4 @@
-"""Which events: one filter, one parser, the same words for the command line, the admin API and the
-console. A word or a value that is not known is refused with the nearest one; nothing is dropped.
-"""
+"""Which events: one filter with the same words everywhere. What is not known is refused."""
 
 from __future__ import annotations
 

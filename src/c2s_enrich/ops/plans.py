@@ -157,9 +157,7 @@ class Planner:
     async def run(
         self, plan_id: UUID, progress: Callable[[int, int], Awaitable[bool]] | None = None
     ) -> PlanState:
-        """Runs a plan once. `progress` hears events seen and done after each batch; False stops
-        there, as `stop` does. Raises PlanGone.
-        """
+        """Runs it once. `progress` hears events seen and done; False stops it. Raises PlanGone."""
         begun = await self._sql.read(PlanState, "begin_plan", id=plan_id)
         if not begun:
             raise PlanGone("this plan is unknown, too old, or was run before: make a new one")

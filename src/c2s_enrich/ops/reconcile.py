@@ -99,9 +99,7 @@ async def reconcile(
     since: timedelta,
     dry_run: bool = False,
 ) -> Report:
-    """Inserts an event for each lead that C2S changed within `since` and we do not have. Raises
-    UpstreamError; what was found before stays inserted.
-    """
+    """One event for each change we do not have. Raises UpstreamError, and keeps what it found."""
     sql = Statements(pool, "reconcile")
     [(start,)] = await sql.rows("start_of", since=since)
     found: Counter[Judgement] = Counter()

@@ -100,9 +100,7 @@ class RejectsDesk:
         return await self._sql.one(WholeReject, "get_reject", id=reject_id)
 
     async def replay(self, reject_id: UUID) -> Replay | None:
-        """Stores what is readable by now. Marked as replayed only when all of it is; what was
-        stored is recognised the next time. None: there is no such rejected delivery.
-        """
+        """Stores what is readable by now; what is all stored is marked. None: no such delivery."""
         async with self._pool.connection() as connection, connection.transaction():
             sql = Statements(connection, "rejects")
             reject = await sql.one(WholeReject, "get_reject", id=reject_id)

@@ -1,6 +1,4 @@
-"""The questions of `sql/runbook/`: one file each, one SELECT, its first line the question. Run
-read-only and with a time limit, so that whoever writes a new one cannot hurt the queue.
-"""
+"""The questions of `sql/runbook/`: one SELECT each, read-only, with a time limit."""
 
 from pathlib import Path
 from typing import Any

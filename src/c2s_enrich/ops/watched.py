@@ -38,9 +38,7 @@ def build_health(
 async def watch(
     settings: Settings, pool: Pool, metrics: Metrics, health: Health, process: str, watched: bool
 ) -> AsyncIterator[str | None]:
-    """Serves METRICS_PORT and sends alerts while inside, where the process is `watched`: tests and
-    one-off runs are not. Yields the address of the metrics, None where there is none.
-    """
+    """Serves METRICS_PORT (yields its address) and sends alerts while inside, where `watched`."""
     if not watched:
         yield None
         return

@@ -1,6 +1,4 @@
-"""Around every request: a request id, security headers, an answer when something breaks, and one
-log line, which never names path or query: the webhook's token may stand in both.
-"""
+"""Around every request. Its one log line never names path or query: the token may be there."""
 
 import re
 import secrets

@@ -1,6 +1,4 @@
-"""uvicorn for a service behind Fly's proxy: bounded in every direction, silent about addresses,
-polite when it ends. Forwarded headers are not read: nothing depends on the client's address.
-"""
+"""uvicorn, bounded in every direction. Nothing depends on the client's address."""
 
 import gc
 import os

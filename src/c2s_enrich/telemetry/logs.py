@@ -1,6 +1,4 @@
-"""Logs: one line for each thing that happened. Every line passes the redactor: our own loggers,
-httpx, uvicorn, psycopg, warnings, and the traceback of a crash.
-"""
+"""Logs: one redacted line for each thing that happened, whoever writes it."""
 
 import atexit
 import logging

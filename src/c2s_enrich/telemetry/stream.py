@@ -1,6 +1,4 @@
-"""Where log lines leave the process. Writing one never waits: a thread of its own writes them out,
-so that a full disk, a closed stderr or a pipe that nobody reads stops no work.
-"""
+"""Where log lines leave: by a thread, so that a full disk or an unread pipe stops no work."""
 
 import io
 import os
