@@ -100,7 +100,7 @@ class RejectsDesk:
         return await self._sql.one(WholeReject, "get_reject", id=reject_id)
 
     async def replay(self, reject_id: UUID) -> Replay | None:
-        """Stores what is readable by now; what is all stored is marked. None: no such delivery."""
+        """Stores what is readable by now; marks it when all of it is. None: no such delivery."""
         async with self._pool.connection() as connection, connection.transaction():
             sql = Statements(connection, "rejects")
             reject = await sql.one(WholeReject, "get_reject", id=reject_id)
