@@ -16,6 +16,8 @@ from tests.queue.conftest import (
     until,
 )
 
+from c2s_enrich.wiring import _worker_name
+
 
 class TestAPollerThatDied:
     async def test_with_a_pulse_loses_its_events_long_before_their_leases_end(
@@ -40,6 +42,16 @@ class TestAPollerThatDied:
         assert (
             await db.value("select count(*) from event_attempts where result = 'worker_lost'") == 20
         )
+
+    async def test_is_not_what_one_on_a_machine_with_an_accent_in_its_name_looks_like(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("socket.gethostname", lambda: "máquina do Zé\udcff")
+        name = _worker_name()
+
+        await db.execute("select set_config('application_name', %s, false)", [name])
+
+        assert await db.value("select current_setting('application_name')") == name
 
     async def test_without_a_pulse_keeps_them_until_its_leases_end(self, queue: Queue) -> None:
         event_id = await queue.accept()

@@ -1,6 +1,7 @@
 """Where objects meet: plain functions that build a process out of settings. Nothing is decided."""
 
 import os
+import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -207,5 +208,6 @@ async def _prepare(
 
 def _worker_name() -> str:
     # The random part makes each start a worker of its own: a platform may give the same host name
-    # and pid again.
-    return f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(3)}"
+    # and pid again. Of other characters Postgres makes others, and the pulse is not recognised.
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())
+    return f"{host[:24]}-{os.getpid()}-{secrets.token_hex(3)}"
