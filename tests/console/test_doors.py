@@ -17,9 +17,11 @@ from tests.ops.test_rules import EVERYTHING
 
 import c2s_enrich.console
 from c2s_enrich.console import app as console_app
+from c2s_enrich.console import words as spoken
 from c2s_enrich.console.session import Doorkeeper, Session, TooManyLogins
-from c2s_enrich.console.words import Words, catalogue
+from c2s_enrich.console.words import Words
 from c2s_enrich.intake.payload import SENTENCES
+from c2s_enrich.ops.causes import sentences
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
 from c2s_enrich.ops.health import AWAY
 from c2s_enrich.ops.problems import problems_of
@@ -249,7 +251,7 @@ class TestPortuguese:
                     said[text] = text
         said |= {"yes": "yes", "no": "no"}
 
-        translated = catalogue("pt")["messages"]
+        translated = sentences("pt", spoken.__file__)["messages"]
         assert set(said) - set(translated) == set()
         assert set(translated) - set(said) == set()
         for one, found in said.items():
@@ -258,7 +260,7 @@ class TestPortuguese:
                 assert holes(each) == holes(one), one
 
     def test_has_a_word_for_every_code(self) -> None:
-        english, portuguese = catalogue("en"), catalogue("pt")
+        english, portuguese = sentences("en", spoken.__file__), sentences("pt", spoken.__file__)
         tables = set(portuguese) - {"messages", "problem"}
 
         assert tables == set(english)
@@ -273,7 +275,7 @@ class TestPortuguese:
         for problem in TROUBLE:
             assert words["en"].trouble(problem) == problem.sentence
             assert words["pt"].trouble(problem) != problem.sentence
-        assert {each.code for each in TROUBLE} == set(catalogue("pt")["problem"])
+        assert {each.code for each in TROUBLE} == set(sentences("pt", spoken.__file__)["problem"])
 
     def test_writes_numbers_its_own_way(self, words: dict[str, Words]) -> None:
         assert words["en"].number(10_000) == "10,000"

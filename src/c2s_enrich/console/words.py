@@ -5,16 +5,13 @@ both files name the codes (statuses, outcomes, kinds …). TOML and not .po, as 
 `explain` are: it is read as it stands, so nothing has to be compiled before the product runs.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import cache
 from gettext import NullTranslations
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from c2s_enrich.ops.causes import Language
+from c2s_enrich.ops.causes import Language, sentences
 from c2s_enrich.ops.cells import length
 from c2s_enrich.ops.problems import Problem
 from c2s_enrich.redaction import visible
@@ -31,13 +28,6 @@ def N_(text: str) -> str:
     return text
 
 
-@cache
-def catalogue(language: Language) -> Mapping[str, Any]:
-    """The file of one language: `messages`, and a table for each kind of code."""
-    path = Path(__file__).with_name("sentences") / f"{language}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
 class Words(NullTranslations):
     """One language and one zone: texts, codes, numbers and times as their reader writes them."""
 
@@ -45,7 +35,7 @@ class Words(NullTranslations):
         super().__init__()
         self.language = language
         self.zone = zone
-        self._tables = catalogue(language)
+        self._tables = sentences(language, __file__)
         self._messages: Mapping[str, Any] = self._tables.get("messages", {})
 
     def gettext(self, message: str) -> str:

@@ -76,7 +76,7 @@ CAUSES: dict[str, tuple[Status, tuple[str, ...]]] = {
 
 
 @cache
-def sentences(language: Language) -> Mapping[str, Any]:
-    """The file of one language: a table for each cause, and `words`."""
-    path = Path(__file__).with_name("sentences") / f"{language}.toml"
+def sentences(name: str, beside: str = __file__) -> Mapping[str, Any]:
+    """`sentences/<name>.toml` beside a module; here a language, with a table for each cause."""
+    path = Path(beside).with_name("sentences") / f"{name}.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,13 +1,11 @@
 """What is wrong, in sentences with numbers: the same on /health, `doctor`, metrics and alerts."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from c2s_enrich.enrichment.people_store import HitRate
+from c2s_enrich.ops.causes import sentences
 from c2s_enrich.ops.store import Facts, LastHour, LastWebhook, QueueHealth, UpstreamHealth
 from c2s_enrich.redaction import redact
 
@@ -139,15 +137,9 @@ def _blind(rate: HitRate) -> Problem:
 def _problem(
     code: str, *, subject: str = "", detail: str = "", urgent: bool = True, **values: Any
 ) -> Problem:
-    said = _sentences()[code]
+    said = sentences("problems")[code]
     sentence, command = said["says"].format_map(values), said["command"].format_map(values)
     return Problem(code, sentence, f"c2s-enrich {command}", detail, subject, urgent, values)
-
-
-@cache
-def _sentences() -> Mapping[str, Mapping[str, str]]:
-    path = Path(__file__).with_name("sentences") / "problems.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _count(number: int, one: str) -> str:
