@@ -17,7 +17,7 @@ from starlette.responses import Response
 from c2s_enrich.console.page import Page, Visit, address, path_of
 from c2s_enrich.console.table import COUNTED
 from c2s_enrich.console.words import LANGUAGES, N_, Words, lines, utc
-from c2s_enrich.ops.causes import Language
+from c2s_enrich.ops.causes import Language, sentences
 from c2s_enrich.ops.problems import Problem
 
 SAID, NAME = "c2s_said", "c2s_name"
@@ -31,27 +31,6 @@ _MENU = (
     ("/pollers", N_("Pollers")),
     ("/actions", N_("Actions")),
 )
-# Where a person looks further, by the code of what is wrong.
-_TROUBLE = {
-    "no_poller": "/pollers",
-    "lease_over": "/pollers",
-    "backlog_old": "/events?status=received",
-    "delivery_unclear": "/messages",
-    "restore_lookups": "/messages",
-    "read_back_unproven": "/messages",
-    "rejects_waiting": "/rejects",
-    "rejects_fill_their_room": "/rejects",
-    "events_failed": "/errors?since=1h",
-    "errors_muted": "/errors?since=1h",
-    "claims_lost": "/events?kind=worker_lost",
-    "credential_refused": "/upstreams",
-    "upstream_paused": "/upstreams",
-    "put_off": "/upstreams",
-    "budget_spent": "/upstreams",
-    "budget_low": "/upstreams",
-    "source_unproven": "/upstreams",
-    "source_blind": "/upstreams",
-}
 
 
 @cache
@@ -68,14 +47,14 @@ class Shown:
     def page(self, visit: Visit, page: Page, problems: Sequence[Problem]) -> Response:
         """A page with what is wrong with the service above it."""
         query = visit.request.query_params
-        said = unquote(visit.request.cookies.get(SAID, ""))
+        said, pages = unquote(visit.request.cookies.get(SAID, "")), sentences("problems")
         around = {
             "visit": visit,
             "words": visit.words,
             "title": page.title,
             "table": page.table,
             "menu": _MENU,
-            "problems": [(each, _TROUBLE.get(each.code, "/")) for each in problems],
+            "problems": [(each, pages.get(each.code, {}).get("page", "/")) for each in problems],
             "bar": crc32(visit.tools.database.encode()) % 5,
             "said": said,
             "live": "live" in query and page.status == 200,
