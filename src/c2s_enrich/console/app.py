@@ -4,9 +4,9 @@ session, no POST without the operator's role from one of our own pages.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import tzinfo
 from pathlib import Path
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -26,7 +26,6 @@ from c2s_enrich.database import is_transient
 from c2s_enrich.ops.explain import NotUnderstood
 from c2s_enrich.ops.filters import FilterError
 from c2s_enrich.ops.plans import PlanGone
-from c2s_enrich.options import Secret
 from c2s_enrich.serving.middleware import answer_http_error
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -86,12 +85,10 @@ _log = get_logger("c2s_enrich.console")
 class Console:
     """Routes and what is around every handler: session, language, form, errors."""
 
-    def __init__(
-        self, tools: Tools, clock: Clock, *, admin: Secret, viewer: Secret, zone: tzinfo
-    ) -> None:
+    def __init__(self, tools: Tools, clock: Clock) -> None:
         self._tools = tools
-        self._shown = shown(zone)
-        self._entrance = Entrance(tools.pool, self._shown, clock, admin, viewer)
+        self._shown = shown(ZoneInfo(tools.settings.operator_timezone))
+        self._entrance = Entrance(tools.pool, self._shown, clock, tools.settings)
 
     def routes(self) -> list[Route]:
         return [

@@ -22,8 +22,8 @@ from c2s_enrich.console.words import N_, choose_language
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.plans import Planner
-from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
 YEAR_SECONDS = 365 * 86400
@@ -36,12 +36,10 @@ _log = get_logger("c2s_enrich.console")
 class Entrance:
     """Sessions of requests, and the addresses that need none."""
 
-    def __init__(
-        self, pool: Pool, shown: Shown, clock: Clock, admin: Secret, viewer: Secret
-    ) -> None:
+    def __init__(self, pool: Pool, shown: Shown, clock: Clock, settings: Settings) -> None:
         self._pool = pool
         self._shown = shown
-        self._doorkeeper = Doorkeeper(admin, viewer, clock)
+        self._doorkeeper = Doorkeeper(settings.admin_token, settings.viewer_token, clock)
 
     def routes(self) -> list[Route]:
         return [

@@ -85,7 +85,7 @@ async def _page(visit: Visit, *, personal: bool) -> Page:
         "moments": _moments(story),
         "personal": personal,
         "paid": {name: ACTIONS[name][1] for name in ("again", "fresh")},
-        "link": visit.tools.lead_link.replace("{lead_id}", lead_id),
+        "link": visit.tools.settings.lead_link.replace("{lead_id}", lead_id),
         "here_only": lead_address(lead_id),
     }
     return Page("lead.html", N_("Lead"), context, data={"explanation": said, "story": story})
@@ -116,7 +116,7 @@ async def _erase(visit: Visit, form: Form) -> Page:
         raise PageRefused(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
     receipt = await erase(visit.tools.pool, lead_id=lead_id)
     await visit.audit("erase", {"lead": lead_id}, reason)
-    keys = visit.tools.keys
+    keys = visit.tools.settings.hash_keys
     kept = [keys.hashes("erased", each)[0] for each in receipt.subjects] if keys.ids else []
     return Page("erased.html", N_("Erased"), {"receipt": receipt, "kept": kept})
 

@@ -14,13 +14,13 @@ from c2s_enrich.console.session import Session
 from c2s_enrich.console.table import Table
 from c2s_enrich.console.words import N_, Words
 from c2s_enrich.database import Pool
-from c2s_enrich.hashing import HashKeys
 from c2s_enrich.ops.filters import FilterError, nearest
 from c2s_enrich.ops.health import Health
 from c2s_enrich.ops.plans import Planner
 from c2s_enrich.ops.rejects import RejectsDesk
 from c2s_enrich.ops.runs import Runs
 from c2s_enrich.redaction import redact
+from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
 
 PAGE_ROWS, MOST_ROWS = 50, 1000
@@ -45,10 +45,7 @@ class Tools:
     health: Health
     rejects: RejectsDesk
     runs: Runs
-    keys: HashKeys
-    database: str
-    release: str
-    lead_link: str = ""
+    settings: Settings
 
 
 @dataclass(frozen=True)

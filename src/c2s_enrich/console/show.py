@@ -19,6 +19,7 @@ from c2s_enrich.console.table import COUNTED
 from c2s_enrich.console.words import LANGUAGES, N_, Words, lines, utc
 from c2s_enrich.ops.causes import Language, sentences
 from c2s_enrich.ops.problems import Problem
+from c2s_enrich.settings import database_name
 
 SAID, NAME = "c2s_said", "c2s_name"
 _MENU = (
@@ -46,7 +47,7 @@ class Shown:
 
     def page(self, visit: Visit, page: Page, problems: Sequence[Problem]) -> Response:
         """A page with what is wrong with the service above it."""
-        query = visit.request.query_params
+        query, database = visit.request.query_params, database_name(visit.tools.settings)
         said, pages = unquote(visit.request.cookies.get(SAID, "")), sentences("problems")
         around = {
             "visit": visit,
@@ -55,7 +56,8 @@ class Shown:
             "table": page.table,
             "menu": _MENU,
             "problems": [(each, pages.get(each.code, {}).get("page", "/")) for each in problems],
-            "bar": crc32(visit.tools.database.encode()) % 5,
+            "database": database,
+            "bar": crc32(database.encode()) % 5,
             "said": said,
             "live": "live" in query and page.status == 200,
             "here": lambda **words: address(

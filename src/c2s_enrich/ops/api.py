@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import tzinfo
 from hmac import compare_digest
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -22,9 +22,9 @@ from c2s_enrich.ops.explain import Explainer, Explanation, NotUnderstood
 from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
 from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState
 from c2s_enrich.ops.runs import Runs
-from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import problem
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.upstreams.limits import Limits, UpstreamState
 
@@ -78,14 +78,12 @@ class Wrong(Exception):
 
 
 class AdminApi:
-    def __init__(
-        self, pool: Pool, limits: Limits, runs: Runs, *, token: Secret, zone: tzinfo
-    ) -> None:
+    def __init__(self, pool: Pool, limits: Limits, runs: Runs, settings: Settings) -> None:
         self._pool = pool
         self._limits = limits
-        self._token = token.reveal().encode()
-        self._zone = zone
         self._runs = runs
+        self._token = settings.admin_token.reveal().encode()
+        self._zone = ZoneInfo(settings.operator_timezone)
 
     def routes(self) -> list[Route]:
         upstream, about = "/upstreams/{name}", {"lang": "en or pt", "history": "true: all of it"}

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -25,9 +24,8 @@ from c2s_enrich.ops.runs import Runs
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import OwnFaults
 from c2s_enrich.serving.middleware import RequestMiddleware
-from c2s_enrich.settings import Settings, database_name
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
-from c2s_enrich.telemetry.release import release
 from c2s_enrich.upstreams.limits import Limits
 
 # A few people look at pages; their reads never keep an action from a connection.
@@ -40,17 +38,11 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
     faults, pool = OwnFaults(clock), open_pool(settings, name="ops")
     reads = open_pool(replace(settings, database_pool_size=_READS), name="console")
     health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
-    zone = ZoneInfo(settings.operator_timezone)
     limits = Limits(pool, settings, clock)
     runs = Runs()
-    api = AdminApi(pool, limits, runs, token=settings.admin_token, zone=zone)
-    tools = Tools(
-        reads, pool, limits, health, build_rejects(settings, pool), runs, settings.hash_keys,
-        database_name(settings), release(settings), settings.lead_link,
-    )  # fmt: skip
-    console = Console(
-        tools, clock, admin=settings.admin_token, viewer=settings.viewer_token, zone=zone
-    )
+    api = AdminApi(pool, limits, runs, settings)
+    rejects = build_rejects(settings, pool)
+    console = Console(Tools(reads, pool, limits, health, rejects, runs, settings), clock)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
