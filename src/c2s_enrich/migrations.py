@@ -80,8 +80,10 @@ async def pending(url: str, folder: Path | None = None) -> list[str]:
 
 
 async def schema_problem(pool: Pool) -> str | None:
-    """What the database lacks for this program, in one sentence; None when it lacks nothing."""
+    """Why this program cannot work on the database, in one sentence; None where it can."""
     async with pool.connection() as connection:
+        if unfit := await session_problem(connection):
+            return unfit
         at = max(await _applied(connection), default=0)
     return behind(at, all_migrations()[-1].version)
 

@@ -268,6 +268,20 @@ class TestTheSchemaOfAProgram:
         async with build_poller(db.settings("poller", DATABASE_URL=url), Metrics(), clock=Clock()):
             assert naps == [5.0]
 
+    async def test_is_not_touched_by_a_poller_whose_sessions_run_no_triggers(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        naps: list[float] = []
+
+        class Clock(SystemClock):
+            async def sleep(self, seconds: float) -> None:
+                naps.append(seconds)
+                monkeypatch.delenv("PGOPTIONS")
+
+        monkeypatch.setenv("PGOPTIONS", "-c session_replication_role=replica")
+        async with build_poller(db.settings("poller"), Metrics(), clock=Clock()):
+            assert naps == [5.0]
+
 
 class TestFunctions:
     async def test_find_our_tables_whatever_path_the_caller_has(self, database_url: str) -> None:

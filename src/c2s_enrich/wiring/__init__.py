@@ -199,6 +199,7 @@ async def _prepare(
                 return await limits.configure()
             _log.warning("poller_waits_for_schema", problem=problem)
             await clock.sleep(5.0)
+            await pool.drain()  # sessions keep the defaults with which they began
         except Exception as error:
             if not is_transient(error):
                 raise
