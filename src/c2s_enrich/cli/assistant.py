@@ -58,7 +58,7 @@ def build_server(settings: Settings) -> MCPServer[Pool]:
     @looks
     async def status(context: Context[Any, Any]) -> dict[str, Any]:
         """What is wrong now, each with the command that mends it, and what waits."""
-        return await answer(context, lambda pool: runbook.look(pool, settings))
+        return await answer(context, lambda pool: runbook.look(pool))
 
     @looks
     async def explain(

@@ -35,7 +35,7 @@ def list_errors(
             "errors",
             chosen.texts,
             list[ErrorGroup],
-            lambda pool, _: EventsDesk(pool).errors(chosen),
+            lambda pool: EventsDesk(pool).errors(chosen),
         ),
         {
             "error": "error_group",
@@ -73,7 +73,7 @@ def unmute_error(error: Fingerprint) -> None:
 
 
 def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
-    async def change(pool: frame.Pool, _: frame.Settings) -> bool:
+    async def change(pool: frame.Pool) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
         done = await EventsDesk(pool).mute(error, verb)

@@ -49,7 +49,7 @@ def list_events(
             "events",
             chosen.texts | {"limit": limit} | ({"after": after} if after else {}),
             list[EventLine],
-            lambda pool, _: EventsDesk(pool).events(chosen, limit, after),
+            lambda pool: EventsDesk(pool).events(chosen, limit, after),
         ),
         {
             "received": "received_at",
@@ -70,9 +70,7 @@ def show_event(event_id: UUID, as_json: frame.AsJson = False) -> None:
     """One event with every attempt: who, how long, which steps and calls, how it ended."""
     from c2s_enrich.ops.events import EventsDesk
 
-    async def look(
-        pool: frame.Pool, _: frame.Settings
-    ) -> tuple[list[EventLine], list[AttemptLine]]:
+    async def look(pool: frame.Pool) -> tuple[list[EventLine], list[AttemptLine]]:
         desk = EventsDesk(pool)
         lines = await desk.events(Filter(event=(str(event_id),)), 1)
         return lines, await desk.history(event_id)
@@ -174,7 +172,7 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
     def planner(pool: frame.Pool) -> Planner:
         return Planner(pool, actor=frame.operator(), via="cli")
 
-    plan = frame.with_pool(lambda pool, _: planner(pool).plan(order))
+    plan = frame.with_pool(lambda pool: planner(pool).plan(order))
     if not as_json or (not yes and not dry_run):
         _show(plan)
     if not plan.events or dry_run:
@@ -183,7 +181,7 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
         return
     frame.confirm(str(plan.events), yes)
 
-    async def run(pool: frame.Pool, _: frame.Settings) -> PlanState:
+    async def run(pool: frame.Pool) -> PlanState:
         stopped = asyncio.Event()
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)

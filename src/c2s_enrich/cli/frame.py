@@ -164,10 +164,20 @@ def confirm(answer: str, yes: bool) -> None:
         fail("nothing was done", NOT_DONE)
 
 
-def with_pool(ask: Callable[[Pool, Settings], Awaitable[T]]) -> T:
+def with_pool(ask: Callable[[Pool], Awaitable[T]], settings: Settings | None = None) -> T:
     """What `ask` answers with the database. One that is away is a sentence within five seconds."""
-    settings = load_settings("migrate")
-    return _with_database(settings, lambda pool: ask(pool, settings))
+    given = settings or load_settings("migrate")
+    log_to_stderr(given)
+
+    async def asked() -> T:
+        from c2s_enrich.database import open_pool
+
+        # The pool would try again for half a minute and hide the reason.
+        await reach(given.database_url.reveal())
+        async with open_pool(given, name="command") as pool:
+            return await ask(pool)
+
+    return run(asked())
 
 
 def with_upstreams(settings: Settings, ask: Callable[[Upstreams, Pool], Awaitable[T]]) -> T:
@@ -184,7 +194,7 @@ def with_upstreams(settings: Settings, ask: Callable[[Upstreams, Pool], Awaitabl
         ) as upstreams:
             return await ask(upstreams, pool)
 
-    return _with_database(settings, asked)
+    return with_pool(asked, settings)
 
 
 def log_to_stderr(settings: Settings) -> None:
@@ -192,20 +202,6 @@ def log_to_stderr(settings: Settings) -> None:
     from c2s_enrich.telemetry.logs import configure_logging
 
     configure_logging(settings, "command")
-
-
-def _with_database(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
-    log_to_stderr(settings)
-
-    async def asked() -> T:
-        from c2s_enrich.database import open_pool
-
-        # The pool would try again for half a minute and hide the reason.
-        await reach(settings.database_url.reveal())
-        async with open_pool(settings, name="command") as pool:
-            return await ask(pool)
-
-    return run(asked())
 
 
 async def reach(address: str) -> None:

@@ -39,9 +39,7 @@ def explain(
         f"explain/{quote(what, safe='')}",
         {"lang": lang, "history": str(history).lower()},
         Explanation,
-        lambda pool, _: Explainer(pool).explained(
-            what, lang, frame.operator_zone(), history=history
-        ),
+        lambda pool: Explainer(pool).explained(what, lang, frame.operator_zone(), history=history),
     )
     frame.print_json(said) if as_json else _print(said)
     raise typer.Exit(said.status)
@@ -56,7 +54,7 @@ def show_lead(what: frame.What, as_json: frame.AsJson = False) -> None:
     from c2s_enrich.ops.explain import Explainer
 
     said = frame.with_pool(
-        lambda pool, _: Explainer(pool).explained(what, "en", frame.operator_zone(), history=True)
+        lambda pool: Explainer(pool).explained(what, "en", frame.operator_zone(), history=True)
     )
     if not said.history:
         known = frame.visible(what)

@@ -19,7 +19,7 @@ def list_messages(as_json: frame.AsJson = False) -> None:
     from c2s_enrich.ops.events import EventsDesk
 
     frame.print_table(
-        frame.with_pool(lambda pool, _: EventsDesk(pool).open_messages()),
+        frame.with_pool(lambda pool: EventsDesk(pool).open_messages()),
         {
             "message": "id",
             "lead": "lead_id",
@@ -82,7 +82,7 @@ def visible_to(who: Literal["sellers", "customers"]) -> None:
     \b
     c2s-enrich messages visible-to sellers
     """
-    frame.with_pool(lambda pool, _: frame.audited(pool, True, "visible_to", {"who": who}))
+    frame.with_pool(lambda pool: frame.audited(pool, True, "visible_to", {"who": who}))
     frame.note(f"Recorded: {who} can see the messages.")
 
 
@@ -102,7 +102,7 @@ def _judge(
 
         return bulk(Order(verb, Filter(kind="delivery_unclear")), dry_run, yes, as_json=False)
 
-    async def judge(pool: frame.Pool, _: frame.Settings) -> bool:
+    async def judge(pool: frame.Pool) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
         done = await EventsDesk(pool).judge(message_id, delivered=verb == "delivered")

@@ -61,7 +61,7 @@ def erase(
     cpf, follow = _person() if cpf_stdin else (None, [])
 
     def with_whom(act: Callable[..., Awaitable[T]]) -> T:
-        return frame.with_pool(lambda pool, _: act(pool, lead_id=lead, cpf=cpf, follow=follow))
+        return frame.with_pool(lambda pool: act(pool, lead_id=lead, cpf=cpf, follow=follow))
 
     _print_plan(with_whom(plan_erasure))
     if not dry_run:
@@ -104,7 +104,7 @@ def suppressions(as_json: frame.AsJson = False) -> None:
     from c2s_enrich.privacy.suppress import suppressed
 
     frame.print_table(
-        frame.with_pool(lambda pool, _: suppressed(pool)),
+        frame.with_pool(lambda pool: suppressed(pool)),
         {"since": "created_at", "kind": "kind", "hash": "hash"},
         as_json=as_json,
         empty="Nobody is suppressed.",
@@ -117,7 +117,7 @@ def export() -> None:
     from c2s_enrich.privacy.erase import export as held_on
 
     cpf, _ = _person()
-    frame.print_json(frame.with_pool(lambda pool, _: held_on(pool, cpf)))
+    frame.print_json(frame.with_pool(lambda pool: held_on(pool, cpf)))
 
 
 @app.command()
@@ -172,7 +172,7 @@ def _with_keys(ask: Callable[[frame.Pool, HashKeys], Awaitable[T]]) -> T:
     if not keys.ids:
         frame.fail("HASH_KEY is not set: the hashes are made with it")
 
-    async def asked(pool: frame.Pool, _: frame.Settings) -> T:
+    async def asked(pool: frame.Pool) -> T:
         await DatabaseHistory(pool).check_key(keys)
         return await ask(pool, keys)
 

@@ -135,4 +135,5 @@ def _state(line: Reject) -> str:
 def _at_the_desk(ask: Callable[[frame.Pool, RejectsDesk], Awaitable[T]]) -> T:
     from c2s_enrich.wiring.operators import build_rejects
 
-    return frame.with_pool(lambda pool, settings: ask(pool, build_rejects(settings, pool)))
+    settings = frame.load_settings("migrate")
+    return frame.with_pool(lambda pool: ask(pool, build_rejects(settings, pool)), settings)

@@ -24,7 +24,7 @@ def ask(
     path: str,
     query: Mapping[str, Any],
     kind: type[T],
-    local: Callable[[frame.Pool, frame.Settings], Awaitable[T]],
+    local: Callable[[frame.Pool], Awaitable[T]],
 ) -> T:
     """What `local` answers, or the same from GET `path` below /api/v1/admin/."""
     if url is None:
@@ -39,7 +39,7 @@ def change(
     url: str | None,
     path: str,
     body: Mapping[str, Any],
-    local: Callable[[frame.Pool, frame.Settings], Awaitable[bool]],
+    local: Callable[[frame.Pool], Awaitable[bool]],
 ) -> bool:
     """Does it here, or by a POST; whether there was something to change."""
     if url is None:

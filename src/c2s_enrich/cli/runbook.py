@@ -44,7 +44,7 @@ def show(
     """The rows of one question, at most `limit`."""
     from c2s_enrich.ops.runbook import answer
 
-    _print(frame.with_pool(lambda pool, _: answer(pool, name))[:limit], as_json, as_csv, empty)
+    _print(frame.with_pool(lambda pool: answer(pool, name))[:limit], as_json, as_csv, empty)
 
 
 def status(
@@ -71,7 +71,7 @@ def status(
         frame.guarded(lambda: time.sleep(_WATCH_SECONDS))
 
 
-async def look(pool: frame.Pool, _: frame.Settings) -> dict[str, Any]:
+async def look(pool: frame.Pool) -> dict[str, Any]:
     from c2s_enrich.ops.problems import problems_of
     from c2s_enrich.ops.runbook import answer
     from c2s_enrich.ops.store import OpsStore

@@ -61,7 +61,7 @@ def subscriptions(as_json: frame.AsJson = False) -> None:
     from c2s_enrich.ops.store import OpsStore
 
     frame.print_table(
-        frame.with_pool(lambda pool, _: OpsStore(pool).subscriptions()),
+        frame.with_pool(lambda pool: OpsStore(pool).subscriptions()),
         {
             "action": "action",
             "asked": "asked_at",

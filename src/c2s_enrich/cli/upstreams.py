@@ -27,7 +27,7 @@ def list_upstreams(as_json: frame.AsJson = False, url: remote.Url = None) -> Non
             "upstreams",
             {},
             list[UpstreamState],
-            lambda pool, settings: _limits(pool, settings).all(),
+            lambda pool: _limits(pool).all(),
         ),
         {
             "upstream": "name",
@@ -84,8 +84,8 @@ def _change(
     words: dict[str, Any],
     change: Callable[[Limits], Awaitable[bool]],
 ) -> None:
-    async def local(pool: frame.Pool, settings: frame.Settings) -> bool:
-        done = await change(_limits(pool, settings))
+    async def local(pool: frame.Pool) -> bool:
+        done = await change(_limits(pool))
         return await frame.audited(pool, done, verb, {"upstream": name} | words)
 
     if not remote.change(url, f"upstreams/{name}/{verb}", words, local):
@@ -100,8 +100,8 @@ def _state(each: UpstreamState) -> str:
     return f"paused{until}: {each.reason or 'no reason given'}"
 
 
-def _limits(pool: frame.Pool, settings: frame.Settings) -> Limits:
+def _limits(pool: frame.Pool) -> Limits:
     from c2s_enrich.clock import SystemClock
     from c2s_enrich.upstreams.limits import Limits
 
-    return Limits(pool, settings, SystemClock())
+    return Limits(pool, frame.load_settings("migrate"), SystemClock())
