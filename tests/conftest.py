@@ -128,6 +128,24 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
+# Their classes share a server of their own.
+WHOLE = ("tests/ops/test_doctor_for_production.py", "tests/sql/test_owners_and_schemas.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each class goes to one process, and these files as a whole."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    def scope(test: str) -> str:
+        file = test.partition("::")[0]
+        return file if file in WHOLE else str(by_class(test))
+
+    scheduling = LoadScopeScheduling(config, log)
+    by_class, scheduling._split_scope = scheduling._split_scope, scope
+    return scheduling
+
+
 # Begun last, one of them would keep a single process busy when all others have ended: whole
 # processes, checks of the whole repository, large tables.
 LONG = (
@@ -298,20 +316,20 @@ def create_database(server_url: str) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def database_url(create_database: Callable[[], str]) -> str:
-    """Address of this process's migrated database. Most tests want `db`, which is the same one,
-    empty.
-    """
+def kept_sessions(create_database: Callable[[], str]) -> Iterator[KeptSessions]:
+    """This process's migrated database, and its sessions that rest between two tests."""
     url = create_database()
     asyncio.run(migrate(url))
-    return url
+    with keep_sessions(url) as kept:
+        yield kept
 
 
 @pytest.fixture(scope="session")
-def kept_sessions(database_url: str) -> Iterator[KeptSessions]:
-    """The sessions that rest between two tests."""
-    with keep_sessions(database_url) as kept:
-        yield kept
+def database_url(kept_sessions: KeptSessions) -> str:
+    """Address of this process's migrated database. Most tests want `db`, which is the same one,
+    empty.
+    """
+    return kept_sessions.url
 
 
 @pytest.fixture
@@ -446,9 +464,7 @@ def _remove_all_rows(connection: Connection[Any]) -> None:
 
 
 @pytest.fixture
-async def db(
-    database_url: str, empty: Callable[[], None], kept_sessions: KeptSessions
-) -> AsyncIterator[Database]:
+async def db(database_url: str, empty: Callable[[], None]) -> AsyncIterator[Database]:
     """This process's database, emptied. The rows of `upstreams` are as the migration made them."""
     empty()
     async with await AsyncConnection.connect(

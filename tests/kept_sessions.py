@@ -25,7 +25,8 @@ class KeptSessions:
     """The idle sessions of one database."""
 
     def __init__(self, url: str) -> None:
-        self._url = conninfo_to_dict(url)
+        self.url = url
+        self._ours = conninfo_to_dict(url)
         self._idle: defaultdict[Beginning, list[pq.abc.PGconn]] = defaultdict(list)
         self._lent: WeakKeyDictionary[AsyncConnection[Any], Beginning] = WeakKeyDictionary()
         # Stands in for a session that has gone back: psycopg sees that it is closed.
@@ -53,7 +54,7 @@ class KeptSessions:
         else:
             session = yield from generators.connect(conninfo)
         connection = kind(session)
-        if not self.paused and all(wanted.get(name) == self._url[name] for name in self._url):
+        if not self.paused and all(wanted.get(name) == self._ours[name] for name in self._ours):
             self._lent[connection] = beginning
         return connection
 
