@@ -70,7 +70,7 @@ class TestLoading:
 
     @pytest.mark.parametrize("name", sorted(each.env for each in described() if each.secret))
     def test_never_repeats_a_secret_that_cannot_be_read(self, name: str) -> None:
-        for value in ("s3c\u200br3t-value", "mysql://ana:s3c@h/x?a=b"):
+        for value in ("s3c\u200br3t-value", "mysql://ana:s3c@h/x?a=b", "https://[s3c]/x"):
             _, problems = Settings.read(GOOD | {name: value})
 
             assert "s3c" not in " ".join(problems)
@@ -83,6 +83,7 @@ class TestLoading:
             "mysql://ana:hunter22@h/x?a=b",
             "ana:hunter22@h/x?a=b",
             "host=h password='hunter22",
+            "postgres://ana:hunter22@[::1/x",
             "hunter22",
         ],
     )

@@ -1,6 +1,6 @@
 """The way in and out: the login page, the cookie that keeps a session, the language of a reader."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psycopg
 from starlette.requests import Request
@@ -113,6 +113,5 @@ def keep(request: Request, answer: Response, name: str, value: str, seconds: int
 
 def local(target: str) -> str:
     """An address of ours, whatever was asked for: never another host."""
-    parts = urlsplit(target)
     fine = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if fine and not parts.netloc and not parts.scheme else "/"
+    return target if fine else "/"

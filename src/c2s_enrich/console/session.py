@@ -10,7 +10,6 @@ from hashlib import sha256
 from hmac import compare_digest
 from hmac import new as new_mac
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
@@ -99,7 +98,7 @@ def is_same_origin(headers: Headers) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site == "same-origin"
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+    return origin is not None and origin.partition("://")[2] == headers.get("host")
 
 
 def _text(raw: bytes) -> str:
