@@ -90,7 +90,7 @@ class TestLoading:
     def test_refuses_what_is_not_an_address_of_postgres_without_its_password(
         self, address: str
     ) -> None:
-        with pytest.raises(SettingsError, match="DATABASE_URL (must be|cannot)") as caught:
+        with pytest.raises(SettingsError, match=r"DATABASE_URL (must be|cannot)") as caught:
             Settings.load(GOOD | {"DATABASE_URL": address}, "web")
 
         assert "hunter22" not in str(caught.value)
