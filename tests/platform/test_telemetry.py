@@ -148,6 +148,8 @@ class TestNothingPersonal:
             f"{SECRET}%21",
             f"{SECRET}!",
         }
+        broken, _ = Settings.read(ENV | {"DATABASE_URL": "postgres://ana:broken-password@[::1/x"})
+        assert "broken-password" in secrets_of(broken)
 
 
 class TestOtherLoggers:

@@ -14,7 +14,7 @@ from enum import Enum
 from io import UnsupportedOperation
 from types import TracebackType
 from typing import Any, TextIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -80,7 +80,8 @@ def secrets_of(settings: Settings) -> frozenset[str]:
         for value in (getattr(settings, each.name) for each in fields(settings))
         if isinstance(value, Secret)
     ]
-    passwords = [urlsplit(value).password or "" for value in values if "://" in value]
+    # Not by urlsplit: it refuses an address with a broken bracket.
+    passwords = [each for value in values for each in re.findall(r"://[^:@/?#]*:([^/?#]*)@", value)]
     return frozenset(
         text
         for text in [*values, *passwords, *map(unquote, passwords)]
