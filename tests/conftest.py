@@ -168,7 +168,8 @@ def pytest_collection(session: pytest.Session) -> None:
     config = session.config
     paths: list[str] = config.getini("testpaths")
     worker = getattr(config, "workerinput", None)
-    if worker and config.option.order and config.args == paths:
+    # What is named is collected although it is to be ignored.
+    if worker and config.option.order and config.args == paths and not config.option.ignore:
         rooms = sorted(
             str(path)
             for root in paths
