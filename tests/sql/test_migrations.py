@@ -268,6 +268,7 @@ class TestTheSchemaOfAProgram:
         async with build_poller(db.settings("poller", DATABASE_URL=url), Metrics(), clock=Clock()):
             assert naps == [5.0]
 
+    @pytest.mark.usefixtures("new_sessions")
     async def test_is_not_touched_by_a_poller_whose_sessions_run_no_triggers(
         self, db: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
