@@ -272,14 +272,18 @@ select count(*) filter (where pg_terminate_backend(pid))
 -- over, whether other pollers have work in flight, the workers with a pulse whose session is gone, and
 -- whether the process for suspects holds one. A beat that a crash forgets is followed by the next: it keeps
 -- no claim waiting for the disk.
-with beat as (
+with sessions as materialized (
+  select application_name from pg_stat_activity where datname = current_database()
+), beat as (
+  -- The direct address may be another server's, or another database's.
   insert into pollers (name, in_flight, concurrency, pulse, version, metrics)
-  values (%(name)s, %(in_flight)s, %(concurrency)s, %(pulse)s, %(version)s, %(metrics)s)
+  select %(name)s, %(in_flight)s, %(concurrency)s,
+         %(pulse)s and exists (select from sessions s
+                                where s.application_name = 'c2s-enrich pulse ' || %(name)s::text),
+         %(version)s, %(metrics)s
   on conflict (name) do update
      set beat_at = now(), in_flight = excluded.in_flight, concurrency = excluded.concurrency,
          pulse = excluded.pulse
-), sessions as materialized (
-  select application_name from pg_stat_activity where datname = current_database()
 )
 select extract(epoch from least(
          (select min(available_at) from webhook_events

@@ -26,6 +26,7 @@ class TestAPollerThatDied:
         await queue.accept_many(20)
         # Its row says that it holds a direct connection, and there is none.
         await queue.worker("ana").store.beat(20, 20, pulse=True)
+        await db.execute("update pollers set pulse = true")
         assert len(await queue.worker("ana").claim(20)) == 20
         stage, metrics = Stage(), Recorded()
 

@@ -224,6 +224,13 @@ class TestADeadWorker:
         await bruno.store.leave(["ana"])
         assert (await bruno.beat()).silent == []
 
+    async def test_is_not_one_whose_direct_connection_leads_to_another_database(
+        self, queue: Queue
+    ) -> None:
+        await queue.worker("ana").store.beat(1, 1, pulse=True)
+
+        assert (await queue.worker("bruno").beat()).silent == []
+
     async def test_that_holds_a_row_locked_is_named_and_its_sessions_are_ended(
         self, queue: Queue, db: Database
     ) -> None:
