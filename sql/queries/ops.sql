@@ -33,6 +33,7 @@ select current_setting('server_version_num')::integer / 10000 as major,
        current_setting('transaction_read_only') = 'on' as read_only,
        clock_timestamp() as now,
        session_user as login,
+       current_database() || ' of the server that began ' || pg_postmaster_start_time() as place,
        array(select name from unnest(array['fsync', 'full_page_writes', 'synchronous_commit']) as name
               where current_setting(name) = 'off') as switched_off,
        array(select name from unnest(array['c2s_web', 'c2s_poller', 'c2s_ops']) as name

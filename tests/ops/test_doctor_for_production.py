@@ -213,6 +213,11 @@ class TestAWrongSetUp:
             "DATABASE_URL logs in as work_login and DATABASE_URL_DIRECT as postgres: a poller that"
         )
 
+    def test_with_a_pulse_in_another_database(self, doctor: Doctor, production: Production) -> None:
+        elsewhere = production.url("work_login", database="template1")
+
+        assert any("are two databases" in each for each in doctor(DATABASE_URL_DIRECT=elsewhere))
+
     def test_with_a_login_that_nobody_granted_anything(
         self, doctor: Doctor, production: Production
     ) -> None:

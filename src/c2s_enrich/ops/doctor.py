@@ -45,6 +45,7 @@ class Server:
     switched_off: list[str]
     missing_roles: list[str]
     stranger: bool
+    place: str
     web_creates: bool
 
 
@@ -84,6 +85,7 @@ def processes_of(env: Mapping[str, str]) -> list[Process]:
 async def check_database(settings: Settings) -> AsyncIterator[Check]:
     """The server at both addresses, and what stands between."""
     logins: dict[str, str] = {}
+    places: set[str] = set()
     for name, address in (
         ("DATABASE_URL", settings.database_url),
         ("DATABASE_URL_DIRECT", settings.database_url_direct),
@@ -92,11 +94,17 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
             continue
         try:
             async with asyncio.timeout(_SECONDS):
-                async for check in _check_server(name, address, settings, logins):
+                async for check in _check_server(name, address, settings, logins, places):
                     yield check
         except (psycopg.Error, TimeoutError, OSError) as error:
             yield Check("database", False, f"{name}: cannot be asked: {redact_error(error)}")
             return
+    if len(places) > 1:
+        yield Check(
+            "database", False, "DATABASE_URL and DATABASE_URL_DIRECT are two databases: pollers"
+            " have no pulse and hear no NOTIFY, and migrate changes the other one"
+        )  # fmt: skip
+        return
     if len(set(logins.values())) > 1:
         sentence = (
             f"DATABASE_URL logs in as {logins['DATABASE_URL']} and DATABASE_URL_DIRECT as"
@@ -117,7 +125,7 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
 
 
 async def _check_server(
-    name: str, address: Secret, settings: Settings, logins: dict[str, str]
+    name: str, address: Secret, settings: Settings, logins: dict[str, str], places: set[str]
 ) -> AsyncIterator[Check]:
     connection = await Connection.connect(address.reveal(), **session_parameters("doctor"))
     connection.answer_within = _ANSWER_SECONDS
@@ -128,6 +136,7 @@ async def _check_server(
         private = connection.info.host.startswith("/") or connection.info.host in _THIS_MACHINE
         encrypted = connection.pgconn.ssl_in_use or private
     logins[name] = server.login
+    places.add(server.place)
     apart = abs((datetime.now(UTC) - server.now).total_seconds())
     deaf = pooled and (name == "DATABASE_URL_DIRECT" or not settings.database_url_direct)
     known = _OLDEST_SERVER <= server.major <= _NEWEST_SERVER
