@@ -531,6 +531,20 @@ class TestSuspects:
         [attempt] = await queue.db.fetch("select worker, result from event_attempts")
         assert attempt == ("ana.1", "worker_lost")
 
+    async def test_wait_and_take_nobody_along_where_no_process_can_be_started(
+        self, queue: Queue
+    ) -> None:
+        await queue.accept("suspect", suspect=True)
+        poller = make_poller(queue.worker(), complete_at_once, suspects=("/nothing/is/here",))
+
+        async with running(poller):
+            await until(lambda: _truth(poller._suspects._started > 1))
+            await queue.accept("other")
+            poller.wake()
+            await until(lambda: _all_completed(queue, 1))
+
+        assert await queue.statuses() == {"completed": 1, "received": 1}
+
     async def test_do_not_wait_behind_a_process_that_is_frozen(
         self, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -38,12 +38,16 @@ class SuspectProcess:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Starts it unless it is running."""
+        """Starts it unless it is running. Where the machine has none to give, suspects wait."""
         if self._command is not None and self._process is None:
             self._started += 1
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, self.name, stdin=asyncio.subprocess.PIPE
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command, self.name, stdin=asyncio.subprocess.PIPE
+                )
+            except OSError as error:
+                _log.warning("suspect_process_not_started", error=str(error))
+                return
             _log.info("suspect_process_started", pid=self._process.pid)
 
     def take_ended(self) -> list[str]:
