@@ -106,7 +106,7 @@ def judge(body: Any) -> None:
 
 
 class TestAnyRecord:
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=120, deadline=None)
     @given(replacements)
     def test_with_values_replaced_is_a_message_or_a_named_refusal(
         self, changes: list[tuple[tuple[str | int, ...], Any]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,18 +86,32 @@ class TestAfterAKillOfItsOwner:
             assert runs(successor.pid or 0)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    with postgres.start(folder):
+        return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """As a first start has left it; making one takes a second."""
+    shutil.copytree(made / "data", tmp_path / "data", symlinks=True)
+    return tmp_path
+
+
 class TestADurableFolder:
-    def test_keeps_its_data(self, tmp_path: Path) -> None:
-        with postgres.start(tmp_path) as server, psycopg.connect(server.url) as connection:
+    def test_keeps_its_data(self, folder: Path) -> None:
+        with postgres.start(folder) as server, psycopg.connect(server.url) as connection:
             connection.execute("create table kept as select 1 as one")
 
-        with postgres.start(tmp_path) as server, psycopg.connect(server.url) as connection:
+        with postgres.start(folder) as server, psycopg.connect(server.url) as connection:
             assert connection.execute("select one from kept").fetchone() == (1,)
 
-    def test_has_one_user_at_a_time(self, tmp_path: Path) -> None:
-        with postgres.start(tmp_path):
+    def test_has_one_user_at_a_time(self, folder: Path) -> None:
+        with postgres.start(folder):
             with pytest.raises(postgres_programs.EmbeddedError, match="another process uses"):
-                postgres.start(tmp_path)
+                postgres.start(folder)
 
     def test_may_have_a_name_that_is_too_long_for_a_socket(self, tmp_path: Path) -> None:
         with (
@@ -105,31 +120,31 @@ class TestADurableFolder:
         ):
             assert connection.execute("select 1").fetchone() == (1,)
 
-    def test_forgets_a_server_whose_number_another_program_has_now(self, tmp_path: Path) -> None:
-        with postgres.start(tmp_path):
+    def test_forgets_a_server_whose_number_another_program_has_now(self, folder: Path) -> None:
+        with postgres.start(folder):
             pass
         for name in ("data/postmaster.pid", f".s.PGSQL.{postgres.PORT}.lock"):
-            (tmp_path / name).write_text(f"{os.getppid()}\n{tmp_path / 'data'}\n")
+            (folder / name).write_text(f"{os.getppid()}\n{folder / 'data'}\n")
 
-        with postgres.start(tmp_path) as server, psycopg.connect(server.url) as connection:
+        with postgres.start(folder) as server, psycopg.connect(server.url) as connection:
             assert connection.execute("select 1").fetchone() == (1,)
 
 
 class TestStoppingAndStarting:
-    @pytest.mark.parametrize("mode", ["smart", "fast", "immediate"])
-    def test_keeps_what_was_committed_and_the_address(
-        self, mode: postgres_leftovers.StopMode
-    ) -> None:
+    def test_keeps_what_was_committed_and_the_address(self) -> None:
+        modes: list[postgres_leftovers.StopMode] = ["smart", "fast", "immediate"]
         with postgres.start_throwaway(durable=True) as server:
-            with psycopg.connect(server.url) as connection:
-                connection.execute("create table kept as select 1 as one")
+            for stops, mode in enumerate(modes):
+                with psycopg.connect(server.url) as connection:
+                    connection.execute(f"create table kept_{stops} as select 1 as one".encode())
 
-            server.stop(mode)
-            assert server.pid is None
-            server.start()
+                server.stop(mode)
+                assert server.pid is None
+                server.start()
 
-            with psycopg.connect(server.url) as connection:
-                assert connection.execute("select one from kept").fetchone() == (1,)
+                with psycopg.connect(server.url) as connection:
+                    found = connection.execute(f"select one from kept_{stops}".encode()).fetchone()
+                assert found == (1,), mode
 
     def test_says_why_it_does_not_start(self) -> None:
         with pytest.raises(postgres_programs.EmbeddedError, match="work_mem"):
