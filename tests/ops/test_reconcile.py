@@ -21,6 +21,7 @@ from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
 from c2s_enrich.ops.reconcile import Missing, OneLead, Report, reconcile, reconcile_duty
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.privacy.erase import erase
+from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s
@@ -274,6 +275,15 @@ class TestTheSchedule:
 
         assert len(brokerage.world.asked("c2s", "leads")) == 1
         assert await brokerage.db.fetch("select lead_id from webhook_events") == [("missed",)]
+
+    @pytest.mark.parametrize("wrong", ["infinity", "tomorrow"])
+    async def test_does_not_wait_for_a_clock_that_was_wrong(self, pool: Pool, wrong: str) -> None:
+        async with pool.connection() as connection:
+            await connection.execute("insert into duties values ('retention', %s)", [wrong])
+
+        assert [await take_turn(pool, "retention", timedelta(hours=1)) for _ in range(2)] == [
+            *(True, False)
+        ]
 
     async def test_survives_that_c2s_is_down(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.dial.set("c2s", Fault("unauthorised"))
