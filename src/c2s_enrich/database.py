@@ -16,6 +16,7 @@ from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from c2s_enrich import sessions
+from c2s_enrich.connection import ANSWER_SECONDS, COMMAND_SECONDS, Connection, Statement
 from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
@@ -53,26 +54,26 @@ def statements(topic: str) -> Mapping[str, LiteralString]:
 
 
 @cache
-def wire_statements(topic: str) -> Mapping[str, sessions.Statement]:
-    return {name: sessions.Statement(text) for name, text in statements(topic).items()}
+def wire_statements(topic: str) -> Mapping[str, Statement]:
+    return {name: Statement(text) for name, text in statements(topic).items()}
 
 
-class Pool(AsyncConnectionPool[sessions.Connection]):
+class Pool(AsyncConnectionPool[Connection]):
     """Hands a connection that was used a moment ago to who comes next. psycopg's own way in and out
     wakes tasks and was a tenth of a poller's CPU; it is left for what has rested or is not well.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._warm: deque[sessions.Connection] = deque()
-        self._waiters: deque[asyncio.Future[sessions.Connection | None]] = deque()
+        self._warm: deque[Connection] = deque()
+        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         # How many psycopg's pool has given out, and how many of them it is still asked for.
         self._out = self._asking = 0
-        super().__init__(*arguments, connection_class=sessions.Connection, **named)
+        super().__init__(*arguments, connection_class=Connection, **named)
 
     async def getconn(
         self,
         timeout: float | None = None,  # noqa: ASYNC109
-    ) -> sessions.Connection:
+    ) -> Connection:
         while True:
             while self._warm:
                 connection = self._warm.pop()
@@ -84,7 +85,7 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
             if given := await self._handed_over(timeout or self.timeout):
                 return given
 
-    async def putconn(self, conn: sessions.Connection) -> None:
+    async def putconn(self, conn: Connection) -> None:
         conn.used_at = time.monotonic()
         if self._closed or self._asking or not self._is_well(conn):
             await self._leave(conn)
@@ -93,7 +94,7 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
             while self._warm and conn.used_at - self._warm[0].used_at > _REST_SECONDS:
                 await self._leave(self._warm.popleft())
 
-    async def _asked(self, timeout: float | None) -> sessions.Connection:  # noqa: ASYNC109
+    async def _asked(self, timeout: float | None) -> Connection:  # noqa: ASYNC109
         """One that answers. After a fail-over all that rest are dead, and psycopg's own check waits
         for longer and longer between two of them.
         """
@@ -121,9 +122,9 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
         finally:
             self._asking -= 1
 
-    async def _handed_over(self, seconds: float) -> sessions.Connection | None:
+    async def _handed_over(self, seconds: float) -> Connection | None:
         """What the next one gives back; None: psycopg's pool has one again."""
-        waiter: asyncio.Future[sessions.Connection | None]
+        waiter: asyncio.Future[Connection | None]
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -140,7 +141,7 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
                 raise PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec") from None
             raise
 
-    def _hand_over(self, connection: sessions.Connection | None) -> bool:
+    def _hand_over(self, connection: Connection | None) -> bool:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -148,7 +149,7 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
                 return True
         return False
 
-    async def _leave(self, connection: sessions.Connection) -> None:
+    async def _leave(self, connection: Connection) -> None:
         """Back to psycopg's pool, which closes it or lets it rest."""
         self._out -= 1
         self._hand_over(None)
@@ -167,7 +168,7 @@ class Pool(AsyncConnectionPool[sessions.Connection]):
         stats["requests_waiting"] += len(self._waiters)
         return stats
 
-    def _is_well(self, connection: sessions.Connection) -> bool:
+    def _is_well(self, connection: Connection) -> bool:
         now = time.monotonic()
         return (
             connection.pgconn.transaction_status == TransactionStatus.IDLE
@@ -183,9 +184,7 @@ class Statements:
     connection whose transaction they belong to. Sets and tuples are given to them as arrays.
     """
 
-    def __init__(
-        self, door: Pool | sessions.Connection, topic: str, *, prepare: bool = True
-    ) -> None:
+    def __init__(self, door: Pool | Connection, topic: str, *, prepare: bool = True) -> None:
         """`prepare` False: the values of each call decide about its plan."""
         self._door = door
         self._sql = wire_statements(topic)
@@ -215,7 +214,7 @@ class Statements:
         self, name: str, params: Mapping[str, Any]
     ) -> tuple[PGresult, list[tuple[Any, ...]]]:
         door = self._door
-        if isinstance(door, sessions.Connection):
+        if isinstance(door, Connection):
             return await door.ask(self._sql[name], params, prepare=self._prepare)
         connection = await door.getconn()
         try:
@@ -235,7 +234,7 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
         kwargs=sessions.session_parameters(name),
         configure=_fitted(settings, name),
         reset=_reset,
-        timeout=sessions.ANSWER_SECONDS,
+        timeout=ANSWER_SECONDS,
         # Shorter than the five idle minutes after which Neon suspends; psycopg's is longer.
         max_idle=120,
         name=name,
@@ -271,16 +270,14 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
             more = {} if name == "command" else sessions.TRANSACTION_TIMEOUT
             patience = {"statement_timeout": "2s"} if name == "console" else {}
             await sessions.apply_settings(connection, sessions.SESSION | more | patience)
-        ours = cast(sessions.Connection, connection)
-        ours.answer_within = (
-            sessions.COMMAND_SECONDS if name == "command" else sessions.ANSWER_SECONDS
-        )
+        ours = cast(Connection, connection)
+        ours.answer_within = COMMAND_SECONDS if name == "command" else ANSWER_SECONDS
         ours.used_at = time.monotonic()
 
     return fit
 
 
-async def _check(connection: sessions.Connection) -> None:
+async def _check(connection: Connection) -> None:
     if time.monotonic() - connection.used_at > _REST_SECONDS or connection.has_something_to_say():
         connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
         await connection.execute("")

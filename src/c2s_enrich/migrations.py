@@ -15,9 +15,10 @@ from pathlib import Path
 
 from psycopg import errors
 
+from c2s_enrich.connection import ANSWER_SECONDS, Connection
 from c2s_enrich.database import Pool, Statements, sql_folder
 from c2s_enrich.errors import EnrichError
-from c2s_enrich.sessions import ANSWER_SECONDS, Connection, connect_direct, session_problem
+from c2s_enrich.sessions import connect_direct, session_problem
 
 # A statement that waits for a table's lock makes every later one on that table wait behind it: it
 # waits shortly, lets the others through, and tries again.

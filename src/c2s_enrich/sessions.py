@@ -1,28 +1,17 @@
 """A session on Postgres: its parameters, the settings that we rest on, waits that end."""
 
-import re
 from collections.abc import Mapping
 from secrets import token_hex
-from select import POLLIN, poll
-from typing import Any, TypeVar
+from typing import Any
 
-from psycopg import AsyncConnection, OperationalError, abc, errors, sql
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.generators import execute
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
-from psycopg_pool import AsyncConnectionPool
+from psycopg import AsyncConnection, OperationalError, sql
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.options import Secret
 from c2s_enrich.telemetry.lines import get_logger
 
-T = TypeVar("T")
-
 _log = get_logger("c2s_enrich.database")
 
-# No statement of a process takes a tenth of it: a silence this long means a server, a pooler or a
-# cable that is gone without a word. A person's command may read every row.
-ANSWER_SECONDS, COMMAND_SECONDS = 10.0, 600.0
 # A notification of our own arrives within milliseconds.
 _HEARS_SECONDS = 1.0
 # What statements, their readers and the promises rest on, whatever the database, the role or the
@@ -68,111 +57,8 @@ select set_config(name, wanted, false)
 """
 
 
-_PARAMETER = re.compile(r"%\((\w+)\)s|%%")
-
-
-class Statement:
-    """One of our statements as the server takes it: `$1` stands for psycopg's `%(name)s`."""
-
-    def __init__(self, text: str) -> None:
-        self.names: list[str] = []
-        self.text = _PARAMETER.sub(self._place, text).encode()
-        self.formats = [PyFormat.TEXT] * len(self.names)
-
-    def _place(self, found: re.Match[str]) -> str:
-        name = found[1]
-        if name is None:
-            return "%"
-        if name not in self.names:
-            self.names.append(name)
-        return f"${self.names.index(name) + 1}"
-
-
-class Silence(OperationalError):
-    """The server, or what stands between, said nothing for too long; the connection is closed."""
-
-
 class Indirect(OperationalError):
     """Behind a transaction pooler LISTEN hears nothing, and a session is nobody's pulse."""
-
-
-class Connection(AsyncConnection[tuple[Any, ...]]):
-    """No wait is without an end. After a silence the pool's older connections are closed too."""
-
-    answer_within = ANSWER_SECONDS
-    used_at = 0.0
-    _transformer: abc.Transformer | None = None
-
-    def has_something_to_say(self) -> bool:
-        """Between two statements that is mostly that it was closed."""
-        told = poll()
-        told.register(self.fileno(), POLLIN)
-        return bool(told.poll(0))
-
-    async def ask(
-        self,
-        statement: Statement,
-        params: Mapping[str, Any],
-        *,
-        prepare: bool = True,
-        binary: bool = False,
-    ) -> tuple[PGresult, list[tuple[Any, ...]]]:
-        """One statement's answer and rows, at a third of the CPU of psycopg's cursors."""
-        if (transformer := self._transformer) is None:
-            transformer = self._transformer = Transformer(self)
-            self._names: dict[Statement, bytes] = {}
-            self._named = 0
-        given = [
-            list(value) if isinstance(value := params[name], tuple | set | frozenset) else value
-            for name in statement.names
-        ]
-        async with self.lock:
-            # As text of no type: the casts in the statement say what each is.
-            values = transformer.dump_sequence(given, statement.formats)
-            if not prepare or self.prepare_threshold is None:
-                self.pgconn.send_query_params(statement.text, values, result_format=binary)
-            else:
-                name = self._names.get(statement) or await self._name(statement)
-                self.pgconn.send_query_prepared(name, values, result_format=binary)
-            result = await self._result()
-            transformer.set_pgresult(result)
-            return result, transformer.load_rows(0, result.ntuples, tuple)
-
-    async def _name(self, statement: Statement) -> bytes:
-        # A name is never used again: whether one that was cancelled stands is not known.
-        self._named += 1
-        name = b"ours_%d" % self._named
-        self.pgconn.send_prepare(name, statement.text)
-        await self._result()
-        self._names[statement] = name
-        return name
-
-    async def _result(self) -> PGresult:
-        results: list[PGresult] = await self.wait(execute(self.pgconn))
-        for result in results:
-            # A server that ends says why, and libpq adds that it is gone.
-            if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-                raise errors.error_from_result(result)
-        return results[0]
-
-    async def wait(
-        self,
-        gen: abc.PQGen[T],
-        interval: float = 0.1,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> T:
-        """psycopg's own wait, with a limit. Raises Silence."""
-        try:
-            return await super().wait(gen, interval, timeout or self.answer_within)
-        except errors._WaitTimeout:
-            if timeout is not None:
-                raise
-            self.pgconn.finish()
-            # Only a pool gives its connections this attribute.
-            pool: AsyncConnectionPool[Any] | None = getattr(self, "_pool", None)
-            if pool is not None and self._created_at > pool._drained_at:
-                await pool.drain()
-            raise Silence(f"no answer within {self.answer_within:.0f} s") from None
 
 
 async def connect_direct(url: str, *, name: str, straight: bool = False) -> Connection:

@@ -8,13 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 from psycopg import errors
 from psycopg.pq import PipelineStatus
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from c2s_enrich import database
+from c2s_enrich.connection import Silence, Statement
 from c2s_enrich.database import is_transient, open_pool
-from c2s_enrich.sessions import Statement, connect_direct
+from c2s_enrich.sessions import connect_direct
 
 
 class TestStatements:
@@ -200,6 +202,53 @@ class TestAStatement:
                 )
             assert (await connection.ask(Statement("select 2"), {}, prepare=prepare))[1] == [(2,)]
         await db.execute("drop table kept; drop function full_disk")
+
+
+class TestAWatchedConnection:
+    @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+    async def test_may_be_cut_and_its_sockets_number_comes_again(self, db: Any, loop: Any) -> None:
+        async def scenario() -> None:
+            for _ in range(3):
+                one = await connect_direct(db.url, name="one")
+                pid = (await one.ask(Statement("select pg_backend_pid()"), {}))[1][0][0]
+                async with await connect_direct(db.url, name="two") as two:
+                    await two.ask(Statement("select pg_terminate_backend(%(pid)s)"), {"pid": pid})
+                    while not one.has_something_to_say():
+                        await asyncio.sleep(0.001)
+                    with pytest.raises(psycopg.OperationalError):
+                        await one.ask(Statement("select 1"), {})
+                    assert (await two.ask(Statement("select 2"), {}))[1] == [(2,)]
+                await one.close()
+
+        def run() -> None:
+            with asyncio.Runner(loop_factory=loop) as runner:
+                runner.run(scenario())
+
+        await asyncio.to_thread(run)
+
+    async def test_can_be_used_after_a_question_was_cancelled_or_asked_otherwise(
+        self, db: Any
+    ) -> None:
+        async with await connect_direct(db.url, name="test") as connection:
+            slow = asyncio.create_task(connection.ask(Statement("select pg_sleep(60)"), {}))
+            sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+            while not await db.value(sleeping):
+                await asyncio.sleep(0.01)
+
+            slow.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await slow
+            await connection.execute("select 1")
+
+            assert (await connection.ask(Statement("select 2"), {}))[1] == [(2,)]
+
+    async def test_ends_a_silence(self, db: Any) -> None:
+        async with await connect_direct(db.url, name="test") as connection:
+            connection.answer_within = 0.05
+            with pytest.raises(Silence):
+                await connection.ask(Statement("select pg_sleep(60)"), {}, prepare=False)
+
+            assert connection.closed
 
 
 class TestDirectConnection:

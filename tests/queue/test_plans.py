@@ -9,7 +9,6 @@ without them (what a prepared statement may come to).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from tests.queue.conftest import (
     settle_until_answered,
 )
 
+from c2s_enrich.connection import Connection, Statement
 from c2s_enrich.database import Pool
 from c2s_enrich.migrations import migrate
 from c2s_enrich.queue.store import Lane, QueueStore
@@ -94,7 +94,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 class ExplainingPool:
     """Hands out one connection that explains each statement (and undoes it) before it runs it."""
 
-    connection_: AsyncConnection[Any]
+    connection_: Connection
     plans: list[Plan] = field(default_factory=list)
 
     async def getconn(self) -> ExplainingPool:
@@ -107,13 +107,11 @@ class ExplainingPool:
     async def connection(self) -> AsyncIterator[ExplainingPool]:
         yield self
 
-    async def execute(
-        self, statement: str, params: Mapping[str, Any], *, binary: bool = False
+    async def ask(
+        self, statement: Statement, params: Mapping[str, Any], *, binary: bool = False
     ) -> Any:
-        names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
-        text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement)
-        arguments = sql.SQL(", ").join([sql.Literal(params[name]) for name in names])
-        await self.connection_.execute(f"prepare explained as {text}".encode())
+        arguments = sql.SQL(", ").join([sql.Literal(params[name]) for name in statement.names])
+        await self.connection_.execute(b"prepare explained as " + statement.text)
         async with self.connection_.transaction(force_rollback=True):
             cursor = await self.connection_.execute(
                 sql.SQL(
@@ -123,7 +121,7 @@ class ExplainingPool:
             [[[explained]]] = await cursor.fetchall()
         await self.connection_.execute("deallocate explained")
         self.plans.append(Plan.of(explained["Plan"]))
-        return await self.connection_.execute(statement.encode(), params, binary=binary)
+        return await self.connection_.ask(statement, params, binary=binary)
 
 
 @dataclass
@@ -194,7 +192,7 @@ def backlog_url(request: pytest.FixtureRequest, backlogs: Callable[[str], str]) 
 
 @asynccontextmanager
 async def explained_worker(url: str, planning: str) -> AsyncIterator[Explained]:
-    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+    async with await Connection.connect(url, autocommit=True) as connection:
         await connection.execute(f"set plan_cache_mode = force_{planning}_plan".encode())
         pool = ExplainingPool(connection)
         store = QueueStore(

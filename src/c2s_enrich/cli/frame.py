@@ -210,8 +210,8 @@ async def reach(address: str) -> None:
 
     import psycopg
 
+    from c2s_enrich.connection import Connection, Silence
     from c2s_enrich.errors import EnrichError
-    from c2s_enrich.sessions import Connection, Silence
 
     until = asyncio.get_running_loop().time() + _CONNECT_SECONDS
     try:

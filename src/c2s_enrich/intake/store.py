@@ -7,10 +7,10 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import statements
 from c2s_enrich.intake.fast.arrays import jsonb_array, text_array, timestamptz_array, uuid_array
 from c2s_enrich.intake.job import EventRow, EventVerdict, KeptReject
-from c2s_enrich.sessions import Connection
 
 
 class IntakeStore:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import psycopg
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake.fast.arrays import take_arrays
 from c2s_enrich.intake.job import DeliveryReceipt, EventRow, Job
 from c2s_enrich.intake.payload import ParsedDelivery
 from c2s_enrich.intake.store import IntakeStore
-from c2s_enrich.sessions import Connection
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 

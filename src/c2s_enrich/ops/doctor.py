@@ -8,6 +8,7 @@ from typing import Literal
 
 import psycopg
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import Statements
 from c2s_enrich.errors import EnrichError, SettingsError
 from c2s_enrich.migrations import all_migrations, pending
@@ -15,7 +16,7 @@ from c2s_enrich.ops.problems import problems_of
 from c2s_enrich.ops.store import OpsStore
 from c2s_enrich.options import Secret
 from c2s_enrich.redaction import redact_error
-from c2s_enrich.sessions import Connection, is_pooled, session_parameters
+from c2s_enrich.sessions import is_pooled, session_parameters
 from c2s_enrich.settings import Process, Settings, misspelt
 from c2s_enrich.upstreams.transport import ask_once
 

@@ -14,9 +14,9 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.redaction import MASK, redact, visible
-from c2s_enrich.sessions import Connection
 
 # Enough of a masked body to see what is wrong with it, little enough for the masking to be quick.
 _MASKED_LENGTH = 20_000

@@ -27,6 +27,7 @@ from uuid import UUID
 
 import msgspec
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import Pool, Statements, statements
 from c2s_enrich.enrichment.extract import facts_of
 from c2s_enrich.hashing import HashKeys
@@ -34,7 +35,6 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.traces import Traces, needles
-from c2s_enrich.sessions import Connection
 
 _ROWS_AT_ONCE = 200
 

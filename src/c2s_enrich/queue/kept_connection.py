@@ -13,8 +13,8 @@ from typing import LiteralString
 from psycopg import Error
 from psycopg.pq import TransactionStatus
 
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import Pool, is_transient
-from c2s_enrich.sessions import Connection
 
 # After such a rest the connection goes back and a checked one is taken: Neon, for one, suspends and
 # cuts after five minutes.

@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from c2s_enrich.database import Pool, statements
+from c2s_enrich.connection import Statement
+from c2s_enrich.database import Pool, statements, wire_statements
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Journal
 from c2s_enrich.queue.kept_connection import KeptConnection
@@ -78,10 +79,11 @@ class QueueStore:
         now: datetime | None = None,
     ) -> None:
         self._pool = pool
-        self._sql = dict(statements("queue"))
+        self._sql = dict(wire_statements("queue"))
         if record_facts is not None:
             fact = f"with fact as ({record_facts.rstrip(';')}), ending"
-            self._sql["settle"] = self._sql["settle"].replace("with ending", fact, 1)
+            settle = statements("queue")["settle"].replace("with ending", fact, 1)
+            self._sql["settle"] = Statement(settle)
         self.worker = worker
         self._version = version
         self._max_attempts = max_attempts
@@ -130,8 +132,7 @@ class QueueStore:
             "now": self.now,
         }
         async with self._claiming.connection() as connection:
-            answer = await connection.execute(self._sql["claim"], params, binary=True)
-            rows = await answer.fetchall()
+            _, rows = await connection.ask(self._sql["claim"], params, binary=True)
         claims = [Claim._make((*row[:12], self.worker)) for row in rows]
         return claims, rows[0][12:] if rows else look.after
 
@@ -146,7 +147,7 @@ class QueueStore:
             "now": self.now,
         }
         async with self._beating.connection() as connection:
-            rows = await (await connection.execute(self._sql["extend_leases"], params)).fetchall()
+            _, rows = await connection.ask(self._sql["extend_leases"], params)
         return {(event_id, token): extended for event_id, token, extended in rows}
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
@@ -161,8 +162,7 @@ class QueueStore:
             "now": self.now,
         }
         async with self._settling.connection() as connection:
-            answer = await connection.execute(self._sql["settle"], params)
-            [(answers,)] = await answer.fetchall()
+            _, [(answers,)] = await connection.ask(self._sql["settle"], params)
         return cast("list[Settled]", answers)
 
     async def reclaim(
@@ -209,11 +209,11 @@ class QueueStore:
     async def leave(self, names: Sequence[str]) -> None:
         """These workers have ended."""
         async with self._pool.connection() as connection:
-            await connection.execute(self._sql["pollers_leave"], {"names": list(names)})
+            await connection.ask(self._sql["pollers_leave"], {"names": names})
 
     async def _all(self, statement: str, /, **params: object) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
-            return await (await connection.execute(self._sql[statement], params)).fetchall()
+            return (await connection.ask(self._sql[statement], params))[1]
 
 
 def _ending(n: int, settlement: Settlement) -> dict[str, object]:
