@@ -39,6 +39,9 @@ begin
   select * into u from upstreams x where x.name = upstream for update;
   t := coalesce(at, clock_timestamp());
   slot := case when u.min_interval > '0' then greatest(u.next_slot_at, t) else t end;
+  if slot > t + slot_wait + u.min_interval + interval '1 minute' then
+    slot := t;  -- nobody was given that one: the clock was ahead when it was reckoned
+  end if;
   today := (t at time zone 'America/Sao_Paulo')::date;
   if u.budget_day <> today then
     u.calls_today := 0;

@@ -384,6 +384,15 @@ class TestSlots:
 
         assert await db.value("select next_slot_at from upstreams where name = 'c2s'") == before
 
+    async def test_of_a_clock_that_was_an_hour_ahead_hold_nobody_back(
+        self, pool: Pool, db: Database
+    ) -> None:
+        ahead = limits(pool, db, now=NOON + timedelta(hours=1), C2S_MIN_INTERVAL="6")
+        await ahead.configure()
+        await ahead.admit("c2s")
+
+        await limits(pool, db, now=NOON).admit("c2s")
+
     async def test_are_dropped_when_a_pause_began_during_the_wait(
         self, pool: Pool, db: Database
     ) -> None:
