@@ -86,7 +86,8 @@ def run(mutants: Sequence[Mutant]) -> list[Outcome]:
 
         tests = sorted({test for mutant in mutants for test in mutant.tests})
         with ThreadPoolExecutor(_AT_ONCE) as workers:
-            list(workers.map(check, [tests[number::_AT_ONCE] for number in range(_AT_ONCE)]))
+            # An empty share would be the whole suite.
+            list(workers.map(check, filter(None, (tests[n::_AT_ONCE] for n in range(_AT_ONCE)))))
             return list(workers.map(judged, mutants))
 
 
