@@ -20,12 +20,14 @@ from tests.cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, DAVI, KEYS, TODAY, 
 
 from c2s_enrich.enrichment.match import ContactAnswer, Match, match
 from c2s_enrich.enrichment.message import (
+    NOTIFICATION,
     OUTER_LIMIT,
     READABLE_LIMIT,
     REF_ALPHABET,
     SellerMessage,
     Told,
     compose_message,
+    with_forgotten,
 )
 from c2s_enrich.enrichment.person_text import IN_WORDS, format_money
 from c2s_enrich.people.c2s_lead import LeadFacts
@@ -494,16 +496,28 @@ class TestTheLimit:
     def test_drops_whole_sections_the_least_useful_first(self) -> None:
         case = CASES["same_person"]()
         whole = case.message().body
-        dropped: list[str] = []
-        for limit in range(len(whole), 100, -1):
+        dropped: dict[str, int] = {}
+        # No section is shorter than a step.
+        for limit in range(len(whole), 100, -7):
             body = replace(case, limit=limit).message().body
-            dropped += [
-                title
-                for title in ("EMPRESAS", "ENDEREÇOS", "EMAILS", "FINANCEIROS", "TELEFONES", "Sexo")
-                if title not in body + str(dropped)
-            ]
+            for title in ("EMPRESAS", "ENDEREÇOS", "EMAILS", "FINANCEIROS", "TELEFONES", "Sexo"):
+                if title not in body:
+                    dropped.setdefault(title, limit)
 
-        assert dropped == ["EMPRESAS", "ENDEREÇOS", "EMAILS", "FINANCEIROS", "TELEFONES", "Sexo"]
+        assert list(dropped) == [
+            *("EMPRESAS", "ENDEREÇOS", "EMAILS", "FINANCEIROS", "TELEFONES", "Sexo")
+        ]
+        # Each goes alone: what is left would have fitted no longer.
+        assert len(set(dropped.values())) == len(dropped)
+
+    def test_is_used_to_the_last_character(self) -> None:
+        case = CASES["same_person"]()
+        whole = case.message().body
+
+        assert replace(case, limit=len(whole)).message().body == whole
+        below = replace(case, limit=len(whole) - 1).message().body
+        assert len(below) < len(whole)
+        assert "Não coube: empresas" in below
 
     @pytest.mark.parametrize("limit", [200, 400, 600, 800, 1_200])
     def test_never_cuts_a_line(self, limit: int) -> None:
@@ -530,6 +544,54 @@ class TestTheLimit:
         assert len(replace(CASES["different_people"](), limit=10**6).message().body) <= OUTER_LIMIT
 
 
+class TestContentThatHoldsAgain:
+    """A lead's contact went back to what the seller was told before another message."""
+
+    FIRST = CASES["same_person"]().message()
+    OTHER = Told("0" * 64, "7F3K29QD", frozenset({"+5511987650009"}))
+
+    def told(self, *later: Told) -> str:
+        first = Told(self.FIRST.content_key, "2H4J6K8M", frozenset())
+        return replace(CASES["same_person"](), told=(first, *later)).message().body
+
+    def test_is_pointed_to(self) -> None:
+        *_, pointed, _, ref = self.told(self.OTHER).splitlines()
+
+        assert pointed == "Os dados estão na mensagem anterior deste lead, ref 2H4J6K8M."
+        assert ref != f"ref {self.FIRST.ref}"
+
+    def test_that_was_told_last_is_the_same_message_again(self) -> None:
+        assert "Voltou a valer" not in self.told()
+
+    def test_names_no_contact_where_those_of_the_last_message_are_not_known(self) -> None:
+        unknown = replace(self.OTHER, contacts=frozenset())
+
+        assert self.told(unknown).startswith("🔄 Voltou a valer: o que já foi dito\n")
+        assert self.told(self.OTHER).startswith("🔄 Voltou a valer: telefone ")
+
+    @pytest.mark.parametrize(("spare", "cut"), [(0, False), (-1, True)])
+    def test_shows_as_much_of_a_name_as_a_notification_does(self, spare: int, cut: bool) -> None:
+        heading = "🔄 Voltou a valer: o que já foi dito"
+        length = NOTIFICATION - len(heading) - 3 - spare
+        name = "ANA " + "B" * (length - 8) + " LIM"
+        case = Case(Ways(((Candidate(ANA.cpf, name),),)), {}, lead(name=name, email=None))
+        first = case.message()
+        seen = (
+            Told(first.content_key, "2H4J6K8M", frozenset()),
+            replace(self.OTHER, contacts=frozenset()),
+        )
+
+        shown = replace(case, told=seen).message().body.splitlines()[1]
+        assert (shown != name) == cut
+
+    def test_stands_where_it_was_found_on_the_lead(self) -> None:
+        first, second = (Told(ref * 8, ref * 8, frozenset()) for ref in "AB")
+
+        assert [one.ref for one in with_forgotten([first, second], [first.ref, "X", "Y"])] == [
+            *(first.ref, "X", "Y", second.ref)
+        ]
+
+
 class TestARecordOfAnotherCpf:
     def test_is_shown_under_neither(self) -> None:
         swapped = {ANA.cpf: record(BRUNO)[BRUNO.cpf], BRUNO.cpf: record(ANA)[ANA.cpf]}
@@ -538,6 +600,13 @@ class TestARecordOfAnotherCpf:
 
         assert body.count("Não há cadastro disponível para este CPF") == 2
         assert "DADOS FINANCEIROS" not in body
+
+
+class TestANamelessLead:
+    def test_is_asked_about_nothing_that_it_did_not_say(self) -> None:
+        nameless = Case(SAME, record(ANA), lead(name=None)).message().body
+
+        assert nameless == Case(SAME, record(ANA), lead(name=ANA.name)).message().body
 
 
 class TestANamelessCandidate:

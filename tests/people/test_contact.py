@@ -319,6 +319,13 @@ class TestSeveralPhonesInOneField:
 
         assert len(read.phones) == MOST_OF_A_KIND
         assert read.skipped == (Skipped("phone", "too_many"),)
+        assert contacts(" / ".join(f"1198765{n:04}" for n in range(1, 4))).skipped == ()
+
+    def test_are_not_joined_to_other_digits_before_them(self) -> None:
+        read = contacts("123456 / 11 98765-0001")
+
+        assert [phone.e164 for phone in read.phones] == ["+5511987650001"]
+        assert read.skipped == (Skipped("phone", "malformed"),)
 
 
 class TestAnEmail:
@@ -386,7 +393,14 @@ class TestAnEmail:
 
         assert contacts(email=written).emails == (Email("ana@example.com"),)
 
-    @pytest.mark.parametrize("domain", ["gmail.com", "uol.com.br", "a-.com", "localhost", "x.test"])
+    @pytest.mark.parametrize(
+        "domain",
+        [
+            *("gmail.com", "uol.com.br", "a-.com", "localhost", "x.test", "xn--exmple-cua.com"),
+            # With the longest local part 254 and 255 characters.
+            *(f"{'a' * size}.{'b' * 62}.{'c' * 62}.com" for size in (59, 60)),
+        ],
+    )
     @pytest.mark.parametrize(
         "local", ["maria", "m.s+x_y-z", "a..b", "a.", "ab" * 32, "ab" * 33, "m!s"]
     )
@@ -401,8 +415,16 @@ class TestAnEmail:
 
         assert (read.address if isinstance(read, Email) else None) == expected
 
-    def test_of_a_mailbox_that_anyone_opens_is_not_looked_up(self) -> None:
-        assert skipped_emails("ana@mailinator.com") == ["throwaway"]
+    @pytest.mark.parametrize("local", ["ana", "j!oao"])
+    def test_of_a_mailbox_that_anyone_opens_is_not_looked_up(self, local: str) -> None:
+        assert skipped_emails(f"{local}@mailinator.com") == ["throwaway"]
+
+    def test_that_only_counts_is_nobodys(self) -> None:
+        assert skipped_emails("123.456.789@gmail.com") == ["fake"]
+
+    @pytest.mark.parametrize("written", ["XAVIER@EXAMPLE.COM", "Xavier @ example.com"])
+    def test_is_read_as_a_person_types_it(self, written: str) -> None:
+        assert read_email(written) == Email("xavier@example.com")
 
     def test_is_found_among_words(self) -> None:
         assert contacts(email="o email é ana@example.com").emails == (Email("ana@example.com"),)
@@ -415,6 +437,8 @@ class TestAnEmail:
 
         assert len(read.emails) == MOST_OF_A_KIND
         assert read.skipped == (Skipped("email", "too_many"),)
+        few = " ".join(f"ana{n}@example.com" for n in range(MOST_OF_A_KIND))
+        assert contacts(email=few).skipped == ()
 
     def test_may_share_its_field_with_others(self) -> None:
         assert contacts(email="ana@example.com/bia@example.com; cris@example.com").emails == (
