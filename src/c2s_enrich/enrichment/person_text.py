@@ -1,6 +1,4 @@
-"""One person as lines of a message, in Portuguese. Every value from outside is one harmless line,
-HTML-escaped because C2S renders HTML: no name can pose as a section.
-"""
+"""A person as lines of a message. Each value is one HTML-escaped line: no name is a section."""
 
 from __future__ import annotations
 

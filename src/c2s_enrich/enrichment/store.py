@@ -58,9 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """`decision.word` is remembered, busy, or one of the limits' own. `at` is when the answer was
-    asked for, or from when on it is.
-    """
+    """`decision.word` is remembered, busy or a limit's. `at`: when it was asked, or is from now."""
 
     decision: Decision
     answer: Any = field(repr=False)

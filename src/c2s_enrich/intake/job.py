@@ -42,9 +42,7 @@ _ONE_STORED = DeliveryReceipt(received=1, processed=1, duplicates=0, rejected=0)
 
 
 class EventRow(Struct):
-    """One event. Its id is chosen once: so a repeated INSERT knows its own success. `updated_at`
-    moves where another body has the event's own time.
-    """
+    """One event. Its id is chosen once: so a repeated INSERT knows its own success."""
 
     event: ParsedEvent
     row_id: UUID

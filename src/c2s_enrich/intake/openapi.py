@@ -1,6 +1,4 @@
-"""The OpenAPI document of the web process: `openapi.json` and this process's own limits. The tests
-send what it allows and check every answer against it.
-"""
+"""The web process's OpenAPI document; tests send what it allows and check every answer."""
 
 from pathlib import Path
 from typing import Any

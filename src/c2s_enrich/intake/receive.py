@@ -32,9 +32,7 @@ class NoRoom(Exception):
 async def receive_body(
     headers: Headers, receive: Receive, metrics: IntakeMetrics, limit: int, seconds: float
 ) -> bytes:
-    """The body; its length stays counted in `metrics.body_bytes` until the caller takes it off.
-    Raises BodyTooLarge, SenderGone, NoRoom and TimeoutError.
-    """
+    """Stays counted in `body_bytes`. Raises BodyTooLarge, SenderGone, NoRoom, TimeoutError."""
     async with asyncio.timeout(seconds):
         announced = header(headers, b"content-length")
         if announced.isdigit() and int(announced[:20]) > limit:

@@ -1,6 +1,4 @@
-"""How long to wait before the next attempt: doubling, with full jitter, so that failures do not
-return together.
-"""
+"""How long to wait before the next attempt: doubling, with full jitter."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +18,5 @@ class Backoff:
         return self.base * factor if factor < self.cap / self.base else self.cap
 
     def wait(self, attempts: int, chance: float) -> timedelta:
-        """The wait itself; `chance` is uniform in [0, 1). Never under a tenth of the ceiling: a
-        zero wait is a hot loop.
-        """
+        """`chance` is uniform in [0, 1). Never under a tenth of the ceiling: zero is a hot loop."""
         return self.ceiling(attempts) * (0.1 + 0.9 * chance)

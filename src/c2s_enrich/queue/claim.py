@@ -1,6 +1,4 @@
-"""What a poller holds while it works on an event, and the ways in which that ends. Nothing here
-touches the database; `store.py` turns rows into claims and endings into rows.
-"""
+"""What a poller holds while it works on an event, and how that ends. No database here."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ WaitReason = Literal[
 
 
 class Claim(NamedTuple):
-    """One event, leased to one worker. `payload` is the event's JSON text; `age` counts from its
-    arrival, by the database.
-    """
+    """One event, leased to one worker. `payload` is JSON text; `age` counts from its arrival."""
 
     event_id: UUID
     lead_id: str
@@ -84,23 +80,17 @@ class Lease:
         return self._clock.boottime() >= self._deadline_at
 
     def extend(self, asked_at: float) -> None:
-        """The database has extended the lease; `asked_at` is the boot time read before it was
-        asked.
-        """
+        """The database has extended it; `asked_at` is the boot time before it was asked."""
         self._ends_at = min(max(self._ends_at, asked_at + self._length), self._deadline_at)
 
     def must_outlast(self, work: timedelta) -> None:
-        """Raises LeaseLost when the lease may end before `work` is done. Call it right before what
-        cannot be undone.
-        """
+        """Raises LeaseLost when it may end before `work` is done: before what cannot be undone."""
         if self.seconds_left < work.total_seconds():
             raise LeaseLost
 
 
 class Done(NamedTuple):
-    """What a handler returns: the event's outcome, and what to remember of it. `fact` commits
-    together with the settlement.
-    """
+    """A handler's answer: outcome and what to remember. `fact` commits with the settlement."""
 
     outcome: str
     fingerprint: str | None = None
@@ -108,9 +98,7 @@ class Done(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a claim ends. `delay` counts from the settlement; it is zero for events that are settled
-    for good.
-    """
+    """How a claim ends. `delay` counts from the settlement; zero for what is settled for good."""
 
     result: Result
     outcome: str | None = None
@@ -284,9 +272,7 @@ class PollerConfig:
 
     @property
     def wedged_after(self) -> timedelta:
-        """How long the claim loop may not come round: longer than any wait that it takes on
-        purpose.
-        """
+        """How long the claim loop may stay away: longer than any wait on purpose."""
         return max(
             timedelta(seconds=60),
             self.lease * 3,

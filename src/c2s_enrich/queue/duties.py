@@ -1,6 +1,4 @@
-"""Whose turn is it? Every poller has the same duties, and one of them does each, as often as it is
-due.
-"""
+"""Whose turn is it? Every poller has the same duties, and one of them does each."""
 
 from datetime import timedelta
 
@@ -8,9 +6,7 @@ from c2s_enrich.database import Pool, statements
 
 
 async def take_turn(pool: Pool, duty: str, every: timedelta) -> bool:
-    """Whether this process does the duty now; then nobody does it again before `every` has passed
-    by the database's clock.
-    """
+    """Whether this process does it now; then nobody does again before `every` has passed."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             statements("duties")["take_turn"], {"name": duty, "every": every}

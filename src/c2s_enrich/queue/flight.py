@@ -131,9 +131,7 @@ class Flights(dict[ClaimKey, Flight]):
         self._landed.set()
 
     async def finish(self, grace: float) -> None:
-        """What is in flight may end within `grace` seconds, the rest is given back with its
-        attempt.
-        """
+        """What is in flight may end within `grace` seconds; the rest is given back."""
         await self._all_landed_within(grace)
         self.end_all("leaving")
         await self._all_landed_within(RELEASE_SECONDS)
@@ -183,9 +181,7 @@ class Flights(dict[ClaimKey, Flight]):
                         flight.take_away()
 
     async def count_down(self) -> None:
-        """Ends what has outlived its lease by our own clock: needs no database, so it works when
-        there is none.
-        """
+        """Ends what has outlived its lease by our own clock: works without a database."""
         while True:
             await self._clock.sleep(min(0.25, self._lease_seconds / 10))
             for flight in self.values():

@@ -112,9 +112,7 @@ class Janitor:
         return [name for name, began in kept.items() if now - began >= seconds]
 
     async def housekeeping(self, duties: tuple[Callable[[], Awaitable[None]], ...]) -> None:
-        """The further duties, such as removing what is old. Apart from the looks: they may take
-        long, and may fail.
-        """
+        """The further duties, apart from the looks: they may take long, and may fail."""
         while True:
             for duty in duties:
                 try:

@@ -150,9 +150,7 @@ class Poller:
             flights.clear()
 
     async def run_once(self, group: asyncio.TaskGroup) -> int:
-        """One pass: claims up to the free slots and starts a task for each event. Returns how many
-        it claimed.
-        """
+        """One pass: claims up to the free slots and starts their tasks. How many it claimed."""
         asked_at = self._clock.boottime()
         slots = self._free_slots()
         claims = await self._claimer.claim(slots) if slots > 0 else []

@@ -1,6 +1,4 @@
-"""Settles flights: what gathered while the previous statement ran goes together, and nothing ever
-waits for more to come.
-"""
+"""Settles flights: what gathered meanwhile goes together; nothing waits for more to come."""
 
 import asyncio
 from collections import Counter, deque

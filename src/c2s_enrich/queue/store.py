@@ -1,6 +1,4 @@
-"""The queue's only door to the database: each statement of `sql/queries/queue.sql` has its one
-caller here.
-"""
+"""The queue's only door to the database: each statement of `queue.sql` has its caller here."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -101,9 +99,7 @@ class QueueStore:
 
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
-        """While inside, claims, settlements and heartbeats keep a connection each (three of the
-        pool's).
-        """
+        """While inside, claims, settlements and heartbeats keep a connection of the pool each."""
         for kept in self._kept:
             kept.steady = True
         try:
@@ -151,9 +147,7 @@ class QueueStore:
         return {(event_id, token): extended for event_id, token, extended in rows}
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Ends the claims and records the facts that go with them, all in one statement. Answers in
-        the order of `settlements`.
-        """
+        """Ends claims and records their facts in one statement. Answers in their order."""
         facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
         params = {
             "endings": _json([_ending(n, s) for n, s in enumerate(settlements)]),

@@ -83,9 +83,7 @@ class SuspectProcess:
 
 
 async def end_with_parent(stop: Callable[[], object]) -> None:
-    """Calls `stop` when standard input ends: nothing is ever written there, it is the parent's
-    life.
-    """
+    """Calls `stop` when standard input ends: it is the parent's life."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

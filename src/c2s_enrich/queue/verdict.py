@@ -48,9 +48,7 @@ class RetryPolicy:
 
 
 def verdict(error: BaseException, claim: Claim, policy: RetryPolicy, chance: float) -> Ending:
-    """How the attempt ends. `chance` is uniform in [0, 1) and spreads what would otherwise come
-    back together.
-    """
+    """`chance` is uniform in [0, 1) and spreads what would otherwise come back together."""
     text = redact_error(error)
     too_old = claim.age > policy.age_limit
     match error:

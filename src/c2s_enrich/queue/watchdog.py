@@ -1,6 +1,4 @@
-"""Ends a wedged process: one whose claim loop no longer comes round. Its supervisor starts it
-again, and its leases end.
-"""
+"""Ends a process whose claim loop no longer comes round; its supervisor starts it again."""
 
 import os
 import threading

@@ -1,6 +1,4 @@
-"""One answer of an upstream, and what may be said about it: never a URL, a header or a contact,
-because all three carry secrets or personal data here.
-"""
+"""One answer, and what may be said of it: never a URL, a header or a contact."""
 
 import json
 import re
