@@ -11,7 +11,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
-from psycopg.waiting import READY_R, WAIT_R
+from psycopg.waiting import READY_R, WAIT_R, Wait
 from psycopg_pool import AsyncConnectionPool
 
 T = TypeVar("T")
@@ -114,12 +114,12 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         comes first is the whole answer.
         """
         try:
-            if next(steps) == WAIT_R:
+            if (state := next(steps)) == WAIT_R:
                 await self._readable(steps)
-                steps.send(READY_R)
+                state = steps.send(READY_R)
         except StopIteration as end:
             return cast("list[PGresult]", end.value)
-        return await self.wait(steps)
+        return await self.wait(_rest(steps, state))
 
     async def _readable(self, steps: abc.PQGen[list[PGresult]]) -> None:
         loop = asyncio.get_running_loop()
@@ -135,7 +135,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         except asyncio.CancelledError:
             try:
                 await self._try_cancel(timeout=5.0)
-                await self.wait(steps, timeout=5.0)
+                await self.wait(_rest(steps, WAIT_R), timeout=5.0)
             except BaseException:
                 # In what state it is nobody knows.
                 self._unwatch()
@@ -187,6 +187,19 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         if pool is not None and self._created_at > pool._drained_at:
             await pool.drain()
         return Silence(f"no answer within {self.answer_within:.0f} s")
+
+
+def _rest(steps: abc.PQGen[T], state: Wait) -> abc.PQGen[T]:
+    """The steps from where they wait for `state`. psycopg's wait begins with an empty answer, which
+    a statement or an answer that has gone half its way does not take.
+    """
+    while True:
+        while not (ready := (yield state)):
+            pass
+        try:
+            state = steps.send(ready)
+        except StopIteration as end:
+            return cast(T, end.value)
 
 
 def _overdue(waiter: asyncio.Future[None]) -> None:

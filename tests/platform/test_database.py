@@ -205,6 +205,26 @@ class TestAStatement:
 
 
 class TestAWatchedConnection:
+    @pytest.mark.parametrize("prepare", [True, False])
+    async def test_takes_what_does_not_fit_into_one_packet(self, db: Any, prepare: bool) -> None:
+        """A record of a megabyte is sent in parts, and an answer of that size arrives in parts."""
+        statement = Statement("select length(%(text)s::text), repeat('x', length(%(text)s::text))")
+
+        async with await connect_direct(db.url, name="test") as connection:
+            for size in (3_000_000, 10, 100_000):
+                given = {"text": "y" * size}
+                _, [(length, answer)] = await connection.ask(statement, given, prepare=prepare)
+                assert (length, len(answer)) == (size, size)
+
+    async def test_can_be_used_after_a_large_question_was_cancelled(self, db: Any) -> None:
+        late = Statement("select length(%(text)s::text), pg_sleep(30)")
+        async with await connect_direct(db.url, name="test") as connection:
+            await connection.ask(Statement("select 1"), {})
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await connection.ask(late, {"text": "y" * 3_000_000})
+            assert (await connection.ask(Statement("select 2"), {}))[1] == [(2,)]
+
     @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
     async def test_may_be_cut_and_its_sockets_number_comes_again(self, db: Any, loop: Any) -> None:
         async def scenario() -> None:
