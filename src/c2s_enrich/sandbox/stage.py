@@ -42,6 +42,14 @@ QUICK = {
 _READY_SECONDS = 30.0
 
 
+def end_in_order() -> None:
+    """SIGTERM ends a run as Ctrl-C does, so that its server is stopped in order. SIGINT is ignored
+    by what a script starts in the background.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 class StageError(EnrichError):
     """A process of the stage did not come up, or ended by itself."""
 

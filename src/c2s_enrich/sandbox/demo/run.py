@@ -8,7 +8,6 @@ import asyncio
 import fcntl
 import os
 import shutil
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -28,7 +27,7 @@ from c2s_enrich.sandbox.demo.show import live_view, print_addresses, print_messa
 from c2s_enrich.sandbox.demo.story import Story, Verdict
 from c2s_enrich.sandbox.simulators.scenarios import scenarios
 from c2s_enrich.sandbox.simulators.world import World
-from c2s_enrich.sandbox.stage import Stage
+from c2s_enrich.sandbox.stage import Stage, end_in_order
 
 _DATABASES = "c2s_demo_"
 # An outage of seconds must be over within seconds here; a real one is met with patience.
@@ -40,8 +39,7 @@ def run_demo(*, once: bool, as_json: bool) -> int:
     """Returns the exit status: 0 only when every event reached the status that it should."""
     console = Console(stderr=as_json)
     watched = console.is_terminal and not once
-    # SIGTERM ends it as Ctrl-C does, so that the server is stopped in order.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    end_in_order()
     with suppress(KeyboardInterrupt):
         with postgres.start() as server:
             verdict = asyncio.run(_demo(server, console, watched))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ from c2s_enrich.sandbox.drill.sender import DrillSender
 from c2s_enrich.sandbox.drill.store import DrillStore
 from c2s_enrich.sandbox.simulators.population import populate
 from c2s_enrich.sandbox.simulators.stream import Stream
-from c2s_enrich.sandbox.stage import QUICK, Stage
+from c2s_enrich.sandbox.stage import QUICK, Stage, end_in_order
 
 # Beside being quick: an event meets more crashes in a minute here than in a year elsewhere, so it
 # has more attempts and sends before a person must look.
@@ -56,8 +55,7 @@ def run_drill(
     """Returns the exit status."""
     console = Console(stderr=as_json)
     seconds = minutes * 60
-    # SIGTERM ends it as Ctrl-C does, so that the server is stopped in order.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    end_in_order()
     folder = Path(tempfile.mkdtemp(prefix="c2s-drill-"))
     with postgres.start_throwaway(durable=True) as server:
         drill = _Drill(server, folder, seed, console)
