@@ -16,7 +16,6 @@ class TestARunInTheBackgroundOfAScript:
             end_in_order()
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGTERM)
-                signal.pause()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
