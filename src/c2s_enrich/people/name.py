@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import product
 
 from c2s_enrich.people.name_sound import is_given, is_nickname, sound
 from c2s_enrich.people.name_words import (
@@ -53,12 +54,9 @@ def compare_names(one: str | None, other: str | None) -> NameAgreement:
     agreement = _compare(first, second)
     if agreement.fits:
         return agreement
-    for party in first.parties or (first,):
-        for counterpart in second.parties or (second,):
-            both_whole = party is first and counterpart is second
-            if not both_whole and _is_one_of(party, counterpart):
-                return NameAgreement.COMPATIBLE
-    return NameAgreement.DIFFERENT
+    couples = product(first.parties or (first,), second.parties or (second,))
+    one_of_a_couple = any(_is_one_of(party, counterpart) for party, counterpart in couples)
+    return NameAgreement.COMPATIBLE if one_of_a_couple else NameAgreement.DIFFERENT
 
 
 def usable_name(name: str | None) -> str:
@@ -103,7 +101,7 @@ def _read(name: str | None) -> _Name | None:
         return None
     parts = [_name(plain(part).split()) for part in _BETWEEN_PARTIES.split(name[:200])]
     parties = tuple(part for part in parts if part is not None)
-    return _Name(whole.words, whole.full, whole.suffix, parties if len(parts) > 1 else ())
+    return _Name(whole.words, whole.full, whole.suffix, parties)
 
 
 def _name(words: Sequence[str]) -> _Name | None:
@@ -114,8 +112,8 @@ def _name(words: Sequence[str]) -> _Name | None:
     if kept and kept[0] not in SUFFIXES and _INITIALS.fullmatch(kept[0]):
         kept[:1] = kept[0]
     kept = [
-        SUFFIXES.get(word, word) if place else word.replace("JR", "JUNIOR")
-        for place, word in enumerate(kept)
+        SUFFIXES.get(word, word)
+        for word in kept
         if not (word in ADDED or word in PLACEHOLDERS or PLACEHOLDER_LIKE.fullmatch(word))
     ]
     if not any(len(word) > 1 for word in kept if word not in PARTICLES):
@@ -237,7 +235,7 @@ def _taken_apart(words: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, .
         for end in range(start + 2, min(start + 6, len(other)) + 1)
     ]
     # "mariasilva", as people type into a form.
-    spans += [(other[0], other[-1])] if len(other) > 2 else []
+    spans.append((other[0], other[-1]))
     return tuple(part for word in words for part in _parts(word, other, spans))
 
 
