@@ -896,8 +896,10 @@ CREATE FUNCTION public.sent_in_order(m public.lead_messages, refs text[]) RETURN
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-  select least(greatest(m.sending_at, max(o.sending_at) filter (where place < mine) + interval '1 us'),
-               min(o.sending_at) filter (where place > mine) - interval '1 us')
+  select least(greatest(m.sending_at,
+                        max(o.sending_at + mine * interval '1 us') filter (where place < mine)),
+               min(o.sending_at - (cardinality(refs) - mine) * interval '1 us')
+                 filter (where place > mine))
     from lead_messages o, array_position(refs, o.ref) as place, array_position(refs, m.ref) as mine
    where o.lead_id = m.lead_id and o.id <> m.id and o.status <> 'pending' and o.ref = any(refs)
 $$;

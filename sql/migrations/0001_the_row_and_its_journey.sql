@@ -437,10 +437,13 @@ create index lead_messages_with_body on lead_messages (created_at) where body <>
 
 -- When a message was sent that was found on its lead, seen from the others there (`refs`, oldest first):
 -- behind the one before it, in front of the one after it. After a restore its own time is the restore's.
+-- Those that are found together keep their order: each is a microsecond further for its place.
 create function sent_in_order(m lead_messages, refs text[]) returns timestamptz
 language sql stable set search_path from current as $$
-  select least(greatest(m.sending_at, max(o.sending_at) filter (where place < mine) + interval '1 us'),
-               min(o.sending_at) filter (where place > mine) - interval '1 us')
+  select least(greatest(m.sending_at,
+                        max(o.sending_at + mine * interval '1 us') filter (where place < mine)),
+               min(o.sending_at - (cardinality(refs) - mine) * interval '1 us')
+                 filter (where place > mine))
     from lead_messages o, array_position(refs, o.ref) as place, array_position(refs, m.ref) as mine
    where o.lead_id = m.lead_id and o.id <> m.id and o.status <> 'pending' and o.ref = any(refs)
 $$;

@@ -69,7 +69,10 @@ select k.name, k.phone, k.email,
          order by p.ordered_at desc, p.updated_at desc limit 1) as told_fingerprint,
        (select coalesce(json_agg(json_build_array(t.content_key, t.ref, t.contacts)
                                  order by t.sending_at, t.id), '[]')
-          from (select content_key, ref, contacts, sending_at, id from lead_messages
+          from (select content_key, ref, contacts, id,
+                       case when status = 'sent' then sending_at
+                            else sent_in_order(m, %(refs)s::text[]) end as sending_at
+                  from lead_messages m
                  where lead_id = e.lead_id
                    and (status = 'sent' or (status = 'sending' and ref = any(%(refs)s::text[])))
                  order by sending_at desc, id desc limit 100) t) as told,

@@ -166,6 +166,53 @@ class TestAMessageThatWasSentAndForgotten:
             text.rpartition("ref ")[2] for text in brokerage.messages(LEAD)
         ]
 
+    async def test_keeps_its_place_also_where_a_webhook_shows_it_first(
+        self, brokerage: Brokerage, backup: Backup
+    ) -> None:
+        """What is stored after a restore bears the restore's time until it is clear."""
+        await told_once_proven(brokerage)
+        await backup.take()
+        await backup.restore()
+        await brokerage.accept(LEAD, brokerage.people[0])
+        await until_done(brokerage)
+        late = await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work(boundary=backup.at("store:done"))
+        await until_done(brokerage)
+        await backup.restore(noticed=False)
+        for change in ("status = 'received'", "available_at = now() + interval '1 hour'"):
+            await brokerage.db.execute(f"update webhook_events set {change} where id = %s", [late])
+
+        await brokerage.db.execute("update restores set noticed_at = noticed_at - interval '1 day'")
+        await brokerage.accept(LEAD, brokerage.people[1])
+        await brokerage.work()
+
+        assert [text.split(":")[0][:8] for text in brokerage.messages(LEAD)] == [
+            *("📞📧 Mesma", "📞📧 Mesma")
+        ]
+
+    async def test_keeps_its_place_where_a_webhook_shows_several_at_once(
+        self, brokerage: Brokerage
+    ) -> None:
+        await told_once_proven(brokerage)
+        for person in brokerage.people[:3]:
+            await brokerage.accept(LEAD, person)
+            await brokerage.work()
+        await brokerage.db.execute(
+            "update lead_messages set status = 'sending', sending_at = '2026-01-01',"
+            " sent_at = null, proof = null where lead_id = %s",
+            [LEAD],
+        )
+
+        await brokerage.accept(LEAD, brokerage.people[2], email="nova@exemplo-simulado.com.br")
+        await brokerage.work()
+
+        in_order = await brokerage.db.fetch(
+            "select ref from lead_messages where lead_id = %s order by sending_at", [LEAD]
+        )
+        told = [text.rpartition("ref ")[2] for text in brokerage.messages(LEAD)]
+        assert [row.ref for row in in_order] == told
+        assert len(told) == 4
+
     async def test_is_recognised_under_the_key_of_before_a_rotation(
         self, brokerage: Brokerage, backup: Backup
     ) -> None:
