@@ -72,7 +72,7 @@ def get(data: object, name: str) -> object:
     wanted, length = name.lower(), len(name)
     for key in data:
         # Most keys differ in length: nothing has to be made of them.
-        if len(key) == length and key.lower() == wanted:
+        if isinstance(key, str) and len(key) == length and key.lower() == wanted:
             return data[key]
     return None
 
