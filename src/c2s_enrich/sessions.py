@@ -1,6 +1,7 @@
 """A session on Postgres: its parameters, the settings that we rest on, waits that end."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from secrets import token_hex
 from typing import Any
 
@@ -99,7 +100,12 @@ async def is_pooled(connection: AsyncConnection[Any], address: Secret) -> bool:
     # From another session: what this one sends could come back with its own answer.
     async with await Connection.connect(address.reveal(), **session_parameters("probe")) as other:
         await other.execute("select pg_notify(%s, '')", (channel,))
-    heard = [each async for each in connection.notifies(timeout=_HEARS_SECONDS, stop_after=1)]
+    heard = False
+    async with aclosing(connection.notifies(timeout=_HEARS_SECONDS)) as notifications:
+        async for each in notifications:
+            # A pooler's session has listened for others too, and tells whoever has it now.
+            if heard := each.channel == channel:
+                break
     await connection.execute(sql.SQL("unlisten {}").format(sql.Identifier(channel)))
     return not heard
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from tests.conftest import Database
+from tests.conftest import Database, make_conninfo_url
 from tests.queue.conftest import (
     COMPLETED,
     NOON,
@@ -35,10 +35,11 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.database import open_pool
+from c2s_enrich.options import Secret
 from c2s_enrich.queue.claim import Done, Ending
 from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.sandbox.postgres import free_port
-from c2s_enrich.sessions import SESSION, Indirect, connect_direct
+from c2s_enrich.sessions import SESSION, Indirect, connect_direct, is_pooled
 
 # Two sessions for all clients together: what clung to a session would be found out at once.
 CONFIGURATION = """
@@ -278,15 +279,27 @@ class TestBehindAPooler:
         listening = asyncio.create_task(listener.run(lambda: None, lambda: None))
         with pytest.raises(Indirect):
             await connect_direct(pooler_url, name="pulse bruno", straight=True)
-        async with asyncio.timeout(10):
-            while listener.connected:
-                await asyncio.sleep(0.01)
+        assert not listener.connected
         listening.cancel()
 
         async with await connect_direct(
             pooled.db.url, name="pulse ana", straight=True
         ) as connection:
             assert not connection.closed
+
+    async def test_what_others_are_told_is_no_sign_of_a_direct_connection(
+        self, db: Database
+    ) -> None:
+        """A pooler's session has listened for one poller and tells another. Here it is a session
+        of this database that hears it, while its own call goes to a database of another name.
+        """
+        elsewhere = Secret(make_conninfo_url(db.url, "postgres"))
+        async with await connect_direct(db.url, name="test") as connection:
+            await connection.execute("listen webhook_events")
+            await db.execute("notify webhook_events")
+
+            assert await is_pooled(connection, elsewhere)
+            assert not await is_pooled(connection, Secret(db.url))
 
     async def test_polling_alone_finds_what_comes(self, pooled: Queue) -> None:
         poller = make_poller(pooled.worker(now=None), complete_at_once, idle_poll=SHORT)
