@@ -11,7 +11,7 @@ import pytest
 from psycopg import OperationalError
 from tests.brokerage import Brokerage
 from tests.cast import ANA, BRUNO, CARLA
-from tests.conftest import Database
+from tests.conftest import Database, told
 
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
@@ -91,11 +91,13 @@ class TestAnAnswerWithinItsFreshness:
 
         monkeypatch.setattr(EnrichmentStore, "keep_lookup", kept)
         await brokerage.accept("lead", brokerage.people[0])
-        await brokerage.work()
+        with told() as lines:
+            await brokerage.work()
 
         assert await brokerage.outcomes() == {"lead": "enriched"}
         assert len(brokerage.world.asked("diretrix", "phone")) == 1
         assert len(brokerage.world.asked("diretrix", "email")) == 1
+        assert "answer_waits" in [line["event"] for line in lines]
 
     async def test_is_kept_when_the_poller_dies_after_it(self, brokerage: Brokerage) -> None:
         reached = asyncio.Event()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Database
+from tests.conftest import Database, told
 from tests.queue.conftest import (
     SHORT,
     Queue,
@@ -559,8 +559,11 @@ class TestSuspects:
         grace = timedelta(seconds=0.1)
         poller = make_poller(queue.worker("ana"), complete_at_once, suspects=command, grace=grace)
 
-        async with running(poller):
-            await until(lambda: _truth(started.exists() and "ana.2" in started.read_text()))
+        with told() as lines:
+            async with running(poller):
+                await until(lambda: _truth(started.exists() and "ana.2" in started.read_text()))
+
+        assert "suspect_process_stuck" in [line["event"] for line in lines]
 
     async def test_in_flight_are_given_up_when_the_poller_ends(self, queue: Queue) -> None:
         deaf = (sys.executable, "-c", "import time; time.sleep(600)")

@@ -26,10 +26,12 @@ from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
 
 T = TypeVar("T")
+_log = get_logger(__name__)
 
 # After these nothing was asked, or the upstream has said that it gives nothing for it.
 _CLEARLY_NOT_PAID = (
@@ -126,6 +128,7 @@ class Memory:
             except psycopg.Error as error:
                 if not is_transient(error) or self.clock.boottime() > until:
                     raise
+                _log.warning("answer_waits", error=type(error).__name__)
             await self.clock.sleep(_AGAIN_SECONDS)
 
     def _tell(self, question: Question, answer: object, at: datetime, *, remembered: bool) -> None:

@@ -67,6 +67,7 @@ class SuspectProcess:
         """To be told at each look whether it holds an event, and how long ago the last look was."""
         self._idle = 0.0 if at_work or not self.running else self._idle + seconds
         if self._idle >= _MOST_IDLE_SECONDS and self._process is not None:
+            _log.warning("suspect_process_stuck", idle_seconds=round(self._idle))
             self._process.kill()
 
     async def stop(self, patience: float) -> None:
