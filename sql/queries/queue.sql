@@ -274,6 +274,10 @@ select count(*) filter (where pg_terminate_backend(pid))
 -- no claim waiting for the disk.
 with sessions as materialized (
   select application_name from pg_stat_activity where datname = current_database()
+), in_flight as materialized (
+  -- Read once: while an old transaction is open, all that has been in flight since is walked with it.
+  select claimed_by, lease_expires_at <= coalesce(%(now)s::timestamptz, now()) as over
+    from webhook_events where status = 'processing'
 ), beat as (
   -- The direct address may be another server's, or another database's.
   insert into pollers (name, in_flight, concurrency, pulse, version, metrics)
@@ -300,9 +304,7 @@ select extract(epoch from least(
        (select id from webhook_events
          where status = 'received' and suspect and available_at <= coalesce(%(now)s::timestamptz, now())
          order by available_at, id limit 1) is not null as suspect_due,
-       exists (select from webhook_events
-                where status = 'processing'
-                  and lease_expires_at <= coalesce(%(now)s::timestamptz, now())) as lease_over,
+       exists (select from in_flight where over) as lease_over,
        exists (select from pollers p
                 where p.name <> %(name)s and p.in_flight > 0
                   and p.beat_at > now() - interval '1 minute') as others_busy,
@@ -310,9 +312,7 @@ select extract(epoch from least(
               where p.pulse and p.name <> %(name)s
                 and not exists (select from sessions s
                                  where s.application_name = 'c2s-enrich pulse ' || p.name)) as silent,
-       exists (select from webhook_events
-                where status = 'processing' and claimed_by = %(suspects)s
-                  and lease_expires_at > coalesce(%(now)s::timestamptz, now())) as suspect_held
+       exists (select from in_flight where claimed_by = %(suspects)s and not over) as suspect_held
   from set_config('synchronous_commit', 'off', true);
 
 -- name: pollers_leave

@@ -8,10 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tests.conftest import ENVIRONMENT
-
-from c2s_enrich.cli import stay
 
 # A resolver that waits for its name server looks like this to a loop.
 WAITS_FOR_A_NAME = """
@@ -44,22 +41,26 @@ class TestTheEndOfAProcess:
             finally:
                 process.kill()
 
-    @pytest.mark.parametrize("name", ["web", "ops"])
-    def test_that_finds_its_port_taken_is_one_line(
-        self, name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_that_finds_its_port_taken_is_one_line(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             given = {"HOST": "127.0.0.1", "PORT": port, "OPS_HOST": "127.0.0.1", "OPS_PORT": port}
             more = {"DATABASE_URL": "postgresql://ana@/x", "ADMIN_TOKEN": "an-admin-token" * 3}
-            for key, value in (ENVIRONMENT | given | more).items():
-                monkeypatch.setenv(key, value)
+            ending = [
+                subprocess.Popen(
+                    [sys.executable, "-m", "c2s_enrich", name],
+                    stderr=subprocess.PIPE,
+                    env={"PATH": os.environ["PATH"], **ENVIRONMENT, **given, **more},
+                    text=True,
+                )
+                for name in ("web", "ops")
+            ]
+            said = [process.communicate(timeout=30)[1] for process in ending]
 
-            with pytest.raises(SystemExit) as ended:
-                stay.PROCESSES[name]()
-
-        assert ended.value.code == 1
-        assert f"error: cannot listen on 127.0.0.1:{port}: " in capfd.readouterr().err
+        assert [process.returncode for process in ending] == [1, 1]
+        for words in said:
+            assert f"error: cannot listen on 127.0.0.1:{port}: " in words
+            assert "Traceback" not in words
 
 
 class TestAProcessForSuspects:
