@@ -41,7 +41,7 @@ check: $(STAMP) ## the inner loop: types, style, layers and all tests that need 
 	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" $(INNER) $(ARGS)
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
-	@$(BIN)/pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=15 $(ARGS)
+	@$(BIN)/pytest --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=15 $(ARGS)
 
 test-image: $(STAMP) ## build and run the container image with Docker, podman or buildah
 	@TEST_IMAGE=1 $(BIN)/pytest -q -s tests/ship/test_image.py $(ARGS)
