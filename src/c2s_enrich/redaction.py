@@ -54,7 +54,7 @@ def _forms(secret: str) -> frozenset[str]:
 
 def redact_error(error: BaseException) -> str:
     """One line, at most 500 characters, for a person who looks at a failed event."""
-    line = " ".join(redact(_describe(error)[:_READ_LENGTH]).split())
+    line = visible(" ".join(redact(_describe(error)[:_READ_LENGTH]).split()))
     return line if len(line) <= _ERROR_LENGTH else line[: _ERROR_LENGTH - 1] + "…"
 
 

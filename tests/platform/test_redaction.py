@@ -259,6 +259,9 @@ class TestErrors:
         assert text.startswith("ValueError: two lines two lines")
         assert text.endswith("…")
 
+    def test_what_no_database_or_terminal_takes_is_escaped(self) -> None:
+        assert redact_error(ValueError("a\0b\ud800\x1b[2J")) == r"ValueError: a\x00b\ud800\x1b[2J"
+
     def test_values_in_database_messages_are_hidden(self) -> None:
         for text in (
             f"Key (cpf)=({_HOLDER}) already exists.",

@@ -243,6 +243,15 @@ class TestSending:
         assert json.loads(rig.sent[0].content) == {"body": "texto\nref-1", "external_id": "ref-1"}
         assert rig.sent[0].url.raw_path == f"/c2s/leads/{LEAD}/create_message".encode()
 
+    @pytest.mark.parametrize(("given", "kept"), [("m\0\ud800", "m"), (7, "7"), ("\0", None)])
+    async def test_keeps_no_id_that_the_database_does_not_take(
+        self, make_rig: MakeRig, given: object, kept: str | None
+    ) -> None:
+        answer = {"data": {"messages": [{"id": given, "external_id": "ref-1"}]}}
+        rig = await make_rig(answering(201, content=json.dumps(answer)))
+
+        assert (await send(rig)).message_id == kept
+
     async def test_path_is_a_setting(self, make_rig: MakeRig) -> None:
         rig = await make_rig(answering(200), C2S_MESSAGE_PATH="/leads/{lead_id}/messages")
 
@@ -277,6 +286,7 @@ class TestSending:
             (answering(404, html=HTML), Unavailable),
             (answering(404, text="Lead not found"), LeadNotFound),
             (answering(401), Unauthorised),
+            (answering(402), Unauthorised),
         ],
     )
     async def test_says_exactly_what_is_known(

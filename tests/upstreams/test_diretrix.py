@@ -141,6 +141,7 @@ class TestTheAnswer:
         ("answer", "error"),
         [
             (answering(401), Unauthorised),
+            (answering(402), Unauthorised),
             (answering(403), Unauthorised),
             (answering(405), Refused),
             (answering(429), Throttled),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import socket
 import traceback
@@ -24,6 +25,7 @@ from c2s_enrich.errors import (
     LeaseLost,
     Paused,
     Refused,
+    Unauthorised,
     Unavailable,
     Uncertain,
     Unreadable,
@@ -279,6 +281,8 @@ class TestRetryAfter:
             ("nan", 60),
             ("1e400", 60),
             ("٣", 60),
+            (f"Mon, 02 Mar {'9' * 20} 10:00:00 GMT", 60),
+            ("Mon, 02 Mar 2026 10:00:00 +99999999999999", 60),
         ],
     )
     def test_is_seconds_or_words_between_one_second_and_a_quarter_of_an_hour(
@@ -372,6 +376,15 @@ class TestSecrecy:
         rig = await make_rig(answering(400, json={"message": "param_data_not_found"}))
 
         with pytest.raises(Refused, match=r"^c2s: HTTP 400: param_data_not_found$"):
+            await rig.c2s.lead("lead")
+
+    @pytest.mark.parametrize("reason", ["not\0so", "not \ud800", "\x1b[2jnot", "not\nso"])
+    async def test_repeats_no_reason_that_a_database_or_a_terminal_does_not_take(
+        self, make_rig: MakeRig, reason: str
+    ) -> None:
+        rig = await make_rig(answering(403, content=json.dumps({"error": reason})))
+
+        with pytest.raises(Unauthorised, match=r"^c2s: HTTP 403$"):
             await rig.c2s.lead("lead")
 
 

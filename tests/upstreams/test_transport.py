@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import httpx
 import pytest
@@ -130,6 +131,48 @@ class TestAConnection:
             assert await names(rig) == []
 
         assert server.connections == 2
+
+
+class TestAName:
+    async def test_that_nobody_answers_for_takes_no_more_than_one_lookup(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        asked: list[str] = []
+        silence = loop.create_future()
+
+        async def look_up(name: str, *_: object, **__: object) -> object:
+            asked.append(name)
+            return await silence
+
+        async def connect(transport: Transport) -> None:
+            request = httpx.Request("GET", "http://hang.test/")
+            request.extensions["timeout"] = {"connect": 0.05}
+            await transport.handle_async_request(request)
+
+        monkeypatch.setattr(loop, "getaddrinfo", look_up)
+        async with aclosing(Transport(1)) as transport:
+            lost = [connect(transport) for _ in range(20)]
+            told = await asyncio.gather(*lost, return_exceptions=True)
+            assert {type(each) for each in told} == {httpx.ConnectTimeout}
+            assert asked == ["hang.test"]
+
+            # Once somebody says that it does not exist it is asked for again, and all hear of it.
+            silence.set_exception(socket.gaierror("no such name"))
+            with pytest.raises(httpx.ConnectError) as caught:
+                await connect(transport)
+            assert isinstance(caught.value.__cause__, socket.gaierror)
+
+    async def test_has_another_address_where_one_is_dead(
+        self, serving: Serving, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def look_up(*_: object, **__: object) -> object:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            return [(*kind, (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+
+        async with serving(lambda _: [NOBODY]) as (_, rig):
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+            assert await names(rig) == []
 
 
 class TestAnAnswer:

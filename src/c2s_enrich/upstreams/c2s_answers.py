@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from c2s_enrich.errors import Refused, Unavailable, Uncertain, Unreadable
 from c2s_enrich.people.c2s_lead import LeadFacts
+from c2s_enrich.upstreams.fields import text_of
 from c2s_enrich.upstreams.response import Response
 
 
@@ -134,7 +135,7 @@ def _check_refusal(response: Response) -> None:
     if response.ok:
         return
     about_a_parameter = rb"(?i)\bdate\b|strptime|per_?page"
-    if response.status == 401 or (
+    if response.status in (401, 402) or (
         response.status == 403
         and (response.is_html or not re.search(about_a_parameter, response.body))
     ):
@@ -152,6 +153,5 @@ def _message_id(answer: object, ref: str) -> str | None:
         if not isinstance(message, dict):
             continue
         if ref in str(message.get("body")) or message.get("external_id") == ref:
-            identity = message.get("id")
-            return identity if isinstance(identity, str) else None
+            return text_of(message, "id")
     return None

@@ -47,7 +47,7 @@ def _read(response: Response) -> tuple[Candidate, ...]:
     # 400 is how Diretrix says that it does not know a number: what comes here was validated.
     if response.status in (204, 400, 404):
         return ()
-    if response.status in (401, 403):
+    if response.status in (401, 402, 403):
         raise response.unauthorised()
     if not response.ok:
         raise response.refused()

@@ -55,7 +55,11 @@ def transport_failure(
 ) -> UpstreamError:
     """Unavailable where it was not sent or may be sent again, else Uncertain."""
     timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
-    detail = "time-out" if timed_out else f"connection failed ({type(error).__name__})"
+    detail = (
+        "time-out"
+        if timed_out
+        else f"connection failed ({type(error.__cause__ or error).__name__})"
+    )
     if isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending):
         return Unavailable(upstream, detail + " before anything was sent")
     return request.failure(Unavailable, upstream, detail)

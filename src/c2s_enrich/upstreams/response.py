@@ -78,6 +78,7 @@ class Response:
             if (
                 isinstance(reason, str)
                 and _PLAIN_REASON.fullmatch(reason)
+                and reason.isprintable()
                 and reason[1:] == reason[1:].lower()
             ):
                 return f"HTTP {self.status}: {reason}"
@@ -120,6 +121,6 @@ def _bounded(seconds: float) -> timedelta:
 def _http_date(value: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value or "")
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

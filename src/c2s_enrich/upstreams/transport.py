@@ -9,6 +9,7 @@ not as announced is closed.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import sys
 from collections import deque
@@ -52,6 +53,7 @@ class Transport(httpx.AsyncBaseTransport):
     def __init__(self, body_limit: int) -> None:
         self._limit = _HEAD_BYTES + body_limit
         self._resting: deque[_Connection] = deque()
+        self._lookups: dict[str, asyncio.Future[list[str]]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         head = _head(request)
@@ -60,7 +62,7 @@ class Transport(httpx.AsyncBaseTransport):
         if connection is None:
             if trace is not None:
                 await trace("connection.connect_tcp.started", {})
-            connection = await _connect(request)
+            connection = await self._connect(request)
         try:
             if trace is not None:
                 await trace("http11.send_request_headers.started", {})
@@ -75,6 +77,40 @@ class Transport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         while self._resting:
             self._resting.popleft().close()
+
+    async def _connect(self, request: httpx.Request) -> _Connection:
+        loop, origin = asyncio.get_running_loop(), _origin(request.url)
+        host, port, tls = origin
+        failure: Exception = OSError()
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
+                context, name = (_tls_context(), host) if tls else (None, None)
+                for address in await asyncio.shield(self._lookup(host)):
+                    try:
+                        _, connection = await loop.create_connection(
+                            lambda: _Connection(origin),
+                            address,
+                            port,
+                            ssl=context,
+                            server_hostname=name,
+                        )
+                        return connection
+                    except OSError as error:
+                        failure = error
+        except TimeoutError:
+            raise httpx.ConnectTimeout("no connection in time") from None
+        except (OSError, UnicodeError) as error:
+            failure = error
+        raise httpx.ConnectError("no connection") from failure
+
+    def _lookup(self, host: str) -> asyncio.Future[list[str]]:
+        """The host's addresses. One lookup for all who wait: a process has four threads for names,
+        and a name that nobody answers for would take those of every other upstream too.
+        """
+        if (lookup := self._lookups.get(host)) is None:
+            lookup = self._lookups[host] = asyncio.ensure_future(_addresses(host))
+            lookup.add_done_callback(lambda _: self._lookups.pop(host))
+        return lookup
 
     def _rested(self, url: httpx.URL) -> _Connection | None:
         """A connection to use again: the one that rested longest, so that all of them rest."""
@@ -226,18 +262,9 @@ class _Connection(asyncio.Protocol):
         self.close()
 
 
-async def _connect(request: httpx.Request) -> _Connection:
-    origin = host, port, tls = _origin(request.url)
-    try:
-        async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(origin), host, port, ssl=_tls_context() if tls else None
-            )
-    except TimeoutError:
-        raise httpx.ConnectTimeout("no connection in time") from None
-    except OSError as error:
-        raise httpx.ConnectError(type(error).__name__) from None
-    return connection
+async def _addresses(host: str) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(address) for *_, (address, *_) in found]
 
 
 @cache
