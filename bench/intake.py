@@ -37,9 +37,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bench.machine import HERE, database, free_port
+from bench.machine import HERE, database
 from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
+from c2s_enrich.sandbox.ports import free_port
 from c2s_enrich.serving.server import run_server
 from c2s_enrich.settings import Settings
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -249,10 +248,3 @@ def run_json(command: Sequence[str], env: Mapping[str, str], log: Path, seconds:
             command, env=dict(env), stdout=subprocess.PIPE, stderr=sink, timeout=seconds, check=True
         )
     return json.loads(ended.stdout.decode().strip().splitlines()[-1])
-
-
-def free_port() -> int:
-    """A TCP port of the loopback address that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

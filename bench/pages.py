@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from bench.machine import HERE, database, driver, free_port, percentile, process
+from bench.machine import HERE, database, driver, percentile, process
+from c2s_enrich.sandbox.ports import free_port
 
 _TOKEN = "bench-admin-token-of-no-value"  # noqa: S105 of a throw-away server
 _FILL = """

@@ -17,7 +17,6 @@ from bench.machine import (
     cpu,
     database,
     driver,
-    free_port,
     hear,
     memory,
     percentile,
@@ -26,6 +25,7 @@ from bench.machine import (
     statements,
     wait_until_settled,
 )
+from c2s_enrich.sandbox.ports import free_port
 
 # Phones and e-mails name their person by number; these digits look like nobody's placeholder.
 _FIRST, _STEP = 61_234_501, 7

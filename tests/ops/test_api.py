@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
 from c2s_enrich.console import app as console
-from c2s_enrich.sandbox.postgres import free_port
+from c2s_enrich.sandbox.ports import free_port
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.operators import build_ops
 

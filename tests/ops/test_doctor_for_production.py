@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from c2s_enrich.cli.main import app
 from c2s_enrich.migrations import all_migrations, migrate
 from c2s_enrich.sandbox import postgres
+from c2s_enrich.sandbox.ports import free_port
 
 pytestmark = pytest.mark.database
 
@@ -70,7 +71,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
         if os.environ.get("CI"):
             pytest.fail("Debian's Postgres is not installed, and .ci/run should have done it")
         pytest.skip("no Postgres that speaks TLS (Debian: apt-get install postgresql)")
-    folder, port = tmp_path_factory.mktemp("tls"), postgres.free_port()
+    folder, port = tmp_path_factory.mktemp("tls"), free_port()
     certificate = ["-keyout", str(folder / "key"), "-out", str(folder / "crt"), "-subj", "/CN=x"]
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *certificate],

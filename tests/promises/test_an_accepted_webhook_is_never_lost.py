@@ -110,7 +110,8 @@ class TestWhileTheDatabaseIsAway:
 
 async def _offer(stage: Stage, lead: str, person: Person) -> httpx.Response:
     customer = {"name": person.name, "phone": f"55{person.phone}", "email": person.email}
-    await stage.client.put(f"{stage.simulators_url}/_sim/leads/{lead}", json=customer)
+    known = f"{stage.simulators_url}/_sim/leads/{lead}"
+    (await stage.client.put(known, json=customer)).raise_for_status()
     body = {
         "id": lead,
         "hook_action": "on_create_lead",

@@ -38,7 +38,7 @@ from c2s_enrich.database import open_pool
 from c2s_enrich.options import Secret
 from c2s_enrich.queue.claim import Done, Ending
 from c2s_enrich.queue.wakeup import Listener
-from c2s_enrich.sandbox.postgres import free_port
+from c2s_enrich.sandbox.ports import free_port
 from c2s_enrich.sessions import SESSION, Indirect, connect_direct, is_pooled
 
 # Two sessions for all clients together: what clung to a session would be found out at once.

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 
 import pytest
 
+from c2s_enrich.sandbox.ports import free_port
 from c2s_enrich.sandbox.stage import end_in_order
 
 
@@ -19,3 +21,13 @@ class TestARunInTheBackgroundOfAScript:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class TestAPort:
+    def test_that_was_given_out_is_nobody_elses_and_a_server_can_listen_on_it(self) -> None:
+        port = free_port()
+
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)):
+            socket.create_connection(("127.0.0.1", port)).close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.conftest import Database
 from tests.promises.test_an_accepted_webhook_is_never_lost import _deliver_until, _until_all_ended
 
-from c2s_enrich.sandbox.postgres import free_port
+from c2s_enrich.sandbox.ports import free_port
 from c2s_enrich.sandbox.simulators.world import World
 from c2s_enrich.sandbox.stage import QUICK, Stage
 

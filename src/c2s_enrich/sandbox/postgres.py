@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -90,14 +89,6 @@ def start_throwaway(
         copy_of=copy_of,
         standby=standby,
     )
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing used a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class EmbeddedServer:

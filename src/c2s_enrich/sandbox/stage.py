@@ -20,7 +20,7 @@ import httpx
 
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.sandbox import warm
-from c2s_enrich.sandbox.postgres import free_port
+from c2s_enrich.sandbox.ports import free_port
 
 # Values of the simulated world: nothing real accepts them.
 WEBHOOK_TOKEN = "demo-webhook-token"  # noqa: S105
