@@ -34,6 +34,8 @@ SESSION = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "exit_on_error": "off",
     # One transaction left open holds back vacuum in the whole database, and claims slow down.
     "idle_in_transaction_session_timeout": "1min",
     # The server's own: it notices a machine that vanished without closing its connections.
@@ -82,6 +84,8 @@ def session_parameters(name: str) -> dict[str, Any]:
         "autocommit": True,
         "application_name": f"c2s-enrich {name}",
         "client_encoding": "UTF8",
+        # Of several hosts, never a standby; read-write would ask for a default that we set anyway.
+        "target_session_attrs": "primary",
         "connect_timeout": 8,
         "keepalives_idle": 10,
         "keepalives_interval": 3,

@@ -43,18 +43,20 @@ HOSTILE = {
     "idle_session_timeout": "400ms",
     "idle_in_transaction_session_timeout": "1ms",
     "transaction_timeout": "300ms",
+    "exit_on_error": "on",
     "client_connection_check_interval": "0",
     "synchronous_commit": "off",
     "plan_cache_mode": "force_generic_plan",
     "jit": "on",
     "restrict_nonsystem_relation_kind": "view, foreign-table",
 }
-# Over a unix socket the server shows 0 for these.
-OF_TCP = {
+# Over a unix socket the server shows 0 for these; the last is another for each process.
+OTHERWISE = {
     "tcp_keepalives_idle",
     "tcp_keepalives_interval",
     "tcp_keepalives_count",
     "tcp_user_timeout",
+    "transaction_timeout",
 }
 
 # They are about what a new session begins with, and about its end.
@@ -62,14 +64,14 @@ pytestmark = pytest.mark.usefixtures("new_sessions")
 
 
 async def shown(connection: Any) -> dict[str, str]:
-    names = [name for name in SESSION if name not in OF_TCP]
+    names = [name for name in SESSION if name not in OTHERWISE]
     rows = await connection.execute(
         "select name, current_setting(name) from unnest(%s::text[]) as n (name)", [names]
     )
     return dict(await rows.fetchall())
 
 
-WANTED = {name: value for name, value in SESSION.items() if name not in OF_TCP}
+WANTED = {name: value for name, value in SESSION.items() if name not in OTHERWISE}
 
 
 @pytest.fixture
@@ -139,14 +141,22 @@ class TestASession:
         async with open_pool(db.settings(), name="test") as pool, pool.connection() as connection:
             assert (await shown(connection))["synchronous_commit"] == "remote_apply"
 
-    async def test_of_a_process_ends_a_transaction_that_stops_in_the_middle(
-        self, db: Database
+    async def test_of_a_process_ends_a_transaction_that_stops_and_a_command_takes_its_time(
+        self, db: Database, hostile: Callable[[str, str], None]
     ) -> None:
         if not has(db, "transaction_timeout"):
             pytest.skip("this Postgres does not have it")
-        async with open_pool(db.settings(), name="poller") as pool, pool.connection() as connection:
-            rows = await connection.execute("show transaction_timeout")
-            assert await rows.fetchone() == ("1min",)
+        hostile("transaction_timeout", "300ms")
+
+        async def timeout(connection: Any) -> str:
+            [[value]] = await (await connection.execute("show transaction_timeout")).fetchall()
+            return str(value)
+
+        for name, wanted in (("poller", "1min"), ("command", "0")):
+            async with open_pool(db.settings(), name=name) as pool, pool.connection() as connection:
+                assert await timeout(connection) == wanted
+        async with await connect_direct(db.url, name="migrate") as connection:
+            assert await timeout(connection) == "0"
 
 
 class TestADatabaseThatIsNotUtf8:

@@ -31,11 +31,8 @@ class TestAFailOverToASynchronousStandby:
         ):
             await migrate(primary.url)
             await _follow(primary)
-            folders = ",".join(quote(str(server.base), safe="") for server in (primary, standby))
-            both = (
-                f"postgresql://postgres@/postgres?host={folders}&port=5432,5432"
-                "&target_session_attrs=read-write"
-            )
+            folders = ",".join(quote(str(server.base), safe="") for server in (standby, primary))
+            both = f"postgresql://postgres@/postgres?host={folders}&port=5432,5432"
             quick = QUICK | {"STORE_TIMEOUT": "2"}
             async with Stage(tmp_path, both, size=60, settings=quick) as stage:
                 await stage.start_simulators()
