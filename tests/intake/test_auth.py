@@ -5,6 +5,7 @@ secret does not start.
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,20 @@ from tests.intake.conftest import PATH, Kept, an_event, kept
 
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.intake.auth import ACCEPTED, Gate
+from c2s_enrich.options import Secret
 from c2s_enrich.sandbox.stage import Stage, StageError
 from c2s_enrich.settings import Settings
 
 NEW, OLD = b"the-new-secret", b"the-old-secret"
-GATE = Gate(NEW, OLD)
 WEB = {**ENVIRONMENT, "DATABASE_URL": "postgresql://localhost/none"}
+SETTINGS = Settings.load(WEB, "web")
+GATE = Gate(
+    replace(
+        SETTINGS,
+        webhook_secret=Secret(NEW.decode()),
+        webhook_secret_previous=Secret(OLD.decode()),
+    )
+)
 
 
 def judge(*headers: tuple[bytes, bytes], path: str = "", gate: Gate = GATE) -> str:
@@ -59,7 +68,7 @@ class TestTheToken:
         assert judge(path=(NEW + tail).decode()) == "current"
 
     def test_may_be_more_than_ascii(self) -> None:
-        gate = Gate("chave-de-integração".encode(), b"")
+        gate = Gate(replace(SETTINGS, webhook_secret=Secret("chave-de-integração")))
 
         assert judge((b"x-webhook-token", "chave-de-integração".encode()), gate=gate) == "current"
         assert judge(path="chave-de-integração", gate=gate) == "current"
@@ -113,7 +122,7 @@ class TestRotation:
             )
 
     def test_an_absent_previous_secret_does_not_let_an_empty_token_in(self) -> None:
-        gate = Gate(NEW, b"")
+        gate = Gate(replace(SETTINGS, webhook_secret=Secret(NEW.decode())))
 
         assert (
             judge((b"x-webhook-token", b""), (b"authorization", b"Bearer "), path=" ", gate=gate)
@@ -166,7 +175,7 @@ class TestNoSecret:
 
     def test_insecure_on_loopback_lets_everybody_in_and_says_so(self) -> None:
         for host in ("127.0.0.1", "::1", "localhost"):
-            gate = Gate.of(
+            gate = Gate(
                 Settings.load(WEB | {"WEBHOOK_SECRET": "", "INSECURE": "1", "HOST": host}, "web")
             )
 
@@ -174,7 +183,7 @@ class TestNoSecret:
             assert "open" in ACCEPTED
 
     def test_insecure_with_a_secret_still_asks_for_it(self) -> None:
-        gate = Gate.of(Settings.load(WEB | {"INSECURE": "1"}, "web"))
+        gate = Gate(Settings.load(WEB | {"INSECURE": "1"}, "web"))
 
         assert judge(gate=gate) == "missing"
         assert (
@@ -219,6 +228,6 @@ class TestNoSecret:
             assert stage.processes["web"].wait() == 2
 
     def test_a_secret_pasted_with_its_line_end_is_the_secret(self) -> None:
-        gate = Gate.of(Settings.load(WEB | {"WEBHOOK_SECRET": "a-secret\r\n"}, "web"))
+        gate = Gate(Settings.load(WEB | {"WEBHOOK_SECRET": "a-secret\r\n"}, "web"))
 
         assert judge((b"x-webhook-token", b"a-secret"), gate=gate) == "current"

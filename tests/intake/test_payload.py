@@ -15,14 +15,12 @@ from tests.cast import ANA, DAVI_PAYLOAD, lead_json
 
 from c2s_enrich.intake.payload import (
     SENTENCES,
-    DeliveryLimits,
     ParsedDelivery,
     ParsedEvent,
     read_delivery,
 )
 from c2s_enrich.people.c2s_lead import LeadFacts, is_closing
 
-LIMITS = DeliveryLimits()
 ID = "0123456789abcdef0123456789abcdef"
 AT = "2025-06-01T10:00:00.000-03:00"
 AT_UTC = datetime(2025, 6, 1, 13, 0, tzinfo=UTC)
@@ -30,11 +28,9 @@ TIME = b'"updated_at":"2025-06-01T13:00:00Z"'
 GOOD = b'{"id":1,' + TIME + b"}"
 
 
-def read(
-    body: object, action: str | None = None, limits: DeliveryLimits = LIMITS
-) -> ParsedDelivery:
+def read(body: object, action: str | None = None, most_events: int = 1000) -> ParsedDelivery:
     return read_delivery(
-        body if isinstance(body, bytes) else json.dumps(body).encode(), action, limits
+        body if isinstance(body, bytes) else json.dumps(body).encode(), action, most_events
     )
 
 
@@ -45,9 +41,10 @@ def event(body: object, action: str | None = None) -> ParsedEvent:
     return only
 
 
-def reasons(body: object, limits: DeliveryLimits = LIMITS) -> list[tuple[int | None, str]]:
+def reasons(body: object, most_events: int = 1000) -> list[tuple[int | None, str]]:
     return [
-        (rejection.index, rejection.reason) for rejection in read(body, limits=limits).rejections
+        (rejection.index, rejection.reason)
+        for rejection in read(body, most_events=most_events).rejections
     ]
 
 
@@ -403,13 +400,8 @@ class TestABatch:
         assert [(r.index, r.reason, r.raw) for r in delivery.rejections] == [(1, reason, bad)]
 
     def test_has_a_largest_number_of_events(self) -> None:
-        assert (
-            len(read(b"[" + b",".join([GOOD] * 3) + b"]", limits=DeliveryLimits(events=3)).events)
-            == 3
-        )
-        assert reasons(b"[" + b",".join([GOOD] * 4) + b"]", DeliveryLimits(events=3)) == [
-            (None, "too_many_events")
-        ]
+        assert len(read(b"[" + b",".join([GOOD] * 3) + b"]", most_events=3).events) == 3
+        assert reasons(b"[" + b",".join([GOOD] * 4) + b"]", 3) == [(None, "too_many_events")]
 
     def test_that_is_empty_is_refused(self) -> None:
         assert reasons(b"[]") == reasons(b'{"data": []}') == [(None, "empty_array")]

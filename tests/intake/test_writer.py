@@ -19,15 +19,15 @@ from tests.intake.conftest import Kept, an_event, kept, open_web
 
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.errors import NotStored
+from c2s_enrich.intake import store as statements
 from c2s_enrich.intake import writer as store_module
 from c2s_enrich.intake.job import DeliveryReceipt
-from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
-from c2s_enrich.intake.store import IntakeStore
+from c2s_enrich.intake.payload import read_delivery
 from c2s_enrich.intake.writer import Writer
 
 
 def delivery(*events: Any) -> Any:
-    return read_delivery(json.dumps(list(events)).encode(), None, DeliveryLimits())
+    return read_delivery(json.dumps(list(events)).encode(), None, 1000)
 
 
 async def store(writer: Writer, *events: Any) -> DeliveryReceipt:
@@ -41,7 +41,7 @@ async def writer_on(
     loaded = db.settings("web", **settings)
     async with (
         open_pool(loaded, name="test") as pool,
-        Writer(pool, IntakeStore(), loaded, lanes=lanes) as writer,
+        Writer(pool, loaded, lanes=lanes) as writer,
     ):
         yield writer, pool
 
@@ -69,21 +69,18 @@ async def writers_that_wait(db: Database, number: int) -> None:
 
 
 @contextmanager
-def counting_inserts(writer: Writer) -> Iterator[list[int]]:
+def counting_inserts() -> Iterator[list[int]]:
     """Rows of each INSERT that the writer sent, in order. The statements themselves run as ever."""
     sizes: list[int] = []
-    store_type = type(writer._lanes[0]._store)
-    original = store_type.insert_events
+    original = statements.insert_events
 
-    async def counted(self: Any, connection: Any, rows: Any) -> None:
+    async def counted(connection: Any, rows: Any) -> None:
         sizes.append(len(rows))
-        await original(self, connection, rows)
+        await original(connection, rows)
 
-    store_type.insert_events = counted  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statements, "insert_events", counted)
         yield sizes
-    finally:
-        store_type.insert_events = original  # type: ignore[method-assign]
 
 
 class TestManyDeliveriesAtOnce:
@@ -147,9 +144,7 @@ class TestManyDeliveriesAtOnce:
                 first = asyncio.create_task(store(writer, an_event("first")))
                 await writers_that_wait(db, 1)
                 good = [asyncio.create_task(store(writer, an_event(n))) for n in range(30)]
-                refused = asyncio.create_task(
-                    writer.store(read_delivery(bad, None, DeliveryLimits()), {})
-                )
+                refused = asyncio.create_task(writer.store(read_delivery(bad, None, 1000), {}))
                 await asyncio.sleep(0)
             receipts = await asyncio.gather(first, *good)
 
@@ -161,7 +156,7 @@ class TestManyDeliveriesAtOnce:
 class TestAnIdleWriter:
     async def test_sends_one_statement_for_one_delivery(self, db: Database) -> None:
         async with writer_on(db) as (writer, _):
-            with counting_inserts(writer) as sizes:
+            with counting_inserts() as sizes:
                 await store(writer, an_event())
                 await store(writer, an_event("a"), an_event("b"), an_event("c"))
 
@@ -169,7 +164,7 @@ class TestAnIdleWriter:
 
     async def test_takes_no_more_than_a_statements_share(self, db: Database) -> None:
         async with writer_on(db, lanes=1) as (writer, _):
-            with counting_inserts(writer) as sizes:
+            with counting_inserts() as sizes:
                 await asyncio.gather(*(store(writer, an_event(n)) for n in range(1200)))
 
         assert sum(sizes) == 1200
@@ -249,12 +244,11 @@ class TestADatabaseThatIsAway:
 class TestACommitWhoseAnswerIsLost:
     async def test_is_written_again_and_does_not_count_as_a_duplicate(self, db: Database) -> None:
         async with writer_on(db, lanes=1) as (writer, _):
-            store_type = type(writer._lanes[0]._store)
-            original = store_type.insert_events
+            original = statements.insert_events
             lost: list[Any] = []
 
-            async def losing_the_answer(self: Any, connection: Any, rows: Any) -> None:
-                await original(self, connection, rows)
+            async def losing_the_answer(connection: Any, rows: Any) -> None:
+                await original(connection, rows)
                 if not lost:
                     # The rows are committed by now; the caller never learns of it.
                     lost.append(len(rows))
@@ -263,11 +257,9 @@ class TestACommitWhoseAnswerIsLost:
                     await connection.close()
                     raise psycopg.OperationalError("the line broke before the answer")
 
-            store_type.insert_events = losing_the_answer  # type: ignore[method-assign]
-            try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(statements, "insert_events", losing_the_answer)
                 receipt = await store(writer, an_event("a"), an_event("b"))
-            finally:
-                store_type.insert_events = original  # type: ignore[method-assign]
 
         assert lost == [2]
         assert (receipt.processed, receipt.duplicates, receipt.problems) == (2, 0, ())
@@ -275,23 +267,20 @@ class TestACommitWhoseAnswerIsLost:
 
     async def test_of_rejected_ones_keeps_them_once(self, db: Database) -> None:
         async with writer_on(db, lanes=1) as (writer, _):
-            store_type = type(writer._lanes[0]._store)
-            original = store_type.keep_rejected
+            original = statements.keep_rejected
             lost: list[Any] = []
 
-            async def losing_the_answer(self: Any, connection: Any, rejects: Any) -> bool:
-                done = await original(self, connection, rejects)
+            async def losing_the_answer(connection: Any, rejects: Any) -> bool:
+                done = await original(connection, rejects)
                 if not lost:
                     lost.append(len(rejects))
                     await connection.close()
                     raise psycopg.OperationalError("the line broke before the answer")
                 return done
 
-            store_type.keep_rejected = losing_the_answer  # type: ignore[method-assign]
-            try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(statements, "keep_rejected", losing_the_answer)
                 receipt = await store(writer, an_event("a"), 7)
-            finally:
-                store_type.keep_rejected = original  # type: ignore[method-assign]
 
         assert (lost, receipt.processed, receipt.rejected) == ([1], 1, 1)
         assert await kept(db) == Kept(1, 1)

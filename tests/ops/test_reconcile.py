@@ -17,7 +17,7 @@ from tests.conftest import Database
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import Throttled
-from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
+from c2s_enrich.intake.payload import read_delivery
 from c2s_enrich.ops.reconcile import Missing, OneLead, Report, reconcile, reconcile_duty
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.privacy.erase import erase
@@ -131,7 +131,7 @@ class TestALeadThatNoWebhookMentioned:
         await run(brokerage, pool)
         body = json.dumps({"hook_action": "on_create_lead", "data": lead.to_json()}).encode()
 
-        [webhook] = read_delivery(body, None, DeliveryLimits()).events
+        [webhook] = read_delivery(body, None, 1000).events
 
         assert await brokerage.db.fetch("select lead_id, updated_at from webhook_events") == [
             (webhook.lead_id, webhook.updated_at)

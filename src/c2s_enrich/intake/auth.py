@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from c2s_enrich.options import Secret
 from c2s_enrich.settings import Settings
 
 TokenVerdict = Literal["current", "previous", "open", "missing", "wrong"]
@@ -19,23 +20,16 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Gate:
-    """The configured secrets. Two at once, so that a rotation loses no delivery."""
+    """The configured secrets. Two at once, so that a rotation loses no delivery. None lets
+    everybody in: `Settings` allows that on the loopback address only.
+    """
 
-    def __init__(self, current: bytes, previous: bytes) -> None:
-        """Both empty lets everybody in: `Settings` allows that on the loopback address only."""
-        named: tuple[tuple[TokenVerdict, bytes], ...] = (
-            ("current", current),
-            ("previous", previous),
-        )
-        self._secrets = tuple((name, secret) for name, secret in named if secret)
-
-    @classmethod
-    def of(cls, settings: Settings) -> Gate:
-        """The gate that the environment asks for."""
-        return cls(
-            settings.webhook_secret.reveal().encode(),
-            settings.webhook_secret_previous.reveal().encode(),
-        )
+    def __init__(self, settings: Settings) -> None:
+        named: dict[TokenVerdict, Secret] = {
+            "current": settings.webhook_secret,
+            "previous": settings.webhook_secret_previous,
+        }
+        self._secrets = [(name, each.reveal().encode()) for name, each in named.items() if each]
 
     def judge(self, headers: Headers, path_token: str) -> TokenVerdict:
         """One right token among those shown is enough: a stale header must not shut one out."""

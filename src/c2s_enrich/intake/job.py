@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from c2s_enrich.intake.payload import ParsedDelivery, ParsedEvent, Reason, sentence
+from c2s_enrich.intake.payload import ParsedDelivery, ParsedEvent, Reason, Rejection
 
 EventVerdict = Literal["stored", "duplicate", "same_key_other_body", "not_storable"]
 
@@ -51,21 +51,6 @@ class EventRow(Struct):
     verdict: EventVerdict | None = None
 
 
-class KeptReject(Struct, frozen=True):
-    """A row of rejected_deliveries."""
-
-    row_id: UUID
-    raw: bytes
-    reason: Reason
-    index: int | None
-    lead_id: str | None
-    origin: Mapping[str, str]
-
-    @property
-    def detail(self) -> str:
-        return sentence(self.reason, self.index)
-
-
 class Job:
     """One delivery on its way. `committed` ends when all of it is in the database, or cannot be."""
 
@@ -92,22 +77,13 @@ class Job:
             + _OVERHEAD * delivery.received
         )
 
-    def is_all_told(self) -> bool:
-        """Whether nothing of it is to be kept as rejected."""
-        return not self.reject_ids and all(
-            row.verdict in ("stored", "duplicate") for row in self.rows
-        )
-
-    def rejects(self) -> Iterable[KeptReject]:
+    def rejects(self) -> Iterable[tuple[UUID, Rejection]]:
         """What is to be kept in rejected_deliveries. Every row has its verdict."""
-        origin = self.origin
-        for row_id, part in zip(self.reject_ids, self.delivery.rejections, strict=True):
-            yield KeptReject(row_id, part.raw, part.reason, part.index, part.lead_id, origin)
+        yield from zip(self.reject_ids, self.delivery.rejections, strict=True)
         for row in self.rows:
             if row.verdict in ("same_key_other_body", "not_storable"):
-                row_id, event = row.row_id, row.event
-                index, lead_id = event.index, event.lead_id
-                yield KeptReject(row_id, event.payload, row.verdict, index, lead_id, origin)
+                event = row.event
+                yield row.row_id, Rejection(event.index, row.verdict, event.payload, event.lead_id)
 
     def receipt(self) -> DeliveryReceipt:
         """The counts. Every row has its verdict."""
@@ -115,7 +91,7 @@ class Job:
             # Nearly every delivery.
             return _ONE_STORED
         counts = Counter(row.verdict for row in self.rows)
-        problems = [EventProblem(each.index, each.reason) for each in self.rejects()]
+        problems = [EventProblem(each.index, each.reason) for _, each in self.rejects()]
         return DeliveryReceipt(
             received=self.delivery.received,
             processed=counts["stored"],

@@ -11,9 +11,9 @@ import psycopg
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
+from c2s_enrich.intake import store
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.store import IntakeStore
 from c2s_enrich.telemetry.lines import get_logger
 
 _MINUTE = timedelta(minutes=1)
@@ -28,7 +28,6 @@ class Minutes:
     """The duty of one process."""
 
     pool: Pool
-    store: IntakeStore
     metrics: IntakeMetrics
     refusals: Refusals
     clock: Clock
@@ -59,10 +58,10 @@ class Minutes:
             async with self.pool.connection(timeout=_LAST_SECONDS) as connection:
                 now = self.metrics.minute()
                 if new := now - self.written:
-                    await self.store.count_intake(connection, {key: new[key] for key in now})
+                    await store.count_intake(connection, {key: new[key] for key in now})
                     self.written = now
                 if ids := self.refusals.take_ids():
-                    known = await self.store.known_leads(connection, ids)
+                    known = await store.known_leads(connection, ids)
                     self.refusals.about_known_leads(known)
         except (psycopg.Error, OSError) as error:
             _log.warning("minute_not_counted", error=type(error).__name__)

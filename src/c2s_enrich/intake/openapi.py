@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from c2s_enrich.intake.payload import SENTENCES, DeliveryLimits
+from c2s_enrich.intake.payload import ACTION_LENGTH, SENTENCES
 from c2s_enrich.intake.webhook import PATH
 from c2s_enrich.serving.problem import Answer, problem
 
@@ -14,8 +14,8 @@ from c2s_enrich.serving.problem import Answer, problem
 class OpenApi:
     """GET /openapi.json, rendered once."""
 
-    def __init__(self, body_limit: int, limits: DeliveryLimits) -> None:
-        self._answer = Answer(200, msgspec.json.encode(document(body_limit, limits)))
+    def __init__(self, body_limit: int, most_events: int) -> None:
+        self._answer = Answer(200, msgspec.json.encode(document(body_limit, most_events)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._answer
@@ -25,15 +25,15 @@ class OpenApi:
         await answer.send(send)
 
 
-def document(body_limit: int, limits: DeliveryLimits) -> dict[str, Any]:
+def document(body_limit: int, most_events: int) -> dict[str, Any]:
     """OpenAPI 3.1."""
     whole: dict[str, Any] = msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes())
     deliver, with_token = (whole["paths"][path]["post"] for path in (PATH, PATH + "/{token}"))
-    most = f"At most {body_limit} bytes and {limits.events} events."
+    most = f"At most {body_limit} bytes and {most_events} events."
     deliver["description"] = f"Answers 200 after COMMIT. {most} Delivering again is safe."
     with_token.update(deliver | with_token)
     schemas = whole["components"]["schemas"]
     schemas["Flaw"]["properties"]["reason"]["enum"] = sorted(SENTENCES)
-    schemas["Event"]["properties"]["hook_action"]["maxLength"] = limits.action_length
-    schemas["Delivery"]["oneOf"][1]["maxItems"] = limits.events
+    schemas["Event"]["properties"]["hook_action"]["maxLength"] = ACTION_LENGTH
+    schemas["Delivery"]["oneOf"][1]["maxItems"] = most_events
     return whole

@@ -3,7 +3,6 @@ makes its key is read here, by the reader that the pipeline uses too.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Literal
@@ -45,11 +44,6 @@ SENTENCES: dict[Reason, str] = {
 }
 
 
-def sentence(reason: Reason, index: int | None) -> str:
-    """The reason for a person who has the whole delivery before them."""
-    return SENTENCES[reason] if index is None else f"{SENTENCES[reason]} (element {index})"
-
-
 class ParsedEvent(Struct, frozen=True):
     """`index` is its place in the array; `payload` is its JSON as it arrived."""
 
@@ -68,6 +62,12 @@ class Rejection(Struct, frozen=True):
     raw: bytes
     lead_id: str | None = None
 
+    @property
+    def detail(self) -> str:
+        """The reason for a person who has the whole delivery before them."""
+        place = "" if self.index is None else f" (element {self.index})"
+        return SENTENCES[self.reason] + place
+
 
 class ParsedDelivery(Struct, frozen=True):
     """One request's content, every part of it either an event or a rejection."""
@@ -81,21 +81,14 @@ class ParsedDelivery(Struct, frozen=True):
         return len(self.events) + len(self.rejections)
 
 
-@dataclass(frozen=True)
-class DeliveryLimits:
-    """What one delivery may hold. Lengths in characters, as they arrive."""
-
-    events: int = 1000
-    # Leads nest 5 deep; readers give up at 1,000.
-    depth: int = 256
-    # C2S's are 32 hex digits; the unique index takes at most some 2,700 bytes.
-    id_length: int = 200
-    action_length: int = 100
+# Leads nest 5 deep; readers give up at 1,000.
+_DEPTH = 256
+# In characters. C2S's are 32 hex digits; the unique index takes at most some 2,700 bytes.
+_ID_LENGTH = 200
+ACTION_LENGTH = 100
 
 
-def read_delivery(
-    body: bytes, fallback_action: str | None, limits: DeliveryLimits
-) -> ParsedDelivery:
+def read_delivery(body: bytes, fallback_action: str | None, most_events: int) -> ParsedDelivery:
     """Reads every envelope that C2S or its integrators were seen to use, an array of any of them,
     and {"data": [...]}. `fallback_action` is the hook that a header or the query named; a payload
     knows better.
@@ -109,16 +102,16 @@ def read_delivery(
         return _whole("not_utf8", body)
     batch = take_apart(text)
     if batch is None:
-        part = _event(0, text, fallback_action, limits)
+        part = _event(0, text, fallback_action)
         if isinstance(part, ParsedEvent):
             return ParsedDelivery((part,))
         return _whole(part.reason, body, part.lead_id)
     if not batch.elements:
         return _whole("empty_array", body)
-    if len(batch.elements) > limits.events:
+    if len(batch.elements) > most_events:
         return _whole("too_many_events", body)
     action = batch.hook_action or fallback_action
-    parts = [_event(index, element, action, limits) for index, element in enumerate(batch.elements)]
+    parts = [_event(index, element, action) for index, element in enumerate(batch.elements)]
     return ParsedDelivery(
         tuple(part for part in parts if isinstance(part, ParsedEvent)),
         tuple(part for part in parts if isinstance(part, Rejection)),
@@ -143,9 +136,7 @@ def _whole(reason: Reason, body: bytes, lead_id: str | None = None) -> ParsedDel
     return ParsedDelivery(rejections=(Rejection(None, reason, body, lead_id),))
 
 
-def _event(
-    index: int, raw: bytes, fallback_action: str | None, limits: DeliveryLimits
-) -> ParsedEvent | Rejection:
+def _event(index: int, raw: bytes, fallback_action: str | None) -> ParsedEvent | Rejection:
     try:
         data = decode_json(raw)
     except RecursionError:
@@ -155,26 +146,26 @@ def _event(
             return Rejection(index, "not_json", raw)
         # Half pairs become NULs: an id that held one is not taken for another lead's.
         mended = _ESCAPE.sub(lambda escape: b"\\u0000" if escape["half"] else escape[0], raw)
-        return Rejection(index, "lone_surrogate", raw, _lead_id_in_spite(mended, limits))
+        return Rejection(index, "lone_surrogate", raw, _lead_id_in_spite(mended))
     found = find_lead(data) if isinstance(data, dict) else None
     # Where a parser gives up depends on the Python: the limit is ours.
-    too_deep = _is_deeper(raw, limits.depth)
+    too_deep = _is_deeper(raw)
     if found is None:
         return Rejection(index, "too_deep" if too_deep else "not_an_object", raw)
     if too_deep or (b"\\u0000" in raw and _NUL.search(raw)):
         reason: Reason = "too_deep" if too_deep else "nul_character"
-        return Rejection(index, reason, raw, _lead_id_in_spite(raw, limits))
-    return _read_lead(index, raw, found, fallback_action, limits)
+        return Rejection(index, reason, raw, _lead_id_in_spite(raw))
+    return _read_lead(index, raw, found, fallback_action)
 
 
 def _read_lead(
-    index: int, raw: bytes, found: FoundLead, fallback_action: str | None, limits: DeliveryLimits
+    index: int, raw: bytes, found: FoundLead, fallback_action: str | None
 ) -> ParsedEvent | Rejection:
     lead_id = found.lead_id
     if lead_id is None:
         unreadable = any(True for _ in found.ids)
         return Rejection(index, "id_unreadable" if unreadable else "id_missing", raw)
-    if len(lead_id) > limits.id_length:
+    if len(lead_id) > _ID_LENGTH:
         return Rejection(index, "id_too_long", raw)
     moment = found.first("updated_at")
     if moment in (None, ""):
@@ -183,7 +174,7 @@ def _read_lead(
     if updated_at is None:
         return Rejection(index, "updated_at_unreadable", raw, lead_id)
     action = found.hook_action or fallback_action or _derived_action(found, updated_at)
-    if len(action) > limits.action_length:
+    if len(action) > ACTION_LENGTH:
         return Rejection(index, "hook_action_too_long", raw, lead_id)
     if "\0" in action:
         # From the envelope around a batch, which is not part of `raw`.
@@ -191,7 +182,7 @@ def _read_lead(
     return ParsedEvent(index, lead_id, updated_at, action, raw)
 
 
-def _lead_id_in_spite(raw: bytes, limits: DeliveryLimits) -> str | None:
+def _lead_id_in_spite(raw: bytes) -> str | None:
     """Whose event it would be: what belongs to an erased lead must be found here too."""
     try:
         found = find_lead(decode_json(raw))
@@ -200,7 +191,7 @@ def _lead_id_in_spite(raw: bytes, limits: DeliveryLimits) -> str | None:
     if found is None or any("\0" in part for part in found.ids if isinstance(part, str)):
         return None
     lead_id = found.lead_id
-    return lead_id if lead_id is not None and len(lead_id) <= limits.id_length else None
+    return lead_id if lead_id is not None and len(lead_id) <= _ID_LENGTH else None
 
 
 def _derived_action(found: FoundLead, updated_at: datetime) -> str:
@@ -213,9 +204,9 @@ def _derived_action(found: FoundLead, updated_at: datetime) -> str:
     return "on_update_lead"
 
 
-def _is_deeper(raw: bytes, limit: int) -> bool:
+def _is_deeper(raw: bytes) -> bool:
     # Nearly every payload has fewer brackets than levels: counting costs a microsecond.
-    if raw.count(b"{") + raw.count(b"[") <= limit:
+    if raw.count(b"{") + raw.count(b"[") <= _DEPTH:
         return False
     steps = STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(step - 1 for step in steps), default=0) > limit
+    return max(accumulate(step - 1 for step in steps), default=0) > _DEPTH

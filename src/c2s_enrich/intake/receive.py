@@ -13,7 +13,7 @@ _BODIES = 64 * 1024 * 1024
 _DRAIN = 8 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
 # How long the first bytes of a refused sender are waited for.
-_PEEK_SECONDS = 0.25
+PEEK_SECONDS = 0.25
 _PEEK = 4096
 
 
@@ -84,11 +84,6 @@ async def drop_body(
     except TimeoutError:
         more = True
     return first, not more
-
-
-async def peek_at_body(headers: Headers, receive: Receive) -> tuple[bytes, bool]:
-    """The same for a refused sender, whose body is not waited for."""
-    return await drop_body(headers, receive, _PEEK_SECONDS)
 
 
 async def _next_part(receive: Receive) -> tuple[bytes, bool]:

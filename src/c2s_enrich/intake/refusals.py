@@ -6,9 +6,10 @@ C2S knows the ids of our leads. They are compared once a minute: strangers cause
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from c2s_enrich.clock import Clock
+from c2s_enrich.serving.faults import Faults
 
 # Seconds; C2S delivers many times an hour while people work. Later it was dealt with.
 _FRESH = 3600.0
@@ -22,6 +23,14 @@ _WITHOUT_TRACE = {
     "body_too_large": "their body was larger than BODY_LIMIT",
     "body_too_slow": "their body did not arrive in time",
 }
+_LOST = (
+    "{count} deliveries with the right token were neither stored nor kept: {why}. The last came"
+    " {ago:.0f} s ago. `reconcile` finds their leads."
+)
+_REFUSED = (
+    "Deliveries about {count} leads that we know were refused, the last {ago:.0f} s ago: compare"
+    " the webhook secret with the one in C2S's subscription."
+)
 _ID = re.compile(rb'"(?:lead_)?id"\s{0,5}:\s{0,5}"?([A-Za-z0-9-]{1,64})')
 
 
@@ -29,11 +38,9 @@ class Refusals:
     """The current run, in this process's memory."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
         self._waiting: dict[str, None] = {}
-        self._known = 0
-        self._last = 0.0
-        self._lost: dict[str, tuple[int, float]] = {}
+        self._known = Faults(clock, _REFUSED, _FRESH)
+        self._lost = Faults(clock, _LOST, _FRESH)
 
     def refused(self, beginning: bytes) -> None:
         """A delivery was answered 401; `beginning` is the first part of its body."""
@@ -43,42 +50,23 @@ class Refusals:
 
     def accepted(self) -> None:
         """A delivery showed a right secret: whoever was refused, it is not all of C2S."""
-        if self._waiting or self._known:
-            self._waiting.clear()
-            self._known = 0
+        self._waiting.clear()
+        self._known.end("")
 
     def turned_away(self, reason: str) -> None:
         """A delivery with a right secret was refused; where it left no trace, it is lost."""
-        if reason in _WITHOUT_TRACE:
-            count, _ = self._lost.get(reason, (0, 0.0))
-            self._lost[reason] = count + 1, self._clock.boottime()
+        if why := _WITHOUT_TRACE.get(reason):
+            self._lost.add(reason, why)
 
     def take_ids(self) -> list[str]:
         """The ids that nobody has compared yet, once."""
         taken, self._waiting = list(self._waiting), {}
         return taken
 
-    def about_known_leads(self, ids: Iterable[str]) -> None:
+    def about_known_leads(self, ids: Collection[str]) -> None:
         """These of the refused ids are leads that we know."""
-        known = len(list(ids))
-        if known:
-            self._known += known
-            self._last = self._clock.boottime()
+        if ids:
+            self._known.add("", count=len(ids))
 
     def sentences(self) -> list[str]:
-        """What /health should say, if anything."""
-        now = self._clock.boottime()
-        said = [
-            f"{count} deliveries with the right token were neither stored nor kept:"
-            f" {_WITHOUT_TRACE[reason]}. The last came {now - last:.0f} s ago. `reconcile` finds"
-            " their leads."
-            for reason, (count, last) in self._lost.items()
-            if now - last <= _FRESH
-        ]
-        if not self._known or (ago := now - self._last) > _FRESH:
-            return said
-        return [
-            *said,
-            f"Deliveries about {self._known} leads that we know were refused, the last {ago:.0f} s"
-            " ago: compare the webhook secret with the one in C2S's subscription.",
-        ]
+        return self._lost.sentences() + self._known.sentences()

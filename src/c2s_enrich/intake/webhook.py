@@ -8,6 +8,7 @@ import random
 import re
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -17,10 +18,10 @@ from c2s_enrich.intake import answers
 from c2s_enrich.intake import receive as bodies
 from c2s_enrich.intake.auth import ACCEPTED, Gate, Headers
 from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.intake.payload import DeliveryLimits, read_delivery
+from c2s_enrich.intake.payload import read_delivery
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.writer import Writer
-from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import Notes, notes_of
 from c2s_enrich.serving.problem import CLOSE, Answer, problem
 from c2s_enrich.serving.protocol import TRUSTED
@@ -40,29 +41,20 @@ _WESTERN = re.compile(
 _ACTION = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
+@dataclass
 class Webhook:
     """The endpoint of one process."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        writer: Writer,
-        metrics: IntakeMetrics,
-        refusals: Refusals,
-        faults: OwnFaults,
-        jitter: random.Random,
-    ) -> None:
-        self._gate = Gate.of(settings)
-        self._limits = DeliveryLimits(events=settings.batch_limit)
-        self._body_limit = settings.body_limit
-        self._receive_timeout = settings.receive_timeout.total_seconds()
-        self._request_limit = settings.request_limit
-        self._writer = writer
-        self._metrics = metrics
-        self._refusals = refusals
-        self._faults = faults
-        self._jitter = jitter
-        self._deliveries = 0
+    _settings: Settings
+    _writer: Writer
+    _metrics: IntakeMetrics
+    _refusals: Refusals
+    _faults: Faults
+    _jitter: random.Random
+    _deliveries: int = 0
+
+    def __post_init__(self) -> None:
+        self._gate = Gate(self._settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -88,7 +80,7 @@ class Webhook:
         self._metrics.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
-            beginning, ended = await bodies.peek_at_body(headers, receive)
+            beginning, ended = await bodies.drop_body(headers, receive, bodies.PEEK_SECONDS)
             self._refusals.refused(beginning)
             close = () if ended else (CLOSE,)
             detail = "A delivery needs the webhook token."
@@ -98,7 +90,7 @@ class Webhook:
         if not _is_uncompressed(headers):
             return answers.COMPRESSED
         # Strangers do not count: they must not take the place of deliveries.
-        if self._deliveries >= self._request_limit:
+        if self._deliveries >= self._settings.request_limit:
             return self._busy("too_many_requests", "too many deliveries at once", CLOSE)
         self._deliveries += 1
         try:
@@ -114,7 +106,8 @@ class Webhook:
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes | Answer:
         """The body, or the answer where there is none."""
-        limit, seconds = self._body_limit, self._receive_timeout
+        limit = self._settings.body_limit
+        seconds = self._settings.receive_timeout.total_seconds()
         try:
             return await bodies.receive_body(headers, receive, self._metrics, limit, seconds)
         except TimeoutError:
@@ -130,10 +123,11 @@ class Webhook:
         body = _in_utf8(body, bodies.header(scope["headers"], b"content-type"))
         origin = _origin(scope)
         action = origin.get("hook_action")
+        most = self._settings.batch_limit
         if len(body) > _LARGE:
-            delivery = await asyncio.to_thread(read_delivery, body, action, self._limits)
+            delivery = await asyncio.to_thread(read_delivery, body, action, most)
         else:
-            delivery = read_delivery(body, action, self._limits)
+            delivery = read_delivery(body, action, most)
         try:
             receipt = await self._writer.store(delivery, origin)
         except NotStored as error:

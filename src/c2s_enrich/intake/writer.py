@@ -7,16 +7,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import psycopg
 
 from c2s_enrich.connection import Connection
 from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.errors import NotStored
+from c2s_enrich.intake import store
 from c2s_enrich.intake.fast.arrays import take_arrays
 from c2s_enrich.intake.job import DeliveryReceipt, EventRow, Job
 from c2s_enrich.intake.payload import ParsedDelivery
-from c2s_enrich.intake.store import IntakeStore
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -34,9 +35,7 @@ _log = get_logger(__name__)
 class Writer:
     """Takes deliveries from many requests at once. Leaving it writes what was accepted."""
 
-    def __init__(
-        self, pool: Pool, store: IntakeStore, settings: Settings, *, lanes: int = 2
-    ) -> None:
+    def __init__(self, pool: Pool, settings: Settings, *, lanes: int = 2) -> None:
         # One lane gathers while another waits for its COMMIT; /readyz needs a connection, too.
         lanes = max(1, min(lanes, settings.database_pool_size - 1))
         self._queue: deque[Job] = deque()
@@ -44,7 +43,7 @@ class Writer:
         self._timeout = settings.store_timeout.total_seconds()
         self._closing = False
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._lanes = [_WriteLane(self, pool, store, self._timeout) for _ in range(lanes)]
+        self._lanes = [_WriteLane(self, pool, self._timeout) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Writer:
@@ -105,15 +104,14 @@ class Writer:
             idle.set_result(None)
 
 
+@dataclass
 class _WriteLane:
     """One connection and the loop that writes through it."""
 
-    def __init__(self, writer: Writer, pool: Pool, store: IntakeStore, timeout: float) -> None:
-        self._writer = writer
-        self._pool = pool
-        self._store = store
-        self._timeout = timeout
-        self._connection: Connection | None = None
+    _writer: Writer
+    _pool: Pool
+    _timeout: float
+    _connection: Connection | None = None
 
     async def run(self) -> None:
         """Until the writer closes and nothing waits any more."""
@@ -150,17 +148,17 @@ class _WriteLane:
         rows = [row for job in batch for row in job.rows if row.verdict is None]
         rows.sort(key=lambda row: (row.event.lead_id, row.event.updated_at))
         await self._insert(connection, rows)
-        odd = [job for job in batch if not job.is_all_told()]
-        rejects = [reject for job in odd for reject in job.rejects()]
-        if rejects and not await self._store.keep_rejected(connection, rejects):
+        rejects = [(job, *reject) for job in batch for reject in job.rejects()]
+        if rejects and not await store.keep_rejected(connection, rejects):
             # Their events are stored; what cannot be kept must not be answered as if it were.
+            odd = [job for job, *_ in rejects]
             _settle(odd, "rejected deliveries fill their room: replay or dismiss them")
 
     async def _insert(self, connection: Connection, rows: list[EventRow]) -> None:
         """Gives every row its verdict. A value that the database refuses is the sender's fault."""
         while rows:
             try:
-                await self._store.insert_events(connection, rows)
+                await store.insert_events(connection, rows)
             except psycopg.Error as error:
                 refused: list[EventRow] = []
                 if _may_be_about_a_value(error):
@@ -172,12 +170,12 @@ class _WriteLane:
             else:
                 rows = [row for row in rows if row.verdict is None]
                 if rows:
-                    await self._store.compare_with_stored(connection, rows)
+                    await store.compare_with_stored(connection, rows)
             rows = [row for row in rows if row.verdict is None]
 
     async def _refused(self, connection: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
         """The rows whose values the database does not take, cornered by halving."""
-        if await self._store.takes_values(connection, rows):
+        if await store.takes_values(connection, rows):
             return []
         if len(rows) == 1:
             return list(rows)

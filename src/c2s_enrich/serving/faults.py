@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from c2s_enrich.clock import Clock
 
-# Seconds after the last one: by then it has passed, or nobody delivers.
-_FRESH = 600.0
+_ANSWERED_503 = (
+    "{count} requests were answered 503 within {within:.0f} s, the last one {ago:.0f} s ago: {why}."
+)
 
 
 @dataclass
 class _Run:
-    """Requests that failed for one reason without one that succeeded in between."""
+    """What failed for one reason without a success in between; times by the clock."""
 
     count: int
     first: float
@@ -18,20 +19,22 @@ class _Run:
     why: str
 
 
-class OwnFaults:
-    """Requests answered 503, by reason, in this process's memory."""
+class Faults:
+    """By reason, in this process's memory. `sentence` tells of one from `count`, `why`, and the
+    seconds `within` and `ago`. `fresh` seconds after the last it has passed, or nobody delivers.
+    """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, sentence: str = _ANSWERED_503, fresh: float = 600.0) -> None:
+        self._clock, self._sentence, self._fresh = clock, sentence, fresh
         self._runs: dict[str, _Run] = {}
 
-    def add(self, reason: str, why: str) -> None:
-        """One more. `why` ends a sentence and must hold nothing that a sender wrote."""
+    def add(self, reason: str, why: str = "", count: int = 1) -> None:
+        """`why` ends a sentence and must hold nothing that a sender wrote."""
         now = self._clock.boottime()
         run = self._runs.get(reason)
-        if run is None or now - run.last > _FRESH:
+        if run is None or now - run.last > self._fresh:
             run = self._runs[reason] = _Run(0, now, now, why)
-        run.count, run.last, run.why = run.count + 1, now, why
+        run.count, run.last, run.why = run.count + count, now, why
 
     def end(self, reason: str) -> None:
         self._runs.pop(reason, None)
@@ -39,8 +42,9 @@ class OwnFaults:
     def sentences(self) -> list[str]:
         now = self._clock.boottime()
         return [
-            f"{run.count} requests were answered 503 within {now - run.first:.0f} s, the last one"
-            f" {now - run.last:.0f} s ago: {run.why}."
+            self._sentence.format(
+                count=run.count, why=run.why, within=now - run.first, ago=now - run.last
+            )
             for run in self._runs.values()
-            if now - run.last <= _FRESH
+            if now - run.last <= self._fresh
         ]

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from c2s_enrich.redaction import redact
-from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.problem import CLOSE, problem
 from c2s_enrich.telemetry.lines import Level, get_logger
 
@@ -51,7 +51,7 @@ class RequestMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        faults: OwnFaults,
+        faults: Faults,
         known: tuple[str, ...] = (),
         security: Headers = _SECURITY,
     ) -> None:

@@ -16,13 +16,13 @@ from c2s_enrich.console.app import SECURITY, Console
 from c2s_enrich.console.page import Tools
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.enrichment.history import DatabaseHistory
-from c2s_enrich.intake.payload import DeliveryLimits, read_delivery, sentence
+from c2s_enrich.intake.payload import read_delivery
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
 from c2s_enrich.ops.rejects import Reading, RejectsDesk
 from c2s_enrich.ops.runs import Runs
 from c2s_enrich.ops.watched import build_health, watch
-from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
@@ -35,7 +35,7 @@ _READS = 4
 def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
     """The console, the admin API and /health as an ASGI app."""
     clock = SystemClock()
-    faults, pool = OwnFaults(clock), open_pool(settings, name="ops")
+    faults, pool = Faults(clock), open_pool(settings, name="ops")
     reads = open_pool(replace(settings, database_pool_size=_READS), name="console")
     health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))
     limits = Limits(pool, settings, clock)
@@ -65,11 +65,10 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
 
 def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
     """With intake's parser and its limits: BATCH_LIMIT raised for one command is obeyed, too."""
-    limits = DeliveryLimits(events=settings.batch_limit)
 
     def read(raw: bytes, hook_action: str | None) -> Reading:
-        delivery = read_delivery(raw, hook_action, limits)
-        flaws = tuple(sentence(flaw.reason, flaw.index) for flaw in delivery.rejections)
+        delivery = read_delivery(raw, hook_action, settings.batch_limit)
+        flaws = tuple(flaw.detail for flaw in delivery.rejections)
         return Reading([msgspec.structs.asdict(each) for each in delivery.events], flaws)
 
     return RejectsDesk(pool, read)

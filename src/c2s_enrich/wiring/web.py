@@ -15,14 +15,12 @@ from c2s_enrich.intake.fast.app import WebApp
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.minutes import Minutes
 from c2s_enrich.intake.openapi import OpenApi
-from c2s_enrich.intake.payload import DeliveryLimits
 from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.store import IntakeStore
 from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.ops.health import Signals
 from c2s_enrich.ops.watched import build_health, watch
-from c2s_enrich.serving.faults import OwnFaults
+from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
@@ -33,12 +31,11 @@ def build_web(
 ) -> WebApp:
     """An ASGI app whose lifespan opens pool and writer; what was accepted is written at its end."""
     clock = clock or SystemClock()
-    intake, refusals, faults = IntakeMetrics(), Refusals(clock), OwnFaults(clock)
+    intake, refusals, faults = IntakeMetrics(), Refusals(clock), Faults(clock)
     metrics.registry.register(intake)
     pool = open_pool(settings, name="web")
-    store = IntakeStore()
-    writer = Writer(pool, store, settings)
-    minutes = Minutes(pool, store, intake, refusals, clock)
+    writer = Writer(pool, settings)
+    minutes = Minutes(pool, intake, refusals, clock)
 
     def problems() -> list[str]:
         return refusals.sentences() + faults.sentences()
@@ -60,10 +57,7 @@ def build_web(
         ),
         routes=[
             *health.routes(),
-            Route(
-                "/openapi.json",
-                OpenApi(settings.body_limit, DeliveryLimits(events=settings.batch_limit)),
-            ),
+            Route("/openapi.json", OpenApi(settings.body_limit, settings.batch_limit)),
         ],
         middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
         exception_handlers={HTTPException: answer_http_error},
