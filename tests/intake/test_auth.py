@@ -46,6 +46,10 @@ class TestTheToken:
 
     def test_is_taken_from_the_end_of_the_path(self) -> None:
         assert judge(path=NEW.decode()) == "current"
+        assert judge(path=f"{NEW.decode()}/") == "current"
+
+    def test_that_ends_with_a_slash_is_known_in_the_path_too(self) -> None:
+        assert judge(path="ends/with/", gate=Gate(b"ends/with/", b"")) == "current"
 
     @pytest.mark.parametrize("scheme", [b"", b"Basic ", b"Bearer", b"Token "])
     def test_does_not_count_under_another_scheme(self, scheme: bytes) -> None:

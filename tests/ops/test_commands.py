@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 from tests.cast import with_check_digits
-from tests.conftest import Database
+from tests.conftest import ENVIRONMENT, Database
 from typer.testing import CliRunner, Result
 
 from c2s_enrich.cli.main import app
@@ -184,13 +185,18 @@ class TestRejects:
         )
 
         replayed = await invoke(command, "rejects", "replay", "--reason", "not_json")
+        nobody = "00000000-0000-4000-8000-000000000000"
+        half = await invoke(command, "rejects", "replay", found, nobody)
         why = f"a test for {with_check_digits('111444777')}"
         await invoke(command, "rejects", "dismiss", found, "--because", why)
 
         assert "1 checked, 1 still rejected" in replayed.output
+        assert half.exit_code == 1
+        assert f"{nobody}  there is no such rejected delivery" in half.output
         rows = await db.fetch("select verb, filter, reason from operator_actions order by at")
         assert rows == [
             ("replay", {"rejects": [found]}, None),
+            ("replay", {"rejects": [found, nobody]}, None),
             ("dismiss", {"rejects": [found]}, "a test for [cpf]"),
         ]
 
@@ -214,7 +220,41 @@ class TestUpstreams:
         assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
 
     async def test_an_unknown_name_is_refused(self, db: Database, command: Command) -> None:
-        assert (await invoke(command, "upstreams", "pause", "nobody")).exit_code == 2
+        assert (await invoke(command, "upstreams", "pause", "nobody")).exit_code == 3
+        assert (await invoke(command, "upstreams", "budget", "c2s", "9" * 20)).exit_code == 2
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("upstreams", "pause", "c2s"),
+            ("rejects", "replay", "{reject}"),
+            ("unsubscribe", "--yes"),
+        ],
+        ids=" ".join,
+    )
+    async def test_nothing_is_done_by_a_login_that_may_not_write_down_what_it_did(
+        self,
+        db: Database,
+        command: Command,
+        monkeypatch: pytest.MonkeyPatch,
+        words: tuple[str, ...],
+    ) -> None:
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("DATABASE_URL", make_conninfo(db.url, options="-c role=c2s_poller"))
+        reject = await db.value(
+            "insert into rejected_deliveries (raw, reason, detail, headers)"
+            """ values ('{"id": 7, "updated_at": "2025-06-01T10:00:00Z"}', 'not_json', 'x', '{}')"""
+            " returning id"
+        )
+
+        told = await invoke(command, *(word.format(reject=reject) for word in words))
+
+        assert told.exit_code == 1
+        assert "c2s_ops" in told.output
+        assert "upstream_called" not in told.output
+        assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
+        assert await db.value("select count(*) from webhook_events") == 0
 
 
 class TestDoctor:

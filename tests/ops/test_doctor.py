@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from c2s_enrich.cli.main import app
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.sandbox.stage import Stage
+from c2s_enrich.upstreams.c2s import C2s
 
 Doctor = Callable[..., Any]
 
@@ -199,6 +201,26 @@ class TestTheSubscription:
             "https://web.example/api/v1/webhooks/c2s/***"
         )
 
+    @pytest.mark.parametrize("path", ["", "/", "/api/v1/webhooks/c2s", "/api/v1/webhooks/c2s/"])
+    async def test_leads_to_the_webhook_however_the_address_and_the_secret_are_written(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch, path: str
+    ) -> None:
+        secret, asked = "a/secret+in=base64?or#any%41", set()
+        for name, value in (ENVIRONMENT | {"DATABASE_URL": db.url}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("WEBHOOK_SECRET", secret)
+
+        async def subscribe(_: C2s, action: str, url: str) -> None:
+            asked.add(url)
+
+        monkeypatch.setattr(C2s, "subscribe", subscribe)
+        address = f"https://web.example{path}"
+        await asyncio.to_thread(CliRunner().invoke, app, ["subscribe", address, "--yes"])
+
+        whole = f"https://web.example/api/v1/webhooks/c2s/{quote(secret, safe='')}"
+        assert asked == {whole}
+        assert await db.value("select count(*) from operator_actions where verb = 'subscribe'") == 1
+
     @pytest.mark.parametrize(
         "command", [["subscribe", "https://web.example", "--yes"], ["reconcile"]]
     )
@@ -215,8 +237,15 @@ class TestTheSubscription:
         assert done.exit_code == 1
         assert await db.value("select sum(failures) + count(paused_until) from upstreams") == 0
 
-    async def test_needs_an_address_that_nobody_reads_on_the_way(self) -> None:
-        refused = CliRunner().invoke(app, ["subscribe", "http://web.example"])
+    @pytest.mark.parametrize(
+        "address",
+        ["http://web.example", "https://", "https://a:b@web.example", "https://web.example?x=1",
+         "https://web.example#x", "https://web example", "web.example"],
+    )  # fmt: skip
+    async def test_needs_an_address_that_leads_here_and_that_nobody_reads_on_the_way(
+        self, address: str
+    ) -> None:
+        refused = CliRunner().invoke(app, ["subscribe", address, "--yes"])
 
         assert refused.exit_code == 2
         assert "https://" in refused.stderr

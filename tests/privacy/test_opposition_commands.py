@@ -54,9 +54,7 @@ class TestErase:
         await environment.work()
         done = await invoke("erase", "--cpf-stdin", "--yes", given=ana.cpf)
         kept = tmp_path / "erased.txt"
-        kept.write_text(
-            "\n".join(line for line in done.stdout.splitlines() if line.startswith("erased "))
-        )
+        kept.write_text(done.stdout)
         await environment.db.execute("delete from erased_leads")
         await environment.accept("lead-ana", ana)
 
@@ -66,6 +64,27 @@ class TestErase:
         assert "1 of 2 were stored again" in again.stderr
         assert await environment.outcomes() == {"lead-ana": "erased"}
         assert ana.cpf not in kept.read_text()
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "No such file"),
+            (b"", "holds no erased line"),
+            (f"erased 01234567:{'0' * 64}".encode("utf-16"), "holds no erased line"),
+            (f"erased 01234567:{'0' * 64}".encode(), "01234567: the key of these lines is neither"),
+        ],
+    )
+    async def test_of_a_file_that_says_nothing_here_is_refused_and_not_called_done(
+        self, environment: Brokerage, tmp_path: Path, content: bytes | None, said: str
+    ) -> None:
+        kept = tmp_path / "erased.txt"
+        if content is not None:
+            kept.write_bytes(content)
+
+        again = await invoke("erase", "--again", str(kept))
+
+        assert again.exit_code in (1, 2)
+        assert said in again.stderr
 
 
 class TestSuppress:

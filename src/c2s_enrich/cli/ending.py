@@ -93,6 +93,8 @@ def _told() -> Iterator[None]:
 
     try:
         yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        fail(f"{in_words(error)}. Commands need a login in c2s_ops, migrate the owner", NOT_DONE)
     except (EnrichError, psycopg.Error, OSError) as error:
         fail(in_words(error), NOT_DONE)
 

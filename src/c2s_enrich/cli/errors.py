@@ -76,8 +76,8 @@ def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
     async def change(pool: frame.Pool) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
-        done = await EventsDesk(pool).mute(error, verb)
-        return await frame.audited(pool, done, verb, {"error": error})
+        desk = EventsDesk(pool)
+        return await frame.audited(pool, lambda: desk.mute(error, verb), verb, {"error": error})
 
     if not frame.with_pool(change):
         missing = "no event has this error" if verb == "mute" else "it was not muted"

@@ -220,7 +220,7 @@ def _show(plan: Plan) -> None:
         line = f"  {each.events:7}  {each.state}  {text}  {span if each.events > 1 else ''}"
         note(line.rstrip())
     if plan.verb == "reprocess":
-        calls = ", ".join(f"{name} {count}" for name, count in plan.paid_calls.items())
+        calls = ", ".join(f"{name} {count}" for name, count in plan.paid_calls.items()) or "none"
         left = "".join(f"; budget left: {n} {count}" for n, count in plan.budget_left.items())
         note(f"  paid calls   at most {calls}; {plan.remembered} answers are remembered{left}")
         told = f"{plan.told_before} were told before and get only what is new"

@@ -143,13 +143,21 @@ def operator() -> str:
 
 
 async def audited(
-    pool: Pool, done: T, verb: str, words: dict[str, Any], why: str | None = None
+    pool: Pool,
+    work: Callable[[], Awaitable[T]],
+    verb: str,
+    words: dict[str, Any],
+    why: str | None = None,
 ) -> T:
-    """`done` again; where anything was, `operator_actions` has a row for it."""
+    """What the work answers; where it did anything, `operator_actions` has a row for it. Refused
+    before it begins where this login may not write there.
+    """
     from c2s_enrich.ops.plans import Planner
 
-    if done:
-        await Planner(pool, actor=operator(), via="cli").record(verb, words, why)
+    planner = Planner(pool, actor=operator(), via="cli")
+    await planner.may_record()
+    if done := await work():
+        await planner.record(verb, words, why)
     return done
 
 

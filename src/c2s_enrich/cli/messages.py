@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -82,7 +83,11 @@ def visible_to(who: Literal["sellers", "customers"]) -> None:
     \b
     c2s-enrich messages visible-to sellers
     """
-    frame.with_pool(lambda pool: frame.audited(pool, True, "visible_to", {"who": who}))
+
+    async def found_out() -> bool:
+        return True
+
+    frame.with_pool(lambda pool: frame.audited(pool, found_out, "visible_to", {"who": who}))
     frame.note(f"Recorded: {who} can see the messages.")
 
 
@@ -105,10 +110,11 @@ def _judge(
     async def judge(pool: frame.Pool) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
-        done = await EventsDesk(pool).judge(message_id, delivered=verb == "delivered")
-        return await frame.audited(pool, done, verb, {"message": str(message_id)})
+        words, desk = {"message": str(message_id)}, EventsDesk(pool)
+        judged = partial(desk.judge, message_id, delivered=verb == "delivered")
+        return await frame.audited(pool, judged, verb, words)
 
     if not frame.with_pool(judge):
-        frame.fail(f"no open message {message_id} (already settled, or unknown)")
+        frame.fail(f"no open message {message_id}: already settled, or unknown", frame.NOT_FOUND)
     said = "Recorded as delivered." if verb == "delivered" else "The message will be sent again."
     return frame.note(said)

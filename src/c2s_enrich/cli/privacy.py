@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -51,8 +52,13 @@ def erase(
         frame.fail("say who: --lead ID, --again FILE, or --cpf-stdin and the CPF on standard input")
     keys = frame.load_settings("migrate").hash_keys
     if again is not None:
-        lines = again.read_text("utf-8").splitlines()
-        hashes = [line.split()[-1] for line in lines if line.strip()]
+        text = frame.guarded(lambda: again.read_text("utf-8", "replace"))
+        hashes = re.findall(r"\b[0-9a-f]{8}:[0-9a-f]{64}\b", text)
+        if not hashes:
+            frame.fail(f"{again} holds no erased line")
+        if strange := {each[:8] for each in hashes} - set(keys.ids):
+            made = ", ".join(sorted(strange))
+            frame.fail(f"{made}: the key of these lines is neither HASH_KEY nor HASH_KEY_PREVIOUS")
         receipts = _with_keys(lambda pool, keys: erase_again(pool, keys, hashes))
         frame.note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
         for receipt in receipts:

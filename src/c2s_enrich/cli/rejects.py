@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
@@ -59,7 +60,7 @@ def show_reject(
 
     reject = _at_the_desk(lambda _, desk: desk.reject(reject_id))
     if reject is None:
-        frame.fail(f"there is no rejected delivery {reject_id}")
+        frame.fail(f"there is no rejected delivery {reject_id}", frame.NOT_FOUND)
     lead = line_text(reject.lead_id) or "-"
     typer.echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
     typer.echo(f"  received {frame.when(reject.received_at)}  {reject.size} bytes")
@@ -85,26 +86,32 @@ def replay_rejects(
     if bool(reject_ids) == (reason is not None):
         frame.fail("say which rejected deliveries: ids, or --reason")
 
-    async def replay(pool: frame.Pool, desk: RejectsDesk) -> bool:
+    async def replay(pool: frame.Pool, desk: RejectsDesk) -> list[UUID]:
         chosen = reject_ids or await desk.waiting_for(str(reason))
-        stays = 0
-        for reject_id in chosen:
-            done = await desk.replay(reject_id)
-            if done is None:
-                frame.fail(f"there is no rejected delivery {reject_id}")
-            elif done.already_at is not None:
-                typer.echo(f"{reject_id}  was replayed already, at {frame.when(done.already_at)}")
-            else:
-                more = f" (and {len(done.flaws) - 3} more)" if len(done.flaws) > 3 else ""
-                flaws = "".join(f"; {frame.visible(flaw)}" for flaw in done.flaws[:3]) + more
-                typer.echo(f"{reject_id}  {done.stored} events stored, {done.known} known{flaws}")
-                stays += bool(done.flaws)
-        typer.echo(f"{len(chosen)} checked, {stays} still rejected")
-        words = {"rejects": [str(each) for each in chosen[:10]]}
-        await frame.audited(pool, chosen, "replay", words)
-        return not stays
+        stay: list[UUID] = []
 
-    if not _at_the_desk(replay):
+        async def each() -> list[UUID]:
+            for reject_id in chosen:
+                done = await desk.replay(reject_id)
+                if done is None:
+                    said = "there is no such rejected delivery"
+                elif done.already_at is not None:
+                    said = f"was replayed already, at {frame.when(done.already_at)}"
+                else:
+                    more = f" (and {len(done.flaws) - 3} more)" if len(done.flaws) > 3 else ""
+                    flaws = "".join(f"; {frame.visible(flaw)}" for flaw in done.flaws[:3]) + more
+                    said = f"{done.stored} events stored, {done.known} known{flaws}"
+                typer.echo(f"{reject_id}  {said}")
+                if done is None or done.flaws:
+                    stay.append(reject_id)
+            typer.echo(f"{len(chosen)} checked, {len(stay)} still rejected")
+            return chosen
+
+        words = {"rejects": [str(reject_id) for reject_id in chosen[:10]]}
+        await frame.audited(pool, each, "replay", words)
+        return stay
+
+    if _at_the_desk(replay):
         raise typer.Exit(frame.NOT_DONE)
 
 
@@ -116,9 +123,9 @@ def dismiss_rejects(reject_ids: list[UUID], because: frame.Because) -> None:
     """
 
     async def dismiss(pool: frame.Pool, desk: RejectsDesk) -> int:
-        done = len(await desk.dismiss(reject_ids))
         words = {"rejects": [str(each) for each in reject_ids]}
-        return await frame.audited(pool, done, "dismiss", words, because)
+        dismissed = partial(desk.dismiss, reject_ids)
+        return len(await frame.audited(pool, dismissed, "dismiss", words, because))
 
     done = _at_the_desk(dismiss)
     frame.note(f"{done} of {len(reject_ids)} dismissed.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from c2s_enrich.upstreams.c2s import C2s
 
 ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
-_PATH = "/api/v1/webhooks/c2s/"
+_PATH = "/api/v1/webhooks/c2s"
+_HOST = re.compile(r"(https://[\w.-]+|http://127\.0\.0\.1)(:\d+)?(/[\w./-]*)?", re.ASCII)
 
 
 def subscribe(
@@ -29,18 +32,19 @@ def subscribe(
     \b
     c2s-enrich subscribe https://enrich.example.com
     """
-    if not address.startswith("https://") and not address.startswith("http://127.0.0.1"):
-        frame.fail("the address begins with https://: the webhook token is part of it")
-    settings = frame.load_settings("poller")
     host, _, token = address.rstrip("/").partition(_PATH)
-    token = token or settings.webhook_secret.reveal()
+    if not _HOST.fullmatch(host):
+        frame.fail("the address is https:// and a host: the webhook token becomes part of it")
+    settings = frame.load_settings("poller")
+    token = token.strip("/") or quote(settings.webhook_secret.reveal(), safe="")
     if not token:
         frame.fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
-    path = host + _PATH
+    path = f"{host}{_PATH}/"
     frame.note(f"C2S will deliver to {path}*** and to nowhere else.")
     frame.note("C2S allows ONE address: any other subscription of this token ends silently.")
     frame.confirm("subscribe", yes)
-    _ask_for_each(settings, lambda c2s, action: c2s.subscribe(action, path + token), f"{path}***")
+    address = path + token
+    _ask_for_each("subscribe", settings, lambda c2s, to: c2s.subscribe(to, address), f"{path}***")
     frame.note("Subscribed. The next webhook proves it: c2s-enrich events list")
 
 
@@ -49,7 +53,7 @@ def unsubscribe(yes: frame.Yes = False) -> None:
     settings = frame.load_settings("poller")
     frame.note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
     frame.confirm("unsubscribe", yes)
-    _ask_for_each(settings, lambda c2s, action: c2s.unsubscribe(action), "")
+    _ask_for_each("unsubscribe", settings, lambda c2s, action: c2s.unsubscribe(action), "")
     frame.note("Unsubscribed.")
 
 
@@ -74,13 +78,20 @@ def subscriptions(as_json: frame.AsJson = False) -> None:
 
 
 def _ask_for_each(
-    settings: frame.Settings, ask: Callable[[C2s, str], Awaitable[object]], remembered: str
+    verb: str,
+    settings: frame.Settings,
+    ask: Callable[[C2s, str], Awaitable[object]],
+    remembered: str,
 ) -> None:
     async def asked(upstreams: frame.Upstreams, pool: frame.Pool) -> None:
-        from c2s_enrich.ops.store import OpsStore
+        async def each() -> bool:
+            from c2s_enrich.ops.store import OpsStore
 
-        for action in ACTIONS:
-            await ask(upstreams.c2s, action)
-            await OpsStore(pool).subscribed(action, remembered)
+            for action in ACTIONS:
+                await ask(upstreams.c2s, action)
+                await OpsStore(pool).subscribed(action, remembered)
+            return True
+
+        await frame.audited(pool, each, verb, {"address": remembered})
 
     frame.with_upstreams(settings, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -67,7 +68,7 @@ def resume_upstream(name: Name, url: remote.Url = None) -> None:
 
 @app.command("budget")
 def budget_of_upstream(
-    name: Name, calls: Annotated[int, typer.Argument(min=0)], url: remote.Url = None
+    name: Name, calls: Annotated[int, typer.Argument(min=0, max=2**31 - 1)], url: remote.Url = None
 ) -> None:
     """Give it another budget of calls for today, 0 for none; tomorrow the setting holds again.
 
@@ -85,11 +86,11 @@ def _change(
     change: Callable[[Limits], Awaitable[bool]],
 ) -> None:
     async def local(pool: frame.Pool) -> bool:
-        done = await change(_limits(pool))
+        done = partial(change, _limits(pool))
         return await frame.audited(pool, done, verb, {"upstream": name} | words)
 
     if not remote.change(url, f"upstreams/{name}/{verb}", words, local):
-        frame.fail(f"there is no upstream {name}")
+        frame.fail(f"there is no upstream {name}", frame.NOT_FOUND)
 
 
 def _state(each: UpstreamState) -> str:

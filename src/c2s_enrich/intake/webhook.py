@@ -76,7 +76,7 @@ class Webhook:
         if scope["method"] != "POST":
             return answers.METHOD_NOT_ALLOWED
         headers = scope["headers"]
-        verdict = self._gate.judge(headers, scope["path"][len(PATH) + 1 :].rstrip("/"))
+        verdict = self._gate.judge(headers, scope["path"][len(PATH) + 1 :])
         self._metrics.secrets[verdict] += 1
         notes["verdict"] = verdict
         if verdict not in ACCEPTED:
