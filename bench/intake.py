@@ -38,7 +38,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bench.machine import HERE, database
-from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.intake.payload import read_delivery
 from c2s_enrich.sandbox.ports import free_port
 from c2s_enrich.serving.server import run_server
@@ -139,7 +138,6 @@ def serve(kind: str) -> None:
             lifespan=lifespan,
         ),
         settings,
-        one_write,
     )
 
 

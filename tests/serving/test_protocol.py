@@ -16,9 +16,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from c2s_enrich.intake.fast.one_write import one_write
 from c2s_enrich.serving import protocol
-from c2s_enrich.serving.protocol import TRUSTED, Wrap, as_it_is, bounded_protocol
+from c2s_enrich.serving.protocol import TRUSTED, bounded_protocol
 from c2s_enrich.serving.server import listen_on, several_of
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -96,14 +95,12 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, Any]:
 
 
 @asynccontextmanager
-async def serving(
-    connections: int = 100, head_seconds: float = 10, wrap: Wrap = as_it_is
-) -> AsyncIterator[Served]:
+async def serving(connections: int = 100, head_seconds: float = 10) -> AsyncIterator[Served]:
     app = Echo()
     config = uvicorn.Config(
         app,
         port=0,
-        http=bounded_protocol(head_seconds, connections, wrap),
+        http=bounded_protocol(head_seconds, connections),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -188,10 +185,9 @@ class TestManyRequestsAtOnce:
 
 
 class TestAnAnswerThatNobodyReads:
-    @pytest.mark.parametrize("wrap", [as_it_is, one_write])
-    async def test_ends_its_connection(self, monkeypatch: pytest.MonkeyPatch, wrap: Wrap) -> None:
+    async def test_ends_its_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(protocol, "_WRITE_SECONDS", 0.2)
-        async with serving(wrap=wrap) as server:
+        async with serving() as server:
             server.app.padding = 20_000_000
             _, writer = await server.connect()
             writer.transport.pause_reading()  # type: ignore[attr-defined]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def web(*, insecure: bool = False) -> None:
-    from c2s_enrich.intake.fast.one_write import one_write
     from c2s_enrich.serving.server import run_server
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.web import build_web
@@ -24,7 +23,7 @@ def web(*, insecure: bool = False) -> None:
     settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
     with logged(settings, "web"):
         app = build_web(settings, Metrics(), watched=True)
-        guarded(lambda: run_server(app, settings, one_write))
+        guarded(lambda: run_server(app, settings))
 
 
 def poller(*, suspects: str = "") -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
-from c2s_enrich.enrichment.remember import Memory
-from c2s_enrich.enrichment.together import together
+from c2s_enrich.enrichment.remember import Memory, together
 from c2s_enrich.errors import Unproven
-from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.candidate import Candidates
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
@@ -19,7 +18,7 @@ from c2s_enrich.upstreams.diretrix import Diretrix
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_api import WorkApi
 
-PaidQuestion = Callable[[Admission], Awaitable[tuple[Candidate, ...]]]
+PaidQuestion = Callable[[Admission], Awaitable[Candidates]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Lookup:
             frozenset(attempt.unproven),
         )
 
-    async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> tuple[Candidate, ...]:
+    async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> Candidates:
         """The first source that knows somebody; one after the other, because each is paid for."""
         for source in self.settings.cpf_sources:
             question = self._question(source, contact)
@@ -73,7 +72,7 @@ class Lookup:
                 continue
             kind, key, ask = question
 
-            async def paid(admission: Admission, ask: PaidQuestion = ask) -> tuple[Candidate, ...]:
+            async def paid(admission: Admission, ask: PaidQuestion = ask) -> Candidates:
                 attempt.pay()
                 return await ask(admission)
 

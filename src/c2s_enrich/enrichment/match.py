@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.candidate import Candidate, Candidates
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.name import NameAgreement, compare_names
@@ -20,7 +20,7 @@ class ContactAnswer:
     """Whom one contact leads to, in the source's order; never empty."""
 
     contact: Phone | Email
-    candidates: tuple[Candidate, ...]
+    candidates: Candidates
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _people(answers: Sequence[ContactAnswer]) -> dict[Cpf, tuple[Candidate, Foun
     }
 
 
-def _compared(answer: ContactAnswer) -> tuple[Candidate, ...]:
+def _compared(answer: ContactAnswer) -> Candidates:
     return answer.candidates[:_COMPARED_AT_MOST]
 
 

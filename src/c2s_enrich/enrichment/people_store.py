@@ -29,8 +29,6 @@ class HitRate:
 
 
 class PeopleStore:
-    """The remembered records, and what is made of them."""
-
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "people")
 

@@ -134,7 +134,6 @@ def _sections(profile: Profile, factor: Decimal) -> Mapping[str, tuple[str, ...]
 
 
 def _personal(profile: Profile) -> tuple[str, ...]:
-    """Personal data below name, CPF and birthday."""
     return _labelled(
         ("Sexo", {"M": "Masculino", "F": "Feminino"}.get(profile.sex or "")),
         ("Mãe", safe(profile.mother)),
@@ -165,7 +164,6 @@ def format_money(amount: Decimal) -> str:
 
 
 def _labelled(*pairs: tuple[str, str | None]) -> tuple[str, ...]:
-    """Label: value, for each value that there is."""
     return tuple(f"{label}: {value}" for label, value in pairs if value)
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.extract import facts_of, own_refs
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.match import Match, match
 from c2s_enrich.enrichment.message import SellerMessage, compose_message
+from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.skip import Situation, reason_to_skip
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
@@ -50,7 +50,7 @@ class Pipeline:
     store: EnrichmentStore
     c2s: C2s
     lookup: Lookup
-    enrich: Enrich
+    memory: Memory
     send: Sender
     keys: HashKeys
     settings: Settings
@@ -83,7 +83,8 @@ class Pipeline:
         if await self.store.suppressed(self._hashes(named)):
             return await self._ignore(claim, journal, event)
         async with journal.step("enrich"):
-            profiles = await self.enrich(claim, [person.candidate.cpf for person in found.people])
+            people = [person.candidate.cpf for person in found.people]
+            profiles = await self.memory.records(claim, people)
         async with journal.step("store"):
             message = await self._store_result(claim, journal, event, found, profiles)
         if self.settings.delivery == "shadow" and message.status == "pending":
@@ -128,7 +129,6 @@ class Pipeline:
         return Event(facts, contacts, prints, situation, suppressed)
 
     async def _skip(self, claim: Claim, event: Event) -> str | None:
-        """The outcome where there is no work."""
         skip = reason_to_skip(
             event.facts, event.fingerprints, event.situation, reprocess=claim.reprocess
         )

@@ -7,9 +7,10 @@ poller blocks nobody for longer than that.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.store import EnrichmentStore, Question
-from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.candidate import Candidate, Candidates
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
@@ -29,6 +30,7 @@ from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
+from c2s_enrich.upstreams.work_api import WorkApi
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -48,10 +50,9 @@ _AWAY_SECONDS, _AGAIN_SECONDS = 15.0, 0.5
 
 @dataclass(frozen=True)
 class Memory:
-    """Asks through the database's memory."""
-
     store: EnrichmentStore
     people: PeopleStore
+    work_api: WorkApi
     limits: Limits
     clock: Clock
     metrics: Metrics
@@ -63,30 +64,22 @@ class Memory:
         source: str,
         kind: str,
         contact: str,
-        ask: Callable[[Admission], Awaitable[tuple[Candidate, ...]]],
-    ) -> tuple[Candidate, ...]:
+        ask: Callable[[Admission], Awaitable[Candidates]],
+    ) -> Candidates:
         """Who `source` suggests for a contact; asks it only when no fresh answer is there."""
-        question = Question(source, kind, contact)
+        question, ttl = Question(source, kind, contact), self.settings.lookup_ttl
+        return await self._answer(claim, question, candidates_in, ask, self.store.keep_lookup, ttl)
 
-        async def keep(answer: tuple[Candidate, ...], asked_at: datetime) -> None:
-            settings = self.settings
-            freshness = settings.lookup_ttl if answer else settings.nobody_ttl
-            await self.store.keep_lookup(claim, question, answer, asked_at, freshness)
+    async def records(self, claim: Claim, people: Iterable[Cpf]) -> dict[Cpf, Profile | None]:
+        """Each one's own record, asked for at the same time; None for who has none."""
+        cpfs = list(dict.fromkeys(people))
+        answers = await together([self._record(claim, cpf) for cpf in cpfs])
+        return dict(zip(cpfs, answers, strict=True))
 
-        return await self._answer(claim, question, candidates_in, ask, keep)
-
-    async def record(
-        self, claim: Claim, cpf: Cpf, ask: Callable[[Admission], Awaitable[Profile | None]]
-    ) -> Profile | None:
-        """A person's record; asks the Work API only when no fresh one is there."""
-        question = Question("work_api", "record", cpf.digits)
-
-        async def keep(answer: Profile | None, asked_at: datetime) -> None:
-            settings = self.settings
-            freshness = settings.record_ttl if answer else settings.nobody_ttl
-            await self.people.keep_person(claim, question, answer, asked_at, freshness)
-
-        return await self._answer(claim, question, profile_in, ask, keep)
+    async def _record(self, claim: Claim, cpf: Cpf) -> Profile | None:
+        question, ttl = Question("work_api", "record", cpf.digits), self.settings.record_ttl
+        ask, keep = partial(self.work_api.profile, cpf), self.people.keep_person
+        return await self._answer(claim, question, profile_in, ask, keep, ttl)
 
     async def _answer(
         self,
@@ -94,7 +87,8 @@ class Memory:
         question: Question,
         read: Callable[[Any], T],
         ask: Callable[[Admission], Awaitable[T]],
-        keep: Callable[[T, datetime], Awaitable[None]],
+        keep: Callable[[Claim, Question, T, datetime, timedelta], Awaitable[None]],
+        found_ttl: timedelta,
     ) -> T:
         source = question.source
         while True:
@@ -113,18 +107,17 @@ class Memory:
             perhaps_paid = lost and not isinstance(error, _CLEARLY_NOT_PAID)
             await self.store.give_up_asking(claim, question, perhaps_paid=perhaps_paid)
             raise
-        await self._keep(keep, answer, reply.at)
+        freshness = found_ttl if answer else self.settings.nobody_ttl
+        await self._keep(partial(keep, claim, question, answer, reply.at, freshness))
         self._tell(question, answer, reply.at, remembered=False)
         return answer
 
-    async def _keep(
-        self, keep: Callable[[T, datetime], Awaitable[None]], answer: T, asked_at: datetime
-    ) -> None:
+    async def _keep(self, keep: Callable[[], Awaitable[None]]) -> None:
         """It is paid for: while the database is away it waits."""
         until = self.clock.boottime() + _AWAY_SECONDS
         while True:
             try:
-                return await keep(answer, asked_at)
+                return await keep()
             except psycopg.Error as error:
                 if not is_transient(error) or self.clock.boottime() > until:
                     raise
@@ -144,12 +137,19 @@ class Memory:
         )
 
 
-def candidates_in(answer: list[dict[str, str]]) -> tuple[Candidate, ...]:
-    """A remembered lookup."""
+def candidates_in(answer: list[dict[str, str]]) -> Candidates:
     found = ((Cpf.parse(entry["cpf"]), entry["name"]) for entry in answer)
     return tuple(Candidate(cpf, name) for cpf, name in found if cpf is not None)
 
 
 def profile_in(answer: object) -> Profile | None:
-    """A remembered record."""
     return None if answer is None else msgspec.convert(answer, Profile, strict=False)
+
+
+async def together(questions: Sequence[Awaitable[T]]) -> list[T]:
+    """All answers in order. Each is paid for: the first error is raised after all have ended."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

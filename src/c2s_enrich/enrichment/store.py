@@ -204,7 +204,6 @@ class EnrichmentStore:
         return (row[0], row[1]) if row else None
 
     async def record_read_back(self, *, found: bool) -> None:
-        """Whether a message that C2S has was found on its lead."""
         await self._sql.rows("record_read_back", **self._rules, found=found)
 
     def message_sent(

@@ -27,13 +27,11 @@ class IntakeMetrics(Collector):
         self._seconds = 0.0
 
     def answered(self, status: int, seconds: float) -> None:
-        """One delivery was answered after `seconds`."""
         self.answers[status] += 1
         self._buckets[bisect_left(_BUCKETS, seconds)] += 1
         self._seconds += seconds
 
     def stored(self, receipt: DeliveryReceipt) -> None:
-        """One delivery's events have their verdict."""
         self.events["processed"] += receipt.processed
         if receipt.processed == receipt.received:
             return
@@ -57,7 +55,6 @@ class IntakeMetrics(Collector):
         return {"intake": {**self.events, **tokens}}
 
     def collect(self) -> Iterator[core.Metric]:
-        """Called by Prometheus' client at each scrape."""
         for name, what, label, counts in (
             ("requests", "Deliveries by the status of their answer", "status", self.answers),
             ("tokens", "Deliveries by the secret that matched, if any", "verdict", self.secrets),

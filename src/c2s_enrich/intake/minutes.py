@@ -25,8 +25,6 @@ _log = get_logger(__name__)
 
 @dataclass
 class Minutes:
-    """The duty of one process."""
-
     pool: Pool
     metrics: IntakeMetrics
     refusals: Refusals

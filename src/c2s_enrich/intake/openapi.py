@@ -26,7 +26,6 @@ class OpenApi:
 
 
 def document(body_limit: int, most_events: int) -> dict[str, Any]:
-    """OpenAPI 3.1."""
     whole: dict[str, Any] = msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes())
     deliver, with_token = (whole["paths"][path]["post"] for path in (PATH, PATH + "/{token}"))
     most = f"At most {body_limit} bytes and {most_events} events."

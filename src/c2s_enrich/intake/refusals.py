@@ -35,8 +35,6 @@ _ID = re.compile(rb'"(?:lead_)?id"\s{0,5}:\s{0,5}"?([A-Za-z0-9-]{1,64})')
 
 
 class Refusals:
-    """The current run, in this process's memory."""
-
     def __init__(self, clock: Clock) -> None:
         self._waiting: dict[str, None] = {}
         self._known = Faults(clock, _REFUSED, _FRESH)

@@ -43,8 +43,6 @@ _ACTION = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 @dataclass
 class Webhook:
-    """The endpoint of one process."""
-
     _settings: Settings
     _writer: Writer
     _metrics: IntakeMetrics

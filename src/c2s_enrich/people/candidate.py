@@ -11,3 +11,7 @@ class Candidate:
 
     cpf: Cpf
     name: str = field(repr=False)
+
+
+Candidates = tuple[Candidate, ...]
+"""Whom a source suggests, in its order; empty: it knows nobody, never that it failed."""

@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from dataclasses import dataclass
 from traceback import walk_tb
 from typing import Any
 
@@ -21,6 +22,7 @@ Notes = dict[str, Any]
 """
 Headers = tuple[tuple[bytes, bytes], ...]
 
+_log = get_logger("c2s_enrich.web")
 _NOTES = "c2s_enrich.notes"
 _ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _PROBES = frozenset(("/livez", "/readyz", "/health"))
@@ -45,30 +47,23 @@ def notes_of(scope: Scope) -> Notes:
     return notes
 
 
+@dataclass
 class RequestMiddleware:
     """`known` secrets do not get into the log as ids; every answer carries `security`."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        faults: Faults,
-        known: tuple[str, ...] = (),
-        security: Headers = _SECURITY,
-    ) -> None:
-        self._app = app
-        self._faults = faults
-        self._known = frozenset(filter(None, known))
-        self._security = security
-        self._log = get_logger("c2s_enrich.web")
+    app: ASGIApp
+    faults: Faults
+    known: tuple[str, ...] = ()
+    security: Headers = _SECURITY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         started = time.perf_counter()
         notes = notes_of(scope)
         notes["request_id"] = request_id = self._request_id(scope)
-        added = ((b"x-request-id", request_id.encode()), *self._security)
+        added = ((b"x-request-id", request_id.encode()), *self.security)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -79,12 +74,12 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self.app(scope, receive, send_with_headers)
         except Exception as error:
             # The type is enough to find it; its text and its frames may hold a payload.
             kind, where = type(error).__name__, _place(error)
-            self._log.error("request_broke", request_id=request_id, error=kind, where=where)
-            self._faults.add("bug", f"an error in the program ({kind})")
+            _log.error("request_broke", request_id=request_id, error=kind, where=where)
+            self.faults.add("bug", f"an error in the program ({kind})")
             if not status:
                 await _BUG.send(send_with_headers)
         if "route" not in notes:
@@ -97,14 +92,14 @@ class RequestMiddleware:
         }
         # A platform's checks come every few seconds and say nothing new.
         level: Level = "debug" if notes["route"] in _PROBES else "info"
-        self._log.tell(level, "request", line, searched=False)
+        _log.tell(level, "request", line, searched=False)
 
     def _request_id(self, scope: Scope) -> str:
         """The sender's, where it looks like an id and is nothing to be hidden; else a new one."""
         for name, value in scope["headers"]:
             if name == b"x-request-id" and _ID.fullmatch(value):
                 given: str = value.decode("ascii")
-                if given not in self._known and redact(given) == given:
+                if given not in self.known and redact(given) == given:
                     return given
         return secrets.token_hex(16)
 

@@ -10,12 +10,11 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from c2s_enrich.serving.one_write import OneWrite
 from c2s_enrich.serving.problem import CLOSE, PROBLEM, problem
 
 # Set in the scope of a request whose sender is known: its connection is the last to be closed.
 TRUSTED = "c2s_enrich.trusted"
-
-Wrap = Callable[[asyncio.Transport, asyncio.AbstractEventLoop], asyncio.Transport]
 
 # A request's head in bytes, and the same again for what may follow its body (trailers). httptools
 # has no limit of its own; C2S sends some 500.
@@ -28,12 +27,7 @@ _LEFTOVER_SECONDS = 2.0
 _WRITE_SECONDS = 10.0
 
 
-def as_it_is(transport: asyncio.Transport, _: asyncio.AbstractEventLoop) -> asyncio.Transport:
-    """The transport with nothing around it."""
-    return transport
-
-
-def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[asyncio.Protocol]:
+def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Protocol]:
     """The protocol of one server. At most `connections` are open: for a new one beyond them the
     longest idle one is closed, strangers first: silent peers never keep a delivery out.
     """
@@ -56,7 +50,7 @@ def bounded_protocol(head_seconds: float, connections: int, wrap: Wrap) -> type[
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             # The transport tells of every byte that the peer does not take.
             transport.set_write_buffer_limits(high=0)
-            super().connection_made(wrap(transport, self.loop))
+            super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
             if len(self.connections) > connections:
                 longest = cast(Protocol, next(chain(idle, idle_trusted, [self])))
                 longest._leave_idle()

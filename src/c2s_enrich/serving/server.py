@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from c2s_enrich.errors import CannotListen
 from c2s_enrich.leaving import leave_soon
-from c2s_enrich.serving.protocol import Wrap, as_it_is, bounded_protocol
+from c2s_enrich.serving.protocol import bounded_protocol
 from c2s_enrich.settings import Settings
 
 # Longer than Fly's proxy idles (60 s): who reuses a connection must not find it closing.
@@ -33,7 +33,7 @@ class _Server(uvicorn.Server):
         self.leaving = leave_soon(0)
 
 
-def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
+def run_server(app: ASGIApp, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what was accepted and returns."""
     try:
         bound = listen_on(settings.host, settings.port)
@@ -48,17 +48,17 @@ def run_server(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> None:
     gc.freeze()
     # A request makes 200 objects and no cycles: looking for some costs a tenth of the throughput.
     gc.set_threshold(20_000, 20, 20)
-    server = _Server(server_config(app, settings, wrap))
+    server = _Server(server_config(app, settings))
     server.run(several_of(bound))
     server.leaving.cancel()
 
 
-def server_config(app: ASGIApp, settings: Settings, wrap: Wrap = as_it_is) -> uvicorn.Config:
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     # A request lives at most this long; what is open after it is a connection, not a delivery.
     request = settings.receive_timeout + settings.store_timeout
     return uvicorn.Config(
         app,
-        http=bounded_protocol(settings.receive_timeout.total_seconds(), _most_connections(), wrap),
+        http=bounded_protocol(settings.receive_timeout.total_seconds(), _most_connections()),
         ws="none",
         lifespan="on",
         proxy_headers=False,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import prometheus_client as prometheus
 from prometheus_client.registry import Collector
@@ -15,30 +16,33 @@ _EVENT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 900, 3600
 
 
 class Metrics:
-    """The numbers of one process, in a registry of its own."""
-
     def __init__(self) -> None:
         self.registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=self.registry)
         prometheus.GCCollector(registry=self.registry)
-        counter, histogram = self._counter, self._histogram
+        ours: dict[str, Any] = {"namespace": "c2s", "registry": self.registry}
+        counter: Callable[..., prometheus.Counter] = partial(prometheus.Counter, **ours)
+        histogram: Callable[..., prometheus.Histogram] = partial(prometheus.Histogram, **ours)
+        self._gauge: Callable[..., prometheus.Gauge] = partial(prometheus.Gauge, **ours)
         # fmt: off
         self._events = counter("events", "Events by what happened to them",
-                               "transition", "error_kind")
-        self._outcomes = counter("event_outcomes", "Completed events by outcome", "outcome")
-        self._event_seconds = histogram("event_duration", "From the webhook to the event's end",
-                                        _EVENT_SECONDS)
-        self._wait_seconds = histogram("event_wait", "From an event being due to its claim",
-                                       _EVENT_SECONDS)
-        self._step_seconds = histogram("step_duration", "Steps of an attempt",
-                                       _CALL_SECONDS, "step")
-        self._call_seconds = histogram("upstream_request_duration",
+                               ("transition", "error_kind"))
+        self._outcomes = counter("event_outcomes", "Completed events by outcome", ("outcome",))
+        self._event_seconds = histogram("event_duration_seconds",
+                                        "From the webhook to the event's end",
+                                        buckets=_EVENT_SECONDS)
+        self._wait_seconds = histogram("event_wait_seconds",
+                                       "From an event being due to its claim",
+                                       buckets=_EVENT_SECONDS)
+        self._step_seconds = histogram("step_duration_seconds", "Steps of an attempt",
+                                       ("step",), buckets=_CALL_SECONDS)
+        self._call_seconds = histogram("upstream_request_duration_seconds",
                                        "Requests to upstreams by how they ended",
-                                       _CALL_SECONDS, "upstream", "kind", "result")
+                                       ("upstream", "kind", "result"), buckets=_CALL_SECONDS)
         self._answers = counter("answers", "Answers about contacts and people: paid for or"
-                                " remembered, found or nobody", "source", "origin", "result")
+                                " remembered, found or nobody", ("source", "origin", "result"))
         self._messages = counter("messages", "Messages by the proof of their delivery, or its lack",
-                                 "result")
+                                 ("result",))
         self._conflicts = counter("claim_conflicts",
                                   "Claims repeated because two pollers took one lead")
         self._reconnects = counter("listener_reconnects",
@@ -71,7 +75,6 @@ class Metrics:
         self._call_seconds.labels(upstream, kind, result).observe(seconds)
 
     def answer(self, source: str, *, remembered: bool, found: bool) -> None:
-        """A question about a contact or a person was answered, from memory or by a paid call."""
         self._answers.labels(
             source, "remembered" if remembered else "call", "found" if found else "nobody"
         ).inc()
@@ -81,7 +84,6 @@ class Metrics:
         self._messages.labels(result).inc()
 
     def claim_conflicts(self, count: int) -> None:
-        """`count` claims met another poller on the same lead and were repeated."""
         self._conflicts.inc(count)
 
     def listener_reconnected(self) -> None:
@@ -94,7 +96,7 @@ class Metrics:
 
     def watch_pool(self, read: Callable[[], Mapping[str, int]]) -> None:
         """Publishes a database pool's connections; `read` gives psycopg_pool's statistics."""
-        gauge = self._gauge("db_pool_connections", "Connections to the database", "state")
+        gauge = self._gauge("db_pool_connections", "Connections to the database", ("state",))
         for state, field in (
             ("open", "pool_size"),
             ("idle", "pool_available"),
@@ -104,22 +106,9 @@ class Metrics:
 
     def describe(self, more: Collector, *, version: str, schema: int) -> None:
         """Publishes what runs here, and what `more` collects."""
-        build = self._gauge("build_info", "The running program", "version", "schema")
+        build = self._gauge("build_info", "The running program", ("version", "schema"))
         build.labels(version, str(schema)).set(1)
         self.registry.register(more)
 
     def exposition(self) -> bytes:
         return prometheus.generate_latest(self.registry)
-
-    def _counter(self, name: str, what: str, *labels: str) -> prometheus.Counter:
-        return prometheus.Counter(f"c2s_{name}", what, labels, registry=self.registry)
-
-    def _gauge(self, name: str, what: str, *labels: str) -> prometheus.Gauge:
-        return prometheus.Gauge(f"c2s_{name}", what, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, what: str, buckets: tuple[float, ...], *labels: str
-    ) -> prometheus.Histogram:
-        return prometheus.Histogram(
-            f"c2s_{name}_seconds", what, labels, buckets=buckets, registry=self.registry
-        )

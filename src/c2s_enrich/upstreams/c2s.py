@@ -14,7 +14,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams import c2s_answers as answers
 from c2s_enrich.upstreams.c2s_answers import SendAnswer, segment
-from c2s_enrich.upstreams.http import CallServices, Policy, Upstream
+from c2s_enrich.upstreams.http import CallServices, Upstream
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.response import Response
 
@@ -123,7 +123,6 @@ class C2s:
         await self._account("subscribe", {"hook_action": action, "hook_url": url})
 
     async def unsubscribe(self, action: str) -> None:
-        """Ends the delivery of a hook."""
         await self._account("unsubscribe", {"hook_action": action})
 
     async def _account(self, call: str, json: object) -> None:
@@ -141,8 +140,7 @@ def open_c2s(settings: Settings, services: CallServices) -> Upstream:
         "authorization": (authorization, authentication),
         "authentication": (authentication, authorization),
     }[settings.c2s_auth_header]
-    policy = Policy(timeout=settings.c2s_timeout)
-    return Upstream("c2s", settings.c2s_base_url, policy, services, forms)
+    return Upstream("c2s", settings.c2s_base_url, settings.c2s_timeout, services, forms)
 
 
 def open_gateway(settings: Settings, services: CallServices) -> Upstream:
@@ -150,7 +148,7 @@ def open_gateway(settings: Settings, services: CallServices) -> Upstream:
     return Upstream(
         "c2s",
         settings.c2s_gateway_url,
-        Policy(timeout=settings.c2s_timeout),
+        settings.c2s_timeout,
         services,
         unwrap=answers.unwrap_gateway,
         transport="gateway",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from validate_docbr import CNPJ
 
 from c2s_enrich.errors import Unproven, Unreadable
-from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.candidate import Candidate, Candidates
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.upstreams.fields import READ_AT_MOST, get, text_of
@@ -18,7 +18,7 @@ from c2s_enrich.upstreams.response import Response
 from c2s_enrich.upstreams.work_record import judge_failure
 
 
-def candidates_from_phone_module(data: object) -> tuple[Candidate, ...]:
+def candidates_from_phone_module(data: object) -> Candidates:
     """People of `modulo=phone`, in its order. Raises Unauthorised, Unreadable."""
     if isinstance(data, dict) and "msg" in {str(key).lower() for key in data}:
         rows = get(data, "msg")
@@ -28,7 +28,7 @@ def candidates_from_phone_module(data: object) -> tuple[Candidate, ...]:
     return ()
 
 
-def candidates_from_diretrix(data: object) -> tuple[Candidate, ...]:
+def candidates_from_diretrix(data: object) -> Candidates:
     """People of a lookup, in its order. One object counts as a list of one. Raises Unreadable."""
     if isinstance(data, dict) and "cpf" in {str(key).lower() for key in data}:
         data = [data]
@@ -43,7 +43,7 @@ def refuse_web_page(response: Response) -> None:
         raise Unproven(response.upstream, f"HTTP {response.status} with a web page")
 
 
-def _read(source: str, rows: Sequence[object], cpf_key: str) -> tuple[Candidate, ...]:
+def _read(source: str, rows: Sequence[object], cpf_key: str) -> Candidates:
     """Each person once. Companies (a true CNPJ) are nobody, other rows may be somebody."""
     found: dict[Cpf, Candidate] = {}
     unreadable = max(0, len(rows) - READ_AT_MOST)

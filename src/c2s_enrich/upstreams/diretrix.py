@@ -4,31 +4,25 @@ import base64
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.candidate import Candidates
 from c2s_enrich.people.contact import Email, Phone
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.candidates import candidates_from_diretrix, refuse_web_page
-from c2s_enrich.upstreams.http import CallServices, Policy, Upstream
+from c2s_enrich.upstreams.http import CallServices, Upstream
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.response import Response
 
 
 @dataclass(frozen=True)
 class Diretrix:
-    """Candidates for one contact; empty means that Diretrix knows nobody, never that it failed."""
-
     upstream: Upstream
 
-    async def by_phone(
-        self, phone: Phone, admission: Admission | None = None
-    ) -> tuple[Candidate, ...]:
+    async def by_phone(self, phone: Phone, admission: Admission | None = None) -> Candidates:
         """Who is known under a Brazilian number. Raises UpstreamError; ValueError for others."""
         path = f"/Consultas/Pessoa/Telefone/{phone.in_brazil}"
         return await self.upstream.call("phone", "GET", path, read=_read, admission=admission)
 
-    async def by_email(
-        self, email: Email, admission: Admission | None = None
-    ) -> tuple[Candidate, ...]:
+    async def by_email(self, email: Email, admission: Admission | None = None) -> Candidates:
         """Who is known under an e-mail address. Raises UpstreamError."""
         path = f"/Consultas/Pessoa/Email/{quote(email.address, safe='')}"
         return await self.upstream.call("email", "GET", path, read=_read, admission=admission)
@@ -38,11 +32,11 @@ def open_diretrix(settings: Settings, services: CallServices) -> Upstream:
     """The way to Diretrix, with its credentials and time limit."""
     pair = f"{settings.diretrix_user.reveal()}:{settings.diretrix_pass.reveal()}".encode()
     credentials = {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
-    policy = Policy(timeout=settings.diretrix_timeout, paid=True)
-    return Upstream("diretrix", settings.diretrix_base_url, policy, services, (credentials,))
+    url, timeout = settings.diretrix_base_url, settings.diretrix_timeout
+    return Upstream("diretrix", url, timeout, services, (credentials,), paid=True)
 
 
-def _read(response: Response) -> tuple[Candidate, ...]:
+def _read(response: Response) -> Candidates:
     refuse_web_page(response)
     # 400 is how Diretrix says that it does not know a number: what comes here was validated.
     if response.status in (204, 400, 404):

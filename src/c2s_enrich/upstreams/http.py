@@ -45,17 +45,6 @@ _HEADERS = {
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How one upstream is called. `timeout` is the total time of one request, to the last byte of
-    its answer; `tries` counts requests of one idempotent call; `paid`: its owner charges for it.
-    """
-
-    timeout: timedelta
-    tries: int = 3
-    paid: bool = False
-
-
-@dataclass(frozen=True)
 class CallServices:
     """What all upstreams share. `transports`, by upstream, stand in for the network in tests; they
     must report httpcore's `trace` events.
@@ -70,26 +59,30 @@ class CallServices:
 class Upstream:
     """One service we call; owns its connections until `aclose`.
 
-    `credentials` are the headers that authorise us, in alternative forms: the first is used until
-    it is refused, then the next is tried once, and the form that worked is kept. `unwrap` may
-    replace an answer before it is judged. `transport` names it among the given ones.
+    `timeout` is the total time of one request, to the last byte of its answer; `tries` counts
+    requests of one idempotent call; `paid`: its owner charges for it. `credentials` are the headers
+    that authorise us, in alternative forms: the first is used until it is refused, then the next is
+    tried once, and the form that worked is kept. `unwrap` may replace an answer before it is
+    judged. `transport` names it among the given ones.
     """
 
     def __init__(
         self,
         name: str,
         base_url: str,
-        policy: Policy,
+        timeout: timedelta,
         services: CallServices,
         credentials: Sequence[Mapping[str, str]] = ({},),
         *,
+        tries: int = 3,
+        paid: bool = False,
         unwrap: Callable[[Response], Response] | None = None,
         transport: str = "",
     ) -> None:
         self.name = name
         self._base_url = base_url
-        self._policy = policy
         self._services = services
+        self._timeout, self._tries, self._paid = timeout, tries, paid
         host = {"Host": httpx.URL(base_url).netloc.decode()}
         self._credentials = [httpx.Headers({**host, **_HEADERS, **form}) for form in credentials]
         self._unwrap = unwrap
@@ -125,44 +118,38 @@ class Upstream:
         when it raises, nothing was sent and its exception passes through. Raises UpstreamError; a
         call that is not idempotent and may have arrived raises Uncertain.
         """
-        policy = self._policy
         url = self._base_url + path + (f"?{urlencode(params)}" if params else "")
         request = OutgoingRequest(kind, method, url, json, idempotent, before_send)
-        admitted = [admission] if admission is not None else []
         try:
-            return await self._try(request, admitted, read)
+            return await self._try(request, read, admission)
         except Unavailable as error:
             failures = [error]
-        tries = policy.tries if idempotent else 1
-        answer: T = await self._retrying(tries)(self._again, failures, request, read)
-        return answer
 
-    def _retrying(self, tries: int) -> tenacity.AsyncRetrying:
-        return tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(tries),
+        async def again() -> T:
+            """For tenacity, which comes in with the first failure: nearly every call has none."""
+            if failures:
+                raise failures.pop()
+            return await self._try(request, read)
+
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._tries if idempotent else 1),
             wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
             retry=tenacity.retry_if_exception_type(Unavailable),
             sleep=self._services.clock.sleep,
             reraise=True,
         )
-
-    async def _again(
-        self,
-        failures: list[Unavailable],
-        request: OutgoingRequest,
-        read: Callable[[Response], T],
-    ) -> T:
-        """For tenacity, which comes in with the first failure: nearly every call has none."""
-        if failures:
-            raise failures.pop()
-        return await self._try(request, [], read)
+        answer: T = await retrying(again)
+        return answer
 
     async def _try(
-        self, request: OutgoingRequest, admitted: list[Admission], read: Callable[[Response], T]
+        self,
+        request: OutgoingRequest,
+        read: Callable[[Response], T],
+        admission: Admission | None = None,
     ) -> T:
         """When it is cancelled or `before_send` stops it, a probe's mark lapses by itself."""
         limits = self._services.limits
-        admission = admitted.pop() if admitted else await self.admit()
+        admission = admission or await self.admit()
         started = time.perf_counter()
         result = "abandoned"
         try:
@@ -176,7 +163,7 @@ class Upstream:
             seconds = time.perf_counter() - started
             call = {"upstream": self.name, "kind": request.kind, "result": result}
             self._services.metrics.upstream_call(**call, seconds=seconds)
-            paid = self._policy.paid and result == "ok"
+            paid = self._paid and result == "ok"
             tell_attempt("calls", **call, paid=paid, seconds=seconds)
             facts = {**call, "duration_s": round(seconds, 3)}
             _log.tell("info", "upstream_called", facts, searched=False)
@@ -204,7 +191,7 @@ class Upstream:
     async def _exchange(self, request: OutgoingRequest, headers: httpx.Headers) -> Response:
         """One request over the wire, or the error that says whether it can have arrived."""
         wire = WireProgress(request.before_send)
-        total = self._policy.timeout.total_seconds()
+        total = self._timeout.total_seconds()
         connect = min(total, CONNECT_TIMEOUT.total_seconds())
         # Whole as given: httpx's own composing of headers and content takes four times as long.
         body = b"" if request.json is None else msgspec.json.encode(request.json)

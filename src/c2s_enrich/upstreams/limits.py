@@ -99,7 +99,6 @@ class Limits:
         return await self.granted(name, Decision(*row))
 
     def terms(self, name: str) -> Terms:
-        """What the statement that decides about a call needs to know."""
         s = self._settings
         timeout = {
             "c2s": s.c2s_timeout,
@@ -184,7 +183,6 @@ class Limits:
         return found
 
     async def all(self) -> tuple[UpstreamState, ...]:
-        """Every upstream, by name."""
         return tuple(UpstreamState(*row) for row in await self._run("all"))
 
     async def _wake_events(self, name: str) -> int:

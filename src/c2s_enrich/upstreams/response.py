@@ -28,7 +28,6 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
@@ -45,15 +44,12 @@ class Response:
         return answer
 
     def refused(self) -> Refused:
-        """This answer as an error: understood and rejected."""
         return Refused(self.upstream, self._summary())
 
     def unauthorised(self) -> Unauthorised:
-        """This answer as an error: our credential is refused."""
         return Unauthorised(self.upstream, self._summary())
 
     def unreadable(self, why: str) -> Unreadable:
-        """This answer as an error: it should have been readable."""
         return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
 
     def _decoded(self) -> object:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from c2s_enrich.options import Secret
-from c2s_enrich.people.candidate import Candidate
+from c2s_enrich.people.candidate import Candidates
 from c2s_enrich.people.contact import Phone
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.candidates import candidates_from_phone_module, refuse_web_page
-from c2s_enrich.upstreams.http import CallServices, Policy, Upstream
+from c2s_enrich.upstreams.http import CallServices, Upstream
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.response import Response
 from c2s_enrich.upstreams.work_record import read_record
@@ -34,12 +34,10 @@ class WorkApi:
 
         return await self._ask("record", "cpf", cpf.digits, read, admission)
 
-    async def by_phone(
-        self, phone: Phone, admission: Admission | None = None
-    ) -> tuple[Candidate, ...]:
+    async def by_phone(self, phone: Phone, admission: Admission | None = None) -> Candidates:
         """Who is known under a Brazilian number. Raises UpstreamError; ValueError for others."""
 
-        def read(response: Response) -> tuple[Candidate, ...]:
+        def read(response: Response) -> Candidates:
             refuse_web_page(response)
             return () if _not_found(response) else candidates_from_phone_module(_json(response))
 
@@ -62,8 +60,8 @@ class WorkApi:
 
 def open_work_api(settings: Settings, services: CallServices) -> Upstream:
     """The way to the Work API. Two tries and not three: a lost answer may have been paid for."""
-    policy = Policy(timeout=settings.work_api_timeout, tries=2, paid=True)
-    return Upstream("work_api", settings.work_api_base_url, policy, services)
+    url, timeout = settings.work_api_base_url, settings.work_api_timeout
+    return Upstream("work_api", url, timeout, services, tries=2, paid=True)
 
 
 def _not_found(response: Response) -> bool:

@@ -11,7 +11,6 @@ from functools import partial
 
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool, is_transient, open_pool
-from c2s_enrich.enrichment.enrich import Enrich
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.people_store import PeopleStore
@@ -93,10 +92,11 @@ def build_pipeline(
 ) -> Pipeline:
     keys, c2s, work_api = settings.hash_keys, upstreams.c2s, upstreams.work_api
     store = EnrichmentStore(pool, history, keys.hashes("account", _account(settings))[0], settings)
-    memory = Memory(store, PeopleStore(pool), upstreams.limits, clock, metrics, settings)
+    people, limits = PeopleStore(pool), upstreams.limits
+    memory = Memory(store, people, work_api, limits, clock, metrics, settings)
     lookup = Lookup(memory, upstreams.diretrix, work_api, settings)
     sender = Sender(store, c2s, metrics, keys, pulse, settings)
-    return Pipeline(store, c2s, lookup, Enrich(memory, work_api), sender, keys, settings)
+    return Pipeline(store, c2s, lookup, memory, sender, keys, settings)
 
 
 @asynccontextmanager

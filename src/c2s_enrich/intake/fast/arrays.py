@@ -50,12 +50,10 @@ def text_array(texts: Iterable[str]) -> BinaryArray:
 
 
 def timestamptz_array(times: Iterable[datetime]) -> BinaryArray:
-    """Times with a zone."""
     return _array(_TIMESTAMPTZ, [_time(each) for each in times])
 
 
 def uuid_array(ids: Iterable[UUID]) -> BinaryArray:
-    """UUIDs."""
     return _array(_UUID, [each.bytes for each in ids])
 
 
