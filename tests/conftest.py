@@ -387,6 +387,17 @@ class Database:
         [[value]] = await self.fetch(query, params)
         return value
 
+    async def until_blocked(self, count: int = 1) -> None:
+        """Returns when this many of its sessions wait for a lock."""
+        # A transaction sees the activity of its first look until it asks for a new one.
+        query = (
+            "select count(*) from pg_stat_clear_snapshot(), pg_stat_activity"
+            " where wait_event_type = 'Lock' and datname = current_database()"
+        )
+        async with asyncio.timeout(20):
+            while await self.value(query) < count:
+                await asyncio.sleep(0.01)
+
     async def execute(
         self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> int:

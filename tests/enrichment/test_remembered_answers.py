@@ -266,7 +266,7 @@ class TestAQuestionUnderWay:
         async with db.connection.transaction():
             await db.execute("delete from answers_under_way")
             waiting = asyncio.create_task(ask(pool, second))
-            await until_one_waits_for_a_lock(pool)
+            await db.until_blocked()
             await db.execute(
                 "insert into people (cpf, expires_at) values (%s, now() + interval '1 day')",
                 (ANA.cpf.digits,),
@@ -441,14 +441,6 @@ class TestTheDailyBudget:
         await brokerage.work(WORK_API_DAILY_BUDGET=2)
 
         assert set((await brokerage.outcomes()).values()) == {"enriched"}
-
-
-async def until_one_waits_for_a_lock(pool: Pool) -> None:
-    async with asyncio.timeout(20), pool.connection() as connection:
-        while not await (
-            await connection.execute("select 1 from pg_locks where not granted")
-        ).fetchone():
-            await asyncio.sleep(0.01)
 
 
 async def spent(db: Database) -> list[Any]:

@@ -100,14 +100,7 @@ class TestAPoolOfTwo:
         async with open_web(settings) as web, await AsyncConnection.connect(db.url) as other:
             await other.execute("lock table webhook_events in exclusive mode")
             waiting = [asyncio.create_task(web.deliver(an_event())) for _ in range(20)]
-            for _ in range(200):
-                blocked = await db.value(
-                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-                    " and datname = current_database()"
-                )
-                if blocked:
-                    break
-                await asyncio.sleep(0.02)
+            await db.until_blocked()
             ready = await web.client.get("/readyz")
             await other.rollback()
 

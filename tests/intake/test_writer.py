@@ -57,17 +57,6 @@ async def locked(
         await other.rollback()
 
 
-async def writers_that_wait(db: Database, number: int) -> None:
-    """Returns when this many statements wait for a lock."""
-    query = (
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname ="
-        " current_database()"
-    )
-    async with asyncio.timeout(10):
-        while await db.value(query) < number:
-            await asyncio.sleep(0.01)
-
-
 @contextmanager
 def counting_inserts() -> Iterator[list[int]]:
     """Rows of each INSERT that the writer sent, in order. The statements themselves run as ever."""
@@ -90,7 +79,7 @@ class TestManyDeliveriesAtOnce:
                 first = [
                     asyncio.create_task(store(writer, an_event(f"first-{n}"))) for n in range(2)
                 ]
-                await writers_that_wait(db, 1)
+                await db.until_blocked()
                 others = [asyncio.create_task(store(writer, an_event(n))) for n in range(200)]
                 await asyncio.sleep(0)
             receipts = await asyncio.gather(*first, *others)
@@ -110,7 +99,7 @@ class TestManyDeliveriesAtOnce:
             await listener.execute("listen webhook_events")
             async with locked(db):
                 tasks = [asyncio.create_task(store(writer, an_event(n))) for n in range(100)]
-                await writers_that_wait(db, 1)
+                await db.until_blocked()
             await asyncio.gather(*tasks)
             rings = [notify async for notify in listener.notifies(timeout=0.5)]
 
@@ -142,7 +131,7 @@ class TestManyDeliveriesAtOnce:
         async with writer_on(db, lanes=1) as (writer, _):
             async with locked(db):
                 first = asyncio.create_task(store(writer, an_event("first")))
-                await writers_that_wait(db, 1)
+                await db.until_blocked()
                 good = [asyncio.create_task(store(writer, an_event(n))) for n in range(30)]
                 refused = asyncio.create_task(writer.store(read_delivery(bad, None, 1000), {}))
                 await asyncio.sleep(0)
@@ -313,7 +302,7 @@ class TestTheQueue:
         async with writer_on(db) as (writer, _):
             async with locked(db):
                 tasks = [asyncio.create_task(store(writer, an_event(n))) for n in range(20)]
-                await writers_that_wait(db, 1)
+                await db.until_blocked()
 
         assert {receipt.processed for receipt in await asyncio.gather(*tasks)} == {1}
         assert await kept(db) == Kept(20, 0)
@@ -329,7 +318,7 @@ class TestTheQueue:
         async with writer_on(db, lanes=1, store_timeout=timedelta(seconds=30)) as (writer, _):
             async with locked(db):
                 first = asyncio.create_task(store(writer, an_event("first")))
-                await writers_that_wait(db, 1)
+                await db.until_blocked()
                 gone = asyncio.create_task(store(writer, an_event("gone")))
                 await asyncio.sleep(0)
                 gone.cancel()

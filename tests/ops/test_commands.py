@@ -116,9 +116,7 @@ class TestCtrlC:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            while not await db.value("select count(*) from pg_locks where not granted"):
-                assert process.returncode is None
-                await asyncio.sleep(0.02)
+            await db.until_blocked()
             process.send_signal(signal.SIGINT)
             await holder.commit()
             out, err = await process.communicate()

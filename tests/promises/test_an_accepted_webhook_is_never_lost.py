@@ -85,7 +85,7 @@ class TestWhileTheDatabaseIsAway:
                         stage, [people[4 * number + 2]], f"{number:015x}f", first=1
                     )
 
-                await _until_all_ended(server.url)
+                ends = await _until_all_ended(server.url)
                 messages = (await stage.client.get(f"{stage.simulators_url}/_sim/messages")).json()[
                     "leads"
                 ]
@@ -98,7 +98,7 @@ class TestWhileTheDatabaseIsAway:
                 assert refused == 2
                 assert {lead: len(messages.get(lead, [])) for lead in accepted} == dict.fromkeys(
                     accepted, 1
-                )
+                ), ends
                 assert set(pids) == {"simulators", "web", "poller"}
                 async with (
                     asyncio.timeout(40),
@@ -145,7 +145,8 @@ async def _deliver_until(
     return leads
 
 
-async def _until_all_ended(url: str) -> None:
+async def _until_all_ended(url: str) -> list[tuple[Any, ...]]:
+    """How the events ended, and how many of them so."""
     async with (
         asyncio.timeout(60),
         await AsyncConnection.connect(url, autocommit=True) as connection,
@@ -155,8 +156,12 @@ async def _until_all_ended(url: str) -> None:
                 "select count(*) from webhook_events where status in ('received', 'processing')"
             )
             if await rows.fetchone() == (0,):
-                return
+                break
             await asyncio.sleep(0.2)
+        rows = await connection.execute(
+            "select status, outcome, error_kind, count(*) from webhook_events group by 1, 2, 3"
+        )
+        return await rows.fetchall()
 
 
 async def _listens(connection: AsyncConnection[Any]) -> bool:

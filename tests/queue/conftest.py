@@ -370,17 +370,3 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 10.
     async with asyncio.timeout(within):
         while not await condition():
             await asyncio.sleep(0.01)
-
-
-async def someone_waits_for_a_lock(db: Database) -> None:
-    """Until a session stands in line for a lock."""
-
-    async def waits() -> bool:
-        return bool(
-            await db.value(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname"
-                " = current_database()"
-            )
-        )
-
-    await until(waits)

@@ -20,7 +20,6 @@ from tests.queue.conftest import (
     ended,
     settle,
     settle_until_answered,
-    someone_waits_for_a_lock,
 )
 
 from c2s_enrich.queue.store import Lane
@@ -230,7 +229,7 @@ class TestOneEventPerLead:
                 (at(30), at(300), rival),
             )
             claiming = asyncio.create_task(worker.claim(2))
-            await someone_waits_for_a_lock(db)
+            await db.until_blocked()
             await connection.commit()
 
             claims = await claiming
@@ -255,7 +254,7 @@ class TestOneEventPerLead:
             )
             worker = queue.worker(now=at(2))
             claiming = asyncio.create_task(worker.claim(2))
-            await someone_waits_for_a_lock(db)
+            await db.until_blocked()
 
             async with asyncio.timeout(5):
                 claims = await claiming

@@ -210,7 +210,7 @@ class TestTheProbe:
                 for p in (pool, other_pool)
                 for _ in range(6)
             ]
-            await _until_blocked(db, 12)
+            await db.until_blocked(12)
             await gate.rollback()
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
 
@@ -491,22 +491,10 @@ class TestADatabaseInTrouble:
             async with await psycopg.AsyncConnection.connect(db.url) as blocker:
                 await blocker.execute("select from upstreams where name = 'diretrix' for update")
                 settling = asyncio.create_task(poller.succeeded(admission))
-                await _until_blocked(db, 1)
+                await db.until_blocked()
                 await db.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity where"
                     " application_name = 'c2s-enrich cut off'"
                 )
 
                 assert await settling is False
-
-
-async def _until_blocked(db: Database, count: int) -> None:
-    for _ in range(500):
-        blocked = await db.value(
-            "select count(*) from pg_stat_activity where datname = current_database() and"
-            " wait_event_type = 'Lock'"
-        )
-        if blocked >= count:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{blocked} of {count} connections stand at the barrier")
