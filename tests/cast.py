@@ -14,8 +14,7 @@ from typing import Any
 
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.options import Secret
-from c2s_enrich.people.candidate import Candidate
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Cpf
 
 # The day on which all ages of the golden messages are counted.
 TODAY = date(2026, 3, 10)

@@ -73,11 +73,11 @@ async def migrate(
         ]
 
 
-async def pending(url: str, folder: Path | None = None) -> list[str]:
+async def pending(url: str) -> list[str]:
     """Names of the migrations that the database lacks, in order. Raises MigrationError."""
     async with await connect_direct(url, name="migrate") as connection:
         known = await _applied(connection)
-    return [m.name for m in all_migrations(folder) if not _is_applied(m, known)]
+    return [m.name for m in all_migrations() if not _is_applied(m, known)]
 
 
 async def schema_problem(pool: Pool) -> str | None:

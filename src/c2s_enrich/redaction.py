@@ -43,7 +43,8 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
     text = _DATABASE_ROW.sub(rf"\1{MASK}", text)
     text = _EMAIL.sub(rf"{MASK}\1", text)
     text = _ENCODED_EMAIL.sub(rf"{MASK}\1", text)
-    return _without_phones(_without_cpfs(text))
+    text = _without_cpfs(text)
+    return _PHONE.sub(lambda match: match[0] if match["kept"] else "[phone]", text)
 
 
 @cache
@@ -185,7 +186,3 @@ def _without_cpfs(text: str) -> str:
             parts += [text[done:start], "[cpf]"]
             done = end
     return "".join([*parts, text[done:]])
-
-
-def _without_phones(text: str) -> str:
-    return _PHONE.sub(lambda match: match[0] if match["kept"] else "[phone]", text)

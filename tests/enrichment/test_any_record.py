@@ -14,8 +14,8 @@ from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import READABLE_LIMIT, compose_message
 from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import read_contacts
+from c2s_enrich.people.cpf import Candidate
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import read_record
 

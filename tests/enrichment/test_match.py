@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from tests.cast import ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA, a_cpf, with_check_digits
 
 from c2s_enrich.enrichment.match import ContactAnswer, Match, contradicted, match
-from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Email, Phone
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Cpf
 from c2s_enrich.upstreams.candidates import candidates_from_diretrix
 
 ana, bruno, homonym, carla = (person.candidate for person in (ANA, BRUNO, BRUNO_THE_HOMONYM, CARLA))

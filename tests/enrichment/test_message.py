@@ -31,9 +31,8 @@ from c2s_enrich.enrichment.message import (
 )
 from c2s_enrich.enrichment.person_text import IN_WORDS, format_money
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Contacts, Email, Phone, read_contacts
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.upstreams.work_record import read_record
 

@@ -18,9 +18,8 @@ from c2s_enrich.errors import (
     Unreadable,
     UpstreamError,
 )
-from c2s_enrich.people.candidate import Candidate
 from c2s_enrich.people.contact import Phone
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Cpf
 from c2s_enrich.sandbox.simulators.population import FORBIDDEN_MARKS
 from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 from c2s_enrich.sandbox.simulators.world import World

@@ -46,12 +46,11 @@ class DatabaseHistory:
         """Raises SettingsError where the database's hashes were made with another key."""
         ours = list(keys.hashes("key", "check"))
         if not await self._sql.rows("check_key", current=ours[0], ours=ours):
-            raise SettingsError(
-                [
-                    f"HASH_KEY (id {keys.ids[0]}) is not the key with which this database's hashes "
-                    "were made; after a change, the old one belongs into HASH_KEY_PREVIOUS"
-                ]
+            problem = (
+                f"HASH_KEY (id {keys.ids[0]}) is not the key with which this database's hashes "
+                "were made; after a change, the old one belongs into HASH_KEY_PREVIOUS"
             )
+            raise SettingsError([problem])
 
     async def compare(self, seen: Seen, asked: Mark) -> bool:
         """Notices a restore: the database is another one than was remembered, or its log is shorter

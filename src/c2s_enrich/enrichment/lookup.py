@@ -9,8 +9,8 @@ from functools import partial
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
 from c2s_enrich.enrichment.remember import Memory, together
 from c2s_enrich.errors import Unproven
-from c2s_enrich.people.candidate import Candidates
 from c2s_enrich.people.contact import Contacts, Email, Phone
+from c2s_enrich.people.cpf import Candidates
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
 from c2s_enrich.settings import Settings
@@ -42,27 +42,24 @@ class Lookup:
     async def __call__(self, claim: Claim, contacts: Contacts, lead_name: str | None) -> LookedUp:
         attempt = _Attempt(claim, self.settings.lookup_questions)
 
-        async def of_a_kind(kind: Sequence[Phone | Email]) -> LookedUp:
+        async def of_a_kind(kind: Sequence[Phone | Email]) -> list[ContactAnswer]:
             answers: list[ContactAnswer] = []
             for place, contact in enumerate(kind):
                 try:
                     candidates = await self._ask(attempt, contact)
                 except _Spent:
-                    return LookedUp(tuple(answers), len(kind) - place)
+                    attempt.unasked += len(kind) - place
+                    break
                 if candidates:
                     answers.append(ContactAnswer(contact, candidates))
                     if not contradicted(lead_name, candidates):
                         break
-            return LookedUp(tuple(answers))
+            return answers
 
         phones, emails = await together(
             [of_a_kind(contacts.national_phones), of_a_kind(contacts.emails)]
         )
-        return LookedUp(
-            phones.answers + emails.answers,
-            phones.unasked + emails.unasked,
-            frozenset(attempt.unproven),
-        )
+        return LookedUp((*phones, *emails), attempt.unasked, frozenset(attempt.unproven))
 
     async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> Candidates:
         """The first source that knows somebody; one after the other, because each is paid for."""
@@ -71,11 +68,7 @@ class Lookup:
             if question is None:
                 continue
             kind, key, ask = question
-
-            async def paid(admission: Admission, ask: PaidQuestion = ask) -> Candidates:
-                attempt.pay()
-                return await ask(admission)
-
+            paid = partial(attempt.pay_for, ask)
             try:
                 found = await self.memory.candidates(attempt.claim, source, kind, key, paid)
             except Unproven:
@@ -107,14 +100,16 @@ class _Spent(Exception):
 
 @dataclass
 class _Attempt:
-    """What one attempt may still pay for, and which sources proved nothing."""
+    """What one attempt may still pay for, what it could not, which sources proved nothing."""
 
     claim: Claim
     left: int
+    unasked: int = 0
     unproven: set[str] = field(default_factory=set)
 
-    def pay(self) -> None:
-        """Counts a question that is about to be paid for; a remembered answer never comes here."""
+    async def pay_for(self, ask: PaidQuestion, admission: Admission) -> Candidates:
+        """A remembered answer never comes here."""
         if self.left == 0:
             raise _Spent
         self.left -= 1
+        return await ask(admission)

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from c2s_enrich.people.candidate import Candidate, Candidates
 from c2s_enrich.people.contact import Email, Phone
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Candidates, Cpf
 from c2s_enrich.people.name import NameAgreement, compare_names
 
 FoundBy = Literal["phone", "email", "both"]

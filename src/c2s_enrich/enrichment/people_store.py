@@ -75,9 +75,8 @@ async def forget_answers(pool: Pool, lead_ids: Sequence[str]) -> int:
 
 def _entries(entries: Sequence[msgspec.Struct]) -> str:
     """A list of the profile as JSON, in its order: best first."""
-    return msgspec.json.encode([_entry(entry) for entry in entries]).decode()
-
-
-def _entry(entry: msgspec.Struct) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(entry)
-    return fields | {"key": entry.key} if isinstance(entry, AddressEntry) else fields
+    fields: list[dict[str, Any]] = msgspec.to_builtins(entries)
+    for entry, as_json in zip(entries, fields, strict=True):
+        if isinstance(entry, AddressEntry):
+            as_json["key"] = entry.key
+    return msgspec.json.encode(fields).decode()

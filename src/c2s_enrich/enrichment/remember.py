@@ -21,8 +21,7 @@ from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
 from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.store import EnrichmentStore, Question
-from c2s_enrich.people.candidate import Candidate, Candidates
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Candidates, Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.settings import Settings

@@ -14,8 +14,7 @@ from c2s_enrich.enrichment.message import SellerMessage, Told, with_forgotten
 from c2s_enrich.enrichment.skip import Situation
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.candidate import Candidate
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidate, Cpf
 from c2s_enrich.queue.claim import Claim, Fact
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Decision, Terms

@@ -78,13 +78,12 @@ def _cut(body: bytes) -> Batch | None:
         mark = token[0][:1]
         if mark in b"[{":
             depth += 1
-            if (
-                opened_at < 0
-                and depth == array_depth
-                and mark == b"["
-                and (depth == 1 or _follows_data_key(body, token.start()))
+            at = token.start()
+            # In the last few bytes only: from the start at every bracket would be quadratic.
+            if (opened_at < 0 and depth == array_depth and mark == b"[") and (
+                depth == 1 or _DATA_KEY.search(body, max(0, at - 64), at)
             ):
-                opened_at, begins = token.start(), token.end()
+                opened_at, begins = at, token.end()
         elif mark in b",]}" and opened_at >= 0 and depth == array_depth:
             elements.append(body[begins : token.start()].strip(BLANK))
             begins = token.end()
@@ -93,11 +92,6 @@ def _cut(body: bytes) -> Batch | None:
         if mark in b"]}":
             depth -= 1
     return None
-
-
-def _follows_data_key(body: bytes, position: int) -> bool:
-    # In the last few bytes only: from the start at every bracket would be quadratic.
-    return _DATA_KEY.search(body, max(0, position - 64), position) is not None
 
 
 def _around(frame: bytes, elements: list[bytes]) -> Batch | None:

@@ -9,16 +9,18 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from c2s_enrich.errors import NotStored
-from c2s_enrich.intake import answers
 from c2s_enrich.intake import receive as bodies
 from c2s_enrich.intake.auth import ACCEPTED, Gate, Headers
+from c2s_enrich.intake.job import DeliveryReceipt
 from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.intake.payload import read_delivery
+from c2s_enrich.intake.payload import SENTENCES, read_delivery
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.serving.faults import Faults
@@ -39,6 +41,17 @@ _WESTERN = re.compile(
 )
 # Hook names were seen in two vocabularies: on_update_lead and lead.updated.
 _ACTION = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+
+_METHOD_NOT_ALLOWED = problem(
+    405, "method_not_allowed", "Deliveries are POSTed.", (b"allow", b"POST"), CLOSE
+)
+_COMPRESSED = problem(
+    415,
+    "content_encoding",
+    "The body is compressed, which is not supported.",
+    (b"accept-encoding", b"identity"),
+    CLOSE,
+)
 
 
 @dataclass
@@ -72,7 +85,7 @@ class Webhook:
 
     async def _answer(self, scope: Scope, receive: Receive, notes: Notes) -> Answer:
         if scope["method"] != "POST":
-            return answers.METHOD_NOT_ALLOWED
+            return _METHOD_NOT_ALLOWED
         headers = scope["headers"]
         verdict = self._gate.judge(headers, scope["path"][len(PATH) + 1 :])
         self._metrics.secrets[verdict] += 1
@@ -86,7 +99,7 @@ class Webhook:
         self._refusals.accepted()
         scope[TRUSTED] = True
         if not _is_uncompressed(headers):
-            return answers.COMPRESSED
+            return _COMPRESSED
         # Strangers do not count: they must not take the place of deliveries.
         if self._deliveries >= self._settings.request_limit:
             return self._busy("too_many_requests", "too many deliveries at once", CLOSE)
@@ -134,13 +147,31 @@ class Webhook:
         self._metrics.stored(receipt)
         notes["received"] = receipt.received
         notes["processed"] = receipt.processed
-        return answers.answer_to(receipt)
+        return _answer_to(receipt)
 
     def _busy(self, reason: str, why: str, *headers: tuple[bytes, bytes]) -> Answer:
         self._faults.add(reason, why)
         # Jitter: those who are sent away together must not come back together.
         later = (b"retry-after", b"%d" % self._jitter.randint(1, 10))
         return problem(503, reason, f"Not stored: {why}. Deliver it again.", later, *headers)
+
+
+@lru_cache(maxsize=64)
+def _answer_to(receipt: DeliveryReceipt) -> Answer:
+    """200 only where at least one event of the delivery is in `webhook_events`."""
+    told = msgspec.structs.asdict(receipt)
+    problems = told.pop("problems")
+    if problems:
+        told["errors"] = [
+            {"index": each.index, "reason": each.reason, "detail": SENTENCES[each.reason]}
+            for each in problems
+        ]
+    if receipt.rejected < receipt.received:
+        return Answer(200, msgspec.json.encode({"status": "received", **told}))
+    reason = problems[0].reason
+    status = 413 if reason == "too_many_events" else 400
+    detail = SENTENCES[reason] + " The delivery was kept for a person to look at."
+    return problem(status, reason, detail, **told)
 
 
 def _is_uncompressed(headers: Headers) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from validate_docbr import CNPJ as _CNPJ
 from validate_docbr import CPF as _CPF
@@ -57,3 +57,15 @@ class Cpf:
         return f"Cpf({self.masked})"
 
     __str__ = __repr__
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A person whom a source suggests for a contact. `name` is its spelling, possibly empty."""
+
+    cpf: Cpf
+    name: str = field(repr=False)
+
+
+Candidates = tuple[Candidate, ...]
+"""Whom a source suggests, in its order; empty: it knows nobody, never that it failed."""

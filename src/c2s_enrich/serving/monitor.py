@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +22,12 @@ _CONNECTIONS = 32
 _LAG_SECONDS = 0.5
 
 
+class _Quiet(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the process has handlers of its own
+
+
 @asynccontextmanager
 async def monitor(
     settings: Settings,
@@ -29,13 +36,6 @@ async def monitor(
     refresh: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[str | None]:
     """Yields the address; None where the port is taken. Awaits `refresh` before each scrape."""
-    import uvicorn
-
-    class Quiet(uvicorn.Server):
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield  # the process has handlers of its own
-
     try:
         bound = listen_on(settings.metrics_host, settings.metrics_port)
     except OSError as error:
@@ -49,7 +49,7 @@ async def monitor(
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     app = Starlette(routes=[Route("/metrics", scrape), *routes])
-    server = Quiet(
+    server = _Quiet(
         uvicorn.Config(
             app,
             lifespan="off",

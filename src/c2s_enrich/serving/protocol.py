@@ -10,7 +10,6 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from c2s_enrich.serving.one_write import OneWrite
 from c2s_enrich.serving.problem import CLOSE, PROBLEM, problem
 
 # Set in the scope of a request whose sender is known: its connection is the last to be closed.
@@ -50,7 +49,7 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             # The transport tells of every byte that the peer does not take.
             transport.set_write_buffer_limits(high=0)
-            super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+            super().connection_made(cast(asyncio.Transport, _OneWrite(transport, self.loop)))
             if len(self.connections) > connections:
                 longest = cast(Protocol, next(chain(idle, idle_trusted, [self])))
                 longest._leave_idle()
@@ -203,6 +202,36 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
             self.transport.close()
 
     return Protocol
+
+
+class _OneWrite:
+    """A transport that writes once a turn of the loop: uvicorn writes head and body of an answer
+    apart. Gain: 10 % of web's processor time (465 µs a delivery without it, 420 with it), and the
+    other end reads once, not twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _BodyOnly:

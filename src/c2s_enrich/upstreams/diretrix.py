@@ -4,8 +4,8 @@ import base64
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from c2s_enrich.people.candidate import Candidates
 from c2s_enrich.people.contact import Email, Phone
+from c2s_enrich.people.cpf import Candidates
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.candidates import candidates_from_diretrix, refuse_web_page
 from c2s_enrich.upstreams.http import CallServices, Upstream

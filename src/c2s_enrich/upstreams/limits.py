@@ -80,18 +80,18 @@ class Limits:
         self._clock = clock
         self._now = now
         self._sql = Statements(pool, "upstreams")
+        s = settings
+        # The time limit of a call, the interval between two, the calls of a day.
+        self._bounds = {
+            "c2s": (s.c2s_timeout, s.c2s_min_interval, 0),
+            "diretrix": (s.diretrix_timeout, s.diretrix_min_interval, s.diretrix_daily_budget),
+            "work_api": (s.work_api_timeout, s.work_api_min_interval, s.work_api_daily_budget),
+        }
 
     async def configure(self) -> None:
         """Writes the settings' rate limits and budgets into the table: when a poller starts."""
-        s = self._settings
-        for name, min_interval, daily_budget in (
-            ("c2s", s.c2s_min_interval, 0),
-            ("diretrix", s.diretrix_min_interval, s.diretrix_daily_budget),
-            ("work_api", s.work_api_min_interval, s.work_api_daily_budget),
-        ):
-            await self._run(
-                "configure", name=name, min_interval=min_interval, daily_budget=daily_budget
-            )
+        for name, (_, interval, budget) in self._bounds.items():
+            await self._run("configure", name=name, min_interval=interval, daily_budget=budget)
 
     async def admit(self, name: str) -> Admission:
         """Waits for a slot at most `slot_wait` away. Raises Paused, BudgetSpent, NoSlot."""
@@ -99,13 +99,8 @@ class Limits:
         return await self.granted(name, Decision(*row))
 
     def terms(self, name: str) -> Terms:
-        s = self._settings
-        timeout = {
-            "c2s": s.c2s_timeout,
-            "diretrix": s.diretrix_timeout,
-            "work_api": s.work_api_timeout,
-        }[name]
-        return {"slot_wait": s.slot_wait, "probe_lease": timeout + PROBE_MARGIN, "now": self._now}
+        lease = self._bounds[name][0] + PROBE_MARGIN
+        return {"slot_wait": self._settings.slot_wait, "probe_lease": lease, "now": self._now}
 
     async def granted(self, name: str, decision: Decision) -> Admission:
         """Acts on a decision: waits and raises as `admit`."""

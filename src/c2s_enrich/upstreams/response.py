@@ -89,28 +89,21 @@ def read_retry_after(value: str | None, date: str | None = None) -> timedelta:
     answer's own `date`; only without one does our clock count.
     """
     text = (value or "").strip().lower()
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        return _bounded(float(text))
     amounts = re.findall(
         r"(\d{1,9}(?:[.,]\d{1,3})?)\s*"
         r"(s|sec|second|seg|segundo|m|min|minute|minuto|h|hour|hora)s?\b",
         text,
         re.ASCII,
     )
-    if amounts:
-        return _bounded(
-            sum(
-                float(number.replace(",", ".")) * {"s": 1, "m": 60, "h": 3600}[unit[0]]
-                for number, unit in amounts
-            )
-        )
-    until = _http_date(value)
-    if until is not None:
-        return _bounded((until - (_http_date(date) or datetime.now(UTC))).total_seconds())
-    return DEFAULT_RETRY_AFTER
-
-
-def _bounded(seconds: float) -> timedelta:
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        seconds = float(text)
+    elif amounts:
+        lengths = {"s": 1, "m": 60, "h": 3600}
+        seconds = sum(float(n.replace(",", ".")) * lengths[unit[0]] for n, unit in amounts)
+    elif until := _http_date(value):
+        seconds = (until - (_http_date(date) or datetime.now(UTC))).total_seconds()
+    else:
+        return DEFAULT_RETRY_AFTER
     return timedelta(seconds=min(max(seconds, 1.0), LONGEST_THROTTLE.total_seconds()))
 
 

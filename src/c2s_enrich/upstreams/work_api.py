@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from c2s_enrich.options import Secret
-from c2s_enrich.people.candidate import Candidates
 from c2s_enrich.people.contact import Phone
-from c2s_enrich.people.cpf import Cpf
+from c2s_enrich.people.cpf import Candidates, Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.candidates import candidates_from_phone_module, refuse_web_page

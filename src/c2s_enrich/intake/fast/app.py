@@ -4,12 +4,9 @@
 To remove it: mount the webhook as a route of an ordinary Starlette app.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from c2s_enrich.intake.webhook import PATH
@@ -18,14 +15,8 @@ from c2s_enrich.intake.webhook import PATH
 class WebApp(Starlette):
     """Starlette for every address but the webhook's. `webhook` is a whole ASGI app."""
 
-    def __init__(
-        self,
-        webhook: ASGIApp,
-        routes: Sequence[BaseRoute],
-        middleware: Sequence[Middleware],
-        **more: Any,
-    ) -> None:
-        super().__init__(routes=routes, middleware=middleware, **more)
+    def __init__(self, webhook: ASGIApp, **others: Any) -> None:
+        super().__init__(**others)
         self._webhook = webhook
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
