@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,21 @@ class TestARun:
 
         with pytest.raises(ListError, match="do not run"):
             copy.outcome(broken)
+
+    def test_gives_no_verdict_where_the_right_product_is_as_slow(self, copy: Copy) -> None:
+        with pytest.raises(ListError, match="without it either"):
+            Copy(copy.folder, "", longest=0.01).outcome(SHORT)
+
+    def test_that_only_the_mutant_keeps_from_ending_is_a_kill(self, copy: Copy) -> None:
+        class Endless(Copy):
+            def run(self, tests: Sequence[str], limit: float | None = None) -> tuple[int, str]:
+                if "0.1 + 0.9" not in (self.folder / SHORT.file).read_text():
+                    raise subprocess.TimeoutExpired("pytest", 120)
+                return 0, ""
+
+        outcome = Endless(copy.folder, "").outcome(SHORT)
+
+        assert (outcome.verdict, outcome.by) == ("killed", "never ends")
 
 
 class TestTheTable:
