@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
 from tests.conftest import ENVIRONMENT
 
 # A resolver that waits for its name server looks like this to a loop.
@@ -80,3 +83,23 @@ class TestAProcessForSuspects:
 
         assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
         assert '"stopped"' in ended.stderr
+
+
+class TestAPoller:
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the limits of others")
+    def test_has_files_for_all_its_connections(self, tmp_path: Path) -> None:
+        more = {"DATABASE_URL": f"postgresql:///x?host={tmp_path}", "METRICS_PORT": "0"}
+        process = subprocess.Popen(
+            ["sh", "-c", 'ulimit -S -n 256 && exec "$0" -m c2s_enrich poller', sys.executable],
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], **ENVIRONMENT, **more},
+        )
+        limits = Path(f"/proc/{process.pid}/limits")
+        try:
+            until = time.monotonic() + 30
+            while not re.search(r"Max open files +4080", limits.read_text()):
+                assert time.monotonic() < until, limits.read_text()
+                time.sleep(0.05)
+        finally:
+            process.kill()
+            process.wait()

@@ -34,6 +34,7 @@ def poller(*, suspects: str = "") -> None:
     import uvloop
 
     from c2s_enrich.queue.suspects import COMMAND, end_with_parent
+    from c2s_enrich.serving.server import raise_file_limit
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_poller
 
@@ -66,6 +67,8 @@ def poller(*, suspects: str = "") -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
+        # Each event in flight has connections: without files an upstream would seem to be down.
+        raise_file_limit()
         # uvloop takes a fifth off the CPU of a small claim and settlement.
         run(work(), uvloop.new_event_loop)
 

@@ -58,7 +58,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     request = settings.receive_timeout + settings.store_timeout
     return uvicorn.Config(
         app,
-        http=bounded_protocol(settings.receive_timeout.total_seconds(), _most_connections()),
+        http=bounded_protocol(settings.receive_timeout.total_seconds(), raise_file_limit()),
         ws="none",
         lifespan="on",
         proxy_headers=False,
@@ -87,8 +87,8 @@ def several_of(bound: socket.socket) -> list[socket.socket]:
     return [bound, *(bound.dup() for _ in range(_DESCRIPTORS - 1))]
 
 
-def _most_connections() -> int:
-    """As many as the process may have files, up to our own bound."""
+def raise_file_limit() -> int:
+    """Lets this process have as many files as it may; how many connections that leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _CONNECTIONS + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
