@@ -174,9 +174,13 @@ class Pool(AsyncConnectionPool[Connection]):
             connection.pgconn.transaction_status == TransactionStatus.IDLE
             and connection.pgconn.pipeline_status == PipelineStatus.OFF
             and now - connection.used_at <= _REST_SECONDS
-            and connection._created_at > self._drained_at
+            and not self.has_outlived(connection)
             and connection._expire_at > now
         )
+
+    def has_outlived(self, connection: Connection) -> bool:
+        """Whether it is from before a silence: then nobody waits for it to be silent, too."""
+        return bool(connection._created_at <= self._drained_at)
 
 
 class Statements:

@@ -19,8 +19,10 @@ from psycopg import sql
 from tests.conftest import Database, make_conninfo_url
 from tests.intake.conftest import open_web
 
+from c2s_enrich import database
 from c2s_enrich.database import open_pool
 from c2s_enrich.migrations import MigrationError, migrate
+from c2s_enrich.queue.kept_connection import KeptConnection
 from c2s_enrich.sessions import SESSION, connect_direct, session_problem
 
 # What an administrator, or another product in the same database, may have set.
@@ -283,6 +285,27 @@ class TestASilence:
 
         assert max(waits) < 20
         assert cable.connections == before
+
+    async def test_that_one_kind_of_statement_has_met_no_other_waits_for(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "ANSWER_SECONDS", 1.0)
+
+        async def ask(kept: KeptConnection) -> None:
+            async with kept.connection() as connection:
+                await connection.execute("select 1")
+
+        async with behind_a_cable(db) as (far, cable), open_pool(far.settings(), name="t") as pool:
+            claims, settlements, beats = kinds = [KeptConnection(pool) for _ in range(3)]
+            for kept in kinds:
+                kept.steady = True
+                await ask(kept)
+            cable.freeze()
+            with pytest.raises(psycopg.OperationalError, match="no answer within"):
+                await ask(claims)
+            for kept in (claims, settlements, beats):
+                await ask(kept)
+                await kept.hang_up()
 
     async def test_of_a_connection_without_a_pool_is_an_error_of_the_database(
         self, db: Database

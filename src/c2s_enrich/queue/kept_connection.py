@@ -38,7 +38,8 @@ class KeptConnection:
         """A connection for what happens inside."""
         loop = asyncio.get_running_loop()
         async with self._turn:
-            if loop.time() - self._used_at > _REST_SECONDS:
+            rested = loop.time() - self._used_at > _REST_SECONDS
+            if self._kept and (rested or self._pool.has_outlived(self._kept)):
                 await self.hang_up()
             fresh = self._kept is None
             if self._kept is None:
@@ -62,6 +63,8 @@ class KeptConnection:
         """Gives the connection back; the pool throws away a broken one."""
         connection, self._kept = self._kept, None
         if connection is not None:
+            if self._pool.has_outlived(connection):
+                await connection.close()
             try:
                 await self._plan(connection, "auto")
             except Error:
