@@ -100,6 +100,9 @@ class ExplainingPool:
     async def getconn(self) -> ExplainingPool:
         return self
 
+    def has_outlived(self, _: ExplainingPool) -> bool:
+        return False
+
     async def putconn(self, _: ExplainingPool) -> None:
         pass
 
