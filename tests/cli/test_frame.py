@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
 
 import pytest
 from tests.upstreams.conftest import tcp_server
@@ -129,12 +128,12 @@ class TestAnOpsProcess:
                 await writer.drain()
                 await asyncio.sleep(0.01)
 
-        def never(*_: object) -> NoReturn:
+        async def never(_: object) -> None:
             raise AssertionError
 
         async with tcp_server(drip) as url:
             with pytest.raises(SystemExit) as ended:
-                await asyncio.to_thread(remote.ask, url, "status", {}, list[str], never)
+                await asyncio.to_thread(remote.ask, url, "status", never, list[str])
 
         assert ended.value.code == 1
         assert capsys.readouterr().err.startswith(f"error: {url} cannot be reached: ")

@@ -17,8 +17,7 @@ from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.explain import Explainer, read_what
 from c2s_enrich.ops.filters import Filter
-from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner, PlanState
-from c2s_enrich.ops.runs import Runs
+from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner, PlanState, Runs
 from c2s_enrich.upstreams.limits import Limits
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,11 +19,12 @@ from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import Throttled
 from c2s_enrich.intake.payload import read_delivery
-from c2s_enrich.ops.reconcile import Missing, OneLead, Report, reconcile, reconcile_duty
+from c2s_enrich.ops.reconcile import LeadList, Missing, Report, one_lead, reconcile, reconcile_duty
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.privacy.erase import erase
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.sandbox.simulators.faults import Fault
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.c2s import C2s
 from c2s_enrich.wiring import open_upstreams
@@ -41,21 +43,23 @@ async def c2s_of(brokerage: Brokerage, pool: Pool) -> AsyncIterator[C2s]:
 
 async def run(brokerage: Brokerage, pool: Pool, *, dry_run: bool = False) -> Report:
     async with c2s_of(brokerage, pool) as c2s:
-        return await reconcile(pool, c2s, KEYS, DAY, dry_run)
+        return await reconcile(pool, c2s.leads_updated_since, KEYS, DAY, dry_run)
 
 
-class Listing:
+def listing(*leads: Mapping[str, object], then: Exception | None = None) -> LeadList:
     """A C2S whose list holds just these leads."""
 
-    def __init__(self, *leads: Mapping[str, object], then: Exception | None = None) -> None:
-        self._leads = leads
-        self._then = then
-
-    async def leads_updated_since(self, since: datetime) -> AsyncIterator[Mapping[str, object]]:
-        for lead in self._leads:
+    async def list_them(_: datetime) -> AsyncIterator[Mapping[str, object]]:
+        for lead in leads:
             yield lead
-        if self._then is not None:
-            raise self._then
+        if then is not None:
+            raise then
+
+    return list_them
+
+
+def often(brokerage: Brokerage) -> Settings:
+    return replace(brokerage.db.settings("poller"), reconcile_every=timedelta(minutes=15))
 
 
 def listed(lead_id: str, **attributes: Any) -> dict[str, object]:
@@ -93,7 +97,7 @@ class TestALeadThatNoWebhookMentioned:
 
         async with c2s_of(brokerage, pool) as c2s:
             report = await reconcile(
-                pool, OneLead(c2s.lead_json, "missed"), KEYS, timedelta(seconds=1)
+                pool, one_lead(c2s.lead_json, "missed"), KEYS, timedelta(seconds=1)
             )
         await brokerage.work()
 
@@ -228,12 +232,12 @@ class TestAListThatIsOdd:
     async def test_is_counted_as_unreadable_and_does_not_stop_the_others(
         self, db: Database, pool: Pool, lead: dict[str, object]
     ) -> None:
-        report = await reconcile(pool, Listing(lead, listed("readable")), KEYS, DAY)
+        report = await reconcile(pool, listing(lead, listed("readable")), KEYS, DAY)
 
         assert (report.looked_at, report.unreadable, report.inserted) == (2, 1, 1)
 
     async def test_counts_a_lead_that_moved_to_the_next_page_once(self, pool: Pool) -> None:
-        report = await reconcile(pool, Listing(listed("lead"), listed("lead")), KEYS, DAY)
+        report = await reconcile(pool, listing(listed("lead"), listed("lead")), KEYS, DAY)
 
         assert (report.looked_at, report.inserted) == (1, 1)
 
@@ -244,7 +248,7 @@ class TestAListThatIsOdd:
 
         with pytest.raises(Throttled):
             await reconcile(
-                pool, Listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), KEYS, DAY
+                pool, listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), KEYS, DAY
             )
 
         assert await db.value("select count(*) from webhook_events") == 50
@@ -262,14 +266,17 @@ class TestTheSchedule:
     async def test_is_off_by_default(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(pool, c2s, KEYS, brokerage.db.settings("poller").reconcile_every)()
+            settings = brokerage.db.settings("poller")
+            await reconcile_duty(pool, c2s.leads_updated_since, settings)()
 
         assert not brokerage.world.asked("c2s")
 
     async def test_is_kept_by_one_poller_for_all(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
-            duties = [reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15)) for _ in range(3)]
+            duties = [
+                reconcile_duty(pool, c2s.leads_updated_since, often(brokerage)) for _ in range(3)
+            ]
 
             await asyncio.gather(*[duty() for duty in duties])
 
@@ -288,7 +295,7 @@ class TestTheSchedule:
     async def test_survives_that_c2s_is_down(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.dial.set("c2s", Fault("unauthorised"))
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(pool, c2s, KEYS, timedelta(minutes=15))()
+            await reconcile_duty(pool, c2s.leads_updated_since, often(brokerage))()
 
         assert await brokerage.db.value(
             "select paused_until is not null from upstreams where name = 'c2s'"

@@ -1,7 +1,5 @@
 """The tools that `mcp` serves. Imported by that command alone: it needs the extra `mcp`."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +12,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 
 from c2s_enrich.cli import runbook
-from c2s_enrich.cli.frame import in_words, operator_zone
+from c2s_enrich.cli.ending import in_words
+from c2s_enrich.cli.frame import operator_zone
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.explain import Explainer
@@ -58,7 +57,7 @@ def build_server(settings: Settings) -> MCPServer[Pool]:
     @looks
     async def status(context: Context[Any, Any]) -> dict[str, Any]:
         """What is wrong now, each with the command that mends it, and what waits."""
-        return await answer(context, lambda pool: runbook.look(pool))
+        return await answer(context, runbook.look)
 
     @looks
     async def explain(
@@ -77,11 +76,7 @@ def build_server(settings: Settings) -> MCPServer[Pool]:
         filter: dict[str, str] | None = None,  # noqa: A002
     ) -> dict[str, Any]:
         """Failed and waiting events in groups of one error each, newest first."""
-
-        async def look(pool: Pool) -> Any:
-            return await EventsDesk(pool).errors(chosen(filter or {}))
-
-        return await answer(context, look)
+        return await answer(context, lambda pool: EventsDesk(pool).errors(chosen(filter or {})))
 
     @looks
     async def plan(
@@ -92,11 +87,11 @@ def build_server(settings: Settings) -> MCPServer[Pool]:
         """What reprocessing these events would do: how many, their groups, paid calls, messages,
         minutes. Nothing is written down; `fresh` asks the sources again.
         """
-
-        async def look(pool: Pool) -> Any:
-            order = Order("reprocess", chosen(filter), fresh=fresh)
-            return await Planner(pool, actor="assistant", via="cli").estimate(order)
-
-        return await answer(context, look)
+        return await answer(
+            context,
+            lambda pool: Planner(pool, actor="assistant", via="cli").estimate(
+                Order("reprocess", chosen(filter), fresh=fresh)
+            ),
+        )
 
     return server

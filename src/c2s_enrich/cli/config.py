@@ -1,13 +1,11 @@
 """`config show`, `completion` and `--version`: what is installed here, and how it is set."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated, Any, Literal
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 app = frame.group("The settings in force.")
 
@@ -35,9 +33,9 @@ def show(as_json: frame.AsJson = False) -> None:
     columns = {"setting": "name", "value": "value", "from": "source", "what it is": "why"}
     frame.print_table(lines, columns, as_json=as_json, spare=("what it is",))
     for problem in [*problems, *misspelt(os.environ)]:
-        frame.note(f"error: {problem}")
+        ending.note(f"error: {problem}")
     if problems:
-        raise typer.Exit(frame.NOT_DONE)
+        raise typer.Exit(ending.NOT_DONE)
 
 
 def completion(

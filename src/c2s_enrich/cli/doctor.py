@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,15 +37,15 @@ def doctor(
     c2s-enrich doctor --production --online
     """
     if paid:
-        frame.note("--paid calls Diretrix and the Work API once each; both may be charged.")
-    checks = frame.run(_all(online or paid, paid, production))
+        ending.note("--paid calls Diretrix and the Work API once each; both may be charged.")
+    checks = ending.run(_all(online or paid, paid, production))
     if as_json:
         frame.print_json(checks)
     else:
         for check in checks:
             sign = {True: "ok  ", False: "BAD ", None: "    "}[check.good]
             typer.echo(f"{sign}{check.area}: {frame.visible(check.sentence)}")
-    raise typer.Exit(frame.NOT_DONE if any(check.good is False for check in checks) else 0)
+    raise typer.Exit(ending.NOT_DONE if any(check.good is False for check in checks) else 0)
 
 
 async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
@@ -75,16 +75,12 @@ async def _all(online: bool, paid: bool, production: bool) -> list[Check]:
 
 
 async def _online(settings: frame.Settings, pool: frame.Pool, paid: bool) -> list[Check]:
-    from c2s_enrich.clock import SystemClock
     from c2s_enrich.ops.doctor import check_calls
     from c2s_enrich.people.contact import Phone
-    from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.upstreams.limits import NoLimits
     from c2s_enrich.wiring import open_upstreams
 
-    async with open_upstreams(
-        settings, pool, Metrics(), SystemClock(), limited_by=NoLimits
-    ) as upstreams:
+    async with open_upstreams(settings, pool, limited_by=NoLimits) as upstreams:
         phone = Phone(_NOBODYS_PHONE, _NOBODYS_PHONE.removeprefix("+55"))
         calls: dict[str, Callable[[], Awaitable[object]]] = {"c2s": upstreams.c2s.me}
         if paid:

@@ -1,7 +1,5 @@
 """The console script: a process that stays begins at once, any other command by its library."""
 
-from __future__ import annotations
-
 import os
 import sys
 

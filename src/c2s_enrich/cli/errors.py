@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 from c2s_enrich.cli.filtering import takes_filter
 from c2s_enrich.cli.remote import Url, ask
 from c2s_enrich.ops.filters import Filter
@@ -33,9 +33,9 @@ def list_errors(
         ask(
             url,
             "errors",
-            chosen.texts,
-            list[ErrorGroup],
             lambda pool: EventsDesk(pool).errors(chosen),
+            list[ErrorGroup],
+            query=chosen.texts,
         ),
         {
             "error": "error_group",
@@ -61,18 +61,18 @@ def mute_error(error: Fingerprint) -> None:
     It ends after a week, when no event from before has the error any more, or when one of its
     events is reprocessed.
     """
-    _mute("mute", error)
-    frame.note(f"No alert counts {error} until it is fixed.")
+    _change("mute", error, "no event has this error")
+    ending.note(f"No alert counts {error} until it is fixed.")
 
 
 @app.command("unmute")
 def unmute_error(error: Fingerprint) -> None:
     """Alerts count this error again."""
-    _mute("unmute", error)
-    frame.note(f"Alerts count {error} again.")
+    _change("unmute", error, "it was not muted")
+    ending.note(f"Alerts count {error} again.")
 
 
-def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
+def _change(verb: Literal["mute", "unmute"], error: str, missing: str) -> None:
     async def change(pool: frame.Pool) -> bool:
         from c2s_enrich.ops.events import EventsDesk
 
@@ -80,5 +80,4 @@ def _mute(verb: Literal["mute", "unmute"], error: str) -> None:
         return await frame.audited(pool, lambda: desk.mute(error, verb), verb, {"error": error})
 
     if not frame.with_pool(change):
-        missing = "no event has this error" if verb == "mute" else "it was not muted"
-        frame.fail(f"{error}: {missing}", frame.NOT_FOUND)
+        ending.fail(f"{error}: {missing}", ending.NOT_FOUND)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 from c2s_enrich.cli.filtering import takes_filter
 from c2s_enrich.cli.remote import Url, ask
 from c2s_enrich.ops.filters import Filter
@@ -47,9 +47,9 @@ def list_events(
         ask(
             url,
             "events",
-            chosen.texts | {"limit": limit} | ({"after": after} if after else {}),
-            list[EventLine],
             lambda pool: EventsDesk(pool).events(chosen, limit, after),
+            list[EventLine],
+            query=chosen.texts | {"limit": limit} | ({"after": after} if after else {}),
         ),
         {
             "received": "received_at",
@@ -77,7 +77,7 @@ def show_event(event_id: UUID, as_json: frame.AsJson = False) -> None:
 
     lines, attempts = frame.with_pool(look)
     if not lines:
-        frame.fail(f"there is no event {event_id}", frame.NOT_FOUND)
+        ending.fail(f"there is no event {event_id}", ending.NOT_FOUND)
     [line] = lines
     if as_json:
         return frame.print_json({"event": line, "attempts": attempts})
@@ -134,7 +134,7 @@ def fail_events(
     from c2s_enrich.redaction import redact
 
     if not because.strip():
-        frame.fail("--because is empty")
+        ending.fail("--because is empty")
     order = Order("fail", chosen, limit=limit, reason=redact(because.strip())[:300])
     bulk(order, dry_run, yes, as_json)
 
@@ -167,7 +167,7 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
     from c2s_enrich.ops.plans import Planner
 
     if not order.chosen:
-        frame.fail("no events selected: give ids or a filter such as --status failed --since 2h")
+        ending.fail("no events selected: give ids or a filter such as --status failed --since 2h")
 
     def planner(pool: frame.Pool) -> Planner:
         return Planner(pool, actor=frame.operator(), via="cli")
@@ -188,7 +188,7 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
 
         async def progress(seen: int, done: int) -> bool:
             if plan.events > seen:
-                frame.note(f"{done} of {plan.events} …")
+                ending.note(f"{done} of {plan.events} …")
             return not stopped.is_set()
 
         return await planner(pool).run(plan.id, progress)
@@ -201,14 +201,14 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
         left = f", {done.skipped} left out (in flight or changed)" if done.skipped else ""
         typer.echo(f"{done.done} of {plan.events} events {verb}{left}.")
     if done.state != "done":
-        frame.note("Stopped: the rest is as it was.")
-        raise typer.Exit(frame.NOT_DONE)
+        ending.note("Stopped: the rest is as it was.")
+        raise typer.Exit(ending.NOT_DONE)
 
 
 def _show(plan: Plan) -> None:
     from c2s_enrich.ops.plans import MOST
 
-    note = frame.note
+    note = ending.note
     note(f"Plan: {plan.verb} {plan.events} events of {plan.leads} leads")
     if not plan.events and not plan.in_flight:
         state = plan.filter.get("status")

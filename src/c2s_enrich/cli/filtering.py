@@ -1,7 +1,5 @@
 """One option for each word of an event filter, the same on every command that takes one."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable
@@ -9,7 +7,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from c2s_enrich.cli.frame import fail, operator_zone
+from c2s_enrich.cli.ending import fail
+from c2s_enrich.cli.frame import operator_zone
 from c2s_enrich.ops.filters import WORDS, FilterError, parse_filter
 
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="[EVENT]...", help="ids of events")]

@@ -19,15 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from c2s_enrich.cli.ending import NOT_DONE as NOT_DONE
-from c2s_enrich.cli.ending import NOT_FOUND as NOT_FOUND
-from c2s_enrich.cli.ending import WRONG_CALL as WRONG_CALL
-from c2s_enrich.cli.ending import fail as fail
-from c2s_enrich.cli.ending import guarded as guarded
-from c2s_enrich.cli.ending import in_words as in_words
-from c2s_enrich.cli.ending import load_settings as load_settings
-from c2s_enrich.cli.ending import note as note
-from c2s_enrich.cli.ending import run as run
+from c2s_enrich.cli.ending import NOT_DONE, fail, in_words, load_settings, note, run
 
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool as Pool
@@ -85,7 +77,15 @@ def print_table(
         return print_json(rows)
     if not rows:
         return note(empty)
-    cells = [[visible(_cell(row, column)) for column in columns.values()] for row in rows]
+    from c2s_enrich.ops.cells import cell
+
+    cells = [
+        [
+            visible(cell(row, each) if isinstance(each, str) else each(row))
+            for each in columns.values()
+        ]
+        for row in rows
+    ]
     table, watched = [list(columns), *cells], sys.stdout.isatty()
     *widths, longest = (max(map(len, column)) for column in zip(*table, strict=True))
     left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
@@ -103,12 +103,6 @@ def print_table(
         end = f"{last[: left - 1]}…" if watched and len(last) > left else last
         typer.echo("  ".join([*map(str.ljust, first, widths), end]).rstrip())
     return None
-
-
-def _cell(row: Any, column: Column) -> object:
-    if not isinstance(column, str):
-        return column(row)
-    return row[column] if isinstance(row, Mapping) else getattr(row, column)
 
 
 def visible(value: object) -> str:
@@ -192,14 +186,10 @@ def with_upstreams(settings: Settings, ask: Callable[[Upstreams, Pool], Awaitabl
     """What `ask` answers with the upstreams and the database at hand."""
 
     async def asked(pool: Pool) -> T:
-        from c2s_enrich.clock import SystemClock
-        from c2s_enrich.telemetry.metrics import Metrics
         from c2s_enrich.upstreams.limits import PersonsLimits
         from c2s_enrich.wiring import open_upstreams
 
-        async with open_upstreams(
-            settings, pool, Metrics(), SystemClock(), limited_by=PersonsLimits
-        ) as upstreams:
+        async with open_upstreams(settings, pool, limited_by=PersonsLimits) as upstreams:
             return await ask(upstreams, pool)
 
     return with_pool(asked, settings)

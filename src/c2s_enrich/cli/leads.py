@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 from c2s_enrich.cli.remote import Url, ask
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def explain(
     said = ask(
         url,
         f"explain/{quote(what, safe='')}",
-        {"lang": lang, "history": str(history).lower()},
-        Explanation,
         lambda pool: Explainer(pool).explained(what, lang, frame.operator_zone(), history=history),
+        Explanation,
+        query={"lang": lang, "history": str(history).lower()},
     )
     frame.print_json(said) if as_json else _print(said)
     raise typer.Exit(said.status)
@@ -58,7 +58,7 @@ def show_lead(what: frame.What, as_json: frame.AsJson = False) -> None:
     )
     if not said.history:
         known = frame.visible(what)
-        frame.fail(f"nothing is known of {known}: try `c2s-enrich explain`", frame.NOT_FOUND)
+        ending.fail(f"nothing is known of {known}: try `c2s-enrich explain`", ending.NOT_FOUND)
     if as_json:
         return frame.print_json({"lead_id": said.lead_id, "history": said.history})
     return frame.print_table(
@@ -78,26 +78,15 @@ def reconcile(
     """Ask C2S which leads changed and queue those that no webhook told us about. Takes 6 s for each
     50 leads.
     """
-    from c2s_enrich.enrichment.history import DatabaseHistory
     from c2s_enrich.ops.filters import read_length
-    from c2s_enrich.ops.reconcile import OneLead
-    from c2s_enrich.ops.reconcile import reconcile as reconcile_with
 
     try:
         back = read_length(since)
     except ValueError as error:
-        frame.fail(f"--since {since} {error}")
+        ending.fail(f"--since {since} {error}")
     if back <= timedelta():
-        frame.fail("--since is 0")
-    settings = frame.load_settings("poller")
-
-    async def asked(upstreams: frame.Upstreams, pool: frame.Pool) -> Report:
-        await DatabaseHistory(pool).check_key(settings.hash_keys)
-        c2s = upstreams.c2s
-        listed = c2s if lead is None else OneLead(c2s.lead_json, lead)
-        return await reconcile_with(pool, listed, settings.hash_keys, back, dry_run)
-
-    report = frame.with_upstreams(settings, asked)
+        ending.fail("--since is 0")
+    report = _reconciled(back, lead=lead, dry_run=dry_run)
     frame.print_json(report) if as_json else _tell(report, one=lead is not None)
 
 
@@ -107,27 +96,43 @@ def restored(
     """Say that the database was restored. What waits, and what is composed for leads from before,
     is looked up in C2S before it is sent; then reconciles from that time on.
     """
-    from c2s_enrich.enrichment.history import DatabaseHistory
-    from c2s_enrich.ops.reconcile import reconcile as reconcile_with
-
     try:
         moment = datetime.fromisoformat(since)
         back = datetime.now(UTC) - moment
     except (ValueError, TypeError):
-        frame.fail(f"--since {since} is not a time with its offset, such as 2026-03-01T10:00-03:00")
+        ending.fail(
+            f"--since {since} is not a time with its offset, such as 2026-03-01T10:00-03:00"
+        )
     if back <= timedelta():
-        frame.fail("--since is not in the past")
-    settings = frame.load_settings("poller")
+        ending.fail("--since is not in the past")
+    _tell(_reconciled(back, restored_to=moment), one=False)
 
-    async def mark_and_ask(upstreams: frame.Upstreams, pool: frame.Pool) -> tuple[int, Report]:
-        history = DatabaseHistory(pool)
+
+def _reconciled(
+    back: timedelta,
+    *,
+    lead: str | None = None,
+    dry_run: bool = False,
+    restored_to: datetime | None = None,
+) -> Report:
+    from c2s_enrich.enrichment.history import DatabaseHistory
+    from c2s_enrich.ops.reconcile import one_lead
+    from c2s_enrich.ops.reconcile import reconcile as reconcile_with
+
+    settings = ending.load_settings("poller")
+
+    async def asked(upstreams: frame.Upstreams, pool: frame.Pool) -> Report:
+        history, c2s = DatabaseHistory(pool), upstreams.c2s
         await history.check_key(settings.hash_keys)
-        marked = await history.restored(moment)
-        return marked, await reconcile_with(pool, upstreams.c2s, settings.hash_keys, back)
+        if restored_to:
+            marked = await history.restored(restored_to)
+            ending.note(
+                f"waiting messages that are looked up in C2S before they are sent: {marked}"
+            )
+        listed = c2s.leads_updated_since if lead is None else one_lead(c2s.lead_json, lead)
+        return await reconcile_with(pool, listed, settings.hash_keys, back, dry_run)
 
-    marked, report = frame.with_upstreams(settings, mark_and_ask)
-    frame.note(f"waiting messages that are looked up in C2S before they are sent: {marked}")
-    _tell(report, one=False)
+    return frame.with_upstreams(settings, asked)
 
 
 def _tell(report: Report, *, one: bool) -> None:
@@ -135,7 +140,7 @@ def _tell(report: Report, *, one: bool) -> None:
         at = frame.when(missing.updated_at)
         typer.echo(f"missing: lead {frame.visible(missing.lead_id)}, changed at {at}")
     changed = "leads" if one else f"leads changed since {frame.when(report.since)}"
-    frame.note(
+    ending.note(
         f"{report.looked_at} {changed}: {report.known} known, {report.unchanged} with nothing new, "
         f"{report.erased} erased, {report.unreadable} unreadable, {len(report.missing)} missing; "
         f"{report.inserted} put into the queue"
@@ -158,4 +163,4 @@ def _print(said: Explanation) -> None:
         cost += [f"{action.sends} message at most, never twice"] if action.sends else []
         price = f"  ({', '.join(cost)})" if cost else ""
         typer.echo(f"  {action.why}:  {action.command}{price}")
-    frame.note(f"Times are {frame.operator_zone()}.")
+    ending.note(f"Times are {frame.operator_zone()}.")

@@ -1,7 +1,5 @@
 """The command line's table of contents: every command, and the file that holds it."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 
@@ -21,6 +19,7 @@ from c2s_enrich.cli import (
     rejects,
     runbook,
     sandbox,
+    stay,
     subscriptions,
     upstreams,
 )
@@ -49,7 +48,7 @@ for command in (
     sandbox.drill,
     processes.web,
     processes.poller,
-    processes.ops,
+    stay.ops,
     processes.migrate,
     runbook.status,
     leads.explain,

@@ -1,8 +1,7 @@
 """`mcp`: the operators' questions as read-only tools for an assistant, over stdin and stdout."""
 
-from __future__ import annotations
-
-from c2s_enrich.cli.frame import fail, load_settings, log_to_stderr, run
+from c2s_enrich.cli.ending import fail, load_settings, run
+from c2s_enrich.cli.frame import log_to_stderr
 
 
 def mcp() -> None:

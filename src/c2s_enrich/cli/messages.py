@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 from c2s_enrich.cli.runbook import show
 
 app = frame.group("Messages without proof of delivery, and how to settle them.")
@@ -29,7 +29,7 @@ def list_messages(as_json: frame.AsJson = False) -> None:
             "sent": "sends",
             "not found": "looks",
             "event": lambda line: (
-                f"{line.event_status or ''} {line.event_error_kind or ''}".strip()
+                f"{line['event_status'] or ''} {line['event_error_kind'] or ''}".strip()
             ),
         },
         as_json=as_json,
@@ -51,29 +51,47 @@ AllUnclear = Annotated[
 OneMessage = Annotated[UUID | None, typer.Argument()]
 
 
-@app.command("delivered")
-def message_was_delivered(
-    message_id: OneMessage = None,
-    all_unclear: AllUnclear = False,
-    dry_run: frame.DryRun = False,
-    yes: frame.Yes = False,
-) -> None:
-    """A person has seen the message on the lead."""
-    _judge("delivered", message_id, all_unclear, dry_run, yes)
+def _verdict(verb: Literal["delivered", "not_delivered"], meaning: str, said: str) -> None:
+    """Adds the command for one verdict of a person."""
+
+    @app.command(verb.replace("_", "-"), help=meaning)
+    def judge(
+        message_id: OneMessage = None,
+        all_unclear: AllUnclear = False,
+        dry_run: frame.DryRun = False,
+        yes: frame.Yes = False,
+    ) -> None:
+        if (message_id is None) is not all_unclear:
+            ending.fail("give the id of one message, or --all-unclear")
+        if message_id is None:
+            from c2s_enrich.cli.events import bulk
+            from c2s_enrich.ops.filters import Filter
+            from c2s_enrich.ops.plans import Order
+
+            return bulk(Order(verb, Filter(kind="delivery_unclear")), dry_run, yes, as_json=False)
+
+        async def settle(pool: frame.Pool) -> bool:
+            from c2s_enrich.ops.events import EventsDesk
+
+            words, desk = {"message": str(message_id)}, EventsDesk(pool)
+            judged = partial(desk.judge, message_id, delivered=verb == "delivered")
+            return await frame.audited(pool, judged, verb, words)
+
+        if not frame.with_pool(settle):
+            sentence = f"no open message {message_id}: already settled, or unknown"
+            ending.fail(sentence, ending.NOT_FOUND)
+        return ending.note(said)
 
 
-@app.command("not-delivered")
-def message_was_not_delivered(
-    message_id: OneMessage = None,
-    all_unclear: AllUnclear = False,
-    dry_run: frame.DryRun = False,
-    yes: frame.Yes = False,
-) -> None:
+_verdict("delivered", "A person has seen the message on the lead.", "Recorded as delivered.")
+_verdict(
+    "not_delivered",
     """A person has looked and the message is not there: it is sent (again).
 
     After a promotion of a new database, --all-unclear judges all that were held.
-    """
-    _judge("not_delivered", message_id, all_unclear, dry_run, yes)
+    """,
+    "The message will be sent again.",
+)
 
 
 @app.command("visible-to")
@@ -88,33 +106,4 @@ def visible_to(who: Literal["sellers", "customers"]) -> None:
         return True
 
     frame.with_pool(lambda pool: frame.audited(pool, found_out, "visible_to", {"who": who}))
-    frame.note(f"Recorded: {who} can see the messages.")
-
-
-def _judge(
-    verb: Literal["delivered", "not_delivered"],
-    message_id: UUID | None,
-    all_unclear: bool,
-    dry_run: bool,
-    yes: bool,
-) -> None:
-    if (message_id is None) is not all_unclear:
-        frame.fail("give the id of one message, or --all-unclear")
-    if message_id is None:
-        from c2s_enrich.cli.events import bulk
-        from c2s_enrich.ops.filters import Filter
-        from c2s_enrich.ops.plans import Order
-
-        return bulk(Order(verb, Filter(kind="delivery_unclear")), dry_run, yes, as_json=False)
-
-    async def judge(pool: frame.Pool) -> bool:
-        from c2s_enrich.ops.events import EventsDesk
-
-        words, desk = {"message": str(message_id)}, EventsDesk(pool)
-        judged = partial(desk.judge, message_id, delivered=verb == "delivered")
-        return await frame.audited(pool, judged, verb, words)
-
-    if not frame.with_pool(judge):
-        frame.fail(f"no open message {message_id}: already settled, or unknown", frame.NOT_FOUND)
-    said = "Recorded as delivered." if verb == "delivered" else "The message will be sent again."
-    return frame.note(said)
+    ending.note(f"Recorded: {who} can see the messages.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 if TYPE_CHECKING:
     from c2s_enrich.hashing import HashKeys
@@ -49,18 +49,20 @@ def erase(
     from c2s_enrich.privacy.erase import erase_again, plan_erasure
 
     if [lead is not None, cpf_stdin, again is not None].count(True) != 1:
-        frame.fail("say who: --lead ID, --again FILE, or --cpf-stdin and the CPF on standard input")
-    keys = frame.load_settings("migrate").hash_keys
+        ending.fail(
+            "say who: --lead ID, --again FILE, or --cpf-stdin and the CPF on standard input"
+        )
+    keys = ending.load_settings("migrate").hash_keys
     if again is not None:
-        text = frame.guarded(lambda: again.read_text("utf-8", "replace"))
+        text = ending.guarded(lambda: again.read_text("utf-8", "replace"))
         hashes = re.findall(r"\b[0-9a-f]{8}:[0-9a-f]{64}\b", text)
         if not hashes:
-            frame.fail(f"{again} holds no erased line")
+            ending.fail(f"{again} holds no erased line")
         if strange := {each[:8] for each in hashes} - set(keys.ids):
             made = ", ".join(sorted(strange))
-            frame.fail(f"{made}: the key of these lines is neither HASH_KEY nor HASH_KEY_PREVIOUS")
+            ending.fail(f"{made}: the key of these lines is neither HASH_KEY nor HASH_KEY_PREVIOUS")
         receipts = _with_keys(lambda pool, keys: erase_again(pool, keys, hashes))
-        frame.note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
+        ending.note(f"{len(receipts)} of {len(hashes)} were stored again and are erased")
         for receipt in receipts:
             _print_receipt(receipt, keys)
         return
@@ -87,10 +89,10 @@ def suppress(yes: frame.Yes = False) -> None:
     if not isinstance(subject, Cpf):
         others = _with_keys(lambda pool, keys: Suppressions(pool, keys).sharing(subject))
         if others > 1:
-            frame.note(f"This contact leads to {others} people: it would process none of them.")
+            ending.note(f"This contact leads to {others} people: it would process none of them.")
             frame.confirm("suppress", yes)
     added = _with_keys(lambda pool, keys: Suppressions(pool, keys).add(subject))
-    frame.note("suppressed" if added else "was suppressed already")
+    ending.note("suppressed" if added else "was suppressed already")
 
 
 @app.command()
@@ -100,8 +102,8 @@ def unsuppress() -> None:
 
     subject = _subject()
     if not _with_keys(lambda pool, keys: Suppressions(pool, keys).remove(subject)):
-        frame.fail("that is not on the list", frame.NOT_FOUND)
-    frame.note("no longer suppressed")
+        ending.fail("that is not on the list", ending.NOT_FOUND)
+    ending.note("no longer suppressed")
 
 
 @app.command("list")
@@ -151,12 +153,12 @@ def _person() -> tuple[Cpf, list[str]]:
     first, *rest = sys.stdin.read().splitlines() or [""]
     cpf = Cpf.parse(first.strip())
     if cpf is None:
-        frame.fail("standard input did not contain a valid CPF")
+        ending.fail("standard input did not contain a valid CPF")
     follow = []
     for line in filter(str.strip, rest):
         subject = read_subject(line)
         if subject is None or isinstance(subject, Cpf):
-            frame.fail("below the CPF there may only be phones and e-mails, one a line")
+            ending.fail("below the CPF there may only be phones and e-mails, one a line")
         follow.append(subject.e164 if isinstance(subject, Phone) else subject.address)
     return cpf, follow
 
@@ -166,7 +168,7 @@ def _subject() -> Cpf | Phone | Email:
 
     subject = read_subject(sys.stdin.readline())
     if subject is None:
-        frame.fail("standard input did not contain a valid CPF, phone or e-mail")
+        ending.fail("standard input did not contain a valid CPF, phone or e-mail")
     return subject
 
 
@@ -174,9 +176,9 @@ def _with_keys(ask: Callable[[frame.Pool, HashKeys], Awaitable[T]]) -> T:
     """What `ask` answers with the database and the key of its hashes; another key is refused."""
     from c2s_enrich.enrichment.history import DatabaseHistory
 
-    keys = frame.load_settings("migrate").hash_keys
+    keys = ending.load_settings("migrate").hash_keys
     if not keys.ids:
-        frame.fail("HASH_KEY is not set: the hashes are made with it")
+        ending.fail("HASH_KEY is not set: the hashes are made with it")
 
     async def asked(pool: frame.Pool) -> T:
         await DatabaseHistory(pool).check_key(keys)
@@ -186,12 +188,12 @@ def _with_keys(ask: Callable[[frame.Pool, HashKeys], Awaitable[T]]) -> T:
 
 
 def _print_plan(plan: ErasurePlan) -> None:
-    frame.note(f"By the id or the CPF itself: {_some(plan.named)}")
+    ending.note(f"By the id or the CPF itself: {_some(plan.named)}")
     for one in plan.by_contact:
         why = "" if one.followed else "; others share it: not followed unless named below the CPF"
-        frame.note(f"{frame.visible(one.contact)} reaches {_some(one.lead_ids)}{why}")
+        ending.note(f"{frame.visible(one.contact)} reaches {_some(one.lead_ids)}{why}")
     rows = ", ".join(f"{table} {count}" for table, count in plan.counts.items() if count)
-    frame.note(f"To erase: {_some(plan.lead_ids)}. Rows removed or emptied: {rows or 'none'}.")
+    ending.note(f"To erase: {_some(plan.lead_ids)}. Rows removed or emptied: {rows or 'none'}.")
 
 
 def _some(lead_ids: Sequence[str]) -> str:
@@ -206,9 +208,9 @@ def _print_receipt(receipt: ErasureReceipt, keys: HashKeys) -> None:
     for table, count in receipt.counts.items():
         typer.echo(f"  {table}  {count}")
     if not keys.ids:
-        return frame.note("HASH_KEY is not set: nothing to keep for erase --again.")
+        return ending.note("HASH_KEY is not set: nothing to keep for erase --again.")
     for subject in receipt.subjects:
         typer.echo(f"erased {keys.hashes('erased', subject)[0]}")
-    return frame.note(
+    return ending.note(
         "Keep the erased lines outside the database: after a restore, erase --again FILE."
     )

@@ -1,12 +1,10 @@
 """The processes of production, and the command that prepares their database."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
 
-from c2s_enrich.cli import frame, stay
+from c2s_enrich.cli import ending, frame, stay
 
 
 def web(
@@ -18,33 +16,24 @@ def web(
     stay.web(insecure=insecure)
 
 
-def poller(
-    suspects: Annotated[
-        str, typer.Option(hidden=True, help="Started by a poller, for suspects: its name.")
-    ] = "",
-) -> None:
+def poller() -> None:
     """Work on events until SIGTERM. Several pollers may run at once."""
-    stay.poller(suspects=suspects)
-
-
-def ops() -> None:
-    """Serve the console and the admin API on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
-    stay.ops()
+    stay.poller()
 
 
 def migrate() -> None:
     """Bring the database to the newest schema. Safe to repeat, and from several machines at
     once.
     """
-    address = frame.load_settings("migrate").direct_url.reveal()
+    address = ending.load_settings("migrate").direct_url.reveal()
 
     async def reached_and_applied() -> list[str]:
         from c2s_enrich.migrations import migrate as apply
 
         await frame.reach(address)
-        return await apply(address, say=frame.note)
+        return await apply(address, say=ending.note)
 
-    applied = frame.run(reached_and_applied())
+    applied = ending.run(reached_and_applied())
     for name in applied:
         typer.echo(f"applied {name}")
     if not applied:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 if TYPE_CHECKING:
     from c2s_enrich.ops.rejects import Reject, RejectsDesk
@@ -60,7 +60,7 @@ def show_reject(
 
     reject = _at_the_desk(lambda _, desk: desk.reject(reject_id))
     if reject is None:
-        frame.fail(f"there is no rejected delivery {reject_id}", frame.NOT_FOUND)
+        ending.fail(f"there is no rejected delivery {reject_id}", ending.NOT_FOUND)
     lead = line_text(reject.lead_id) or "-"
     typer.echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
     typer.echo(f"  received {frame.when(reject.received_at)}  {reject.size} bytes")
@@ -84,7 +84,7 @@ def replay_rejects(
     both are kept and processed in order.
     """
     if bool(reject_ids) == (reason is not None):
-        frame.fail("say which rejected deliveries: ids, or --reason")
+        ending.fail("say which rejected deliveries: ids, or --reason")
 
     async def replay(pool: frame.Pool, desk: RejectsDesk) -> list[UUID]:
         chosen = reject_ids or await desk.waiting_for(str(reason))
@@ -112,7 +112,7 @@ def replay_rejects(
         return stay
 
     if _at_the_desk(replay):
-        raise typer.Exit(frame.NOT_DONE)
+        raise typer.Exit(ending.NOT_DONE)
 
 
 @app.command("dismiss")
@@ -128,9 +128,9 @@ def dismiss_rejects(reject_ids: list[UUID], because: frame.Because) -> None:
         return len(await frame.audited(pool, dismissed, "dismiss", words, because))
 
     done = _at_the_desk(dismiss)
-    frame.note(f"{done} of {len(reject_ids)} dismissed.")
+    ending.note(f"{done} of {len(reject_ids)} dismissed.")
     if not done:
-        raise typer.Exit(frame.NOT_FOUND)
+        raise typer.Exit(ending.NOT_FOUND)
 
 
 def _state(line: Reject) -> str:
@@ -142,5 +142,5 @@ def _state(line: Reject) -> str:
 def _at_the_desk(ask: Callable[[frame.Pool, RejectsDesk], Awaitable[T]]) -> T:
     from c2s_enrich.wiring.operators import build_rejects
 
-    settings = frame.load_settings("migrate")
+    settings = ending.load_settings("migrate")
     return frame.with_pool(lambda pool: ask(pool, build_rejects(settings, pool)), settings)

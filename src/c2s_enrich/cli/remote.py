@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 T = TypeVar("T")
 _SECONDS = 4.0
@@ -22,41 +22,27 @@ Url = Annotated[
 def ask(
     url: str | None,
     path: str,
-    query: Mapping[str, Any],
-    kind: type[T],
     local: Callable[[frame.Pool], Awaitable[T]],
+    kind: Any,
+    *,
+    query: Mapping[str, Any] = {},
+    body: Mapping[str, Any] | None = None,
 ) -> T:
-    """What `local` answers, or the same from GET `path` below /api/v1/admin/."""
+    """What `local` answers, or the same, as `kind`, from `path` below /api/v1/admin/: by a GET, or
+    by a POST of the `body`.
+    """
     if url is None:
         return frame.with_pool(local)
-    from urllib.parse import urlencode
-
-    answered: T = _answer(url, f"{path}?{urlencode(query)}", kind, None)
-    return answered
-
-
-def change(
-    url: str | None,
-    path: str,
-    body: Mapping[str, Any],
-    local: Callable[[frame.Pool], Awaitable[bool]],
-) -> bool:
-    """Does it here, or by a POST; whether there was something to change."""
-    if url is None:
-        return frame.with_pool(local)
-    return bool(_answer(url, path, Any, body))
-
-
-def _answer(url: str, path: str, kind: Any, body: Mapping[str, Any] | None) -> Any:
     import asyncio
+    from urllib.parse import urlencode
 
     import msgspec
 
     from c2s_enrich.upstreams.transport import ask_once
 
-    address = f"{url.rstrip('/')}/api/v1/admin/{path}"
+    address = f"{url.rstrip('/')}/api/v1/admin/{path}" + (f"?{urlencode(query)}" if query else "")
     if not address.startswith(("http://", "https://")):
-        frame.fail("--url is an http:// or https:// address")
+        ending.fail("--url is an http:// or https:// address")
     headers = {
         "Authorization": f"Bearer {os.environ.get('ADMIN_TOKEN', '').strip()}",
         "Content-Type": "application/json",
@@ -67,12 +53,13 @@ def _answer(url: str, path: str, kind: Any, body: Mapping[str, Any] | None) -> A
             ask_once(address, seconds=_SECONDS, body=sent, headers=headers)
         )
         if status < 300:
-            return msgspec.json.decode(answer, type=kind)
+            answered: T = msgspec.json.decode(answer, type=kind)
+            return answered
     except (OSError, ValueError) as error:
         kept = str(error) or type(error).__name__
-        frame.fail(f"{url} cannot be reached: {kept}", frame.NOT_DONE)
+        ending.fail(f"{url} cannot be reached: {kept}", ending.NOT_DONE)
     try:
         detail = str(msgspec.json.decode(answer)["detail"])
     except (msgspec.DecodeError, KeyError, TypeError):
         detail = f"HTTP {status}"
-    return frame.fail(detail, frame.NOT_FOUND if status == 404 else frame.NOT_DONE)
+    return ending.fail(detail, ending.NOT_FOUND if status == 404 else ending.NOT_DONE)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 _WATCH_SECONDS = 2.0
 
@@ -29,7 +29,7 @@ def runbook(
         rows = [{"name": each, "question": text} for each, text in known.items()]
         return _print(rows, as_json, as_csv, "")
     if name not in known:
-        frame.fail(f"there is no question `{name}`{nearest(name, known)}")
+        ending.fail(f"there is no question `{name}`{nearest(name, known)}")
     return show(name, f"No rows: {known[name]}", as_json=as_json, as_csv=as_csv)
 
 
@@ -67,8 +67,8 @@ def status(
                 typer.echo("All is well.")
             _print(said["queue"], False, False, "Nothing waits and nothing failed.")
         if not watch:
-            raise typer.Exit(frame.NOT_DONE if said["problems"] else 0)
-        frame.guarded(lambda: time.sleep(_WATCH_SECONDS))
+            raise typer.Exit(ending.NOT_DONE if said["problems"] else 0)
+        ending.guarded(lambda: time.sleep(_WATCH_SECONDS))
 
 
 async def look(pool: frame.Pool) -> dict[str, Any]:

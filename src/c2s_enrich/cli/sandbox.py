@@ -1,12 +1,10 @@
 """`demo` and `drill`: the whole service on this machine, with a Postgres of its own."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending
 
 LastLine = Annotated[bool, typer.Option("--json", help="The last line is a JSON object.")]
 
@@ -18,7 +16,7 @@ def demo(
     """Watch leads arrive, get enriched and answered, with simulated upstreams."""
     from c2s_enrich.sandbox.demo.run import run_demo
 
-    raise typer.Exit(frame.guarded(lambda: run_demo(once=once, as_json=as_json)))
+    raise typer.Exit(ending.guarded(lambda: run_demo(once=once, as_json=as_json)))
 
 
 def drill(
@@ -50,13 +48,13 @@ def drill(
     from c2s_enrich.sandbox.drill.run import run_drill
 
     if only is not None and only not in FAULTS:
-        frame.fail("--only is one of " + ", ".join(FAULTS))
+        ending.fail("--only is one of " + ", ".join(FAULTS))
     if matrix:
         from c2s_enrich.sandbox.drill.matrix import run_matrix
 
-        raise typer.Exit(frame.guarded(lambda: run_matrix(size=events, as_json=as_json)))
+        raise typer.Exit(ending.guarded(lambda: run_matrix(size=events, as_json=as_json)))
     raise typer.Exit(
-        frame.guarded(
+        ending.guarded(
             lambda: run_drill(seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)
         )
     )

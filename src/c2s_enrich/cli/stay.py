@@ -74,6 +74,7 @@ def poller(*, suspects: str = "") -> None:
 
 
 def ops() -> None:
+    """Serve the console and the admin API on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
     from dataclasses import replace
 
     from c2s_enrich.serving.server import run_server

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from c2s_enrich.cli import frame
+from c2s_enrich.cli import ending, frame
 
 if TYPE_CHECKING:
     from c2s_enrich.upstreams.c2s import C2s
@@ -34,27 +34,27 @@ def subscribe(
     """
     host, _, token = address.rstrip("/").partition(_PATH)
     if not _HOST.fullmatch(host):
-        frame.fail("the address is https:// and a host: the webhook token becomes part of it")
-    settings = frame.load_settings("poller")
+        ending.fail("the address is https:// and a host: the webhook token becomes part of it")
+    settings = ending.load_settings("poller")
     token = token.strip("/") or quote(settings.webhook_secret.reveal(), safe="")
     if not token:
-        frame.fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
+        ending.fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
     path = f"{host}{_PATH}/"
-    frame.note(f"C2S will deliver to {path}*** and to nowhere else.")
-    frame.note("C2S allows ONE address: any other subscription of this token ends silently.")
+    ending.note(f"C2S will deliver to {path}*** and to nowhere else.")
+    ending.note("C2S allows ONE address: any other subscription of this token ends silently.")
     frame.confirm("subscribe", yes)
     address = path + token
     _ask_for_each("subscribe", settings, lambda c2s, to: c2s.subscribe(to, address), f"{path}***")
-    frame.note("Subscribed. The next webhook proves it: c2s-enrich events list")
+    ending.note("Subscribed. The next webhook proves it: c2s-enrich events list")
 
 
 def unsubscribe(yes: frame.Yes = False) -> None:
     """Make C2S deliver no webhooks any more."""
-    settings = frame.load_settings("poller")
-    frame.note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
+    settings = ending.load_settings("poller")
+    ending.note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
     frame.confirm("unsubscribe", yes)
     _ask_for_each("unsubscribe", settings, lambda c2s, action: c2s.unsubscribe(action), "")
-    frame.note("Unsubscribed.")
+    ending.note("Unsubscribed.")
 
 
 def subscriptions(as_json: frame.AsJson = False) -> None:
@@ -69,12 +69,12 @@ def subscriptions(as_json: frame.AsJson = False) -> None:
         {
             "action": "action",
             "asked": "asked_at",
-            "address": lambda line: line.address or "none",
+            "address": lambda line: line["address"] or "none",
         },
         as_json=as_json,
         empty="Nothing was subscribed from here yet: c2s-enrich subscribe https://…",
     )
-    frame.note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
+    ending.note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
 
 
 def _ask_for_each(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from c2s_enrich.cli import frame, remote
+from c2s_enrich.cli import ending, frame, remote
 
 if TYPE_CHECKING:
     from c2s_enrich.upstreams.limits import Limits, UpstreamState
@@ -23,13 +23,7 @@ def list_upstreams(as_json: frame.AsJson = False, url: remote.Url = None) -> Non
     from c2s_enrich.upstreams.limits import UpstreamState
 
     frame.print_table(
-        remote.ask(
-            url,
-            "upstreams",
-            {},
-            list[UpstreamState],
-            lambda pool: _limits(pool).all(),
-        ),
+        remote.ask(url, "upstreams", lambda pool: _limits(pool).all(), list[UpstreamState]),
         {
             "upstream": "name",
             "failures": "failures",
@@ -56,14 +50,14 @@ def pause_upstream(
     """Stop all pollers from calling it for a while."""
     words = {"minutes": minutes, "reason": reason}
     _change(url, name, "pause", words, lambda limits: limits.pause(name, minutes, reason))
-    frame.note(f"{name} is paused for {minutes:g} minutes.")
+    ending.note(f"{name} is paused for {minutes:g} minutes.")
 
 
 @app.command("resume")
 def resume_upstream(name: Name, url: remote.Url = None) -> None:
     """End its pause; the events that wait for it are due at once."""
     _change(url, name, "resume", {}, lambda limits: limits.resume(name))
-    frame.note(f"{name} is called again; what waited for it is due.")
+    ending.note(f"{name} is called again; what waited for it is due.")
 
 
 @app.command("budget")
@@ -75,7 +69,7 @@ def budget_of_upstream(
     c2s-enrich upstreams budget work_api 600
     """
     _change(url, name, "budget", {"calls": calls}, lambda limits: limits.budget(name, calls))
-    frame.note(f"{name} may be called {calls or 'any number of'} times today; what waited is due.")
+    ending.note(f"{name} may be called {calls or 'any number of'} times today; what waited is due.")
 
 
 def _change(
@@ -89,8 +83,8 @@ def _change(
         done = partial(change, _limits(pool))
         return await frame.audited(pool, done, verb, {"upstream": name} | words)
 
-    if not remote.change(url, f"upstreams/{name}/{verb}", words, local):
-        frame.fail(f"there is no upstream {name}", frame.NOT_FOUND)
+    if not remote.ask(url, f"upstreams/{name}/{verb}", local, Any, body=words):
+        ending.fail(f"there is no upstream {name}", ending.NOT_FOUND)
 
 
 def _state(each: UpstreamState) -> str:
@@ -105,4 +99,4 @@ def _limits(pool: frame.Pool) -> Limits:
     from c2s_enrich.clock import SystemClock
     from c2s_enrich.upstreams.limits import Limits
 
-    return Limits(pool, frame.load_settings("migrate"), SystemClock())
+    return Limits(pool, ending.load_settings("migrate"), SystemClock())

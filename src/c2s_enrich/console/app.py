@@ -48,7 +48,7 @@ _HERE = Path(__file__).parent
 _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
     ("/", overview.overview),
     ("/events", events.events),
-    ("/events/{event_id:uuid}", lead.event),
+    ("/events/{event_id:uuid}", lead.search),
     ("/search", lead.search),
     ("/errors", events.errors),
     ("/upstreams", upstreams.upstreams),
@@ -63,12 +63,12 @@ _PAGES: tuple[tuple[str, Callable[[Visit], Awaitable[Page | Onward]]], ...] = (
 )
 _ACTIONS: tuple[tuple[str, Callable[[Visit, Form], Awaitable[Page | Onward]]], ...] = (
     ("/errors/{error}/mute", events.mute),
-    ("/errors/{error}/unmute", events.unmute),
+    ("/errors/{error}/unmute", events.mute),
     ("/upstreams/{name}/pause", upstreams.pause),
     ("/upstreams/{name}/resume", upstreams.resume),
     ("/upstreams/{name}/budget", upstreams.budget),
-    ("/messages/{message_id:uuid}/delivered", messages.delivered),
-    ("/messages/{message_id:uuid}/not-delivered", messages.not_delivered),
+    ("/messages/{message_id:uuid}/delivered", messages.judge),
+    ("/messages/{message_id:uuid}/not-delivered", messages.judge),
     ("/rejects/replay", rejects.replay_alike),
     ("/rejects/{reject_id:uuid}/replay", rejects.replay),
     ("/rejects/{reject_id:uuid}/dismiss", rejects.dismiss),
@@ -197,17 +197,13 @@ class Console:
             table = page.table
             data = page.data if table is None else {"rows": table.plain(), "after": table.after}
             return Response(msgspec.json.encode(data), media_type="application/json")
-        return await self._html(visit, page)
-
-    async def _html(self, visit: Visit, page: Page) -> Response:
         _, problems = await self._tools.health.look()
         return self._shown.page(visit, page, problems)
 
     async def _error(self, visit: Visit, status: int, sentence: str) -> Response:
         context = {"sentence": visit.words.gettext(sentence)}
-        return await self._html(
-            visit, Page("error.html", N_("That did not work"), context, status=status)
-        )
+        page = Page("error.html", N_("That did not work"), context, status=status)
+        return await self._written(visit, page, "")
 
     async def _style(self, _: Request) -> Response:
         return FileResponse(_HERE / "console.css", media_type="text/css")

@@ -10,18 +10,9 @@ from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, addr
 from c2s_enrich.console.table import COUNTED, Column, Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.events import SEARCHED, EventLine, EventsDesk
-from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS, WORDS
+from c2s_enrich.ops.filters import CHOICES, WORDS
 from c2s_enrich.ops.filters import parse_filter as parse
 
-# What a person picks from; the other words are typed.
-CHOICES = {
-    "status": STATUSES,
-    "outcome": OUTCOMES,
-    "kind": KINDS,
-    "waiting": UPSTREAMS,
-    "reason": REASONS,
-    "upstream": UPSTREAMS,
-}
 TYPED = ("lead", "hook", "since", "until", "text", "error")
 
 
@@ -31,7 +22,7 @@ async def events(visit: Visit) -> Page:
     """
     chosen = parse(visit.query, visit.words.zone)
     desk = EventsDesk(visit.tools.reads)
-    floor = await desk.floor(chosen, visit.after)
+    floor, floor_event = await desk.floor(chosen, visit.after)
     lines = await desk.events(chosen, visit.rows, visit.after, floor)
     refs = await desk.refs([line.event_id for line in lines])
     full = len(lines) == visit.rows
@@ -41,12 +32,12 @@ async def events(visit: Visit) -> Page:
             total = await desk.count(chosen, COUNTED, floor)
         except psycopg.errors.QueryCanceled:
             total = None
-    last = lines[-1] if full else floor
+    last = lines[-1].event_id if full else floor_event
     table = Table(
         columns=_columns(refs),
         rows=lines,
         empty=N_("No event matches this filter.") if chosen else N_("No webhook has arrived yet."),
-        after=str(last.event_id) if last else None,
+        after=str(last) if last else None,
         total=total,
         id=lambda line: str(line.event_id),
     )
@@ -115,19 +106,15 @@ async def errors(visit: Visit) -> Page:
 
 
 async def mute(visit: Visit, form: Form) -> Onward:
+    """Or `unmute`, by the last word of the address."""
+    error = str(visit.request.path_params["error"])
+    verb: Literal["mute", "unmute"] = "mute"
     said = N_(
         "No alert counts this error until it is fixed: for a week, or until one of its events is "
         "reprocessed."
     )
-    return await _muted(visit, form, "mute", said)
-
-
-async def unmute(visit: Visit, form: Form) -> Onward:
-    return await _muted(visit, form, "unmute", N_("Alerts count this error again."))
-
-
-async def _muted(visit: Visit, form: Form, verb: Literal["mute", "unmute"], said: str) -> Onward:
-    error = str(visit.request.path_params["error"])
+    if visit.request.url.path.endswith("/unmute"):
+        verb, said = "unmute", N_("Alerts count this error again.")
     if not await EventsDesk(visit.tools.pool).mute(error, verb):
         raise PageRefused(404, N_("No event has this error, or it was not muted."))
     await visit.audit(verb, {"error": error})

@@ -1,7 +1,7 @@
 """A lead: why it stands where it stands, what happened to it, what a person may do about it."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,6 @@ from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead
 from c2s_enrich.console.plans import after_run
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.causes import ACTIONS
-from c2s_enrich.ops.events import AttemptLine
 from c2s_enrich.ops.explain import Explainer, explain, read_what
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.leads import LeadStory, lead_story
@@ -17,46 +16,16 @@ from c2s_enrich.ops.plans import Order
 from c2s_enrich.privacy.erase import erase
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A step or a call of an attempt: where it begins and how long it is, in ms."""
-
-    name: str
-    at_ms: float
-    ms: float | None
-    upstream: str | None = None
-    result: str | None = None
-    paid: bool = False
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One line of the timeline. `kind` says what `thing` is; `took` where that is known."""
-
-    at: datetime
-    kind: str
-    thing: Any
-    event_id: UUID | None = None
-    took: timedelta | None = None
-    bars: tuple[Bar, ...] = ()
-
-
 async def lead(visit: Visit) -> Page:
     """Newest first; CPFs and contacts are masked."""
     return await _page(visit, personal=False)
 
 
-async def search(visit: Visit) -> Page | Onward:
-    """A lead, an event, a ref or a C2S address; one that never arrived has a page that says so."""
-    return await _found(visit, visit.query.get("q", "").strip())
-
-
-async def event(visit: Visit) -> Page | Onward:
-    """An event's own address: its place on the page of its lead."""
-    return await _found(visit, str(visit.request.path_params["event_id"]))
-
-
-async def _found(visit: Visit, what: str) -> Onward:
+async def search(visit: Visit) -> Onward:
+    """By a lead's id, an event, a ref or a C2S address; a lead that never arrived has a page that
+    says so. An event's own address leads to its place there.
+    """
+    what = str(visit.request.path_params.get("event_id") or visit.query.get("q", "").strip())
     asked = read_what(what)
     situation = await Explainer(visit.tools.reads).situation(asked)
     place = f"#{asked['event']}" if asked["event"] else ""
@@ -128,32 +97,15 @@ def _lead_id(visit: Visit) -> str:
     return lead_id
 
 
-def _moments(story: LeadStory) -> list[Moment]:
-    found = []
-    for event in story.events:
-        took = event.processed_at - event.received_at if event.processed_at else None
-        found.append(Moment(event.received_at, "delivery", event, event.event_id, took))
-        for each in event.tries:
-            took = each.finished_at - each.started_at
-            found.append(
-                Moment(each.finished_at, "attempt", each, event.event_id, took, _bars(each))
-            )
+def _moments(story: LeadStory) -> list[tuple[datetime, str, Any]]:
+    """When it happened, what it is and the thing itself, newest first."""
+    found: list[tuple[datetime, str, Any]] = [
+        *((each.received_at, "delivery", each) for each in story.events),
+        *((each.finished_at, "attempt", each) for event in story.events for each in event.tries),
+        *((each.received_at, "reject", each) for each in story.rejects),
+        *((each.at, "action", each) for each in story.actions),
+    ]
     for message in story.messages:
         at = message.sent_at or message.sending_at or message.created_at
-        found.append(Moment(at, "message", message, message.event_id))
-    found += [Moment(reject.received_at, "reject", reject) for reject in story.rejects]
-    found += [Moment(action.at, "action", action) for action in story.actions]
-    return sorted(found, key=lambda moment: moment.at, reverse=True)
-
-
-def _bars(attempt: AttemptLine) -> tuple[Bar, ...]:
-    """Steps and the calls within them, as they began; a step stands before its calls."""
-    steps = [Bar(str(step["step"]), float(step["at_ms"]), step["ms"]) for step in attempt.steps]
-    calls = [
-        Bar(
-            *(str(call["kind"]), float(call["at_ms"]), call["ms"]),
-            *(str(call["upstream"]), str(call["result"]), bool(call.get("paid"))),
-        )
-        for call in attempt.calls
-    ]
-    return tuple(sorted(steps + calls, key=lambda bar: (bar.at_ms, bar.upstream is not None)))
+        found.append((at, "message", message))
+    return sorted(found, key=itemgetter(0), reverse=True)

@@ -11,7 +11,7 @@ async def messages(visit: Visit) -> Page:
     visit.only()
     rows = await EventsDesk(visit.tools.reads).open_messages(visit.rows)
     columns = (
-        named("lead_id", N_("Lead"), link=lambda row: lead_address(row.lead_id)),
+        named("lead_id", N_("Lead"), link=lambda row: lead_address(row["lead_id"])),
         named("ref", N_("Ref")),
         named("status", N_("Status"), codes="message"),
         named("created_at", N_("Written")),
@@ -22,20 +22,16 @@ async def messages(visit: Visit) -> Page:
         named("event_error_kind", N_("Error"), codes="cause"),
     )
     empty = N_("No message is open: every one that was written is proven to be delivered.")
-    table = Table(columns, rows, empty, id=lambda row: str(row.id))
+    table = Table(columns, rows, empty, id=lambda row: str(row["id"]))
     return Page("messages.html", N_("Messages"), table=table)
 
 
-async def delivered(visit: Visit, form: Form) -> Onward:
-    return await _judged(visit, form, "delivered", N_("Recorded as delivered."))
-
-
-async def not_delivered(visit: Visit, form: Form) -> Onward:
-    return await _judged(visit, form, "not_delivered", N_("The message will be sent again."))
-
-
-async def _judged(visit: Visit, form: Form, verdict: str, said: str) -> Onward:
+async def judge(visit: Visit, form: Form) -> Onward:
+    """`delivered` or `not-delivered`, by the last word of the address."""
     message_id = visit.request.path_params["message_id"]
+    verdict, said = "delivered", N_("Recorded as delivered.")
+    if visit.request.url.path.endswith("/not-delivered"):
+        verdict, said = "not_delivered", N_("The message will be sent again.")
     desk = EventsDesk(visit.tools.pool)
     if not await desk.judge(message_id, delivered=verdict == "delivered"):
         raise PageRefused(409, N_("This message is settled already, or unknown."))

@@ -1,9 +1,7 @@
 """The first page, and the lists of those who work and of what people did."""
 
-from operator import itemgetter
-
 from c2s_enrich.console.page import Page, Visit
-from c2s_enrich.console.table import Column, Table, named
+from c2s_enrich.console.table import Table, named
 from c2s_enrich.console.words import N_
 from c2s_enrich.database import Statements
 from c2s_enrich.ops.events import EventsDesk
@@ -30,18 +28,17 @@ async def overview(visit: Visit) -> Page:
 
 async def pollers(visit: Visit) -> Page:
     visit.only()
-    titles = {
-        "name": N_("Poller"),
-        "version": N_("Version"),
-        "started_at": N_("Since"),
-        "beat_at": N_("Last sign of life"),
-        "beating": N_("Alive"),
-        "in_flight": N_("In flight"),
-        "concurrency": N_("Slots"),
-        "ended": N_("Ended in 1 h"),
-        "lost": N_("Claims lost in 1 h"),
-    }
-    columns = [Column(name, titles[name], itemgetter(name)) for name in titles]
+    columns = (
+        named("name", N_("Poller")),
+        named("version", N_("Version")),
+        named("started_at", N_("Since")),
+        named("beat_at", N_("Last sign of life")),
+        named("beating", N_("Alive")),
+        named("in_flight", N_("In flight")),
+        named("concurrency", N_("Slots")),
+        named("ended", N_("Ended in 1 h")),
+        named("lost", N_("Claims lost in 1 h")),
+    )
     empty = N_("No poller runs: start one with `c2s-enrich poller`.")
     rows = await Statements(visit.tools.reads, "console").read(dict, "pollers")
     return Page("list.html", N_("Pollers"), table=Table(columns, rows, empty))

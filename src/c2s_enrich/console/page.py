@@ -1,10 +1,8 @@
 """What a page is made of, and who asks for it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, quote, urlencode
 from uuid import UUID
 
@@ -16,9 +14,8 @@ from c2s_enrich.console.words import N_, Words
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.filters import FilterError, nearest
 from c2s_enrich.ops.health import Health
-from c2s_enrich.ops.plans import Planner
+from c2s_enrich.ops.plans import Planner, Runs
 from c2s_enrich.ops.rejects import RejectsDesk
-from c2s_enrich.ops.runs import Runs
 from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
@@ -153,7 +150,7 @@ class Form:
         return reason
 
     @classmethod
-    async def read(cls, request: Request) -> Form:
+    async def read(cls, request: Request) -> Self:
         """Raises PageRefused when it is too large or not a form."""
         body = bytearray()
         async for chunk in request.stream():

@@ -93,21 +93,18 @@ async def _one(visit: Visit, *, reveal: bool) -> Page:
     found = await visit.tools.rejects.reject(_id(visit))
     if found is None:
         raise PageRefused(404, N_("There is no such delivery."))
-    context = {
-        "reject": found,
+    shown = {
+        "id": found.id,
+        "received_at": found.received_at,
+        "reason": found.reason,
         "state": _state(found),
         "lead": line_text(found.lead_id),
         "detail": line_text(found.detail),
         "headers": {line_text(name): line_text(str(each)) for name, each in found.headers.items()},
         "body": body_text(found.raw, reveal=reveal),
-        "revealed": reveal,
     }
-    data = {name: context[name] for name in ("state", "lead", "detail", "headers", "body")} | {
-        "id": found.id,
-        "received_at": found.received_at,
-        "reason": found.reason,
-    }
-    return Page("reject.html", N_("Rejected delivery"), context, data=data)
+    context = {**shown, "size": found.size, "revealed": reveal}
+    return Page("reject.html", N_("Rejected delivery"), context, data=shown)
 
 
 def _state(row: Reject) -> str:

@@ -1,7 +1,5 @@
 """Pages as HTML: what stands around every one of them, and the login."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import tzinfo
 from functools import cache
@@ -32,12 +30,6 @@ _MENU = (
     ("/pollers", N_("Pollers")),
     ("/actions", N_("Actions")),
 )
-
-
-@cache
-def shown(zone: tzinfo) -> Shown:
-    """Once in a process: a template takes 0.1 s of CPU when it is first shown."""
-    return Shown(zone)
 
 
 class Shown:
@@ -80,6 +72,12 @@ class Shown:
             name=unquote(request.cookies.get(NAME, "")),
         )  # fmt: skip
         return Response(text, status, media_type="text/html; charset=utf-8")
+
+
+@cache
+def shown(zone: tzinfo) -> Shown:
+    """Once in a process: a template takes 0.1 s of CPU when it is first shown."""
+    return Shown(zone)
 
 
 def _environment(words: Words) -> Environment:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from c2s_enrich.ops.cells import as_csv
+from c2s_enrich.ops.cells import as_csv, cell
 
 COUNTED = 10_000
 
@@ -43,5 +43,5 @@ class Table:
 
 
 def named(name: str, title: str, **more: Any) -> Column:
-    """A column that shows an attribute of its rows as it is."""
-    return Column(name, title, lambda row: getattr(row, name), **more)
+    """A column that shows what its rows have under its name, as it is."""
+    return Column(name, title, lambda row: cell(row, name), **more)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from hmac import compare_digest
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,8 +19,8 @@ from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.events import ErrorGroup, EventLine, EventsDesk
 from c2s_enrich.ops.explain import Explainer, Explanation, NotUnderstood
 from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
-from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState
-from c2s_enrich.ops.runs import Runs
+from c2s_enrich.ops.health import gives
+from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState, Runs
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import problem
 from c2s_enrich.settings import Settings
@@ -86,33 +85,34 @@ class AdminApi:
         self._zone = ZoneInfo(settings.operator_timezone)
 
     def routes(self) -> list[Route]:
-        upstream, about = "/upstreams/{name}", {"lang": "en or pt", "history": "true: all of it"}
+        about = {"lang": "en or pt", "history": "true: all of it"}
         # fmt: off
         self._endpoints = [
-            Endpoint("GET /openapi.json", "This document", self._document, {200: dict[str, Any]}),
-            Endpoint("GET /events", "Events, newest first", self._events,
+            Endpoint("GET", "/openapi.json", "This document", self._document,
+                     {200: dict[str, Any]}),
+            Endpoint("GET", "/events", "Events, newest first", self._events,
                      {200: list[EventLine]}, (422,), {**WORDS, **_PAGE}),
-            Endpoint("GET /errors", "Errors in groups", self._errors,
+            Endpoint("GET", "/errors", "Errors in groups", self._errors,
                      {200: list[ErrorGroup]}, (422,), WORDS),
-            Endpoint("GET /explain/{what:path}", "Why it stands there", self._explain,
+            Endpoint("GET", "/explain/{what:path}", "Why it stands there", self._explain,
                      {200: Explanation}, (404, 422), about),
-            Endpoint("GET /upstreams", "Pauses, limits, budgets", self._upstreams,
+            Endpoint("GET", "/upstreams", "Pauses, limits, budgets", self._upstreams,
                      {200: list[UpstreamState]}),
-            Endpoint(f"POST {upstream}/pause", "Stop all pollers from calling it", self._pause,
-                     {200: UpstreamState}, (404, 413, 422), body=PauseBody),
-            Endpoint(f"POST {upstream}/resume", "End its pause", self._resume,
+            Endpoint("POST", "/upstreams/{name}/pause", "Stop all pollers from calling it",
+                     self._pause, {200: UpstreamState}, (404, 413, 422), body=PauseBody),
+            Endpoint("POST", "/upstreams/{name}/resume", "End its pause", self._resume,
                      {200: UpstreamState}, (404,)),
-            Endpoint(f"POST {upstream}/budget", "Another budget for today", self._budget,
+            Endpoint("POST", "/upstreams/{name}/budget", "Another budget for today", self._budget,
                      {200: UpstreamState}, (404, 413, 422), body=BudgetBody),
-            Endpoint("GET /plans", "What was planned and done, newest first", self._plans,
+            Endpoint("GET", "/plans", "What was planned and done, newest first", self._plans,
                      {200: list[PlanState]}, (422,), _PAGE),
-            Endpoint("POST /plans", "Plan; nothing is done yet", self._plan,
+            Endpoint("POST", "/plans", "Plan; nothing is done yet", self._plan,
                      {201: Plan}, (413, 422), body=OrderBody),
-            Endpoint("GET /plans/{id}", "How far it is", self._look_at_plan,
+            Endpoint("GET", "/plans/{id}", "How far it is", self._look_at_plan,
                      {200: PlanState}, (404,)),
-            Endpoint("POST /plans/{id}/run", "Run it, once; 202: it goes on", self._run,
+            Endpoint("POST", "/plans/{id}/run", "Run it, once; 202: it goes on", self._run,
                      {200: PlanState, 202: PlanState}, (404, 409)),
-            Endpoint("POST /plans/{id}/stop", "Stop it after the batch it is in", self._stop,
+            Endpoint("POST", "/plans/{id}/stop", "Stop it after the batch it is in", self._stop,
                      {200: PlanState}, (404, 409)),
         ]
         # fmt: on
@@ -123,10 +123,7 @@ class AdminApi:
 
     def _answering(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not compare_digest(
-                given.strip().encode(), self._token
-            ):
+            if not gives(request, self._token):
                 return _refused(401, "unauthorised", "Give the bearer ADMIN_TOKEN.")
             try:
                 # What only looks is answered or given up before any caller's patience ends.

@@ -18,24 +18,18 @@ _FAILURES = {
 
 
 class Endpoint(NamedTuple):
-    """One address. `answers` holds a type for each status, `query` each word with its meaning."""
+    """One address, `path` as Starlette routes it: `{what:path}` takes slashes, too. `answers` holds
+    a type for each status, `query` each word with its meaning.
+    """
 
-    call: str
+    method: str
+    path: str
     summary: str
     handler: Callable[[Request], Awaitable[Any]]
     answers: Mapping[int, Any]
     failures: tuple[int, ...] = ()
     query: Mapping[str, str] = {}
     body: type[Any] | None = None
-
-    @property
-    def method(self) -> str:
-        return self.call.split()[0]
-
-    @property
-    def path(self) -> str:
-        """As Starlette routes it; `{what:path}` takes slashes, too."""
-        return self.call.split()[1]
 
 
 def document(root: str, endpoints: Sequence[Endpoint]) -> _Json:
@@ -56,7 +50,9 @@ def document(root: str, endpoints: Sequence[Endpoint]) -> _Json:
             ],
             "responses": {
                 **{
-                    str(status): _content(each.summary, schema_of[str(kind)], *_also(kind))
+                    str(status): _content(
+                        each.summary, schema_of[str(kind)], csv=get_origin(kind) is list
+                    )
                     for status, kind in each.answers.items()
                 },
                 **{str(status): _problem(status) for status in (401, *each.failures, 503)},
@@ -81,16 +77,13 @@ def document(root: str, endpoints: Sequence[Endpoint]) -> _Json:
     }
 
 
-def _also(kind: Any) -> tuple[str, ...]:
-    return ("text/csv",) if get_origin(kind) is list else ()
-
-
-def _content(description: str, schema: _Json, *also: str, kind: str = "application/json") -> _Json:
-    content: _Json = {kind: {"schema": schema}}
-    return {
-        "description": description,
-        "content": content | {each: {"schema": {"type": "string"}} for each in also},
-    }
+def _content(
+    description: str, schema: _Json, *, kind: str = "application/json", csv: bool = False
+) -> _Json:
+    content = {kind: {"schema": schema}}
+    if csv:
+        content["text/csv"] = {"schema": {"type": "string"}}
+    return {"description": description, "content": content}
 
 
 def _problem(status: int) -> _Json:

@@ -24,6 +24,11 @@ def length(span: timedelta) -> str:
     return f"{seconds:.0f} s"
 
 
+def cell(row: Any, name: str) -> Any:
+    """One column of a row, which is a mapping or an object."""
+    return row[name] if isinstance(row, Mapping) else getattr(row, name)
+
+
 def plain(value: Any) -> Any:
     """A value as one cell: lengths of time in words, nested values as JSON."""
     if isinstance(value, timedelta):

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 
@@ -32,22 +32,6 @@ _SECRETS: dict[Process, tuple[str, ...]] = {
     "web": ("WEBHOOK_SECRET", "INSECURE"),
     "poller": ("C2S_TOKEN", "WORK_API_TOKEN", "DIRETRIX_USER", "HASH_KEY"),
 }
-
-
-@dataclass(frozen=True)
-class Server:
-    """A row of `server`. `stranger`: its login has none of our roles and owns no table of ours."""
-
-    major: int
-    encoding: str
-    read_only: bool
-    now: datetime
-    login: str
-    switched_off: list[str]
-    missing_roles: list[str]
-    stranger: bool
-    place: str
-    web_creates: bool
 
 
 @dataclass(frozen=True)
@@ -85,8 +69,7 @@ def processes_of(env: Mapping[str, str]) -> list[Process]:
 
 async def check_database(settings: Settings) -> AsyncIterator[Check]:
     """The server at both addresses, and what stands between."""
-    logins: dict[str, str] = {}
-    places: set[str] = set()
+    servers: dict[str, dict[str, Any]] = {}
     for name, address in (
         ("DATABASE_URL", settings.database_url),
         ("DATABASE_URL_DIRECT", settings.database_url_direct),
@@ -95,78 +78,80 @@ async def check_database(settings: Settings) -> AsyncIterator[Check]:
             continue
         try:
             async with asyncio.timeout(_SECONDS):
-                async for check in _check_server(name, address, settings, logins, places):
-                    yield check
+                servers[name] = server = await _server(address)
         except (psycopg.Error, TimeoutError, OSError) as error:
             yield Check("database", False, f"{name}: cannot be asked: {redact_error(error)}")
             return
-    if len(places) > 1:
+        server["deaf"] = server["pooled"] and (
+            name == "DATABASE_URL_DIRECT" or not settings.database_url_direct
+        )
+        for check in _check_server(server):
+            yield replace(check, sentence=f"{name}: {check.sentence}")
+    if len({server["place"] for server in servers.values()}) > 1:
         yield Check(
             "database", False, "DATABASE_URL and DATABASE_URL_DIRECT are two databases: pollers"
             " have no pulse and hear no NOTIFY, and migrate changes the other one"
         )  # fmt: skip
         return
-    if len(set(logins.values())) > 1:
-        sentence = (
-            f"DATABASE_URL logs in as {logins['DATABASE_URL']} and DATABASE_URL_DIRECT as"
-            f" {logins['DATABASE_URL_DIRECT']}: a poller that froze while it sent could not be"
-            " ended by another. Use one login (migrations may have their own: OWNER_URL)"
-        )
-        yield Check("production", False, sentence)
+    logins = [server["login"] for server in servers.values()]
+    if len(set(logins)) > 1:
+        yield Check(
+            "production", False, f"DATABASE_URL logs in as {logins[0]} and DATABASE_URL_DIRECT as"
+            f" {logins[1]}: a poller that froze while it sent could not be ended by another. Use"
+            " one login (migrations may have their own: OWNER_URL)"
+        )  # fmt: skip
     try:
         missing = await pending(settings.direct_url.reveal())
     except (EnrichError, psycopg.Error) as error:
         yield Check("database", False, redact_error(error))
         return
-    if missing:
-        sentence = f"it lacks {', '.join(missing)} → c2s-enrich migrate"
-        yield Check("database", False, sentence)
-    else:
-        yield Check("database", True, "its schema is up to date")
+    lacks = f"it lacks {', '.join(missing)} → c2s-enrich migrate"
+    yield Check("database", not missing, lacks if missing else "its schema is up to date")
 
 
-async def _check_server(
-    name: str, address: Secret, settings: Settings, logins: dict[str, str], places: set[str]
-) -> AsyncIterator[Check]:
+async def _server(address: Secret) -> dict[str, Any]:
+    """The row of `server`, and how it is reached."""
     connection = await Connection.connect(address.reveal(), **session_parameters("doctor"))
     connection.answer_within = _ANSWER_SECONDS
     connection.prepare_threshold = None  # it may be a pooler
     async with connection:
-        [server] = await Statements(connection, "ops").read(Server, "server")
-        pooled = await is_pooled(connection, address)
+        [server] = await Statements(connection, "ops").read(dict, "server")
         private = connection.info.host.startswith("/") or connection.info.host in _THIS_MACHINE
-        encrypted = connection.pgconn.ssl_in_use or private
-    logins[name] = server.login
-    places.add(server.place)
-    apart = abs((datetime.now(UTC) - server.now).total_seconds())
-    deaf = pooled and (name == "DATABASE_URL_DIRECT" or not settings.database_url_direct)
-    known = _OLDEST_SERVER <= server.major <= _NEWEST_SERVER
-    off, missing = ", ".join(server.switched_off), ", ".join(server.missing_roles)
+        return server | {
+            "pooled": await is_pooled(connection, address),
+            "encrypted": connection.pgconn.ssl_in_use or private,
+            "apart": abs((datetime.now(UTC) - server["now"]).total_seconds()),
+        }
+
+
+def _check_server(server: Mapping[str, Any]) -> Iterator[Check]:
+    known = _OLDEST_SERVER <= server["major"] <= _NEWEST_SERVER
+    off, missing = ", ".join(server["switched_off"]), ", ".join(server["missing_roles"])
     # fmt: off
     findings: tuple[tuple[Area, object, str], ...] = (
-        ("database", not known, f"Postgres {server.major} is not one of 14 to 18"),
-        ("database", server.encoding != "UTF8",
-         f"its encoding is {server.encoding}, UTF8 is needed"),
-        ("database", server.read_only, "it takes no writes"),
-        ("database", apart > _CLOCK_SECONDS,
-         f"its clock and this machine's are {apart:.0f} s apart"),
-        ("database", deaf, "it is a transaction pooler and hears no LISTEN: set "
+        ("database", not known, "Postgres {major} is not one of 14 to 18"),
+        ("database", server["encoding"] != "UTF8", "its encoding is {encoding}, UTF8 is needed"),
+        ("database", server["read_only"], "it takes no writes"),
+        ("database", server["apart"] > _CLOCK_SECONDS,
+         "its clock and this machine's are {apart:.0f} s apart"),
+        ("database", server["deaf"], "it is a transaction pooler and hears no LISTEN: set "
          "DATABASE_URL_DIRECT to the server itself"),
-        ("production", not encrypted, "the connection is not encrypted (sslmode=require)"),
+        ("production", not server["encrypted"],
+         "the connection is not encrypted (sslmode=require)"),
         ("production", off, f"{off} = off: a crash of the server loses what was accepted"),
         ("production", missing, f"{missing} do not exist: create these roles, then run "
          "`select grant_roles()` as the owner"),
-        ("production", server.stranger,
+        ("production", server["stranger"],
          "its login has no role of ours: grant it c2s_web, c2s_poller or c2s_ops"),
-        ("production", server.web_creates, "c2s_web may create tables in our schema: as its owner "
-         "run `revoke create on schema public from public`"),
+        ("production", server["web_creates"], "c2s_web may create tables in our schema: as its "
+         "owner run `revoke create on schema public from public`"),
     )
     # fmt: on
     if known:
-        yield Check("database", True, f"{name}: Postgres {server.major} answers")
+        yield Check("database", True, f"Postgres {server['major']} answers")
     for area, found, sentence in findings:
         if found:
-            yield Check(area, False, f"{name}: {sentence}")
+            yield Check(area, False, sentence.format_map(server))
 
 
 async def check_service(store: OpsStore) -> AsyncIterator[Check]:
@@ -188,7 +173,7 @@ async def check_service(store: OpsStore) -> AsyncIterator[Check]:
 async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]:
     """What a person has looked at, asked for and switched on."""
     try:
-        found = await store.set_up()
+        visible_to, hook, web_alerts = await store.set_up()
     except psycopg.errors.InsufficientPrivilege:
         sentence = "what people have looked at: not checked, this login is not in c2s_ops"
         yield Check("production", None, sentence)
@@ -197,14 +182,14 @@ async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]
         None: "nobody has recorded who can see a message on a lead → "
         "c2s-enrich messages visible-to",
         "customers": "customers can see the messages: do not send any",
-    }.get(found.visible_to, "a person recorded that only sellers see the messages")
-    yield Check("production", found.visible_to not in (None, "customers"), sentence)
+    }.get(visible_to, "a person recorded that only sellers see the messages")
+    yield Check("production", visible_to not in (None, "customers"), sentence)
     sentence = "web posts alerts too: a dead poller cannot say that it is dead (ALERT_WEBHOOK_URL)"
-    yield Check("production", found.web_alerts, sentence)
-    where = f"to deliver to {found.hook}" if found.hook else "for nothing → c2s-enrich subscribe"
-    yield Check("production", found.hook is not None, f"C2S was asked {where}")
-    if online and found.hook:
-        page = f"{found.hook.split('/api/')[0]}/livez"
+    yield Check("production", web_alerts, sentence)
+    where = f"to deliver to {hook}" if hook else "for nothing → c2s-enrich subscribe"
+    yield Check("production", hook is not None, f"C2S was asked {where}")
+    if online and hook:
+        page = f"{hook.split('/api/')[0]}/livez"
         try:
             status, _ = await ask_once(page, seconds=_SECONDS)
         except OSError as error:

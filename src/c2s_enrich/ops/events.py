@@ -14,14 +14,6 @@ SEARCHED = 50_000
 
 
 @dataclass(frozen=True)
-class Floor:
-    """The last event that a search looks at."""
-
-    received_at: datetime
-    event_id: UUID
-
-
-@dataclass(frozen=True)
 class EventLine:
     """One event as a list shows it: no payload, nothing personal."""
 
@@ -80,47 +72,34 @@ class ErrorGroup:
     over_time: list[int]
 
 
-@dataclass(frozen=True)
-class OpenMessage:
-    id: UUID
-    lead_id: str
-    ref: str
-    status: str
-    sends: int
-    looks: int
-    created_at: datetime
-    sending_at: datetime | None
-    event_id: UUID | None
-    event_status: str | None
-    event_error_kind: str | None
-
-
 class EventsDesk:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = Statements(pool, "events", prepare=False)
 
     async def events(
-        self, chosen: Filter, limit: int, after: UUID | None = None, floor: Floor | None = None
+        self, chosen: Filter, limit: int, after: UUID | None = None, floor: datetime | None = None
     ) -> list[EventLine]:
         """Newest first, from behind the event `after`, which ends the page before."""
-        down_to = floor and floor.received_at
         return await self._sql.read(
-            EventLine, "list_events", filter=chosen.parameter, limit=limit, after=after,
-            floor=down_to,
-        )  # fmt: skip
+            EventLine, "list_events", filter=chosen.parameter, limit=limit, after=after, floor=floor
+        )
 
-    async def floor(self, chosen: Filter, after: UUID | None = None) -> Floor | None:
-        """Where a search stops that no index helps: SEARCHED events behind `after`."""
-        if not chosen.is_unindexed:
-            return None
-        return await self._sql.one(Floor, "search_floor", after=after, most=SEARCHED)
+    async def floor(
+        self, chosen: Filter, after: UUID | None = None
+    ) -> tuple[datetime | None, UUID | None]:
+        """Where a search stops that no index helps, SEARCHED events behind `after`: the last event
+        that it looks at, and when that was received.
+        """
+        rows = chosen.is_unindexed and await self._sql.rows(
+            "search_floor", after=after, most=SEARCHED
+        )
+        return rows[0] if rows else (None, None)
 
-    async def count(self, chosen: Filter, most: int, floor: Floor | None = None) -> int:
+    async def count(self, chosen: Filter, most: int, floor: datetime | None = None) -> int:
         """How many match; `most` + 1 where there are more."""
-        down_to = floor and floor.received_at
         [(count,)] = await self._sql.rows(
-            "count_events", filter=chosen.parameter, most=most, floor=down_to
+            "count_events", filter=chosen.parameter, most=most, floor=floor
         )
         return int(count)
 
@@ -140,9 +119,9 @@ class EventsDesk:
         """For a week or until it is fixed. False: no event has it, or it was not muted."""
         return await self._sql.touch(verb, error=error) > 0
 
-    async def open_messages(self, limit: int | None = None) -> list[OpenMessage]:
+    async def open_messages(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Oldest first, with the event that waits for each; None: all of them."""
-        return await self._sql.read(OpenMessage, "open_messages", limit=limit)
+        return await self._sql.read(dict, "open_messages", limit=limit)
 
     async def judge(self, message_id: UUID, *, delivered: bool) -> bool:
         """A person's verdict; the events that it held up go on. False: no such open message."""

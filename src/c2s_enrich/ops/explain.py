@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from shlex import quote
@@ -99,9 +99,9 @@ def explain(
         lead_id=situation.lead_id,
         event_id=facts.get("event_id"),
         summary=said.summary(says[0]),
-        because=tuple(said.lines(says[1:])),
+        because=tuple(filter(None, map(said.sentence, says[1:]))),
         next_at=next_at,
-        next=next(iter(said.lines([template.get("next", "")])), None),
+        next=said.sentence(template.get("next", "")),
         same_cause=max(situation.same_cause - 1, 0),
         actions=tuple(action for each in actions if (action := said.action(each))),
         facts=facts,
@@ -175,16 +175,11 @@ class _Words:
         """Always a sentence: what is not known is a question mark."""
         return template.format_map(defaultdict(lambda: "?", self._filled))
 
-    def lines(self, templates: Sequence[str]) -> list[str]:
-        found = []
-        for template in templates:
-            try:
-                line = template.format_map(self._filled)
-            except KeyError:
-                continue
-            if line:
-                found.append(line)
-        return found
+    def sentence(self, template: str) -> str | None:
+        try:
+            return template.format_map(self._filled) or None
+        except KeyError:
+            return None
 
     def _text(self, name: str, value: Any) -> str:
         if name == "answers":

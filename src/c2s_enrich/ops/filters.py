@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -37,17 +37,17 @@ class FilterError(EnrichError):
         super().__init__("; ".join(self.problems))
 
 
-def _word(why: str, read: Callable[[str, tzinfo], object]) -> Any:
-    return field(default=None, metadata={"why": why, "read": read})
+def _word(why: str, read: Callable[[str, tzinfo], object], *, choices: Sequence[str] = ()) -> Any:
+    return field(default=None, metadata={"why": why, "read": read, "choices": choices})
 
 
-def _one_of(*allowed: str) -> Callable[[str, tzinfo], str]:
+def _choice(why: str, *allowed: str) -> Any:
     def read(text: str, _: tzinfo) -> str:
         if text not in allowed:
             raise ValueError(f"is not known{nearest(text, allowed)} One of: {', '.join(allowed)}")
         return text
 
-    return read
+    return _word(why, read, choices=allowed)
 
 
 def _ids(text: str, _: tzinfo) -> tuple[str, ...]:
@@ -108,12 +108,12 @@ class Filter:
 
     event: tuple[str, ...] | None = _word("ids of events, separated by commas", _ids)
     lead: str | None = _word("C2S's id of the lead", _text)
-    status: str | None = _word(", ".join(STATUSES), _one_of(*STATUSES))
-    outcome: str | None = _word("how it completed: " + ", ".join(OUTCOMES), _one_of(*OUTCOMES))
-    kind: str | None = _word("kind of error, for example upstream_refused", _one_of(*KINDS))
-    upstream: str | None = _word("the upstream that its error names", _one_of(*UPSTREAMS))
-    waiting: str | None = _word("the upstream that it waits for", _one_of(*UPSTREAMS))
-    reason: str | None = _word("why it waits: " + ", ".join(REASONS), _one_of(*REASONS))
+    status: str | None = _choice(", ".join(STATUSES), *STATUSES)
+    outcome: str | None = _choice("how it completed: " + ", ".join(OUTCOMES), *OUTCOMES)
+    kind: str | None = _choice("kind of error, for example upstream_refused", *KINDS)
+    upstream: str | None = _choice("the upstream that its error names", *UPSTREAMS)
+    waiting: str | None = _choice("the upstream that it waits for", *UPSTREAMS)
+    reason: str | None = _choice("why it waits: " + ", ".join(REASONS), *REASONS)
     error: str | None = _word("fingerprint of a group of `errors`", _fingerprint)
     text: str | None = _word("words in its error", _text)
     hook: str | None = _word("C2S's hook, for example on_create_lead", _text)
@@ -163,6 +163,10 @@ class Filter:
 
 WORDS: Mapping[str, str] = {each.name: each.metadata["why"] for each in fields(Filter)}
 """Every word of a filter with its meaning."""
+CHOICES: Mapping[str, Sequence[str]] = {
+    each.name: choices for each in fields(Filter) if (choices := each.metadata["choices"])
+}
+"""What a person picks from; the other words are typed."""
 
 
 def parse_filter(given: Mapping[str, str], zone: tzinfo) -> Filter:

@@ -115,7 +115,7 @@ class Health(Collector):
             "status": "unhealthy" if facts is None else "degraded" if problems else "healthy",
             "problems": [each.sentence for each in problems],
         }
-        if self._known_to_us(request):
+        if gives(request, self._token):
             document |= {
                 "release": self.release,
                 "details": [asdict(each) for each in problems],
@@ -124,12 +124,15 @@ class Health(Collector):
             }
         return JSONResponse(document, 503 if facts is None else 200)
 
-    def _known_to_us(self, request: Request) -> bool:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        return bool(self._token) and compare_digest(given, self._token)
-
     def _behind(self, at: int | None) -> str | None:
         return None if at is None else behind(at, self.schema)
+
+
+def gives(request: Request, token: bytes) -> bool:
+    """Whether a request bears this token; an empty one is never given."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    known = bool(token) and compare_digest(given.strip().encode(), token)
+    return known and scheme.lower() == "bearer"
 
 
 AWAY = Problem(

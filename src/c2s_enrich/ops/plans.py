@@ -6,6 +6,7 @@ leaves out what is in flight or has changed meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,8 @@ from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
-from c2s_enrich.redaction import redact
+from c2s_enrich.redaction import redact, redact_error
+from c2s_enrich.telemetry.lines import get_logger
 
 Verb = Literal["reprocess", "fail", "delivered", "not_delivered"]
 Via = Literal["cli", "api", "console"]
@@ -29,8 +31,12 @@ Via = Literal["cli", "api", "console"]
 BATCH = 500
 # A plan's events, oldest first: so many are counted one by one within a page's two seconds.
 MOST = 50_000
+# A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
+_WAIT_SECONDS = 5.0
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 1000
+
+_log = get_logger("c2s_enrich.plans")
 
 
 class PlanGone(EnrichError):
@@ -241,25 +247,22 @@ class Planner:
         }  # fmt: skip
         if order.verb != "reprocess" or not rows:
             return cost
-        contacts = {
-            row["lead_id"]: read_contacts(
-                LeadFacts(row["lead_id"], row["name"], row["phone"], row["email"])
-            ).keys
+        contacts = [
+            read_contacts(LeadFacts(row["lead_id"], row["name"], row["phone"], row["email"])).keys
             for row in rows
-        }
-        every = sorted({key for keys in contacts.values() for key in keys})
-        known = set() if order.fresh else {
-            contact for (contact,) in await self._sql.rows("fresh_contacts", contacts=every)
-        }  # fmt: skip
+        ]
+        known: set[str] = set()
+        if not order.fresh:
+            every = sorted({key for keys in contacts for key in keys})
+            known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=every)}
         lookups = records = remembered = 0
-        for row in rows:
-            keys = contacts[row["lead_id"]]
+        for row, keys in zip(rows, contacts, strict=True):
             fresh_people = 0 if order.fresh else row["fresh_people"]
             # A lead that nobody has worked on yet: its payload holds a phone and an e-mail at most.
             unknown = sum(key not in known for key in keys) if keys else 2
             lookups += unknown
             records += max(row["people"], min(unknown, 2)) - fresh_people
-            remembered += len(keys) - (unknown if keys else 0) + fresh_people
+            remembered += len(known.intersection(keys)) + fresh_people
         calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
         waits = [count * limits[name]["every"] for name, count in {**calls, "c2s": leads}.items()]
         return cost | {
@@ -267,3 +270,34 @@ class Planner:
             "remembered": round(remembered * scale),
             "minutes": round(max(waits) / 60, 1),
         }
+
+
+class Runs:
+    """Runs of plans that outlast the request that began them."""
+
+    def __init__(self, wait_seconds: float = _WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
+        self._tasks: set[asyncio.Task[PlanState]] = set()
+
+    async def run(self, planner: Planner, plan_id: UUID) -> PlanState | None:
+        """How the run ended; None where it goes on. Raises PlanGone."""
+        task = asyncio.create_task(planner.run(plan_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=self._wait_seconds)
+        if task.done():
+            return task.result()
+        task.add_done_callback(_tell_failure)
+        return None
+
+    async def close(self) -> None:
+        """Cancels them; their plans say `stopped`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[PlanState]) -> None:
+    """Nobody waits for this run any more: how it failed stands in the log."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("plan_failed", error=redact_error(error))

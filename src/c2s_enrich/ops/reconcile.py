@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 import psycopg
@@ -21,6 +21,7 @@ from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import fingerprints, read_contacts
 from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.redaction import redact_error
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
 HOOK_ACTION = "reconcile"
@@ -32,21 +33,17 @@ _INTERVALS_BACK = 3
 _log = get_logger("c2s_enrich.reconcile")
 
 
-class LeadList(Protocol):
-    """Leads changed at or after a time, newest first, as C2S's own JSON objects."""
-
-    def leads_updated_since(self, since: datetime) -> AsyncIterator[Mapping[str, object]]: ...
+LeadList = Callable[[datetime], AsyncIterator[Mapping[str, object]]]
+"""Leads changed at or after a time, newest first, as C2S's own JSON objects."""
 
 
-class OneLead:
+def one_lead(read: Callable[[str], Awaitable[Mapping[str, object]]], lead_id: str) -> LeadList:
     """A list with one lead in it, whenever it changed."""
 
-    def __init__(self, read: Callable[[str], Awaitable[Mapping[str, object]]], lead_id: str):
-        self._read = read
-        self._lead_id = lead_id
+    async def listed(_: datetime) -> AsyncIterator[Mapping[str, object]]:
+        yield await read(lead_id)
 
-    async def leads_updated_since(self, _: datetime) -> AsyncIterator[Mapping[str, object]]:
-        yield await self._read(self._lead_id)
+    return listed
 
 
 @dataclass(frozen=True)
@@ -93,11 +90,7 @@ Listed = tuple[Mapping[str, object], LeadFacts]
 
 
 async def reconcile(
-    pool: Pool,
-    c2s: LeadList,
-    keys: HashKeys,
-    since: timedelta,
-    dry_run: bool = False,
+    pool: Pool, listed: LeadList, keys: HashKeys, since: timedelta, dry_run: bool = False
 ) -> Report:
     """One event for each change we do not have. Raises UpstreamError, and keeps what it found."""
     sql = Statements(pool, "reconcile")
@@ -105,7 +98,7 @@ async def reconcile(
     found: Counter[Judgement] = Counter()
     missing: list[Missing] = []
     inserted = 0
-    async for page in _pages(c2s.leads_updated_since(start)):
+    async for page in _pages(listed(start)):
         given = [facts for _, facts in page if facts.lead_id and facts.updated_at is not None]
         rows = await sql.read(
             Known,
@@ -138,18 +131,18 @@ async def reconcile(
 
 
 def reconcile_duty(
-    pool: Pool, c2s: LeadList, keys: HashKeys, every: timedelta
+    pool: Pool, listed: LeadList, settings: Settings
 ) -> Callable[[], Awaitable[None]]:
-    """A duty of the poller: once in `every` (0: never) one poller reconciles. A turn that C2S
-    refuses is made up for by the next, which looks back further than one interval.
+    """A duty of the poller: once in RECONCILE_EVERY (0: never) one poller reconciles. A turn that
+    C2S refuses is made up for by the next, which looks back further than one interval.
     """
 
     async def duty() -> None:
+        every, keys = settings.reconcile_every, settings.hash_keys
         if not every or not await take_turn(pool, HOOK_ACTION, every):
             return
         try:
-            back = every * _INTERVALS_BACK
-            report = await reconcile(pool, c2s, keys, back)
+            report = await reconcile(pool, listed, keys, every * _INTERVALS_BACK)
         except EnrichError as error:
             _log.warning("reconcile_gave_up", error=redact_error(error))
         else:

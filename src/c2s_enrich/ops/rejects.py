@@ -22,18 +22,11 @@ from c2s_enrich.redaction import MASK, redact, visible
 _MASKED_LENGTH = 20_000
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Events with lead_id, updated_at, hook_action and payload, which is their JSON as it arrived,
-    and a sentence for each part that cannot be read.
-    """
-
-    events: Sequence[Mapping[str, Any]]
-    flaws: tuple[str, ...]
-
-
-Reader = Callable[[bytes, str | None], Reading]
-"""Intake's parser: the bytes, and the hook_action that the request named."""
+Reader = Callable[[bytes, str | None], tuple[Sequence[Mapping[str, Any]], Sequence[str]]]
+"""Intake's parser, given the bytes and the hook_action that the request named. Answers events with
+lead_id, updated_at, hook_action and payload, which is their JSON as it arrived, and a sentence for
+each part that cannot be read.
+"""
 
 
 @dataclass(frozen=True)
@@ -111,10 +104,10 @@ class RejectsDesk:
             if not reject.raw and reject.reason != "empty_body":
                 gone = "Its bytes were removed, by age or by an erasure."
                 return Replay(reject_id, flaws=(gone,))
-            reading = self._read(reject.raw, reject.headers.get("hook_action"))
-            verdicts = [await self._store(connection, event) for event in reading.events]
-            refused = tuple(verdict for verdict in verdicts if verdict not in ("stored", "known"))
-            flaws = (*reading.flaws, *refused)
+            events, unread = self._read(reject.raw, reject.headers.get("hook_action"))
+            verdicts = [await self._store(connection, event) for event in events]
+            refused = [verdict for verdict in verdicts if verdict not in ("stored", "known")]
+            flaws = (*unread, *refused)
             if not flaws:
                 await sql.touch("mark_replayed", id=reject_id)
             return Replay(reject_id, verdicts.count("stored"), verdicts.count("known"), flaws)

@@ -1,6 +1,5 @@
 """The questions of `sql/runbook/`: one SELECT each, read-only, with a time limit."""
 
-from pathlib import Path
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -10,15 +9,12 @@ from c2s_enrich.database import Pool, sql_folder
 
 def questions() -> dict[str, str]:
     """Every file's name with its question."""
-    found = sorted((sql_folder() / "runbook").glob("*.sql"))
-    return {path.stem: _text(path).split("\n", 1)[0].removeprefix("-- ") for path in found}
+    return {name: text.split("\n", 1)[0].removeprefix("-- ") for name, text in _texts().items()}
 
 
 async def answer(pool: Pool, name: str) -> list[dict[str, Any]]:
     """The rows of one question, by column. Raises KeyError where there is no such file."""
-    if name not in questions():
-        raise KeyError(name)
-    text = _text(sql_folder() / "runbook" / f"{name}.sql")
+    text = _texts()[name]
     async with pool.connection() as connection, connection.transaction():
         await connection.execute("set local transaction read only")
         await connection.execute("set local statement_timeout = '10s'")
@@ -27,5 +23,6 @@ async def answer(pool: Pool, name: str) -> list[dict[str, Any]]:
         return await cursor.fetchall()
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def _texts() -> dict[str, str]:
+    found = sorted((sql_folder() / "runbook").glob("*.sql"))
+    return {path.stem: path.read_text(encoding="utf-8") for path in found}

@@ -1,7 +1,7 @@
 """What the database knows about the service as a whole: numbers and upstreams, no lead."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Any
 
 from psycopg import errors
 
@@ -72,15 +72,6 @@ class LastWebhook:
 
 
 @dataclass(frozen=True)
-class Subscription:
-    """One action as this database last asked C2S for it."""
-
-    action: str
-    address: str
-    asked_at: datetime
-
-
-@dataclass(frozen=True)
 class Facts:
     """All of it, as /health, the metrics and the alerts read it."""
 
@@ -89,15 +80,6 @@ class Facts:
     hour: LastHour = LastHour()
     silence: LastWebhook | None = None
     rates: list[HitRate] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class SetUp:
-    """Who sees messages (None: nobody looked), C2S's hook address, whether web posts alerts."""
-
-    visible_to: str | None
-    hook: str | None
-    web_alerts: bool
 
 
 class OpsStore:
@@ -121,9 +103,10 @@ class OpsStore:
         silence = await self._sql.read(LastWebhook, "health_silence")
         return hour, silence[0] if silence else None, await self._people.hit_rates()
 
-    async def set_up(self) -> SetUp:
-        [found] = await self._sql.read(SetUp, "set_up")
-        return found
+    async def set_up(self) -> tuple[str | None, str | None, bool]:
+        """Who sees messages (None: nobody looked), C2S's hook address, whether web posts alerts."""
+        [(visible_to, hook, web_alerts)] = await self._sql.rows("set_up")
+        return visible_to, hook, web_alerts
 
     async def session_problem(self) -> str:
         async with self._pool.connection() as connection:
@@ -137,8 +120,9 @@ class OpsStore:
             return 0
         return int(version or 0)
 
-    async def subscriptions(self) -> list[Subscription]:
-        return await self._sql.read(Subscription, "subscriptions")
+    async def subscriptions(self) -> list[dict[str, Any]]:
+        """Each action with the address and the time that this database last asked C2S for."""
+        return await self._sql.read(dict, "subscriptions")
 
     async def subscribed(self, action: str, address: str) -> None:
         """Remembers what C2S was asked for; an empty address ended it."""

@@ -20,22 +20,11 @@ MOST_BATCHES = 20
 # Often enough that each pass is small; by the database's clock, for all pollers together.
 EVERY = timedelta(minutes=1)
 
-# In this order, each with its statement: personal data at the first age, rows at the second.
-_BY_CONTENT = {
-    "payloads": "age_payloads",
-    "messages": "age_messages",
-    "rejects": "age_rejects",
-    "leads": "age_leads",
-    "lookups": "age_lookups",
-    "people": "age_people",
-}
-_BY_ROW = {
-    "events": "age_events",
-    "attempts": "age_attempts",
-    "outbox": "age_outbox",
-    "reject_rows": "age_reject_rows",
-    "paid": "age_paid",
-}
+# Statements in their order: personal data at the first age, rows at the second.
+_BY_CONTENT = (
+    "age_payloads", "age_messages", "age_rejects", "age_leads", "age_lookups", "age_people",
+)  # fmt: skip
+_BY_ROW = ("age_events", "age_attempts", "age_outbox", "age_reject_rows", "age_paid")
 
 _log = get_logger("c2s_enrich.retention")
 
@@ -48,14 +37,14 @@ async def retention_pass(
     """
     sql = Statements(pool, "privacy")
     removed: Counter[str] = Counter()
-    for kinds, age in (
+    for statements, age in (
         (_BY_CONTENT, settings.retention_payload),
         (_BY_ROW, settings.retention_metadata),
     ):
-        for kind, statement in kinds.items():
+        for statement in statements:
             for _ in range(MOST_BATCHES):
                 count = await sql.touch(statement, batch=batch, now=now, age=age)
-                removed[kind] += count
+                removed[statement.removeprefix("age_")] += count
                 if count < batch:
                     break
     return removed

@@ -2,20 +2,12 @@
 hashes, so it names nobody; the pipeline asks it before anything is looked up or paid for.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
 from c2s_enrich.people.cpf import Cpf
-
-
-@dataclass(frozen=True)
-class Suppression:
-    hash: str
-    kind: str
-    created_at: datetime
 
 
 class Suppressions:
@@ -42,9 +34,9 @@ class Suppressions:
         return int(count)
 
 
-async def suppressed(pool: Pool) -> list[Suppression]:
-    """The whole list, oldest first."""
-    return await Statements(pool, "privacy").read(Suppression, "suppressions")
+async def suppressed(pool: Pool) -> list[dict[str, Any]]:
+    """The whole list, oldest first: hash, kind and created_at."""
+    return await Statements(pool, "privacy").read(dict, "suppressions")
 
 
 def read_subject(text: str) -> Cpf | Phone | Email | None:

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from c2s_enrich.people.text import visible
 
-# Digits of one number: between two of them blanks, points, dashes, brackets, such as ") ".
-_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z]{0,3}[0-9])*+")
+# Between two digits of one number: blanks, points, dashes, brackets, such as ") ".
+_GAP = "[^0-9A-Za-z]{0,3}"
 
 
 class Traces:
@@ -40,7 +40,11 @@ class Traces:
         return any(self._emails.search(text) or self._has_a_number(text) for text in _readings(raw))
 
     def _has_a_number(self, text: str) -> bool:
-        return any(_holds(run[0], self._numbers) for run in _DIGITS.finditer(text))
+        """From a gap or behind zeros, to a gap or the end."""
+        digits = re.sub("[^0-9]", "", text)
+        # Only these: an expression for each of many numbers takes minutes of a text of digits.
+        near = [_GAP.join(number) for number in self._numbers if number in digits]
+        return bool(near and re.search(f"(?<![0-9])0*(?:{'|'.join(near)})(?![0-9])", text))
 
 
 def needles(*, contacts: Iterable[str] = (), cpfs: Iterable[str] = ()) -> list[str]:
@@ -50,32 +54,6 @@ def needles(*, contacts: Iterable[str] = (), cpfs: Iterable[str] = ()) -> list[s
         squeezed = re.sub("[^0-9a-z]", "", contact.lower())
         found.add(squeezed if "@" in contact else squeezed[-8:])
     return sorted(found)
-
-
-def _holds(run: str, numbers: set[str]) -> bool:
-    """Whether a number stands in a run, from a gap or behind zeros to a gap or the end."""
-    digits = re.sub("[^0-9]", "", run)
-    wanted = [number for number in numbers if number in digits]
-    if not wanted:
-        return False
-    places = [place for place, character in enumerate(run) if "0" <= character <= "9"]
-    after_gap = [place == 0 or run[place - 1] not in "0123456789" for place in places]
-    starts: list[bool] = []
-    for place, gap in enumerate(after_gap):
-        starts.append(gap or (digits[place - 1] == "0" and starts[place - 1]))
-    ends = [*after_gap[1:], True]
-    return any(
-        starts[start] and ends[start + len(number) - 1]
-        for number in wanted
-        for start in _occurrences(digits, number)
-    )
-
-
-def _occurrences(digits: str, number: str) -> Iterator[int]:
-    start = digits.find(number)
-    while start >= 0:
-        yield start
-        start = digits.find(number, start + 1)
 
 
 def _without_zeros(cpf: str) -> str:

@@ -58,14 +58,15 @@ class Upstreams:
 async def open_upstreams(
     settings: Settings,
     pool: Pool,
-    metrics: Metrics,
-    clock: Clock,
+    metrics: Metrics | None = None,
+    clock: Clock | None = None,
     transports: Mapping[str, AnyTransport] | None = None,
     limited_by: type[Limits] = Limits,
 ) -> AsyncIterator[Upstreams]:
     """The clients with their connections; `transports` as in CallServices."""
+    clock = clock or SystemClock()
     limits = limited_by(pool, settings, clock)
-    services = CallServices(limits, clock, metrics, transports or {})
+    services = CallServices(limits, clock, metrics or Metrics(), transports or {})
     async with (
         aclosing(open_c2s(settings, services)) as direct,
         aclosing(open_gateway(settings, services)) as gateway,
@@ -155,12 +156,7 @@ async def build_poller(
             listener=listener,
             duties=(
                 retention_duty(pool, settings),
-                reconcile_duty(
-                    pool,
-                    upstreams.c2s,
-                    settings.hash_keys,
-                    settings.reconcile_every,
-                ),
+                reconcile_duty(pool, upstreams.c2s.leads_updated_since, settings),
             ),
             boundary=boundary,
         )
@@ -177,14 +173,8 @@ async def build_poller(
 
 def _account(settings: Settings) -> str:
     """What makes the way to C2S another one."""
-    return "\n".join(
-        (
-            settings.c2s_base_url,
-            settings.c2s_gateway_url,
-            settings.c2s_message_path,
-            settings.c2s_token.reveal(),
-        )
-    )
+    addresses = (settings.c2s_base_url, settings.c2s_gateway_url, settings.c2s_message_path)
+    return "\n".join((*addresses, settings.c2s_token.reveal()))
 
 
 async def _prepare(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import psycopg
@@ -19,8 +20,8 @@ from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import read_delivery
 from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals
-from c2s_enrich.ops.rejects import Reading, RejectsDesk
-from c2s_enrich.ops.runs import Runs
+from c2s_enrich.ops.plans import Runs
+from c2s_enrich.ops.rejects import RejectsDesk
 from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware
@@ -66,9 +67,9 @@ def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) ->
 def build_rejects(settings: Settings, pool: Pool) -> RejectsDesk:
     """With intake's parser and its limits: BATCH_LIMIT raised for one command is obeyed, too."""
 
-    def read(raw: bytes, hook_action: str | None) -> Reading:
+    def read(raw: bytes, hook_action: str | None) -> tuple[list[dict[str, Any]], list[str]]:
         delivery = read_delivery(raw, hook_action, settings.batch_limit)
-        flaws = tuple(flaw.detail for flaw in delivery.rejections)
-        return Reading([msgspec.structs.asdict(each) for each in delivery.events], flaws)
+        flaws = [flaw.detail for flaw in delivery.rejections]
+        return [msgspec.structs.asdict(each) for each in delivery.events], flaws
 
     return RejectsDesk(pool, read)

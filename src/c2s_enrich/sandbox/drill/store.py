@@ -125,13 +125,14 @@ class DrillStore:
         ) as pool:
             desk = EventsDesk(pool)
             for message in await desk.open_messages():
-                unclear = message.event_error_kind == "delivery_unclear"
+                unclear = message["event_error_kind"] == "delivery_unclear"
                 # One verdict sends all through that wait: the lead's next message may be at work.
-                if not unclear or message.status != "sending":
+                if not unclear or message["status"] != "sending":
                     continue
-                if await self._run("note_reset", lead_id=message.lead_id):
-                    there = any(message.ref in body for body in received.get(message.lead_id, ()))
-                    judged += await desk.judge(message.id, delivered=there)
+                lead_id, ref = message["lead_id"], message["ref"]
+                if await self._run("note_reset", lead_id=lead_id):
+                    there = any(ref in body for body in received.get(lead_id, ()))
+                    judged += await desk.judge(message["id"], delivered=there)
         return judged
 
     async def send_through_again(self) -> int:
