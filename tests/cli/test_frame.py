@@ -66,6 +66,16 @@ class TestAForeignText:
         assert shown.isprintable()
         assert shown != text
 
+    def test_in_json_obeys_no_terminal_and_is_the_same_text(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = "Jo\u00e3o \x1b[2J\x9b31m\u202e\u2028\U000e0041"
+        frame.print_json([text])
+        printed = capsys.readouterr().out
+
+        assert printed.strip().isprintable()
+        assert json.loads(printed) == [text]
+
     def test_keeps_what_can_be_read(self) -> None:
         assert visible("Conceição — 📞 às 9h") == "Conceição — 📞 às 9h"
 

@@ -24,3 +24,11 @@ class TestACell:
         [_, [cell]] = csv.reader(io.StringIO(as_csv([{"name": text}])))
 
         assert cell == text
+
+    def test_repaints_no_terminal(self) -> None:
+        assert as_csv([{"name": "a\x1b[31m\x9b1m\u202eb"}]).replace("\n", "").isprintable()
+
+    @pytest.mark.parametrize("unit", ["\n", "\t", ";", " ", "; ", "="])
+    def test_of_any_length_is_read_once(self, unit: str) -> None:
+        # With the blanks behind each blank looked at again it takes minutes.
+        assert as_csv([{"name": unit * 200_000}])

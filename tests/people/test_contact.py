@@ -329,6 +329,11 @@ class TestSeveralPhonesInOneField:
 
 
 class TestAnEmail:
+    @pytest.mark.parametrize("blank", [" ", "\t", "\n", " @"])
+    def test_of_any_length_is_read_once(self, blank: str) -> None:
+        # With the blanks behind each blank looked at again it takes minutes.
+        assert isinstance(read_email("a" + blank * 100_000), Skipped)
+
     @pytest.mark.parametrize(
         ("written", "address"),
         [

@@ -55,10 +55,15 @@ def group(text: str) -> typer.Typer:
 
 
 def print_json(value: object) -> None:
-    """One line of JSON; dataclasses, ids, times and durations are understood."""
+    """One line of JSON that no terminal obeys; dataclasses, ids, times and durations are
+    understood.
+    """
+    import json
+
     import msgspec
 
-    typer.echo(msgspec.json.encode(value).decode())
+    text = msgspec.json.encode(value).decode()
+    typer.echo("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text))
 
 
 def print_table(

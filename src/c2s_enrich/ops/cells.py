@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from c2s_enrich.redaction import visible
+
 # A spreadsheet takes a text that begins with one of these for a formula, wide ones too; a Brazilian
 # one ends a cell at each semicolon.
-_FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@＝＋－＠\t\r])")
+_FORMULA = re.compile(r"(?:^|(?<=;))(?= *[=+\-@＝＋－＠])")
 
 
 def length(span: timedelta) -> str:
@@ -50,4 +52,4 @@ def as_csv(rows: Sequence[Any]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    return _FORMULA.sub("'", cell) if isinstance(cell, str) else cell
+    return _FORMULA.sub("'", visible(cell)) if isinstance(cell, str) else cell

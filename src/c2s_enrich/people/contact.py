@@ -145,7 +145,8 @@ def read_phone(text: str) -> Phone | Skipped:
 
 def read_email(text: str) -> Email | Skipped:
     """One address: trimmed, lower case, its syntax checked (no DNS)."""
-    written = re.sub(r"\s*@\s*", "@", re.sub(r"(?i)^\s*mailto:", "", visible(text)))
+    parts = re.sub(r"(?i)^\s*mailto:", "", visible(text)).split("@")
+    written = "@".join(map(str.strip, parts))
     address = written.strip(" \t\r\n<>\"'.,;:()[]").lower()
     local, _, domain = address.rpartition("@")
     # Of what nearly all consist, only the domain needs the validator, and that is seldom a new one.
