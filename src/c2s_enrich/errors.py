@@ -114,7 +114,6 @@ class NotStored(EnrichError):
 
 
 class LeaseLost(EnrichError):
-    """The event was taken away, or may be before the work is done: stop, change no state."""
+    """the lease does not last long enough to go on"""
 
-    def __init__(self, detail: str = "the lease does not last long enough to go on") -> None:
-        super().__init__(detail)
+    # Or the event was taken away: stop, change no state.

@@ -28,9 +28,7 @@ _TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
 
 
 class MigrationError(EnrichError):
-    """The migration files and the database contradict each other, or somebody is in the way; the
-    text says which, and what to do.
-    """
+    """The migration files and the database contradict each other, or somebody is in the way."""
 
 
 @dataclass(frozen=True)

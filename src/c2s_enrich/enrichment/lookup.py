@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
-from c2s_enrich.enrichment.remember import Memory, together
+from c2s_enrich.enrichment.remember import Asking, Memory, together
+from c2s_enrich.enrichment.store import Question
 from c2s_enrich.errors import Unproven
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.people.cpf import Candidates
@@ -17,8 +18,6 @@ from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.diretrix import Diretrix
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_api import WorkApi
-
-PaidQuestion = Callable[[Admission], Awaitable[Candidates]]
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,13 @@ class Lookup:
     async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> Candidates:
         """The first source that knows somebody; one after the other, because each is paid for."""
         for source in self.settings.cpf_sources:
-            question = self._question(source, contact)
-            if question is None:
+            known = self._question(source, contact)
+            if known is None:
                 continue
-            kind, key, ask = question
+            question, ask = known
             paid = partial(attempt.pay_for, ask)
             try:
-                found = await self.memory.candidates(attempt.claim, source, kind, key, paid)
+                found = await self.memory.candidates(attempt.claim, question, paid)
             except Unproven:
                 # It may be nobody's contact. After the tries the event ends so, but nothing of it
                 # is remembered and the event says which source proved nothing.
@@ -84,13 +83,14 @@ class Lookup:
 
     def _question(
         self, source: str, contact: Phone | Email
-    ) -> tuple[str, str, PaidQuestion] | None:
-        """The contact's kind and key, and the call; None where the source knows no such kind."""
+    ) -> tuple[Question, Asking[Candidates]] | None:
+        """None where the source knows no such kind of contact."""
         if isinstance(contact, Phone):
             knows = self.diretrix if source == "diretrix" else self.work_api
-            return "phone", contact.e164, partial(knows.by_phone, contact)
+            return Question(source, "phone", contact.e164), partial(knows.by_phone, contact)
         if source == "diretrix":
-            return "email", contact.address, partial(self.diretrix.by_email, contact)
+            ask = partial(self.diretrix.by_email, contact)
+            return Question(source, "email", contact.address), ask
         return None
 
 
@@ -107,7 +107,7 @@ class _Attempt:
     unasked: int = 0
     unproven: set[str] = field(default_factory=set)
 
-    async def pay_for(self, ask: PaidQuestion, admission: Admission) -> Candidates:
+    async def pay_for(self, ask: Asking[Candidates], admission: Admission) -> Candidates:
         """A remembered answer never comes here."""
         if self.left == 0:
             raise _Spent

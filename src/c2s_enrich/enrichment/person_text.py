@@ -84,7 +84,13 @@ class PersonText:
             if day := self.profile.birth_date:
                 age = f" ({self.age})" if self.age and with_age else ""
                 lines.append(f"Nascimento: {day:%d/%m/}{day.year:04}{age}")
-            lines += _personal(self.profile)
+            lines += _labelled(
+                ("Sexo", {"M": "Masculino", "F": "Feminino"}.get(self.profile.sex or "")),
+                ("Mãe", safe(self.profile.mother)),
+                ("Estado civil", safe(self.profile.marital_status)),
+                ("Escolaridade", safe(self.profile.education)),
+                ("Profissão", safe(self.profile.occupation)),
+            )
         parts = ["\n".join(self.warnings(lead_name)), "\n".join(lines)]
         for title, entries in self.sections.items():
             if entries and title not in without:
@@ -131,16 +137,6 @@ def _sections(profile: Profile, factor: Decimal) -> Mapping[str, tuple[str, ...]
         ADDRESSES: _numbered(filter(None, map(_address, profile.addresses)), 2),
         COMPANIES: _numbered(map(_company, profile.companies), 3),
     }
-
-
-def _personal(profile: Profile) -> tuple[str, ...]:
-    return _labelled(
-        ("Sexo", {"M": "Masculino", "F": "Feminino"}.get(profile.sex or "")),
-        ("Mãe", safe(profile.mother)),
-        ("Estado civil", safe(profile.marital_status)),
-        ("Escolaridade", safe(profile.education)),
-        ("Profissão", safe(profile.occupation)),
-    )
 
 
 def _age(profile: Profile, today: date) -> str | None:

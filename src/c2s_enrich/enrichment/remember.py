@@ -32,6 +32,8 @@ from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.work_api import WorkApi
 
 T = TypeVar("T")
+Asking = Callable[[Admission], Awaitable[T]]
+"""A paid question, which goes out under the limits' leave."""
 _log = get_logger(__name__)
 
 # After these nothing was asked, or the upstream has said that it gives nothing for it.
@@ -58,16 +60,11 @@ class Memory:
     settings: Settings
 
     async def candidates(
-        self,
-        claim: Claim,
-        source: str,
-        kind: str,
-        contact: str,
-        ask: Callable[[Admission], Awaitable[Candidates]],
+        self, claim: Claim, question: Question, ask: Asking[Candidates]
     ) -> Candidates:
-        """Who `source` suggests for a contact; asks it only when no fresh answer is there."""
-        question, ttl = Question(source, kind, contact), self.settings.lookup_ttl
-        return await self._answer(claim, question, candidates_in, ask, self.store.keep_lookup, ttl)
+        """Who a source suggests for a contact; it is asked only when no fresh answer is there."""
+        keep, ttl = self.store.keep_lookup, self.settings.lookup_ttl
+        return await self._answer(claim, question, candidates_in, ask, keep, ttl)
 
     async def records(self, claim: Claim, people: Iterable[Cpf]) -> dict[Cpf, Profile | None]:
         """Each one's own record, asked for at the same time; None for who has none."""
@@ -85,7 +82,7 @@ class Memory:
         claim: Claim,
         question: Question,
         read: Callable[[Any], T],
-        ask: Callable[[Admission], Awaitable[T]],
+        ask: Asking[T],
         keep: Callable[[Claim, Question, T, datetime, timedelta], Awaitable[None]],
         found_ttl: timedelta,
     ) -> T:

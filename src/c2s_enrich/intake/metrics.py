@@ -1,17 +1,31 @@
-"""Intake's numbers: plain integers on the hot path, Prometheus metrics when scraped."""
+"""Intake's numbers: integers on the hot path, metrics when scraped, rows once a minute."""
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import accumulate
 
+import psycopg
 from prometheus_client import core
 from prometheus_client.registry import Collector
 
+from c2s_enrich.clock import Clock
+from c2s_enrich.database import Pool
+from c2s_enrich.intake import store
 from c2s_enrich.intake.job import DeliveryReceipt
+from c2s_enrich.intake.refusals import Refusals
+from c2s_enrich.telemetry.lines import get_logger
+
+_log = get_logger("c2s_enrich.intake.minutes")
 
 # Seconds. The promise is 50 ms; the last bucket is the store timeout's order of magnitude.
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_MINUTE_SECONDS = 60.0
+# A process that ends waits no longer for its last minute.
+_LAST_SECONDS = 2.0
 
 
 class IntakeMetrics(Collector):
@@ -74,3 +88,47 @@ class IntakeMetrics(Collector):
             buckets=list(zip(bounds, accumulate(self._buckets), strict=True)),
             sum_value=self._seconds,
         )
+
+
+@dataclass
+class Minutes:
+    """Once a minute web writes what it counted, and compares refused leads with known ones."""
+
+    pool: Pool
+    metrics: IntakeMetrics
+    refusals: Refusals
+    clock: Clock
+    written: Counter[str] = field(default_factory=Counter)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Does it every minute until the block ends, and once more then."""
+        task = asyncio.create_task(self._run(), name="intake minutes")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self.turn()
+
+    async def _run(self) -> None:
+        while True:
+            await self.clock.sleep(_MINUTE_SECONDS)
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Once. What could not be written goes with the next minute's."""
+        try:
+            async with self.pool.connection(timeout=_LAST_SECONDS) as connection:
+                now = self.metrics.minute()
+                if new := now - self.written:
+                    await store.count_intake(connection, {key: new[key] for key in now})
+                    self.written = now
+                if ids := self.refusals.take_ids():
+                    known = await store.known_leads(connection, ids)
+                    self.refusals.about_known_leads(known)
+        except (psycopg.Error, OSError) as error:
+            _log.warning("minute_not_counted", error=type(error).__name__)

@@ -1,13 +1,13 @@
 """Times as C2S and its integrators write them, read into UTC."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?)?"
-_ZONE = r"(?:\s*(?P<zone>Z|UTC|GMT|BRT|[+-]\d\d(?::?\d\d)?)(?:\s(?P<offset>[+-]\d\d:\d\d))?)?"
+_ZONE = r"(?:\s*(?P<zone>Z|UTC|GMT|BRT|[+-]\d\d(?::?[0-5]\d)?)(?:\s(?P<offset>[+-]\d\d:[0-5]\d))?)?"
 _FORMS = tuple(
     re.compile(date + _CLOCK + _ZONE, re.ASCII | re.IGNORECASE)
     for date in (
@@ -72,16 +72,11 @@ def _wall_clock(found: re.Match[str]) -> datetime:
     )
 
 
-def _zone(name: str | None) -> tzinfo:
+def _zone(name: str | None) -> tzinfo | None:
     if name is None:
         return SAO_PAULO
-    if name.lower() in _NAMED_ZONES:
-        return _NAMED_ZONES[name.lower()]
-    digits = name[1:].replace(":", "").ljust(4, "0")
-    if int(digits[2:]) > 59:
-        raise ValueError("an offset has at most 59 minutes")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return timezone(-offset if name[0] == "-" else offset)
+    named = _NAMED_ZONES.get(name.lower())
+    return named or datetime.fromisoformat("2000-01-01T00:00" + name).tzinfo
 
 
 def _from_epoch(number: float) -> datetime | None:

@@ -77,7 +77,9 @@ class RequestMiddleware:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
             # The type is enough to find it; its text and its frames may hold a payload.
-            kind, where = type(error).__name__, _place(error)
+            *_, (frame, number) = walk_tb(error.__traceback__)
+            where = f"{frame.f_code.co_filename.rpartition('/')[2]}:{number}"
+            kind = type(error).__name__
             _log.error("request_broke", request_id=request_id, error=kind, where=where)
             self.faults.add("bug", f"an error in the program ({kind})")
             if not status:
@@ -116,9 +118,3 @@ async def answer_http_error(_: Request, error: Exception) -> Response:
 _BROKE = "Something broke here. Nothing of the request was stored."
 _BUG = problem(503, "bug", _BROKE, (b"retry-after", b"10"), CLOSE)
 _REASONS = {404: "not_found", 405: "method_not_allowed"}
-
-
-def _place(error: BaseException) -> str:
-    """File and line of the innermost frame of an error that was caught here."""
-    *_, (frame, line) = walk_tb(error.__traceback__)
-    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{line}"

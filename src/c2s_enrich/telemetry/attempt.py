@@ -1,6 +1,4 @@
-"""What happens during an attempt reaches its journal from anywhere below, and every line that is
-written meanwhile names the event.
-"""
+"""What happens during an attempt reaches its journal, and every line meanwhile names the event."""
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar

@@ -9,13 +9,11 @@ import traceback
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import fields
-from datetime import UTC, date, datetime, timedelta
-from enum import Enum
+from datetime import UTC, datetime
 from io import UnsupportedOperation
 from types import TracebackType
 from typing import Any, TextIO, cast
 from urllib.parse import unquote
-from uuid import UUID
 
 import msgspec
 
@@ -131,9 +129,7 @@ class Redactor:
             return [self._value(each, depth + 1) for each in value]
         if isinstance(value, bytes | bytearray):
             return self.text(value.decode("utf-8", "backslashreplace"))
-        if isinstance(value, UUID | date | timedelta | Enum | BaseException):
-            return self.text(str(value))
-        return self.text(repr(value))
+        return self.text(str(value))
 
     def text(self, text: str) -> str:
         known = self._known.get(text)
@@ -174,9 +170,7 @@ def log_stream() -> LogStream | None:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Where all lines come out: ours directly, other libraries' through `logging`, which costs more
-    than all the rest of a line.
-    """
+    """Where all lines come out: ours directly, others' through `logging`, which costs far more."""
 
     def __init__(self, stream: TextIO, settings: Settings, process: str) -> None:
         super().__init__(stream)

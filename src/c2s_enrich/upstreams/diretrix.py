@@ -41,8 +41,4 @@ def _read(response: Response) -> Candidates:
     # 400 is how Diretrix says that it does not know a number: what comes here was validated.
     if response.status in (204, 400, 404):
         return ()
-    if response.status in (401, 402, 403):
-        raise response.unauthorised()
-    if not response.ok:
-        raise response.refused()
-    return candidates_from_diretrix(response.json())
+    return candidates_from_diretrix(response.checked())

@@ -21,7 +21,7 @@ from c2s_enrich.telemetry.attempt import tell_attempt
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
-from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress, transport_failure
+from c2s_enrich.upstreams.request import OutgoingRequest, WireProgress
 from c2s_enrich.upstreams.response import Response, read_retry_after
 from c2s_enrich.upstreams.transport import AnswerTooLarge, Transport, httpx
 
@@ -190,7 +190,7 @@ class Upstream:
 
     async def _exchange(self, request: OutgoingRequest, headers: httpx.Headers) -> Response:
         """One request over the wire, or the error that says whether it can have arrived."""
-        wire = WireProgress(request.before_send)
+        wire = WireProgress(request)
         total = self._timeout.total_seconds()
         connect = min(total, CONNECT_TIMEOUT.total_seconds())
         # Whole as given: httpx's own composing of headers and content takes four times as long.
@@ -219,7 +219,7 @@ class Upstream:
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
             if error is wire.stopped_by:
                 raise
-            failure = transport_failure(self.name, error, wire, request)
+            failure = wire.failure(self.name, error)
         else:
             return Response(self.name, incoming.status_code, incoming.headers, body)
         # Outside the handler, so that httpx's error, which knows the URL, is not its context.

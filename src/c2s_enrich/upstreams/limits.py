@@ -205,9 +205,7 @@ class PersonsLimits(Limits):
 
 
 class NoLimits(PersonsLimits):
-    """Of a call that only finds out whether an upstream answers from here: nothing is asked of the
-    shared limits, and nothing is told to them.
-    """
+    """Of a call that only finds out whether an upstream answers from here: none at all."""
 
     async def admit(self, name: str) -> Admission:
         return Admission(name)

@@ -24,42 +24,36 @@ class OutgoingRequest:
         return kind(upstream, detail) if self.idempotent else Uncertain(upstream, detail)
 
 
+@dataclass
 class WireProgress:
     """How far a request came, as the transport reports it (httpcore's trace events)."""
 
-    def __init__(self, before_send: Callable[[], None] | None) -> None:
-        self._before_send = before_send
-        self.connecting = False
-        self.sending = False
-        self.stopped_by: Exception | None = None
+    request: OutgoingRequest
+    connecting: bool = False
+    sending: bool = False
+    stopped_by: Exception | None = None
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event.startswith("connection.connect"):
             self.connecting = True
         elif event == "http11.send_request_headers.started":
             try:
-                if self._before_send is not None:
-                    self._before_send()
+                if self.request.before_send is not None:
+                    self.request.before_send()
             except Exception as error:
                 self.stopped_by = error
                 raise
             self.sending = True
 
+    def failure(self, upstream: str, error: Exception) -> UpstreamError:
+        """Unavailable where it was not sent or may be sent again, else Uncertain."""
+        detail = f"connection failed ({type(error.__cause__ or error).__name__})"
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            detail = "time-out"
+        if isinstance(error, _NEVER_SENT) or (self.connecting and not self.sending):
+            return Unavailable(upstream, detail + " before anything was sent")
+        return self.request.failure(Unavailable, upstream, detail)
+
 
 # These are raised before the request's first byte is written, whatever the transport.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
-
-
-def transport_failure(
-    upstream: str, error: Exception, wire: WireProgress, request: OutgoingRequest
-) -> UpstreamError:
-    """Unavailable where it was not sent or may be sent again, else Uncertain."""
-    timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
-    detail = (
-        "time-out"
-        if timed_out
-        else f"connection failed ({type(error.__cause__ or error).__name__})"
-    )
-    if isinstance(error, _NEVER_SENT) or (wire.connecting and not wire.sending):
-        return Unavailable(upstream, detail + " before anything was sent")
-    return request.failure(Unavailable, upstream, detail)

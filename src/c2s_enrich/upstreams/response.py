@@ -43,6 +43,16 @@ class Response:
             raise self.unreadable("a web page instead of JSON" if self.is_html else "no JSON")
         return answer
 
+    def checked(self) -> object:
+        """The decoded body of a 2xx. Raises Unauthorised, Refused, Unreadable."""
+        if self.status in (401, 402, 403):
+            raise self.unauthorised()
+        if self.is_html:
+            raise self.unreadable("a web page instead of JSON")
+        if not self.ok:
+            raise self.refused()
+        return self.json()
+
     def refused(self) -> Refused:
         return Refused(self.upstream, self._summary())
 

@@ -29,7 +29,7 @@ class WorkApi:
         """The record of exactly this CPF; None where there is none. Raises UpstreamError."""
 
         def read(response: Response) -> Profile | None:
-            return None if _not_found(response) else read_record(_json(response), cpf)
+            return None if _not_found(response) else read_record(response.checked(), cpf)
 
         return await self._ask("record", "cpf", cpf.digits, read, admission)
 
@@ -38,7 +38,7 @@ class WorkApi:
 
         def read(response: Response) -> Candidates:
             refuse_web_page(response)
-            return () if _not_found(response) else candidates_from_phone_module(_json(response))
+            return () if _not_found(response) else candidates_from_phone_module(response.checked())
 
         return await self._ask("phone", "phone", phone.in_brazil, read, admission)
 
@@ -66,13 +66,3 @@ def open_work_api(settings: Settings, services: CallServices) -> Upstream:
 def _not_found(response: Response) -> bool:
     # A web page with 404 is a wrong address, not an unknown person.
     return response.status == 404 and not response.is_html
-
-
-def _json(response: Response) -> object:
-    if response.status in (401, 402, 403):
-        raise response.unauthorised()
-    if response.is_html:
-        raise response.unreadable("a web page instead of JSON")
-    if not response.ok:
-        raise response.refused()
-    return response.json()

@@ -12,8 +12,7 @@ from starlette.routing import Route
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import open_pool
 from c2s_enrich.intake.fast.app import WebApp
-from c2s_enrich.intake.metrics import IntakeMetrics
-from c2s_enrich.intake.minutes import Minutes
+from c2s_enrich.intake.metrics import IntakeMetrics, Minutes
 from c2s_enrich.intake.openapi import OpenApi
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.webhook import Webhook
