@@ -305,7 +305,7 @@ class TestShowing:
         assert all(character.isprintable() or character == "\n" for character in shown)
 
     async def test_what_is_not_there_is_refused(self, db: Database, command: Command) -> None:
-        assert (await invoke(command, "rejects", "show", str(uuid4()))).exit_code == 2
+        assert (await invoke(command, "rejects", "show", str(uuid4()))).exit_code == 3
 
 
 class TestTheReplayCommand:
@@ -352,12 +352,13 @@ class TestTheReplayCommand:
         assert "2 events stored" in after.output
 
     @pytest.mark.parametrize(
-        "arguments", [(), (str(uuid4()), "--reason", "not_json"), (str(uuid4()),)]
+        ("arguments", "status"),
+        [((), 2), ((str(uuid4()), "--reason", "not_json"), 2), ((str(uuid4()),), 1)],
     )
     async def test_refuses_an_unclear_order(
-        self, db: Database, command: Command, arguments: tuple[str, ...]
+        self, db: Database, command: Command, arguments: tuple[str, ...], status: int
     ) -> None:
-        assert (await invoke(command, "rejects", "replay", *arguments)).exit_code == 2
+        assert (await invoke(command, "rejects", "replay", *arguments)).exit_code == status
 
 
 class TestTheOperatorsRole:

@@ -13,8 +13,7 @@ from tests.conftest import Database, told
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool
 from c2s_enrich.errors import CannotListen
-from c2s_enrich.ops.health import Signals
-from c2s_enrich.ops.watched import build_health
+from c2s_enrich.ops.health import Signals, build_health
 from c2s_enrich.serving.monitor import monitor
 from c2s_enrich.serving.server import listen_on, run_server
 from c2s_enrich.settings import Settings

@@ -147,15 +147,12 @@ def _why(line: EventLine) -> str:
 
 def _timeline(attempt: AttemptLine) -> list[tuple[float, str]]:
     """Steps and calls by their offset in ms."""
-    steps = [(each["at_ms"], f"{each['step']} {each['ms'] or 0:g} ms") for each in attempt.steps]
-    return steps + [
-        (
-            each["at_ms"],
-            f"  {each['upstream']} {each['kind']}: {each['result']}, {each['ms']:g} ms"
-            + (", paid" if each.get("paid") else ""),
-        )
-        for each in attempt.calls
-    ]
+    found = [(each["at_ms"], f"{each['step']} {each['ms'] or 0:g} ms") for each in attempt.steps]
+    for each in attempt.calls:
+        paid = ", paid" if each.get("paid") else ""
+        text = f"  {each['upstream']} {each['kind']}: {each['result']}, {each['ms']:g} ms{paid}"
+        found.append((each["at_ms"], text))
+    return found
 
 
 def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:

@@ -146,21 +146,17 @@ def places(as_json: frame.AsJson = False) -> None:
 
 def _person() -> tuple[Cpf, list[str]]:
     """The CPF of the first line, and the contacts below it in canonical form."""
-    from c2s_enrich.people.contact import Phone
     from c2s_enrich.people.cpf import Cpf
-    from c2s_enrich.privacy.suppress import read_subject
+    from c2s_enrich.privacy.suppress import kind_and_text, read_subject
 
     first, *rest = sys.stdin.read().splitlines() or [""]
     cpf = Cpf.parse(first.strip())
     if cpf is None:
         ending.fail("standard input did not contain a valid CPF")
-    follow = []
-    for line in filter(str.strip, rest):
-        subject = read_subject(line)
-        if subject is None or isinstance(subject, Cpf):
-            ending.fail("below the CPF there may only be phones and e-mails, one a line")
-        follow.append(subject.e164 if isinstance(subject, Phone) else subject.address)
-    return cpf, follow
+    contacts = [read_subject(line) for line in rest if line.strip()]
+    if any(each is None or isinstance(each, Cpf) for each in contacts):
+        ending.fail("below the CPF there may only be phones and e-mails, one a line")
+    return cpf, [kind_and_text(each)[1] for each in contacts if each]
 
 
 def _subject() -> Cpf | Phone | Email:

@@ -1,5 +1,6 @@
 """`demo` and `drill`: the whole service on this machine, with a Postgres of its own."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -53,8 +54,5 @@ def drill(
         from c2s_enrich.sandbox.drill.matrix import run_matrix
 
         raise typer.Exit(ending.guarded(lambda: run_matrix(size=events, as_json=as_json)))
-    raise typer.Exit(
-        ending.guarded(
-            lambda: run_drill(seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)
-        )
-    )
+    work = partial(run_drill, seed=seed, minutes=minutes, events=events, only=only, as_json=as_json)
+    raise typer.Exit(ending.guarded(work))

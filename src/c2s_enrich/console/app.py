@@ -168,7 +168,7 @@ class Console:
         except (FilterError, NotUnderstood) as error:
             return await self._error(visit, 422, str(error))
         except PageRefused as error:
-            return await self._error(visit, error.status, str(error))
+            return await self._error(visit, *error.args)
         except PlanGone:
             return await self._error(
                 visit, 409, N_("This plan is unknown, too old, or was run before: make a new one.")

@@ -69,7 +69,8 @@ class Entrance:
         try:
             form = await Form.read(request)
         except PageRefused as error:
-            return self._page(request, "/", str(error), error.status)
+            status, sentence = error.args
+            return self._page(request, "/", sentence, status)
         target, name = local(form.one("next", "/")), redact(form.one("name"))[:NAME_LENGTH].strip()
         if not is_same_origin(request.headers):
             return self._page(request, target, N_("This form came from another site."), 403)

@@ -27,10 +27,6 @@ LARGEST_FORM = 64 * 1024
 class PageRefused(Exception):
     """The page cannot be answered: status, and a sentence that says what to do."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
 
 @dataclass(frozen=True)
 class Tools:

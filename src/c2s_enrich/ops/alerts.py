@@ -4,8 +4,11 @@ The table `alerts` remembers what was told, so many processes say a thing once a
 nothing. A post that fails is tried again in the next round: told at least once.
 """
 
+import asyncio
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
@@ -13,13 +16,16 @@ from urllib.parse import quote
 
 import psycopg
 
-from c2s_enrich.clock import Clock
+from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.health import AWAY, Health
 from c2s_enrich.ops.problems import Problem
 from c2s_enrich.options import Secret
 from c2s_enrich.queue.duties import take_turn
+from c2s_enrich.serving.monitor import monitor
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.metrics import Metrics
 
 _ROUND = timedelta(seconds=30)
 # What is over within a minute heals by itself.
@@ -144,3 +150,29 @@ class Alerts:
             "alert_delivered" if said_yes else "alert_not_delivered", status=status
         )
         return said_yes
+
+
+@asynccontextmanager
+async def watch(
+    settings: Settings, pool: Pool, metrics: Metrics, health: Health, process: str, watched: bool
+) -> AsyncIterator[str | None]:
+    """Serves METRICS_PORT (yields its address) and sends alerts while inside, where `watched`."""
+    if not watched:
+        yield None
+        return
+    sender = Alerts(
+        pool,
+        health,
+        SystemClock(),
+        url=settings.alert_webhook_url,
+        process=f"{process} on {socket.gethostname()[:30]}",
+        income_from=settings.alert_income_from if process == "poller" else 0,
+        lead_link=settings.lead_link,
+    )
+    async with monitor(settings, metrics, health.routes(), health.refresh) as address:
+        alerting = asyncio.create_task(sender.run()) if settings.alert_webhook_url else None
+        try:
+            yield address
+        finally:
+            if alerting is not None:
+                alerting.cancel()

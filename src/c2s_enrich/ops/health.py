@@ -7,7 +7,8 @@ degraded service, which is still the best one there is.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hmac import compare_digest
 from typing import Any, Generic, TypeVar
 
@@ -19,12 +20,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.migrations import all_migrations, behind
+from c2s_enrich.database import Pool
+from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.problems import Problem, problems_of
 from c2s_enrich.ops.store import Facts, OpsStore
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.logs import log_stream
+from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.telemetry.release import release
 
 # A scrape storm asks the database once in this time; what takes a while to change, less often.
@@ -56,8 +60,7 @@ class Health(Collector):
         self.schema = all_migrations()[-1].version
         self._now = Remembered(store.now, clock, _FRESH_SECONDS)
         self._lately = Remembered(store.lately, clock, _FRESH_LATELY_SECONDS)
-        self._version = Remembered(store.newest_migration, clock, _FRESH_SECONDS)
-        self._unfit = Remembered(store.session_problem, clock, _FRESH_SECONDS)
+        self._unfit = Remembered(partial(store.unfit, self.schema), clock, _FRESH_SECONDS)
         self._facts: Facts | None = None
         self._problems: list[Problem] = []
 
@@ -71,14 +74,15 @@ class Health(Collector):
     async def look(self) -> tuple[Facts | None, list[Problem]]:
         """The facts, None where the database did not answer, and everything that is wrong."""
         # All at once: a platform's patience is not spent twice.
-        now, lately, at, unfit = await asyncio.gather(
-            self._now.get(), self._lately.get(), self._version.get(), self._unfit.get()
+        now, lately, unfit = await asyncio.gather(
+            self._now.get(), self._lately.get(), self._unfit.get()
         )
+        sessions, behind = unfit or (None, None)
         own = enumerate(self._signals.problems())
         found = [Problem("own", sentence, subject=str(number)) for number, sentence in own]
-        if unfit:
-            found.insert(0, Problem("own", unfit, subject="database"))
-        if behind := self._behind(at):
+        if sessions:
+            found.insert(0, Problem("own", sessions, subject="database"))
+        if behind:
             found.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
         if now is None or lately is None:
             self._facts = None
@@ -103,9 +107,8 @@ class Health(Collector):
         return JSONResponse({"status": "alive"})
 
     async def _readyz(self, _: Request) -> Response:
-        at, unfit = await asyncio.gather(self._version.get(), self._unfit.get())
-        problem = "The database does not answer." if at is None else unfit or self._behind(at)
-        if problem:
+        unfit = await self._unfit.get() or ("The database does not answer.", None)
+        if problem := unfit[0] or unfit[1]:
             return JSONResponse({"status": "not ready", "problem": problem}, 503)
         return JSONResponse({"status": "ready"})
 
@@ -124,8 +127,22 @@ class Health(Collector):
             }
         return JSONResponse(document, 503 if facts is None else 200)
 
-    def _behind(self, at: int | None) -> str | None:
-        return None if at is None else behind(at, self.schema)
+
+def build_health(
+    settings: Settings, pool: Pool, metrics: Metrics, clock: Clock, signals: Signals
+) -> Health:
+    log = log_stream()
+
+    def problems() -> list[str]:
+        told = log.problem() if log is not None else None
+        return [*signals.problems(), *([told] if told else [])]
+
+    if log is not None:
+        metrics.watch("log_lines_dropped", "Log lines that were lost", lambda: log.dropped)
+    health = Health(OpsStore(pool), clock, replace(signals, problems=problems), settings)
+    metrics.describe(health, version=health.release, schema=health.schema)
+    metrics.watch_pool(pool.get_stats)
+    return health
 
 
 def gives(request: Request, token: bytes) -> bool:

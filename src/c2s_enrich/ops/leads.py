@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -49,26 +50,18 @@ class LeadPerson:
 
 
 @dataclass(frozen=True)
-class Customer:
-    """Who the lead is, as C2S said last; contacts only where personal data is asked for."""
-
-    name: str | None
-    phone: str | None
-    email: str | None
-    closed: bool
-    seller_name: str | None
-
-
-@dataclass(frozen=True)
 class LeadStory:
-    """Newest first; at most 50 events and 20 of everything else. Rejects are those that wait."""
+    """Newest first; at most 50 events and 20 of everything else. Rejects are those that wait.
+    `customer` is who the lead is, as C2S said last: name, phone, email, closed and seller_name,
+    contacts only where personal data is asked for.
+    """
 
     events: list[LeadEvent]
     messages: list[LeadMessage]
     people: list[LeadPerson]
     rejects: list[Reject]
     actions: list[PlanState]
-    customer: Customer | None
+    customer: dict[str, Any] | None
 
 
 async def lead_story(pool: Pool, lead_id: str, *, personal: bool = False) -> LeadStory:

@@ -7,6 +7,7 @@ from psycopg import errors
 
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.enrichment.people_store import HitRate, PeopleStore
+from c2s_enrich.migrations import behind
 from c2s_enrich.sessions import session_problem
 
 
@@ -108,9 +109,11 @@ class OpsStore:
         [(visible_to, hook, web_alerts)] = await self._sql.rows("set_up")
         return visible_to, hook, web_alerts
 
-    async def session_problem(self) -> str:
+    async def unfit(self, schema: int) -> tuple[str | None, str | None]:
+        """Why no session can work here, and how the database is behind `schema`; else None."""
         async with self._pool.connection() as connection:
-            return await session_problem(connection) or ""
+            problem = await session_problem(connection)
+        return problem, behind(await self.newest_migration(), schema)
 
     async def newest_migration(self) -> int:
         """The version that the database is at; 0 before the first."""

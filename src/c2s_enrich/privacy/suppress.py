@@ -19,18 +19,18 @@ class Suppressions:
 
     async def add(self, subject: Cpf | Phone | Email) -> bool:
         """Puts it on the list; False where it stands there already."""
-        kind, text = _kind_and_text(subject)
+        kind, text = kind_and_text(subject)
         hashed = self._keys.hashes("suppression", text)[0]
         return await self._sql.touch("suppress", kind=kind, hash=hashed) > 0
 
     async def remove(self, subject: Cpf | Phone | Email) -> bool:
         """Takes it off the list; False where it did not stand there."""
-        hashes = self._keys.hashes("suppression", _kind_and_text(subject)[1])
+        hashes = self._keys.hashes("suppression", kind_and_text(subject)[1])
         return await self._sql.touch("unsuppress", hashes=hashes) > 0
 
     async def sharing(self, subject: Phone | Email) -> int:
         """How many people it leads to, as far as is known: suppressing it stops all of them."""
-        [(count,)] = await self._sql.rows("sharing", contact=_kind_and_text(subject)[1])
+        [(count,)] = await self._sql.rows("sharing", contact=kind_and_text(subject)[1])
         return int(count)
 
 
@@ -48,7 +48,7 @@ def read_subject(text: str) -> Cpf | Phone | Email | None:
     return Cpf.parse(text.strip()) or (phone if isinstance(phone, Phone) else None)
 
 
-def _kind_and_text(subject: Cpf | Phone | Email) -> tuple[str, str]:
+def kind_and_text(subject: Cpf | Phone | Email) -> tuple[str, str]:
     match subject:
         case Cpf():
             return "cpf", subject.digits

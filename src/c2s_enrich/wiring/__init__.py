@@ -19,9 +19,9 @@ from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore, record_facts
 from c2s_enrich.migrations import schema_problem
-from c2s_enrich.ops.health import Signals
+from c2s_enrich.ops.alerts import watch
+from c2s_enrich.ops.health import Signals, build_health
 from c2s_enrich.ops.reconcile import reconcile_duty
-from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.privacy.retention import retention_duty
 from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import PollerConfig

@@ -18,11 +18,11 @@ from c2s_enrich.console.page import Tools
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.intake.payload import read_delivery
+from c2s_enrich.ops.alerts import watch
 from c2s_enrich.ops.api import AdminApi
-from c2s_enrich.ops.health import Signals
+from c2s_enrich.ops.health import Signals, build_health
 from c2s_enrich.ops.plans import Runs
 from c2s_enrich.ops.rejects import RejectsDesk
-from c2s_enrich.ops.watched import build_health, watch
 from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware
 from c2s_enrich.settings import Settings

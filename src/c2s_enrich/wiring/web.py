@@ -17,8 +17,8 @@ from c2s_enrich.intake.openapi import OpenApi
 from c2s_enrich.intake.refusals import Refusals
 from c2s_enrich.intake.webhook import Webhook
 from c2s_enrich.intake.writer import Writer
-from c2s_enrich.ops.health import Signals
-from c2s_enrich.ops.watched import build_health, watch
+from c2s_enrich.ops.alerts import watch
+from c2s_enrich.ops.health import Signals, build_health
 from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
 from c2s_enrich.settings import Settings
@@ -36,10 +36,8 @@ def build_web(
     writer = Writer(pool, settings)
     minutes = Minutes(pool, intake, refusals, clock)
 
-    def problems() -> list[str]:
-        return refusals.sentences() + faults.sentences()
-
-    health = build_health(settings, pool, metrics, clock, Signals(problems, intake.summary))
+    signals = Signals(lambda: refusals.sentences() + faults.sentences(), intake.summary)
+    health = build_health(settings, pool, metrics, clock, signals)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
