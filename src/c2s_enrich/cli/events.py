@@ -131,12 +131,10 @@ def fail_events(
     c2s-enrich events fail --waiting work_api --because "contract ended"
     """
     from c2s_enrich.ops.plans import Order
-    from c2s_enrich.redaction import redact
 
     if not because.strip():
         ending.fail("--because is empty")
-    order = Order("fail", chosen, limit=limit, reason=redact(because.strip())[:300])
-    bulk(order, dry_run, yes, as_json)
+    bulk(Order("fail", chosen, limit=limit, reason=because.strip()), dry_run, yes, as_json)
 
 
 def _why(line: EventLine) -> str:
@@ -161,15 +159,10 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
     import signal
     import threading
 
-    from c2s_enrich.ops.plans import Planner
-
     if not order.chosen:
         ending.fail("no events selected: give ids or a filter such as --status failed --since 2h")
 
-    def planner(pool: frame.Pool) -> Planner:
-        return Planner(pool, actor=frame.operator(), via="cli")
-
-    plan = frame.with_pool(lambda pool: planner(pool).plan(order))
+    plan = frame.with_pool(lambda pool: frame.planner(pool).plan(order))
     if not as_json or (not yes and not dry_run):
         _show(plan)
     if not plan.events or dry_run:
@@ -188,7 +181,7 @@ def bulk(order: Order, dry_run: bool, yes: bool, as_json: bool) -> None:
                 ending.note(f"{done} of {plan.events} …")
             return not stopped.is_set()
 
-        return await planner(pool).run(plan.id, progress)
+        return await frame.planner(pool).run(plan.id, progress)
 
     done = frame.with_pool(run)
     if as_json:

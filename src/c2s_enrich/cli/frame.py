@@ -23,6 +23,7 @@ from c2s_enrich.cli.ending import NOT_DONE, fail, in_words, load_settings, note,
 
 if TYPE_CHECKING:
     from c2s_enrich.database import Pool as Pool
+    from c2s_enrich.ops.plans import Planner
     from c2s_enrich.settings import Settings as Settings
     from c2s_enrich.wiring import Upstreams as Upstreams
 
@@ -131,14 +132,17 @@ def operator_zone() -> tzinfo:
     return ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")
 
 
-def operator() -> str:
-    """Who is at the terminal, for the audit: OPERATOR, else the system's user."""
+def planner(pool: Pool) -> Planner:
+    """Plans and the audit, for whoever is at the terminal: OPERATOR, else the system's user."""
     import getpass
 
+    from c2s_enrich.ops.plans import Planner
+
     try:
-        return os.environ.get("OPERATOR", "").strip() or getpass.getuser()
+        operator = os.environ.get("OPERATOR", "").strip() or getpass.getuser()
     except (KeyError, OSError):
-        return "unknown"
+        operator = "unknown"
+    return Planner(pool, actor=operator, via="cli")
 
 
 async def audited(
@@ -151,12 +155,9 @@ async def audited(
     """What the work answers; where it did anything, `operator_actions` has a row for it. Refused
     before it begins where this login may not write there.
     """
-    from c2s_enrich.ops.plans import Planner
-
-    planner = Planner(pool, actor=operator(), via="cli")
-    await planner.may_record()
+    await planner(pool).may_record()
     if done := await work():
-        await planner.record(verb, words, why)
+        await planner(pool).record(verb, words, why)
     return done
 
 

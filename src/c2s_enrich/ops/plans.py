@@ -4,13 +4,11 @@ The plan changes nothing but its own row in `operator_actions`, which is also th
 leaves out what is in flight or has changed meanwhile.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 from uuid import UUID
 
 import msgspec
@@ -31,8 +29,6 @@ Via = Literal["cli", "api", "console"]
 BATCH = 500
 # A plan's events, oldest first: so many are counted one by one within a page's two seconds.
 MOST = 50_000
-# A run that is short is answered with its end; a longer one goes on, and its plan tells how far.
-_WAIT_SECONDS = 5.0
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 1000
 
@@ -56,10 +52,9 @@ class Order:
     @property
     def scope(self) -> Filter:
         """Ids apply in any state. Without ids, failed events are meant unless a word says which."""
-        chosen, words = self.chosen, self.chosen.words
-        if {"event", "status", "outcome", "waiting", "reason"} & set(words):
-            return chosen
-        return replace(chosen, status="received" if self.verb == "fail" else "failed")
+        if {"event", "status", "outcome", "waiting", "reason"} & self.chosen.words.keys():
+            return self.chosen
+        return replace(self.chosen, status="received" if self.verb == "fail" else "failed")
 
     @property
     def words(self) -> dict[str, Any]:
@@ -67,7 +62,7 @@ class Order:
         return self.scope.words | {name: value for name, value in more.items() if value}
 
     @classmethod
-    def of(cls, plan: PlanState) -> Order:
+    def of(cls, plan: "PlanState") -> Self:
         words = dict(plan.filter)
         fresh, limit = words.pop("fresh", False), words.pop("limit", None)
         if "event" in words:
@@ -136,8 +131,9 @@ class Planner:
 
     async def plan(self, order: Order) -> Plan:
         estimate = await self.estimate(order)
+        reason = redact(order.reason or "")[:300] or None
         [(plan_id, at)] = await self._sql.rows(
-            "keep_plan", verb=order.verb, filter=Jsonb(estimate["filter"]), reason=order.reason,
+            "keep_plan", verb=order.verb, filter=Jsonb(estimate["filter"]), reason=reason,
             planned=estimate["events"], **self._who,
         )  # fmt: skip
         return Plan(plan_id, at, **estimate)
@@ -164,10 +160,9 @@ class Planner:
         self, plan_id: UUID, progress: Callable[[int, int], Awaitable[bool]] | None = None
     ) -> PlanState:
         """Runs it once. `progress` hears events seen and done; False stops it. Raises PlanGone."""
-        begun = await self._sql.read(PlanState, "begin_plan", id=plan_id)
-        if not begun:
+        plan = await self._sql.one(PlanState, "begin_plan", id=plan_id)
+        if plan is None:
             raise PlanGone("this plan is unknown, too old, or was run before: make a new one")
-        [plan] = begun
         order = Order.of(plan)
         left = order.limit or MOST
         batch: dict[str, Any] = {
@@ -177,7 +172,7 @@ class Planner:
         seen = done = 0
         state = "stopped"
         try:
-            while state == "stopped":
+            while True:
                 batch["batch"] = size = min(BATCH, left - seen)
                 if order.fresh:
                     leads = await self._sql.rows("batch_leads", **batch)
@@ -190,9 +185,8 @@ class Planner:
                 [(running,)] = await self._sql.rows(
                     "count_batch", id=plan_id, done=now_done, skipped=now_seen - now_done
                 )
-                if over:
-                    state = "done"
-                elif not (going_on and running):
+                if over or not (going_on and running):
+                    state = "done" if over else "stopped"
                     break
         finally:
             [ended] = await self._sql.read(PlanState, "end_plan", id=plan_id, state=state)
@@ -216,9 +210,12 @@ class Planner:
 
     async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """The audit's row for something that is done to one thing at once."""
-        why = redact(reason)[:300] if reason else None
         await self._sql.touch(
-            "record_action", verb=verb, filter=Jsonb(words), reason=why, **self._who
+            "record_action",
+            verb=verb,
+            filter=Jsonb(words),
+            reason=redact(reason or "")[:300] or None,
+            **self._who,
         )
 
     async def _batch(self, plan: PlanState, batch: dict[str, Any]) -> tuple[Any, ...]:
@@ -251,10 +248,8 @@ class Planner:
             read_contacts(LeadFacts(row["lead_id"], row["name"], row["phone"], row["email"])).keys
             for row in rows
         ]
-        known: set[str] = set()
-        if not order.fresh:
-            every = sorted({key for keys in contacts for key in keys})
-            known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=every)}
+        every = sorted({key for keys in contacts for key in keys if not order.fresh})
+        known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=every)}
         lookups = records = remembered = 0
         for row, keys in zip(rows, contacts, strict=True):
             fresh_people = 0 if order.fresh else row["fresh_people"]
@@ -273,14 +268,14 @@ class Planner:
 
 
 class Runs:
-    """Runs of plans that outlast the request that began them."""
+    """A short run is answered with its end; of a longer one the plan tells how far it is."""
 
-    def __init__(self, wait_seconds: float = _WAIT_SECONDS) -> None:
+    def __init__(self, wait_seconds: float = 5.0) -> None:
         self._wait_seconds = wait_seconds
         self._tasks: set[asyncio.Task[PlanState]] = set()
 
     async def run(self, planner: Planner, plan_id: UUID) -> PlanState | None:
-        """How the run ended; None where it goes on. Raises PlanGone."""
+        """Its end; None where it goes on. Raises PlanGone."""
         task = asyncio.create_task(planner.run(plan_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -20,7 +20,7 @@ person is a new matter, unless they are suppressed.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -67,8 +67,8 @@ class ErasurePlan:
     """What an erasure reaches: leads by id or CPF, leads by each contact, and rows by table."""
 
     named: tuple[str, ...]
-    by_contact: tuple[ReachedBy, ...]
-    counts: Mapping[str, int]
+    by_contact: tuple[ReachedBy, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lead_ids(self) -> list[str]:
@@ -117,37 +117,33 @@ async def erase_again(pool: Pool, keys: HashKeys, hashes: Collection[str]) -> li
 
 async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
     async with pool.connection() as connection, connection.transaction():
-        by_cpf, by_contact = await _reach(connection, cpf, ())
-        lead_ids = ErasurePlan(by_cpf, by_contact, {}).lead_ids
+        reached = await _reach(connection, cpf, ())
         [(held,)] = await Statements(connection, "privacy").rows(
-            "export_person", cpf=cpf.digits, lead_ids=lead_ids
+            "export_person", cpf=cpf.digits, lead_ids=reached.lead_ids
         )
         return dict(held)
 
 
-async def _reach(
-    connection: Connection, cpf: Cpf, follow: Collection[str]
-) -> tuple[tuple[str, ...], tuple[ReachedBy, ...]]:
-    """Leads by the CPF, and by each contact of the person."""
+async def _reach(connection: Connection, cpf: Cpf, follow: Collection[str]) -> ErasurePlan:
+    """Leads by the CPF, and by each contact of the person; no row is counted yet."""
     sql, digits = Statements(connection, "privacy"), cpf.digits
     linked = await sql.rows("leads_of_person", cpf=digits, question=f"work_api cpf {digits}")
     by_cpf = {lead_id for (lead_id,) in linked}
     shared = dict(await sql.rows("contacts_of_person", cpf=digits)) | dict.fromkeys(follow, False)
     reached: dict[str, set[str]] = {contact: set() for contact in shared}
-    person = Traces(cpfs=[digits])
-    ways = {contact: Traces(contacts=[contact]) for contact in shared}
+    ways = [(by_cpf, Traces(cpfs=[digits]))]
+    ways += [(found, Traces(contacts=[contact])) for contact, found in reached.items()]
     searched = needles(contacts=shared, cpfs=[digits])
     async for lead_id, text in _stream(connection, "texts_naming", needles=searched):
         raw = text.encode(errors="replace")
-        if lead_id not in by_cpf and person.name_a_person(raw):
-            by_cpf.add(lead_id)
-        for contact, traces in ways.items():
-            if lead_id not in reached[contact] and traces.name_a_person(raw):
-                reached[contact].add(lead_id)
-    return tuple(sorted(by_cpf)), tuple(
+        for found, traces in ways:
+            if lead_id not in found and traces.name_a_person(raw):
+                found.add(lead_id)
+    by_contact = [
         ReachedBy(contact, not is_shared, tuple(sorted(reached[contact])))
         for contact, is_shared in shared.items()
-    )
+    ]
+    return ErasurePlan(tuple(sorted(by_cpf)), tuple(by_contact))
 
 
 async def _erase(
@@ -157,9 +153,8 @@ async def _erase(
     if (lead_id is None) == (cpf is None):
         raise ValueError("erase needs either a lead id or a CPF")
     sql = Statements(connection, "privacy")
-    named, by_contact = await _reach(connection, cpf, follow) if cpf else ((str(lead_id),), ())
-    lead_ids = ErasurePlan(named, by_contact, {}).lead_ids
-    followed = {one.contact for one in by_contact if one.followed}
+    plan = await _reach(connection, cpf, follow) if cpf else ErasurePlan((str(lead_id),))
+    lead_ids, followed = plan.lead_ids, {one.contact for one in plan.by_contact if one.followed}
 
     closed = await sql.touch("close_leads", lead_ids=lead_ids)
     events = await sql.rows("lock_events", lead_ids=lead_ids)
@@ -198,7 +193,7 @@ async def _erase(
             "forget_reasons", needles=needles(contacts=everywhere, cpfs=cpfs)
         ),
     }
-    return ErasurePlan(named, by_contact, counts)
+    return replace(plan, counts=counts)
 
 
 async def _rejects(
