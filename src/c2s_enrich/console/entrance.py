@@ -18,7 +18,7 @@ from c2s_enrich.console.session import (
     is_same_origin,
 )
 from c2s_enrich.console.show import NAME, Shown
-from c2s_enrich.console.words import N_, choose_language
+from c2s_enrich.console.words import LANGUAGES, N_
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.plans import Planner
@@ -59,8 +59,12 @@ class Entrance:
         return RedirectResponse(address("/login", next=target), 303)
 
     def language(self, request: Request) -> Language:
-        accepted = request.headers.get("accept-language", "")
-        return choose_language(request.cookies.get(LANGUAGE), accepted)
+        """What was chosen by hand, else the first language of the browser that we speak."""
+        accepted = request.headers.get("accept-language", "").split(",")
+        wanted = [
+            part.strip()[:2].lower() for part in (request.cookies.get(LANGUAGE, ""), *accepted)
+        ]
+        return next((each for near in wanted for each in LANGUAGES if each == near), "en")
 
     async def _show(self, request: Request) -> Response:
         return self._page(request, request.query_params.get("next", "/"), "", 200)

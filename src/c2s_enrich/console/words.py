@@ -100,12 +100,3 @@ def lines(text: str) -> str:
 def utc(at: datetime | date) -> str:
     """For `title` and `datetime`: the same moment in UTC."""
     return at.astimezone(UTC).isoformat(timespec="seconds") if isinstance(at, datetime) else str(at)
-
-
-def choose_language(kept: str | None, accepted: str) -> Language:
-    """What was chosen by hand, else the first language of the browser that we speak."""
-    for part in [kept or "", *accepted.split(",")]:
-        near = part.strip()[:2].lower()
-        if near in LANGUAGES:
-            return "pt" if near == "pt" else "en"
-    return "en"

@@ -101,8 +101,8 @@ class OpsStore:
     async def lately(self) -> tuple[LastHour, LastWebhook | None, list[HitRate]]:
         """What takes a while to change and some milliseconds to count."""
         [hour] = await self._sql.read(LastHour, "health_last_hour")
-        silence = await self._sql.read(LastWebhook, "health_silence")
-        return hour, silence[0] if silence else None, await self._people.hit_rates()
+        silence = await self._sql.one(LastWebhook, "health_silence")
+        return hour, silence, await self._people.hit_rates()
 
     async def set_up(self) -> tuple[str | None, str | None, bool]:
         """Who sees messages (None: nobody looked), C2S's hook address, whether web posts alerts."""
