@@ -7,7 +7,6 @@ from c2s_enrich.ops.events import EventsDesk
 
 
 async def messages(visit: Visit) -> Page:
-    """Oldest first."""
     visit.only()
     rows = await EventsDesk(visit.tools.reads).open_messages(visit.rows)
     columns = (

@@ -33,7 +33,6 @@ class Endpoint(NamedTuple):
 
 
 def document(root: str, endpoints: Sequence[Endpoint]) -> _Json:
-    """OpenAPI 3.1."""
     types = [kind for each in endpoints for kind in (*each.answers.values(), each.body) if kind]
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"

@@ -244,7 +244,6 @@ class Explainer:
         return replace(said, history=tuple(past))
 
     async def situation(self, asked: Mapping[str, Any]) -> LeadSituation:
-        """Of what `read_what` found."""
         [found] = await self._sql.read(LeadSituation, "situation", **asked)
         return found
 

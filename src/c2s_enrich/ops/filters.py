@@ -141,7 +141,6 @@ class Filter:
 
     @property
     def parameter(self) -> Jsonb:
-        """The argument of `matching_events`."""
         # Imported here: every `--help` reads this module for the options, and needs no driver.
         from psycopg.types.json import Jsonb
 

@@ -34,7 +34,6 @@ _READS = 4
 
 
 def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
-    """The console, the admin API and /health as an ASGI app."""
     clock = SystemClock()
     faults, pool = Faults(clock), open_pool(settings, name="ops")
     reads = open_pool(replace(settings, database_pool_size=_READS), name="console")
