@@ -4,12 +4,12 @@ from datetime import timedelta
 
 
 class EnrichError(Exception):
-    """Base of all errors. Texts never carry a token, a full CPF or a URL with credentials; an error
-    without one of its own says its docstring.
-    """
+    """Base of all errors. Texts never carry a token, a full CPF or a URL with credentials."""
+
+    said = ""
 
     def __str__(self) -> str:
-        return super().__str__() or self.__doc__ or ""
+        return super().__str__() or self.said
 
 
 class SettingsError(EnrichError):
@@ -90,11 +90,15 @@ class BudgetSpent(UpstreamError):
 
 
 class MissingCustomer(EnrichError):
-    """Missing customer data"""
+    """Neither the event nor C2S names a contact."""
+
+    said = "Missing customer data"
 
 
 class LeadNotFound(EnrichError):
-    """Lead not found"""
+    """C2S does not know the lead."""
+
+    said = "Lead not found"
 
 
 class DeliveryUnclear(EnrichError):

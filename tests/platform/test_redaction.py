@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from urllib.parse import quote
 
@@ -241,6 +243,11 @@ class TestErrors:
         assert redact_error(LeadNotFound()) == "Lead not found"
         assert redact_error(MissingCustomer()) == "Missing customer data"
         assert redact_error(Unavailable("c2s", "no answer in 20 s")) == "c2s: no answer in 20 s"
+
+    def test_our_own_speak_also_where_python_drops_docstrings(self) -> None:
+        line = "from c2s_enrich.errors import *; print(LeadNotFound(), MissingCustomer())"
+        said = subprocess.run([sys.executable, "-OO", "-c", line], capture_output=True, check=True)
+        assert said.stdout == b"Lead not found Missing customer data\n"
 
     def test_others_are_named(self) -> None:
         assert redact_error(ValueError("bad")) == "ValueError: bad"

@@ -242,7 +242,7 @@ class TestTheAnswer:
 
         async with tcp_server(endless) as url:
             rig = await make_rig(DIRETRIX_BASE_URL=url, C2S_BASE_URL=url)
-            with pytest.raises(Unreadable, match="more than 8388608 bytes"):
+            with pytest.raises(Unreadable, match="more than 4194304 bytes"):
                 await rig.diretrix.by_phone(PHONE)
             with pytest.raises(Uncertain):
                 await rig.c2s.send("lead", "text", "ref", before_send=lambda: None)

@@ -241,7 +241,7 @@ class TestAnAnswer:
         chunks = b"1;an-extension-that-weighs-more-than-its-byte\r\n \r\n" * 2000
 
         async with serving(lambda _: [head, *[chunks] * 90]) as (_, rig):
-            with pytest.raises(Unreadable, match="more than 8388608 bytes"):
+            with pytest.raises(Unreadable, match="more than 4194304 bytes"):
                 await names(rig)
 
     async def test_without_a_length_ends_with_its_connection(self, make_rig: MakeRig) -> None:

@@ -34,8 +34,9 @@ AnyTransport = httpx.AsyncBaseTransport
 CONNECT_TIMEOUT = timedelta(seconds=5)
 # The first random wait between tries is at most the one, any of them at most the other.
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 4.0
-# The largest honest answer seen is some 100 kB; beyond this it is an accident or an attack.
-_BODY_LIMIT = 8 * 1024 * 1024
+# The largest honest answer seen is some 100 kB; reading one of this size, made to be slow, holds up
+# everything else for half a second.
+_BODY_LIMIT = 4 * 1024 * 1024
 # Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
 _HEADERS = {
     "Accept": "application/json",
