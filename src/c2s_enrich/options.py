@@ -33,28 +33,27 @@ class Secret:
     __str__ = __repr__
 
 
+class Option(NamedTuple):
+    """One setting as the documents and `config show` describe it."""
+
+    default: str
+    why: str
+    parse: Callable[[str], Any]
+    env: str
+    tuning: bool
+    field: str = ""
+    secret: bool = False
+
+
 def option(
     default: str, why: str, parse: Callable[[str], object], env: str = "", *, rare: bool = False
 ) -> Any:
     """A setting that a person must or may well set; the README shows it."""
-    return field(
-        metadata={"default": default, "why": why, "parse": parse, "env": env, "tuning": rare}
-    )
+    return field(metadata={"option": Option(default, why, parse, env, rare)})
 
 
 # A setting that hardly anybody touches; it stands in docs/settings.md.
 tuning = partial(option, rare=True)
-
-
-class Option(NamedTuple):
-    """One setting as the documents and `config show` describe it."""
-
-    env: str
-    field: str
-    default: str
-    why: str
-    tuning: bool
-    secret: bool
 
 
 def clean(value: str) -> str:

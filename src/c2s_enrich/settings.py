@@ -182,17 +182,17 @@ class Settings:
         """The settings as far as they can be read, and a sentence for each that cannot."""
         problems: list[str] = []
         values: dict[str, Any] = {}
-        for one, each in zip(described(), fields(cls), strict=True):
-            given, parse = clean(env.get(one.env, "")), each.metadata["parse"]
+        for one in described():
+            given = clean(env.get(one.env, ""))
             try:
                 refuse_invisible(given)
-                values[one.field] = parse(given or one.default)
+                values[one.field] = one.parse(given or one.default)
             except ValueError as error:
                 wrong = str(error) if str(error).startswith("must") else "cannot be read"
                 quoted = "" if one.secret or len(given) > _QUOTED else f", got {given!a}"
                 problems.append(f"{one.env} {wrong}{quoted}")
                 # A secret stays known, so that it can be masked.
-                values[one.field] = Secret(given) if one.secret else parse(one.default)
+                values[one.field] = Secret(given) if one.secret else one.parse(one.default)
         if not values["database_pool_size"]:
             values["database_pool_size"] = min(5 + values["concurrency"] // 4, 30)
         return cls(**values), problems
@@ -256,12 +256,9 @@ class Settings:
 
 def described() -> list[Option]:
     return [
-        Option(
-            env=each.metadata["env"] or each.name.upper(),
+        each.metadata["option"]._replace(
+            env=each.metadata["option"].env or each.name.upper(),
             field=each.name,
-            default=each.metadata["default"],
-            why=each.metadata["why"],
-            tuning=each.metadata["tuning"],
             secret=each.type == "Secret",
         )
         for each in fields(Settings)

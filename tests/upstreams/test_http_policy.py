@@ -161,7 +161,7 @@ class TestBeforeSend:
     ) -> None:
         world.add_lead("lead", name="Maria")
         rig = await make_rig(network)
-        admission = await rig.c2s.admit()
+        admission = await rig.c2s.leads.admit()
 
         rig.limits.closed = Paused("c2s", timedelta(seconds=1), "closed meanwhile")
         await rig.c2s.send("lead", "text", "ref", admission=admission, before_send=lambda: None)

@@ -58,7 +58,7 @@ class Sender:
                 return await self._found(message, seen)
             await self._wait_or_give_up(message)
         # Admission first: the settle time counts from the permit, and the request follows at once.
-        admission = await self.c2s.admit()
+        admission = await self.c2s.leads.admit()
         await journal.at("permit")
         still_alive = self.pulse()
         sending_at = await self.store.permit_send(claim, message)

@@ -70,8 +70,6 @@ class Rejection(Struct, frozen=True):
 
 
 class ParsedDelivery(Struct, frozen=True):
-    """One request's content, every part of it either an event or a rejection."""
-
     events: tuple[ParsedEvent, ...] = ()
     rejections: tuple[Rejection, ...] = ()
 

@@ -62,7 +62,6 @@ class Refusals:
         return taken
 
     def about_known_leads(self, ids: Collection[str]) -> None:
-        """These of the refused ids are leads that we know."""
         if ids:
             self._known.add("", count=len(ids))
 

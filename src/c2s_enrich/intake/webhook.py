@@ -116,7 +116,6 @@ class Webhook:
             self._deliveries -= 1
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes | Answer:
-        """The body, or the answer where there is none."""
         limit = self._settings.body_limit
         seconds = self._settings.receive_timeout.total_seconds()
         try:

@@ -106,8 +106,6 @@ class Writer:
 
 @dataclass
 class _WriteLane:
-    """One connection and the loop that writes through it."""
-
     _writer: Writer
     _pool: Pool
     _timeout: float

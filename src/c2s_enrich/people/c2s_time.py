@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 
-_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?)?"
+_CLOCK = r"(?P<clock>(?:[01]\d|2[0-3]):\d\d(?::\d\d(?:[.,]\d{1,12})?)?)"
 _ZONE = r"(?:\s*(?P<zone>Z|UTC|GMT|BRT|[+-]\d\d(?::?[0-5]\d)?)(?:\s(?P<offset>[+-]\d\d:[0-5]\d))?)?"
 _FORMS = tuple(
     re.compile(date + _CLOCK + _ZONE, re.ASCII | re.IGNORECASE)
@@ -59,17 +59,10 @@ def _read(value: object) -> datetime | None:
 
 def _wall_clock(found: re.Match[str]) -> datetime:
     month = found["month"].lower()
-    year, day, hour, minute = (int(found[part]) for part in ("year", "day", "hour", "minute"))
-    return datetime(
-        year,
-        _MONTHS.index(month) + 1 if month.isalpha() else int(month),
-        day,
-        hour,
-        minute,
-        int(found["second"] or 0),
-        int((found["fraction"] or "0")[:6].ljust(6, "0")),
-        tzinfo=_zone(found["offset"] or found["zone"]),
-    )
+    number = _MONTHS.index(month) + 1 if month.isalpha() else int(month)
+    date = f"{found['year']}-{number:02}-{int(found['day']):02}"
+    zone = _zone(found["offset"] or found["zone"])
+    return datetime.fromisoformat(f"{date}T{found['clock']}").replace(tzinfo=zone)
 
 
 def _zone(name: str | None) -> tzinfo | None:

@@ -7,7 +7,6 @@ from c2s_enrich.people.name_words import GIVEN, NICKNAMES, WHOLE_SHORT
 
 
 def is_given(word: str) -> bool:
-    """Whether it is a common given name, in any spelling."""
     return sound(word) in _given_sounds()
 
 

@@ -83,7 +83,6 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 
 def several_of(bound: socket.socket) -> list[socket.socket]:
-    """The listening socket under as many descriptors as connections are accepted at once."""
     return [bound, *(bound.dup() for _ in range(_DESCRIPTORS - 1))]
 
 

@@ -105,7 +105,6 @@ class Metrics:
             gauge.labels(state).set_function(partial(lambda field: read().get(field, 0), field))
 
     def describe(self, more: Collector, *, version: str, schema: int) -> None:
-        """Publishes what runs here, and what `more` collects."""
         build = self._gauge("build_info", "The running program", ("version", "schema"))
         build.labels(version, str(schema)).set(1)
         self.registry.register(more)

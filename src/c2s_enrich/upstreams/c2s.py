@@ -35,7 +35,7 @@ class C2s:
     message_path: str
 
     @property
-    def _leads(self) -> Upstream:
+    def leads(self) -> Upstream:
         return self.gateway or self.direct
 
     async def lead(self, lead_id: str) -> LeadFacts:
@@ -53,14 +53,10 @@ class C2s:
         return await self._lead(lead_id, answers.read_messages)
 
     async def _lead(self, lead_id: str, read: Callable[[Response], T | None]) -> T:
-        found = await self._leads.call("lead", "GET", f"/leads/{segment(lead_id)}", read=read)
+        found = await self.leads.call("lead", "GET", f"/leads/{segment(lead_id)}", read=read)
         if found is None:
             raise LeadNotFound
         return found
-
-    async def admit(self) -> Admission:
-        """The limits' leave for one call about a lead; see `Upstream.admit`."""
-        return await self._leads.admit()
 
     async def send(
         self,
@@ -80,7 +76,7 @@ class C2s:
         path, message = self.message_path, {"body": body, "external_id": ref}
         if self.gateway:
             path, message = "/leads/{lead_id}/messages", {"message": body}
-        accepted = await self._leads.call(
+        accepted = await self.leads.call(
             "message",
             "POST",
             path.replace("{lead_id}", segment(lead_id)),
@@ -102,7 +98,7 @@ class C2s:
         """
         for page in range(1, MOST_PAGES + 1):
             query = {"sort": "-updated_at", "perpage": str(PAGE_SIZE), "page": str(page)}
-            leads = await self._leads.call(
+            leads = await self.leads.call(
                 "leads", "GET", "/leads", read=answers.read_leads, params=query
             )
             changed = False

@@ -29,7 +29,6 @@ class Diretrix:
 
 
 def open_diretrix(settings: Settings, services: CallServices) -> Upstream:
-    """The way to Diretrix, with its credentials and time limit."""
     pair = f"{settings.diretrix_user.reveal()}:{settings.diretrix_pass.reveal()}".encode()
     credentials = {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
     url, timeout = settings.diretrix_base_url, settings.diretrix_timeout
