@@ -8,10 +8,6 @@ insert into operator_actions (actor, via, verb, filter, reason, planned)
 values (%(actor)s, %(via)s, %(verb)s, %(filter)s, %(reason)s, %(planned)s)
 returning id, at;
 
--- name: may_record
--- Fails where record_action would, before anything is done.
-insert into operator_actions (actor, via, verb) select '', 'cli', '' where false;
-
 -- name: plan_groups
 -- What is planned, in groups of one state and error, largest first. The first row, without a state, is all of
 -- it, with the ids of up to `sample` of its leads.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from select import POLLIN, poll
 from typing import Any, TypeVar, cast
 
-from psycopg import AsyncConnection, OperationalError, abc, errors
+from psycopg import AsyncConnection, DataError, OperationalError, abc, errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus
@@ -205,3 +205,8 @@ def _rest(steps: abc.PQGen[T], state: Wait) -> abc.PQGen[T]:
 def _overdue(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_exception(TimeoutError())
+
+
+def is_a_value(error: BaseException) -> bool:
+    """Whether a value cannot be sent at all: a text with a NUL."""
+    return isinstance(error, DataError) and error.sqlstate is None

@@ -155,10 +155,11 @@ class TestAPlan:
         await failed(db, "a", "b")
         await db.execute("update webhook_events set status = 'received'")
         bare = await plan(operator, do="fail_all", status="received")
+        nul = await plan(operator, do="fail_all", status="received", because="a\0b")
         made = await plan(operator, do="fail_all", status="received", because="contract ended")
         await operator.post(made.headers["location"], data={"typed": "2"})
 
-        assert bare.status_code == 422
+        assert (bare.status_code, nul.status_code) == (422, 422)
         messages = await db.fetch("select distinct error_message from webhook_events")
         assert [row.error_message for row in messages] == ["contract ended"]
 

@@ -171,6 +171,23 @@ class TestAPlan:
         assert answer.status_code == 422
         assert sentence in answer.json()["detail"]
 
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/plans", {"verb": "fail", "filter": {"lead": "x"}, "reason": "a\0b"}),
+            ("/plans", {"verb": "reprocess", "filter": {"lead": "x"}, "actor": "a\0b"}),
+            ("/upstreams/c2s/pause", {"minutes": 5, "reason": "a\0b"}),
+            ("/upstreams/%00/resume", {}),
+        ],
+    )
+    async def test_with_a_nul_is_the_callers_fault(
+        self, client: httpx.AsyncClient, path: str, body: dict[str, Any]
+    ) -> None:
+        answer = await client.post(path, json=body)
+
+        assert answer.status_code == 422
+        assert "NUL" in answer.json()["detail"]
+
 
 class TestAList:
     async def test_goes_on_behind_the_last_one_of_the_page_before(

@@ -22,6 +22,7 @@ from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visi
 from c2s_enrich.console.session import is_same_origin
 from c2s_enrich.console.show import SAID, shown
 from c2s_enrich.console.words import LANGUAGES, N_
+from c2s_enrich.connection import is_a_value
 from c2s_enrich.database import is_transient
 from c2s_enrich.ops.explain import NotUnderstood
 from c2s_enrich.ops.filters import FilterError
@@ -176,6 +177,8 @@ class Console:
         except psycopg.errors.QueryCanceled:
             return await self._error(visit, 503, _SLOW)
         except (psycopg.Error, TimeoutError) as error:
+            if is_a_value(error):
+                return await self._error(visit, 422, N_("A text holds a NUL character."))
             if not isinstance(error, TimeoutError) and not is_transient(error):
                 raise
             _log.warning("console_waits_for_database", error=type(error).__name__)

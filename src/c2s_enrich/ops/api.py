@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from c2s_enrich.connection import is_a_value
 from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.ops.api_document import Endpoint, document
 from c2s_enrich.ops.causes import Language
@@ -136,6 +137,8 @@ class AdminApi:
             except Wrong as error:
                 return _refused(*error.args)
             except (psycopg.Error, TimeoutError) as error:
+                if is_a_value(error):
+                    return _refused(422, "not_understood", "A text holds a NUL character.")
                 if not isinstance(error, TimeoutError) and not is_transient(error):
                     raise
                 _log.warning("admin_waits_for_database", error=type(error).__name__)
