@@ -16,13 +16,13 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
+from c2s_enrich.connection import is_a_value
 from c2s_enrich.console import events, lead, messages, overview, plans, rejects, upstreams
 from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
 from c2s_enrich.console.session import is_same_origin
 from c2s_enrich.console.show import SAID, shown
 from c2s_enrich.console.words import LANGUAGES, N_
-from c2s_enrich.connection import is_a_value
 from c2s_enrich.database import is_transient
 from c2s_enrich.ops.explain import NotUnderstood
 from c2s_enrich.ops.filters import FilterError
