@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
+from tests.conftest import told
 
 from c2s_enrich.serving import protocol
 from c2s_enrich.serving.protocol import TRUSTED, bounded_protocol
@@ -163,6 +164,28 @@ class TestAnOfferOfAnUpgrade:
             status, _ = await server.ask(b"GET / HTTP/1.1\r\nHost: x\r\n" + self.OFFER + b"\r\n")
 
         assert status == 200
+
+
+class TestWhatIsNoRequest:
+    @pytest.mark.parametrize(
+        ("sent", "status", "reason"),
+        [
+            (b"\x16\x03\x01\x02\x00\x01", 400, "not_http"),
+            (b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\na", 400, "not_http"),
+            (b"POST / HTTP/1.1\r\nX-N\xfamero: 1\r\n\r\n", 400, "not_http"),
+        ],
+    )
+    async def test_is_refused_and_the_log_says_why(
+        self, sent: bytes, status: int, reason: str
+    ) -> None:
+        with told() as lines:
+            async with serving() as server:
+                answered, said = await server.ask(sent)
+
+        assert (answered, said["reason"]) == (status, reason)
+        assert [(line["event"], line["status"], line["reason"]) for line in lines] == [
+            ("request", status, reason)
+        ]
 
 
 class TestManyRequestsAtOnce:

@@ -11,6 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from c2s_enrich.serving.problem import CLOSE, PROBLEM, problem
+from c2s_enrich.telemetry.lines import get_logger
 
 # Set in the scope of a request whose sender is known: its connection is the last to be closed.
 TRUSTED = "c2s_enrich.trusted"
@@ -24,6 +25,8 @@ _PIPELINE = 16
 _LEFTOVER_SECONDS = 2.0
 # A peer that does not read its answers holds their memory no longer than this.
 _WRITE_SECONDS = 10.0
+
+_log = get_logger("c2s_enrich.web")
 
 
 def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Protocol]:
@@ -185,6 +188,8 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
             self._stop_timer()
             if self.transport.is_closing():
                 return
+            # No application saw it: without this line nobody could tell why a sender is turned away.
+            _log.tell("info", "request", {"status": status, "reason": reason}, searched=False)
             if self.cycle is not None and not self.cycle.response_complete:
                 # What is broken came after a good request: that one still gets its answer, as the
                 # last on this connection.
