@@ -188,7 +188,7 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
             self._stop_timer()
             if self.transport.is_closing():
                 return
-            # No application saw it: without this line nobody could tell why a sender is turned away.
+            # No application saw it: only this line tells why a sender is turned away.
             _log.tell("info", "request", {"status": status, "reason": reason}, searched=False)
             if self.cycle is not None and not self.cycle.response_complete:
                 # What is broken came after a good request: that one still gets its answer, as the
