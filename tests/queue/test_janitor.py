@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from psycopg import AsyncConnection, OperationalError
 from tests.conftest import Database
@@ -117,3 +119,17 @@ async def _forgotten(db: Database) -> bool:
 
 async def _tried(locked_since: dict[str, float]) -> bool:
     return "ana" in locked_since
+
+
+class TestADatabaseWhoseClockWasAhead:
+    async def test_makes_no_event_wait_for_as_long_as_it_was_wrong(self, queue: Queue) -> None:
+        now = datetime.now(UTC)
+        later = now + timedelta(hours=1)
+        await queue.accept("ahead", due=later)
+        postponed = await queue.accept("postponed", due=later, received_at=now)
+
+        async with running(make_poller(queue.worker("ana", now=None), complete_at_once)):
+            await until(lambda: _completed(queue, 1))
+
+        rows = await queue.db.fetch("select id from webhook_events where status = 'received'")
+        assert [row.id for row in rows] == [postponed]

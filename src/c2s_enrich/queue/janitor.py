@@ -114,9 +114,14 @@ class Janitor:
     async def housekeeping(self, duties: tuple[Callable[[], Awaitable[None]], ...]) -> None:
         """The further duties, apart from the looks: they may take long, and may fail."""
         while True:
-            for duty in duties:
+            for duty in (self._catch_up, *duties):
                 try:
                     await duty()
                 except Exception:
                     _log.exception("housekeeping_failed")
             await self._clock.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def _catch_up(self) -> None:
+        if events := await self._store.make_due_what_was_stored_ahead():
+            _log.warning("clock_was_ahead", events=events)
+            self._reclaimed()

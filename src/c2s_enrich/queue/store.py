@@ -178,6 +178,10 @@ class QueueStore:
         )
         return reclaimed, locked_by
 
+    async def make_due_what_was_stored_ahead(self) -> int:
+        """How many events the database's clock, now set right, had stored with a time to come."""
+        return len(await self._all("stored_ahead"))
+
     async def end_sessions(self, worker: str) -> int:
         """Ends what that worker has open in the database; how many sessions there were."""
         [(ended,)] = await self._all("end_sessions", worker=worker)
