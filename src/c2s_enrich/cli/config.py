@@ -28,8 +28,7 @@ def show(as_json: frame.AsJson = False) -> None:
         if not given and not option.secret and _shown(value) != option.default:
             source = "derived"
         shown = (_MASK if value else "") if option.secret else given or _shown(value)
-        line = {"name": option.env, "value": shown, "source": source, "why": option.why}
-        lines.append(line)
+        lines.append({"name": option.env, "value": shown, "source": source, "why": option.why})
     columns = {"setting": "name", "value": "value", "from": "source", "what it is": "why"}
     frame.print_table(lines, columns, as_json=as_json, spare=("what it is",))
     for problem in [*problems, *misspelt(os.environ)]:

@@ -122,12 +122,7 @@ class Console:
                 query = {**request.query_params, "lang": None}
                 answer = RedirectResponse(local(address(path_of(request), **query)), 303)
                 return keep(request, answer, LANGUAGE, chosen, YEAR_SECONDS)
-
-            async def look() -> Page | Onward:
-                async with asyncio.timeout(_PAGE_SECONDS):
-                    return await handler(visit)
-
-            return await self._answer(visit, look, form)
+            return await self._answer(visit, handler(visit), form, _PAGE_SECONDS)
 
         return self._visited(answer)
 
@@ -143,7 +138,7 @@ class Console:
             async def act() -> Page | Onward:
                 return await handler(visit, await Form.read(visit.request))
 
-            return await self._answer(visit, act, "")
+            return await self._answer(visit, act(), "")
 
         return self._visited(answer)
 
@@ -162,10 +157,15 @@ class Console:
         return answer
 
     async def _answer(
-        self, visit: Visit, handle: Callable[[], Awaitable[Page | Onward]], form: str
+        self,
+        visit: Visit,
+        work: Awaitable[Page | Onward],
+        form: str,
+        seconds: float | None = None,
     ) -> Response:
         try:
-            said = await handle()
+            async with asyncio.timeout(seconds):
+                said = await work
         except (FilterError, NotUnderstood) as error:
             return await self._error(visit, 422, str(error))
         except PageRefused as error:

@@ -76,17 +76,9 @@ async def _replayed(visit: Visit, chosen: Sequence[UUID], back: str) -> Onward:
         raise PageRefused(404, N_("There is no such delivery."))
     await visit.audit("replay", {"rejects": [str(each) for each in chosen[:10]]})
     said = N_("%(checked)s checked: %(stored)s events stored, %(still)s still rejected. %(why)s")
-    flaws = [flaw for each in done for flaw in each.flaws]
-    return Onward(
-        back,
-        visit.say(
-            said,
-            checked=len(done),
-            stored=sum(each.stored for each in done),
-            still=sum(bool(each.flaws) for each in done),
-            why=flaws[0] if flaws else "",
-        ),
-    )
+    stored, still = sum(each.stored for each in done), sum(bool(each.flaws) for each in done)
+    why = next((flaw for each in done for flaw in each.flaws), "")
+    return Onward(back, visit.say(said, checked=len(done), stored=stored, still=still, why=why))
 
 
 async def _one(visit: Visit, *, reveal: bool) -> Page:

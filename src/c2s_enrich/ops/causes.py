@@ -31,48 +31,29 @@ ACTIONS: dict[str, tuple[str, int, int]] = {
     "newer": ("c2s-enrich explain {newer_event}", 0, 0),
 }
 
-_FAILED: tuple[Status, tuple[str, ...]] = (1, ("again", "alike"))
-# Exit status and actions of every cause.
-CAUSES: dict[str, tuple[Status, tuple[str, ...]]] = {
-    "never_arrived": (3, ("reconcile",)),
-    "rejected": (1, ("look", "replay", "dismiss")),
-    "erased": (0, ()),
-    "no_poller": (1, ("pollers", "start")),
-    "lead_busy": (75, ()),
-    "queued": (75, ()),
-    "suspect_turn": (75, ()),
-    "upstream_paused": (75, ("resume", "others")),
-    "credential_refused": (1, ("doctor", "resume")),
-    "budget_spent": (75, ("budget", "others")),
-    "rate_limited": (75, ("others",)),
-    "throttled": (75, ("resume", "others")),
-    "backing_off": (75, ("again",)),
-    "reading_back": (75, ("delivered", "not_delivered")),
-    "database_was_away": (75, ()),
-    "scheduled": (75, ("again",)),
-    "running": (75, ()),
-    "stuck": (1, ("pollers", "start")),
-    "lead_not_found": _FAILED,
-    "missing_customer": _FAILED,
-    "refused": _FAILED,
-    "unreadable": _FAILED,
-    "too_old": _FAILED,
-    "bug": _FAILED,
-    "worker_lost": (1, ("again", "give_up", "alike")),
-    "given_up": (0, ("again",)),
-    "delivery_unclear": (1, ("delivered", "not_delivered")),
-    "told": (0, ()),
-    "told_before": (0, ()),
-    "echo": (0, ()),
-    "no_news": (0, ("again",)),
-    "superseded": (0, ("newer",)),
-    "nobody_known": (0, ("fresh",)),
-    "closed": (0, ("again",)),
-    "suppressed": (0, ()),
-    "shadow": (0, ()),
-    "not_told": (1, ("delivered", "not_delivered", "again")),
-    "completed_by_hand": (0, ("again",)),
-}
+# Exit status and actions, with every cause that has them.
+_TABLE: tuple[tuple[Status, tuple[str, ...], tuple[str, ...]], ...] = (
+    (0, (), ("erased", "told", "told_before", "echo", "suppressed", "shadow")),
+    (0, ("again",), ("given_up", "no_news", "closed", "completed_by_hand")),
+    (0, ("newer",), ("superseded",)),
+    (0, ("fresh",), ("nobody_known",)),
+    (1, ("look", "replay", "dismiss"), ("rejected",)),
+    (1, ("pollers", "start"), ("no_poller", "stuck")),
+    (1, ("doctor", "resume"), ("credential_refused",)),
+    (1, ("again", "alike"), ("lead_not_found", "missing_customer", "refused", "unreadable")),
+    (1, ("again", "alike"), ("too_old", "bug")),
+    (1, ("again", "give_up", "alike"), ("worker_lost",)),
+    (1, ("delivered", "not_delivered"), ("delivery_unclear",)),
+    (1, ("delivered", "not_delivered", "again"), ("not_told",)),
+    (3, ("reconcile",), ("never_arrived",)),
+    (75, (), ("lead_busy", "queued", "suspect_turn", "database_was_away", "running")),
+    (75, ("again",), ("backing_off", "scheduled")),
+    (75, ("others",), ("rate_limited",)),
+    (75, ("resume", "others"), ("upstream_paused", "throttled")),
+    (75, ("budget", "others"), ("budget_spent",)),
+    (75, ("delivered", "not_delivered"), ("reading_back",)),
+)
+CAUSES = {cause: (status, actions) for status, actions, causes in _TABLE for cause in causes}
 
 
 @cache
