@@ -1,6 +1,6 @@
 """Events and what fails alike: the address is the filter, in the words of the command line."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -51,12 +51,6 @@ def _columns(refs: dict[UUID, tuple[str, str]]) -> tuple[Column, ...]:
     def cause(line: EventLine) -> str | None:
         return line.error_kind or line.outcome or line.waiting_reason
 
-    def message(line: EventLine) -> str | None:
-        return " ".join(refs[line.event_id]) if line.event_id in refs else None
-
-    def took(line: EventLine) -> timedelta | None:
-        return line.processed_at - line.received_at if line.processed_at else None
-
     def waits(line: EventLine) -> datetime | None:
         return line.available_at if line.status == "received" else None
 
@@ -71,8 +65,8 @@ def _columns(refs: dict[UUID, tuple[str, str]]) -> tuple[Column, ...]:
         Column("tries", N_("Try"), lambda line: f"{line.attempts}/{line.max_attempts}"),
         named("waiting_for", N_("Waits for"), codes="upstream"),
         Column("waits_until", N_("Waits until"), waits),
-        Column("took", N_("Took"), took),
-        Column("message", N_("Message"), message),
+        Column("took", N_("Took"), lambda e: e.processed_at and e.processed_at - e.received_at),
+        Column("message", N_("Message"), lambda e: " ".join(refs.get(e.event_id, ())) or None),
     )
 
 
