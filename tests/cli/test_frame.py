@@ -88,6 +88,17 @@ class TestATime:
         monkeypatch.setenv("OPERATOR_TIMEZONE", "Europe/Lisbon")
         assert when(NOON) == "2025-06-01 13:00:00 WEST"
 
+    @pytest.mark.parametrize("zone", ["Mars/Base", "../etc", "America", "-03:00"])
+    def test_in_a_zone_that_is_none_is_one_sentence(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zone: str
+    ) -> None:
+        monkeypatch.setenv("OPERATOR_TIMEZONE", zone)
+
+        with pytest.raises(SystemExit):
+            when(NOON)
+
+        assert "OPERATOR_TIMEZONE" in capsys.readouterr().err
+
 
 class TestADatabaseThatIsAway:
     @pytest.mark.parametrize("command", [("events", "list"), ("upstreams", "list", "--json")])

@@ -199,6 +199,18 @@ class TestRejects:
         ]
 
 
+class TestADatabaseWithoutOurTables:
+    async def test_is_told_what_is_missing_and_how_to_mend_it(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DATABASE_URL", make_conninfo(db.url, options="-c search_path=nowhere"))
+
+        told = await asyncio.to_thread(CliRunner().invoke, app, ["messages", "list"])
+
+        assert told.exit_code == 1
+        assert "c2s-enrich migrate" in told.output
+
+
 class TestUpstreams:
     async def test_pause_and_resume_are_seen_by_all(self, db: Database, command: Command) -> None:
         await invoke(

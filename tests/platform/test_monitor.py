@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -91,3 +92,5 @@ class TestWebsAddress:
             )  # fmt: skip
             with pytest.raises(CannotListen, match=f"^cannot listen on 127.0.0.1:{port}: "):
                 run_server(Starlette(), settings)
+        with pytest.raises(CannotListen, match=r"300\.1\.1\.1:0: (?!Unknown error)"):
+            run_server(Starlette(), replace(settings, host="300.1.1.1", port=0))

@@ -95,6 +95,8 @@ def _told() -> Iterator[None]:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         fail(f"{in_words(error)}. Commands need a login in c2s_ops, migrate the owner", NOT_DONE)
+    except psycopg.errors.UndefinedTable as error:
+        fail(f"{in_words(error)}: has c2s-enrich migrate run in this database?", NOT_DONE)
     except (EnrichError, psycopg.Error, OSError) as error:
         fail(in_words(error), NOT_DONE)
 

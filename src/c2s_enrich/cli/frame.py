@@ -129,7 +129,10 @@ def when(at: datetime) -> str:
 def operator_zone() -> tzinfo:
     from zoneinfo import ZoneInfo
 
-    return ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")
+    try:
+        return ZoneInfo(os.environ.get("OPERATOR_TIMEZONE", "").strip() or "America/Sao_Paulo")
+    except (KeyError, ValueError, OSError):
+        fail("OPERATOR_TIMEZONE is not the name of a time zone, such as America/Sao_Paulo")
 
 
 def planner(pool: Pool) -> Planner:

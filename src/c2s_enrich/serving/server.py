@@ -1,7 +1,6 @@
 """uvicorn, bounded in every direction. Nothing depends on the client's address."""
 
 import gc
-import os
 import resource
 import signal
 import socket
@@ -39,7 +38,8 @@ def run_server(app: ASGIApp, settings: Settings) -> None:
         bound = listen_on(settings.host, settings.port)
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
-        raise CannotListen(f"cannot listen on {place}: {os.strerror(error.errno or 0)}") from None
+        why = str(error.strerror).partition(" (while ")[0]
+        raise CannotListen(f"cannot listen on {place}: {why}") from None
     # uvicorn raises the signal again when it is done; the exit status should say "in order".
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
