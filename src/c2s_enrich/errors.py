@@ -118,6 +118,6 @@ class NotStored(EnrichError):
 
 
 class LeaseLost(EnrichError):
-    """the lease does not last long enough to go on"""
+    """The event was taken away, or may be before the work is done: stop, change no state."""
 
-    # Or the event was taken away: stop, change no state.
+    said = "the lease does not last long enough to go on"

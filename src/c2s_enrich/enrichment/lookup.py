@@ -20,13 +20,24 @@ from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.work_api import WorkApi
 
 
-@dataclass(frozen=True)
+@dataclass
 class LookedUp:
-    """`unasked`: beyond the limit of paid questions; `unproven` sources may have meant nobody."""
+    """What one attempt has found, and how many questions it may still pay for (`left`). `unasked`:
+    beyond that limit; `unproven` sources may have meant nobody.
+    """
 
+    claim: Claim
+    left: int
     answers: tuple[ContactAnswer, ...] = ()
     unasked: int = 0
-    unproven: frozenset[str] = frozenset()
+    unproven: set[str] = field(default_factory=set)
+
+    async def pay_for(self, ask: Asking[Candidates], admission: Admission) -> Candidates:
+        """A remembered answer never comes here."""
+        if self.left == 0:
+            raise _Spent
+        self.left -= 1
+        return await ask(admission)
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Lookup:
     settings: Settings
 
     async def __call__(self, claim: Claim, contacts: Contacts, lead_name: str | None) -> LookedUp:
-        attempt = _Attempt(claim, self.settings.lookup_questions)
+        attempt = LookedUp(claim, self.settings.lookup_questions)
 
         async def of_a_kind(kind: Sequence[Phone | Email]) -> list[ContactAnswer]:
             answers: list[ContactAnswer] = []
@@ -58,9 +69,10 @@ class Lookup:
         phones, emails = await together(
             [of_a_kind(contacts.national_phones), of_a_kind(contacts.emails)]
         )
-        return LookedUp((*phones, *emails), attempt.unasked, frozenset(attempt.unproven))
+        attempt.answers = (*phones, *emails)
+        return attempt
 
-    async def _ask(self, attempt: _Attempt, contact: Phone | Email) -> Candidates:
+    async def _ask(self, attempt: LookedUp, contact: Phone | Email) -> Candidates:
         """The first source that knows somebody; one after the other, because each is paid for."""
         for source in self.settings.cpf_sources:
             known = self._question(source, contact)
@@ -96,20 +108,3 @@ class Lookup:
 
 class _Spent(Exception):
     """The attempt's paid questions are used up."""
-
-
-@dataclass
-class _Attempt:
-    """What one attempt may still pay for, what it could not, which sources proved nothing."""
-
-    claim: Claim
-    left: int
-    unasked: int = 0
-    unproven: set[str] = field(default_factory=set)
-
-    async def pay_for(self, ask: Asking[Candidates], admission: Admission) -> Candidates:
-        """A remembered answer never comes here."""
-        if self.left == 0:
-            raise _Spent
-        self.left -= 1
-        return await ask(admission)

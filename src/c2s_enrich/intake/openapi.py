@@ -15,7 +15,18 @@ class OpenApi:
     """GET /openapi.json, rendered once."""
 
     def __init__(self, body_limit: int, most_events: int) -> None:
-        self._answer = Answer(200, msgspec.json.encode(document(body_limit, most_events)))
+        whole: dict[str, Any] = msgspec.json.decode(
+            Path(__file__).with_suffix(".json").read_bytes()
+        )
+        deliver, with_token = (whole["paths"][path]["post"] for path in (PATH, PATH + "/{token}"))
+        most = f"At most {body_limit} bytes and {most_events} events."
+        deliver["description"] = f"Answers 200 after COMMIT. {most} Delivering again is safe."
+        with_token.update(deliver | with_token)
+        schemas = whole["components"]["schemas"]
+        schemas["Flaw"]["properties"]["reason"]["enum"] = sorted(SENTENCES)
+        schemas["Event"]["properties"]["hook_action"]["maxLength"] = ACTION_LENGTH
+        schemas["Delivery"]["oneOf"][1]["maxItems"] = most_events
+        self._answer = Answer(200, msgspec.json.encode(whole))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._answer
@@ -23,16 +34,3 @@ class OpenApi:
             allow = (b"allow", b"GET, HEAD")
             answer = problem(405, "method_not_allowed", "This is read only.", allow)
         await answer.send(send)
-
-
-def document(body_limit: int, most_events: int) -> dict[str, Any]:
-    whole: dict[str, Any] = msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes())
-    deliver, with_token = (whole["paths"][path]["post"] for path in (PATH, PATH + "/{token}"))
-    most = f"At most {body_limit} bytes and {most_events} events."
-    deliver["description"] = f"Answers 200 after COMMIT. {most} Delivering again is safe."
-    with_token.update(deliver | with_token)
-    schemas = whole["components"]["schemas"]
-    schemas["Flaw"]["properties"]["reason"]["enum"] = sorted(SENTENCES)
-    schemas["Event"]["properties"]["hook_action"]["maxLength"] = ACTION_LENGTH
-    schemas["Delivery"]["oneOf"][1]["maxItems"] = most_events
-    return whole
