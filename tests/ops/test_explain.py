@@ -492,6 +492,19 @@ class TestAnEventThatWaitsItsTurn:
         assert (said.cause, said.status) == ("queued", 75)
         assert "3 are ahead" in said.summary
 
+    async def test_says_that_more_are_ahead_than_were_counted(
+        self, db: Database, pool: Pool
+    ) -> None:
+        await db.execute("insert into pollers (name, concurrency) values ('alive', 10)")
+        await db.execute(
+            "insert into webhook_events (lead_id, updated_at, payload_raw, available_at)"
+            " select 'before-' || n, now(), '{}', now() - interval '1 s' from"
+            " generate_series(1, 1001) n"
+        )
+        await an_event(db)
+
+        assert "1000+ are ahead" in (await why(pool, LEAD)).summary
+
     async def test_says_that_its_lead_is_busy(self, db: Database, pool: Pool) -> None:
         await db.execute("insert into pollers (name, concurrency) values ('alive', 10)")
         busy = await an_event(db)

@@ -123,6 +123,17 @@ class TestThePlatformsFiles:
         # Inside of a container the loopback is nobody's.
         assert services["ops"]["environment"]["OPS_HOST"] == "0.0.0.0"
 
+    def test_compose_gives_web_no_secret_of_others_and_waits_for_the_real_server(self) -> None:
+        services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+        secrets = {each.env for each in described() if each.secret}
+        webs = {"DATABASE_URL", "DATABASE_URL_DIRECT", "ADMIN_TOKEN", "VIEWER_TOKEN"}
+        webs |= {"WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS", "ALERT_WEBHOOK_URL"}
+
+        kept_out = {name for name, value in services["web"]["environment"].items() if value == ""}
+        assert kept_out >= secrets - webs
+        # The image's first server, which only prepares the folder, does not listen on TCP.
+        assert " -h 127.0.0.1 " in services["postgres"]["healthcheck"]["test"]
+
     def test_compose_and_fly_set_only_what_is_a_setting(self) -> None:
         services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
         fly = tomllib.loads((ROOT / "fly.toml").read_text())

@@ -123,6 +123,11 @@ def _cause(situation: LeadSituation) -> str:
     return "rejected" if reject is not None else "never_arrived"
 
 
+def _counted(found: int, more: int = 0) -> int | str:
+    """The statement stops counting at 1,000."""
+    return f"{found + more}+" if found >= 1000 else found + more
+
+
 def _facts(situation: LeadSituation) -> dict[str, Any]:
     """What sentences can be made of; what is not known is not in it."""
     row = dict(situation.event or {}) | dict(situation.reject or {})
@@ -134,8 +139,8 @@ def _facts(situation: LeadSituation) -> dict[str, Any]:
         "lead_id": situation.lead_id,
         "erased_at": situation.erased_at,
         "last_webhook_at": situation.last_webhook_at,
-        "others": max(situation.same_cause - 1, 0) or None,
-        "ahead": ahead,
+        "others": _counted(situation.same_cause, -1) if situation.same_cause > 1 else None,
+        "ahead": _counted(ahead),
         "minutes": max(1, round(ahead * 5 / pace)) if ahead and pace else None,
         "detail": redact(row.get("detail") or ""),
         "upstream_name": row.get("upstream"),
