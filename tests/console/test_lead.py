@@ -9,7 +9,9 @@ import httpx
 import pytest
 from tests.brokerage import Brokerage
 from tests.conftest import Database
-from tests.console.conftest import HOSTILE, failed
+from tests.console.conftest import HOSTILE, OPERATOR, console, failed, logged_in
+
+from c2s_enrich.console.page import lead_address
 
 
 @pytest.fixture
@@ -58,6 +60,14 @@ class TestThePageOfALead:
         assert page.status_code == 200
         assert "No webhook for this lead has arrived" in page.text
         assert "Nothing has happened to this lead yet." in page.text
+
+    async def test_leads_to_no_other_page_of_c2s_than_the_leads(self, db: Database) -> None:
+        await failed(db, "../logout?x=1")
+        link = "https://c2s.example/leads/{lead_id}"
+        async with console(db, LEAD_LINK=link) as browser, browser() as client:
+            page = await (await logged_in(client, OPERATOR)).get(lead_address("../logout?x=1"))
+
+        assert 'href="https://c2s.example/leads/..%2Flogout%3Fx%3D1"' in page.text
 
     @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
     async def test_obeys_no_name(

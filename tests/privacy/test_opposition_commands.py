@@ -117,11 +117,12 @@ class TestSuppress:
         assert "leads to 2 people" in asked.stderr
         assert (await invoke("privacy", "suppress", "--yes", given=ana.phone)).exit_code == 0
 
-    @pytest.mark.parametrize("given", ["", "12345", "nobody", "529.982.247-26"])
+    @pytest.mark.parametrize("given", ["", "12345", "nobody", "529.982.247-26", "a@b.com\nc@d.com"])
     async def test_refuses_what_it_cannot_read(self, environment: Brokerage, given: str) -> None:
         refused = await invoke("privacy", "suppress", given=given)
 
         assert refused.exit_code == 2
+        assert await environment.db.value("select count(*) from suppressions") == 0
         assert not given or given not in refused.output
 
 

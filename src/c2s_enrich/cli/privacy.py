@@ -165,6 +165,8 @@ def _subject() -> Cpf | Phone | Email:
     subject = read_subject(sys.stdin.readline())
     if subject is None:
         ending.fail("standard input did not contain a valid CPF, phone or e-mail")
+    if not sys.stdin.isatty() and sys.stdin.read().strip():
+        ending.fail("standard input holds more than one line: nothing was done, give one at a time")
     return subject
 
 

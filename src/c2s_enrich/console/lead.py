@@ -3,6 +3,7 @@
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead_address
@@ -54,7 +55,7 @@ async def _page(visit: Visit, *, personal: bool) -> Page:
         "moments": _moments(story),
         "personal": personal,
         "paid": {name: ACTIONS[name][1] for name in ("again", "fresh")},
-        "link": visit.tools.settings.lead_link.replace("{lead_id}", lead_id),
+        "link": visit.tools.settings.lead_link.replace("{lead_id}", quote(lead_id, safe="")),
         "here_only": lead_address(lead_id),
     }
     return Page("lead.html", N_("Lead"), context, data={"explanation": said, "story": story})
