@@ -11,8 +11,9 @@ import pytest
 from tests.upstreams.conftest import tcp_server
 
 from c2s_enrich.cli import frame, remote
+from c2s_enrich.cli.ending import guarded
 from c2s_enrich.cli.frame import print_table, visible, when
-from c2s_enrich.errors import EnrichError
+from c2s_enrich.errors import EnrichError, LeadNotFound
 
 NOON = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -98,6 +99,17 @@ class TestATime:
             when(NOON)
 
         assert "OPERATOR_TIMEZONE" in capsys.readouterr().err
+
+
+class TestALeadThatC2sDoesNotKnow:
+    def test_is_not_found(self) -> None:
+        def ask() -> NoReturn:
+            raise LeadNotFound
+
+        with pytest.raises(SystemExit) as ended:
+            guarded(ask)
+
+        assert ended.value.code == 3
 
 
 class TestADatabaseThatIsAway:

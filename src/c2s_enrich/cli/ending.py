@@ -89,7 +89,7 @@ def guarded(work: Callable[[], T]) -> T:
 def _told() -> Iterator[None]:
     import psycopg
 
-    from c2s_enrich.errors import EnrichError
+    from c2s_enrich.errors import EnrichError, LeadNotFound
 
     try:
         yield
@@ -98,7 +98,7 @@ def _told() -> Iterator[None]:
     except psycopg.errors.UndefinedTable as error:
         fail(f"{in_words(error)}: has c2s-enrich migrate run in this database?", NOT_DONE)
     except (EnrichError, psycopg.Error, OSError) as error:
-        fail(in_words(error), NOT_DONE)
+        fail(in_words(error), NOT_FOUND if isinstance(error, LeadNotFound) else NOT_DONE)
 
 
 def in_words(error: BaseException) -> str:
