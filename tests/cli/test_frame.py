@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
 from tests.upstreams.conftest import tcp_server
