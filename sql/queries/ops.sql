@@ -63,7 +63,3 @@ select (select filter ->> 'who' from operator_actions
        (select max(address) from subscriptions where address <> '') as hook,
        exists (select from duties
                 where name = 'alerts of web' and began_at > now() - interval '5 minutes') as web_alerts;
-
--- name: may_record
--- Fails where record_action would, before anything is done.
-insert into operator_actions (actor, via, verb) select '', 'cli', '' where false;

@@ -151,6 +151,10 @@ update operator_actions
  where id = %(id)s
 returning id, at, actor, via, verb, filter, reason, state, planned, done, skipped, ended_at;
 
+-- name: may_record
+-- Fails where record_action would, before anything is done.
+insert into operator_actions (actor, via, verb) select '', 'cli', '' where false;
+
 -- name: record_action
 -- Something done at once, to one thing.
 insert into operator_actions (actor, via, verb, filter, reason, state, planned, done, ended_at)

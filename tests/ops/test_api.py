@@ -117,6 +117,31 @@ class TestADatabaseThatIsAway:
         assert "The database does not answer" in page.text
 
 
+class TestALoginThatMayNotWriteTheAudit:
+    async def test_changes_nothing_by_api_or_console(
+        self, url: str, client: httpx.AsyncClient, db: Database
+    ) -> None:
+        await db.execute(
+            "create function refuse() returns trigger language plpgsql as"
+            " $$ begin raise insufficient_privilege; end $$"
+        )
+        await db.execute(
+            "create trigger refuse before insert on operator_actions execute function refuse()"
+        )
+        try:
+            answer = await client.post("/upstreams/c2s/pause", json={})
+            ours, login = {"sec-fetch-site": "same-origin"}, {"token": TOKEN, "name": "Ana"}
+            await client.post(f"{url}/login", data=login, headers=ours)
+            form = {"minutes": "5", "reason": "they are away"}
+            page = await client.post(f"{url}/upstreams/c2s/pause", data=form, headers=ours)
+        finally:
+            await db.execute("drop function refuse cascade")
+
+        assert (answer.status_code, answer.json()["reason"]) == (503, "no_right")
+        assert (page.status_code, "its role is c2s_ops" in page.text) == (503, True)
+        assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
+
+
 class TestAPlan:
     async def test_says_what_would_happen_and_runs_once(
         self, client: httpx.AsyncClient, db: Database

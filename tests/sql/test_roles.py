@@ -18,7 +18,7 @@ MATRIX = Path(__file__).with_name("who_may_run_which_statement.txt")
 # What a process cannot be without: topics, less the statements after the dash.
 NEEDS = {
     "web": "intake duties alerts ops - alerts.valuable_leads ops.subscribed ops.subscriptions"
-    " ops.set_up ops.may_record",
+    " ops.set_up",
     "poller": "queue enrichment history people upstreams duties alerts privacy reconcile"
     " - privacy.suppress privacy.unsuppress",
     "ops": "events explain plans ops rejects reconcile privacy upstreams duties alerts history"

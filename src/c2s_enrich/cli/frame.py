@@ -158,11 +158,10 @@ async def audited(
     """What the work answers; where it did anything, `operator_actions` has a row for it. Refused
     before it begins where this login may not write there.
     """
-    from c2s_enrich.ops.store import OpsStore
-
-    await OpsStore(pool).may_record()
+    audit = planner(pool)
+    await audit.may_record()
     if done := await work():
-        await planner(pool).record(verb, words, why)
+        await audit.record(verb, words, why)
     return done
 
 

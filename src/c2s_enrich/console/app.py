@@ -136,6 +136,7 @@ class Console:
                 return await self._error(visit, 403, N_("Only operators may change something."))
 
             async def act() -> Page | Onward:
+                await visit.planner().may_record()
                 return await handler(visit, await Form.read(visit.request))
 
             return await self._answer(visit, act(), "")
@@ -174,6 +175,8 @@ class Console:
             return await self._error(
                 visit, 409, N_("This plan is unknown, too old, or was run before: make a new one.")
             )
+        except psycopg.errors.InsufficientPrivilege:
+            return await self._error(visit, 503, _NO_RIGHT)
         except psycopg.errors.QueryCanceled:
             return await self._error(visit, 503, _SLOW)
         except (psycopg.Error, TimeoutError) as error:
@@ -213,6 +216,7 @@ class Console:
 
 
 _NOTHING_HERE = N_("There is nothing at this address.")
+_NO_RIGHT = N_("The database login of this process may not do that; its role is c2s_ops.")
 _SLOW = N_("This takes longer than two seconds: take a shorter time or a narrower filter.")
 
 

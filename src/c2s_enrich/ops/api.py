@@ -127,6 +127,8 @@ class AdminApi:
             if not gives(request, self._token):
                 return _refused(401, "unauthorised", "Give the bearer ADMIN_TOKEN.")
             try:
+                if request.method == "POST":
+                    await self._planner().may_record()
                 # What only looks is answered or given up before any caller's patience ends.
                 async with asyncio.timeout(_LOOK_SECONDS if request.method == "GET" else None):
                     said = await endpoint.handler(request)
@@ -136,6 +138,9 @@ class AdminApi:
                 return _refused(409, "plan_gone", str(error))
             except Wrong as error:
                 return _refused(*error.args)
+            except psycopg.errors.InsufficientPrivilege:
+                sentence = "The database login of this process may not do that: it needs c2s_ops."
+                return _refused(503, "no_right", sentence)
             except (psycopg.Error, TimeoutError) as error:
                 if is_a_value(error):
                     return _refused(422, "not_understood", "A text holds a NUL character.")

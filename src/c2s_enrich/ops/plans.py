@@ -204,6 +204,10 @@ class Planner:
         """What was planned and done, newest first, from behind the plan `after`."""
         return await self._sql.read(PlanState, "plan_states", id=None, after=after, limit=limit)
 
+    async def may_record(self) -> None:
+        """Raises InsufficientPrivilege where this login may not write what it does."""
+        await self._sql.touch("may_record")
+
     async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """The audit's row for something that is done to one thing at once."""
         await self._sql.touch(

@@ -123,10 +123,6 @@ class OpsStore:
             return 0
         return int(version or 0)
 
-    async def may_record(self) -> None:
-        """Raises InsufficientPrivilege where this login may not write what it does."""
-        await self._sql.touch("may_record")
-
     async def subscriptions(self) -> list[dict[str, Any]]:
         """Each action with the address and the time that this database last asked C2S for."""
         return await self._sql.read(dict, "subscriptions")
