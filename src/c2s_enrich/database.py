@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, LiteralString, TypeVar, cast
 
-from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError, errors
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg import AsyncConnection, Error, OperationalError, errors
+from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -172,7 +172,6 @@ class Pool(AsyncConnectionPool[Connection]):
         now = time.monotonic()
         return (
             connection.pgconn.transaction_status == TransactionStatus.IDLE
-            and connection.pgconn.pipeline_status == PipelineStatus.OFF
             and now - connection.used_at <= _REST_SECONDS
             and not self.has_outlived(connection)
             and connection._expire_at > now
@@ -237,7 +236,6 @@ def open_pool(settings: Settings, *, name: str) -> Pool:
         max_size=settings.database_pool_size,
         kwargs=sessions.session_parameters(name),
         configure=_fitted(settings, name),
-        reset=_reset,
         timeout=ANSWER_SECONDS,
         # Shorter than the five idle minutes after which Neon suspends; psycopg's is longer.
         max_idle=120,
@@ -286,11 +284,3 @@ async def _check(connection: Connection) -> None:
         connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
         await connection.execute("")
         connection.answer_within = usual
-
-
-async def _reset(connection: AsyncConnection[Any]) -> None:
-    # A task that is cancelled while it enters or leaves a pipeline can leave the connection in
-    # pipeline mode (seen with psycopg 3.3). Whoever got it next would send statements that are not
-    # committed until some later one is. Refused here, the pool closes it.
-    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
-        raise ProgrammingError("returned in pipeline mode")

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 import uvloop
 from psycopg import errors
-from psycopg.pq import PipelineStatus
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from c2s_enrich import database
@@ -83,31 +82,19 @@ class TestPool:
 
                 assert await rows.fetchone() == (1,)
 
-    async def test_keeps_no_connection_that_was_left_in_a_pipeline(self, pool: Any) -> None:
-        for _ in range(10):
-            async with pool.connection() as connection:
-                assert connection.pgconn.pipeline_status == PipelineStatus.OFF
-
-                # What a cancellation may leave behind.
-                connection.pgconn.enter_pipeline_mode()
-
     async def test_gives_sound_connections_while_tasks_are_cancelled_in_the_middle_of_anything(
         self, pool: Any
     ) -> None:
         chance = random.Random(1)
+        statement = Statement("select %(number)s::integer")
         unsound: list[str] = []
 
         async def ask(number: int) -> None:
-            async with pool.connection() as connection:
-                if connection.pgconn.pipeline_status != PipelineStatus.OFF:
-                    unsound.append("in a pipeline")
-                async with connection.pipeline(), connection.transaction():
-                    answer = await (
-                        await connection.execute("select %s::integer", [number])
-                    ).fetchone()
-                    await connection.execute("select 1")
-                    if answer != (number,):
-                        unsound.append(f"{number} was answered {answer}")
+            async with pool.connection() as connection, connection.transaction():
+                _, answer = await connection.ask(statement, {"number": number})
+                await connection.execute("select 1")
+                if answer != [(number,)]:
+                    unsound.append(f"{number} was answered {answer}")
 
         async def ask_and_cancel() -> None:
             for number in range(60):
