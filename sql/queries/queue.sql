@@ -145,7 +145,9 @@ select e.id, e.lease_token, (x.id is not null) as extended
 --   busy     someone else holds the row's lock just now: try again.
 --   lost     the token has moved on: someone else owns the event, nothing was changed.
 -- An event that would wait for an upstream which has recovered since the claim is due at once: when that
--- upstream's waiting events were woken, this one was not among them yet.
+-- upstream's waiting events were woken, this one was not among them yet. The upstream's row is locked for
+-- that, so a recovery that comes later finds this event waiting. Where the row is being changed just now,
+-- perhaps by a recovery, nobody waits for it: the event is due within a second and sees for itself.
 -- The facts that go with the endings are in the same statement: the store puts the handler's statement
 -- before `ending` as a CTE of its own. So no row stays locked between two round trips, whatever becomes of
 -- the poller.
@@ -155,6 +157,9 @@ with ending as materialized (
       as t(n integer, id uuid, lease_token bigint, result text, outcome text, error_kind text,
            error_message text, delay float8, waiting_for text, waiting_reason text, outcome_detail jsonb,
            fingerprint text, steps jsonb, calls jsonb)
+), upstream as materialized (
+  select u.name, u.changed_at, u.paused_until is null and u.failures = 0 as well
+    from upstreams u where u.name in (select waiting_for from ending) for share skip locked
 ), locked as materialized (
   select t.*, e.attempts as attempt, e.claimed_by as worker, e.claimed_at as started_at
     from webhook_events e join ending t on e.id = t.id and e.lease_token = t.lease_token
@@ -167,11 +172,13 @@ with ending as materialized (
                          else e.attempts end,
          available_at = case when t.result in ('completed', 'failed') then e.available_at
                              when t.waiting_for is not null and exists (
-                               select from upstreams u
-                                where u.name = t.waiting_for and u.paused_until is null and u.failures = 0
-                                  and u.changed_at > e.claimed_at) then e.received_at
+                               select from upstream u
+                                where u.name = t.waiting_for and u.well and u.changed_at > e.claimed_at)
+                               then e.received_at
                              else coalesce(%(now)s::timestamptz, clock_timestamp())
-                                    + t.delay * interval '1 s' end,
+                                    + interval '1 s' * case when t.waiting_for is null or t.waiting_for in (
+                                                                 select name from upstream) then t.delay
+                                                            else least(t.delay, 1) end end,
          processed_at = case when t.result in ('completed', 'failed')
                                then coalesce(%(now)s::timestamptz, clock_timestamp()) end,
          error_kind = case when t.result <> 'completed' then coalesce(t.error_kind, e.error_kind) end,

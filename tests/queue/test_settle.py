@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg import AsyncConnection
 from tests.conftest import Database
 from tests.queue.conftest import (
     COMPLETED,
@@ -126,6 +129,52 @@ class TestSettling:
         await settle(worker, claim, POSTPONED)
 
         assert (await queue.row(event_id)).available_at == NOON
+
+    async def test_postponed_while_its_upstream_recovers_does_not_sleep_through_it(
+        self, queue: Queue, db: Database
+    ) -> None:
+        # The recovery's wake does not see this event yet, and this settlement not the recovery.
+        worker = queue.worker()
+        event_id = await queue.accept()
+        claim = await queue.claim(worker)
+        async with await AsyncConnection.connect(db.url) as recovering:
+            await recovering.execute(
+                "update upstreams set changed_at = now(), failures = 0 where name = 'work_api'"
+            )
+            await settle(worker, claim, POSTPONED)
+            await recovering.commit()
+
+        assert (await queue.row(event_id)).available_at <= at(1)
+
+    async def test_postponed_just_before_its_upstream_recovers_holds_the_recovery_until_it_is_seen(
+        self, queue: Queue, db: Database
+    ) -> None:
+        worker = queue.worker()
+        await queue.accept()
+        claim = await queue.claim(worker)
+        await db.execute(
+            "create function dawdle() returns trigger language plpgsql as"
+            " $$ begin perform pg_advisory_xact_lock(7); return null; end $$"
+        )
+        await db.execute(
+            "create trigger dawdle after update on webhook_events execute function dawdle()"
+        )
+        try:
+            async with await AsyncConnection.connect(db.url) as holder:
+                await holder.execute("select pg_advisory_lock(7)")
+                settling = asyncio.create_task(settle(worker, claim, POSTPONED))
+                await db.until_blocked()
+                recovering = asyncio.create_task(
+                    db.execute("update upstreams set failures = 0 where name = 'work_api'")
+                )
+                async with await AsyncConnection.connect(db.url, autocommit=True) as watching:
+                    await replace(db, connection=watching).until_blocked(2)
+                await holder.execute("select pg_advisory_unlock(7)")
+
+            assert await settling == "settled"
+            await recovering
+        finally:
+            await db.execute("drop function dawdle cascade")
 
     @pytest.mark.parametrize(
         "upstream",
