@@ -442,10 +442,12 @@ class TestStopping:
 
     async def test_ends_although_a_duty_loses_its_first_cancellation(self, queue: Queue) -> None:
         lost: list[BaseException] = []
+        begun = asyncio.Event()
 
         async def duty() -> None:
             # What asyncio.wait_for of Python 3.11 does when the cancellation and its answer come
             # together.
+            begun.set()
             while True:
                 try:
                     await asyncio.Event().wait()
@@ -455,7 +457,7 @@ class TestStopping:
                     lost.append(error)
 
         async with running(make_poller(queue.worker(), Stage(), duties=(duty,))):
-            await queue.accept()
+            await begun.wait()
 
         assert len(lost) == 1
 
