@@ -5,7 +5,7 @@
 -- (none)      completed   the same, of an erased lead (trigger)         0         0      keep_lead_erased
 -- received    processing  claim                                         +1        +1     claim
 -- received    received    recovery or resume of its upstream: due       same      same   wake_events
--- received    received    the clock was set back: due               same      same   stored_ahead
+-- received    received    the clock was set back: due               same      same   catch_up
 -- processing  processing  heartbeat: the lease ends later               same      same   extend_leases
 -- processing  completed   the handler is done                           same      +1     settle
 -- processing  failed      the verdict: hopeless, or attempts spent      same      +1     settle
@@ -266,7 +266,7 @@ select coalesce((select jsonb_agg(jsonb_build_object('event_id', id, 'lead_id', 
                    from reclaimed), '[]') as reclaimed,
        array(select distinct claimed_by from lost where id not in (select id from free)) as locked_by;
 
--- name: stored_ahead
+-- name: catch_up
 -- Makes due what was stored while the database's clock was ahead: it would wait for as long as that was.
 update webhook_events
    set available_at = now()

@@ -109,7 +109,7 @@ class TestRunning:
             await until(lambda: _truth(asked.count("beat") > looks))
 
         # The last once in five minutes.
-        assert at_rest == {"claim": 1, "beat": 6, "stored_ahead": 1}
+        assert at_rest == {"claim": 1, "beat": 6, "catch_up": 1}
         # The event; what is due behind it, then before it; and what its lead has next.
         assert asked.count("claim") - at_rest["claim"] <= 4
 

@@ -101,9 +101,5 @@ def visible_to(who: Literal["sellers", "customers"]) -> None:
     \b
     c2s-enrich messages visible-to sellers
     """
-
-    async def found_out() -> bool:
-        return True
-
-    frame.with_pool(lambda pool: frame.audited(pool, found_out, "visible_to", {"who": who}))
+    frame.with_pool(lambda pool: frame.planner(pool).record("visible_to", {"who": who}))
     ending.note(f"Recorded: {who} can see the messages.")

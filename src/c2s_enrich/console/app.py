@@ -176,6 +176,7 @@ class Console:
                 visit, 409, N_("This plan is unknown, too old, or was run before: make a new one.")
             )
         except psycopg.errors.InsufficientPrivilege:
+            _log.warning("console_lacks_a_right")
             return await self._error(visit, 503, _NO_RIGHT)
         except psycopg.errors.QueryCanceled:
             return await self._error(visit, 503, _SLOW)

@@ -139,6 +139,7 @@ class AdminApi:
             except Wrong as error:
                 return _refused(*error.args)
             except psycopg.errors.InsufficientPrivilege:
+                _log.warning("admin_lacks_a_right", path=endpoint.path)
                 sentence = "The database login of this process may not do that: it needs c2s_ops."
                 return _refused(503, "no_right", sentence)
             except (psycopg.Error, TimeoutError) as error:

@@ -122,6 +122,6 @@ class Janitor:
             await self._clock.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _catch_up(self) -> None:
-        if events := await self._store.make_due_what_was_stored_ahead():
+        if events := await self._store.catch_up():
             _log.warning("clock_was_ahead", events=events)
             self._reclaimed()

@@ -178,9 +178,9 @@ class QueueStore:
         )
         return reclaimed, locked_by
 
-    async def make_due_what_was_stored_ahead(self) -> int:
+    async def catch_up(self) -> int:
         """How many events the database's clock, now set right, had stored with a time to come."""
-        return len(await self._all("stored_ahead"))
+        return len(await self._all("catch_up"))
 
     async def end_sessions(self, worker: str) -> int:
         """Ends what that worker has open in the database; how many sessions there were."""
