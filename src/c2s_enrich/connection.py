@@ -207,6 +207,6 @@ def _overdue(waiter: asyncio.Future[None]) -> None:
         waiter.set_exception(TimeoutError())
 
 
-def is_a_value(error: BaseException) -> bool:
-    """Whether a value cannot be sent at all: a text with a NUL."""
+def is_unsendable(error: BaseException) -> bool:
+    """Whether a value of the statement cannot be sent to the database at all: a text with a NUL."""
     return isinstance(error, DataError) and error.sqlstate is None

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.connection import is_a_value
+from c2s_enrich.connection import is_unsendable
 from c2s_enrich.console import events, lead, messages, overview, plans, rejects, upstreams
 from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, local
 from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Tools, Visit, address, path_of
@@ -181,7 +181,7 @@ class Console:
         except psycopg.errors.QueryCanceled:
             return await self._error(visit, 503, _SLOW)
         except (psycopg.Error, TimeoutError) as error:
-            if is_a_value(error):
+            if is_unsendable(error):
                 return await self._error(visit, 422, N_("A text holds a NUL character."))
             if not isinstance(error, TimeoutError) and not is_transient(error):
                 raise

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from c2s_enrich.connection import is_a_value
+from c2s_enrich.connection import is_unsendable
 from c2s_enrich.database import Pool, is_transient
 from c2s_enrich.ops.api_document import Endpoint, document
 from c2s_enrich.ops.causes import Language
@@ -143,7 +143,7 @@ class AdminApi:
                 sentence = "The database login of this process may not do that: it needs c2s_ops."
                 return _refused(503, "no_right", sentence)
             except (psycopg.Error, TimeoutError) as error:
-                if is_a_value(error):
+                if is_unsendable(error):
                     return _refused(422, "not_understood", "A text holds a NUL character.")
                 if not isinstance(error, TimeoutError) and not is_transient(error):
                     raise
