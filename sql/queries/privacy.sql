@@ -11,7 +11,7 @@ select lead_id from lead_people where cpf = %(cpf)s
 union
 select e.lead_id
   from answers_under_way u join webhook_events e on e.id = u.event_id
- where u.what = %(question)s;
+ where u.what = 'work_api cpf ' || %(cpf)s;
 
 -- name: contacts_of_person
 -- Contacts that lead to a CPF, as the sources and its record say; shared: also to another one.
@@ -140,27 +140,29 @@ delete from contact_lookups l
 delete from answers_under_way
  where event_id = any(%(event_ids)s::uuid[])
     or what = any(select 'work_api cpf ' || cpf from unnest(%(cpfs)s::text[]) as gone (cpf))
-    or split_part(what, ' ', 3) = any(%(contacts)s::text[]);
+    or split_part(what, ' ', 3) = any(%(followed)s::text[]);
+
+-- name: delete_phones
+delete from person_phones where cpf = any(%(cpfs)s::text[]);
+
+-- name: delete_emails
+delete from person_emails where cpf = any(%(cpfs)s::text[]);
+
+-- name: delete_addresses
+delete from person_addresses where cpf = any(%(cpfs)s::text[]);
+
+-- name: delete_companies
+delete from person_companies where cpf = any(%(cpfs)s::text[]);
 
 -- name: delete_people
--- With everything that their records said, counted by table.
-with phones as (delete from person_phones where cpf = any(%(cpfs)s::text[]) returning 1),
-     emails as (delete from person_emails where cpf = any(%(cpfs)s::text[]) returning 1),
-     addresses as (delete from person_addresses where cpf = any(%(cpfs)s::text[]) returning 1),
-     companies as (delete from person_companies where cpf = any(%(cpfs)s::text[]) returning 1),
-     gone as (delete from people where cpf = any(%(cpfs)s::text[]) returning 1)
-select (select count(*) from gone) as people,
-       (select count(*) from phones) as person_phones,
-       (select count(*) from emails) as person_emails,
-       (select count(*) from addresses) as person_addresses,
-       (select count(*) from companies) as person_companies;
+delete from people where cpf = any(%(cpfs)s::text[]);
 
 -- name: rejects
 -- Deliveries that could not be read, as they came.
 select id, lead_id, raw from rejected_deliveries where raw <> ''::bytea;
 
 -- name: delete_rejects
-delete from rejected_deliveries where id = any(%(ids)s::uuid[]);
+delete from rejected_deliveries where id = any(%(reject_ids)s::uuid[]);
 
 -- name: write_receipt
 insert into erasures (asked_by, counts) values (%(asked_by)s, %(counts)s::jsonb) returning id, erased_at;

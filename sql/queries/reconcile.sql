@@ -4,11 +4,10 @@
 -- The database's time, so long ago.
 select clock_timestamp() - %(since)s::interval;
 
--- name: compare_leads
--- For each lead of a page: was it erased, is there an event of this time or a later one, what contact was
--- known and last told, and was it closed when we last heard of it. One row for each given lead.
-select given.lead_id,
-       exists (select from erased_leads x where x.lead_id = given.lead_id) as erased,
+-- name: compare_lead
+-- Was it erased, is there an event of this time or a later one, what contact was known and last told, and was
+-- it closed when we last heard of it. Always one row.
+select exists (select from erased_leads x where x.lead_id = given.lead_id) as erased,
        exists (select from webhook_events e
                 where e.lead_id = given.lead_id and e.updated_at >= given.updated_at
                   and (e.updated_at = given.updated_at or e.ordered_at >= given.updated_at)) as has_event,
@@ -16,7 +15,7 @@ select given.lead_id,
        (select p.fingerprint from webhook_events p
          where p.lead_id = given.lead_id and p.status = 'completed' and p.outcome in ('enriched', 'partial')
          order by p.updated_at desc limit 1) as told_fingerprint
-  from unnest(%(lead_ids)s::text[], %(updated_ats)s::timestamptz[]) as given (lead_id, updated_at)
+  from (values (%(lead_id)s::text, %(updated_at)s::timestamptz)) as given (lead_id, updated_at)
   left join leads l on l.lead_id = given.lead_id;
 
 -- name: insert_missing

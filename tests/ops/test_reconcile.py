@@ -251,7 +251,7 @@ class TestAListThatIsOdd:
                 pool, listing(*leads, then=Throttled("c2s", timedelta(seconds=60))), KEYS, DAY
             )
 
-        assert await db.value("select count(*) from webhook_events") == 50
+        assert await db.value("select count(*) from webhook_events") == 60
 
     def test_reads_its_own_payload_like_a_webhook(self) -> None:
         facts = LeadFacts.from_json(
@@ -267,7 +267,7 @@ class TestTheSchedule:
         brokerage.world.add_lead("missed", phone=brokerage.people[0].phone)
         async with c2s_of(brokerage, pool) as c2s:
             settings = brokerage.db.settings("poller")
-            await reconcile_duty(pool, c2s.leads_updated_since, settings)()
+            await reconcile_duty(pool, c2s.leads_updated_since, settings)
 
         assert not brokerage.world.asked("c2s")
 
@@ -278,7 +278,7 @@ class TestTheSchedule:
                 reconcile_duty(pool, c2s.leads_updated_since, often(brokerage)) for _ in range(3)
             ]
 
-            await asyncio.gather(*[duty() for duty in duties])
+            await asyncio.gather(*duties)
 
         assert len(brokerage.world.asked("c2s", "leads")) == 1
         assert await brokerage.db.fetch("select lead_id from webhook_events") == [("missed",)]
@@ -295,7 +295,7 @@ class TestTheSchedule:
     async def test_survives_that_c2s_is_down(self, brokerage: Brokerage, pool: Pool) -> None:
         brokerage.world.dial.set("c2s", Fault("unauthorised"))
         async with c2s_of(brokerage, pool) as c2s:
-            await reconcile_duty(pool, c2s.leads_updated_since, often(brokerage))()
+            await reconcile_duty(pool, c2s.leads_updated_since, often(brokerage))
 
         assert await brokerage.db.value(
             "select paused_until is not null from upstreams where name = 'c2s'"

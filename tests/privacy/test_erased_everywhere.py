@@ -15,7 +15,7 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.options import Secret
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.erase import erase, erase_again, export, plan_erasure
-from c2s_enrich.privacy.suppress import Suppressions, read_subject, suppressed
+from c2s_enrich.privacy.suppress import read_subject, suppress, suppressed, unsuppress
 from c2s_enrich.privacy.traces import Traces
 from c2s_enrich.sandbox.simulators.population import Person
 
@@ -225,8 +225,8 @@ class TestTheOperatorsRole:
         ops = replace(brokerage.db, url=url)
         async with open_pool(ops.settings(), name="test") as pool:
             held = await export(pool, cpf_of(ana))
-            await Suppressions(pool, KEYS).add(cpf_of(ana))
-            assert await Suppressions(pool, KEYS).remove(cpf_of(ana))
+            await suppress(pool, KEYS, cpf_of(ana))
+            assert await unsuppress(pool, KEYS, cpf_of(ana))
             await erase(pool, cpf=cpf_of(ana))
 
         assert held["person"]["cpf"] == ana.cpf
@@ -255,7 +255,7 @@ class TestSuppressed:
     async def suppress(self, pool: Pool, brokerage: Brokerage, text: str) -> None:
         subject = read_subject(text)
         assert subject is not None
-        await Suppressions(pool, brokerage.db.settings("poller").hash_keys).add(subject)
+        await suppress(pool, brokerage.db.settings("poller").hash_keys, subject)
 
     @pytest.mark.parametrize("what", ["phone", "email"])
     async def test_by_a_contact_nothing_is_asked_and_nobody_told(
@@ -298,9 +298,9 @@ class TestSuppressed:
         await self.suppress(pool, brokerage, ana.cpf)
         [entry] = await suppressed(pool)
         assert ana.cpf not in str(entry)
-        assert not await Suppressions(pool, keys).add(cpf_of(ana))
+        assert not await suppress(pool, keys, cpf_of(ana))
 
-        assert await Suppressions(pool, keys).remove(cpf_of(ana))
+        assert await unsuppress(pool, keys, cpf_of(ana))
         await brokerage.accept("lead", ana)
         await brokerage.work()
 

@@ -274,11 +274,10 @@ class TestTheDuty:
             "update webhook_events set processed_at = now() - interval '100 days'"
         )
         settings = settings_of(brokerage.db)
-        duties = [retention_duty(pool, settings) for _ in range(4)]
 
-        await asyncio.gather(*[duty() for duty in duties])
+        await asyncio.gather(*[retention_duty(pool, settings) for _ in range(4)])
         [first] = await brokerage.db.fetch("select began_at from duties where name = 'retention'")
-        await asyncio.gather(*[duty() for duty in duties])
+        await asyncio.gather(*[retention_duty(pool, settings) for _ in range(4)])
         [second] = await brokerage.db.fetch("select began_at from duties where name = 'retention'")
 
         assert first == second

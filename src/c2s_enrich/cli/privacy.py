@@ -83,25 +83,25 @@ def suppress(yes: frame.Yes = False) -> None:
     ignored, before anything is looked up or paid for.
     """
     from c2s_enrich.people.cpf import Cpf
-    from c2s_enrich.privacy.suppress import Suppressions
+    from c2s_enrich.privacy import suppress
 
     subject = _subject()
     if not isinstance(subject, Cpf):
-        others = _with_keys(lambda pool, keys: Suppressions(pool, keys).sharing(subject))
+        others = _with_keys(lambda pool, _: suppress.sharing(pool, subject))
         if others > 1:
             ending.note(f"This contact leads to {others} people: it would process none of them.")
             frame.confirm("suppress", yes)
-    added = _with_keys(lambda pool, keys: Suppressions(pool, keys).add(subject))
+    added = _with_keys(lambda pool, keys: suppress.suppress(pool, keys, subject))
     ending.note("suppressed" if added else "was suppressed already")
 
 
 @app.command()
 def unsuppress() -> None:
     """Process a person again: the CPF, phone or e-mail from standard input."""
-    from c2s_enrich.privacy.suppress import Suppressions
+    from c2s_enrich.privacy import suppress
 
     subject = _subject()
-    if not _with_keys(lambda pool, keys: Suppressions(pool, keys).remove(subject)):
+    if not _with_keys(lambda pool, keys: suppress.unsuppress(pool, keys, subject)):
         ending.fail("that is not on the list", ending.NOT_FOUND)
     ending.note("no longer suppressed")
 

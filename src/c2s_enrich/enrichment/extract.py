@@ -4,8 +4,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+import msgspec
+
 from c2s_enrich.enrichment.message import REF_ALPHABET, REF_LENGTH
-from c2s_enrich.people.c2s_lead import LeadFacts, is_closing
+from c2s_enrich.people.c2s_lead import LeadFacts, decode_json, is_closing
+
+
+def facts_in(payload: bytes | str, *, lead_id: str, hook_action: str | None) -> LeadFacts:
+    """`facts_of` a payload's text. A row that was inserted by hand may hold anything."""
+    try:
+        return facts_of(decode_json(payload), lead_id=lead_id, hook_action=hook_action)
+    except (msgspec.DecodeError, RecursionError):
+        return facts_of(None, lead_id=lead_id, hook_action=hook_action)
 
 
 def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadFacts:

@@ -10,9 +10,7 @@ only what failed. "The upstream failed" is never taken for "nobody is known".
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from c2s_enrich.enrichment.extract import facts_of, own_refs
+from c2s_enrich.enrichment.extract import facts_in, own_refs
 from c2s_enrich.enrichment.lookup import Lookup
 from c2s_enrich.enrichment.match import Match, match
 from c2s_enrich.enrichment.message import SellerMessage, compose_message
@@ -22,7 +20,7 @@ from c2s_enrich.enrichment.skip import Situation, reason_to_skip
 from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
 from c2s_enrich.errors import MissingCustomer
 from c2s_enrich.hashing import HashKeys
-from c2s_enrich.people.c2s_lead import LeadFacts, decode_json
+from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.c2s_time import SAO_PAULO
 from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 from c2s_enrich.people.cpf import Cpf
@@ -57,7 +55,8 @@ class Pipeline:
 
     async def __call__(self, claim: Claim, lease: Lease, journal: Journal) -> Done:
         async with journal.step("extract"):
-            event = await self._begin(claim, journal, _told_by(claim))
+            told = facts_in(claim.payload, lead_id=claim.lead_id, hook_action=claim.hook_action)
+            event = await self._begin(claim, journal, told)
         async with journal.step("skip"):
             skip = await self._skip(claim, event)
         if skip is None and not event.facts.has_contact:
@@ -170,12 +169,3 @@ class Pipeline:
             message = compose(event)
         people = [(person.candidate.cpf, person.found_by) for person in found.people]
         return await self.store.store_result(claim, people, message, event.contacts.keys)
-
-
-def _told_by(claim: Claim) -> LeadFacts:
-    """What the payload says of the lead. A row that was inserted by hand may hold anything."""
-    try:
-        payload = decode_json(claim.payload)
-    except (msgspec.DecodeError, RecursionError):
-        payload = None
-    return facts_of(payload, lead_id=claim.lead_id, hook_action=claim.hook_action)

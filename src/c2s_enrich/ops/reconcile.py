@@ -25,13 +25,10 @@ from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
 HOOK_ACTION = "reconcile"
-# As many as C2S gives on one page.
-_PAGE = 50
 # By schedule: an interval that was skipped, because C2S was away, is made up for.
 _INTERVALS_BACK = 3
 
 _log = get_logger("c2s_enrich.reconcile")
-
 
 LeadList = Callable[[datetime], AsyncIterator[Mapping[str, object]]]
 """Leads changed at or after a time, newest first, as C2S's own JSON objects."""
@@ -75,7 +72,6 @@ class Report:
 class Known:
     """What we know of a lead that C2S lists. `has_event`: one of the listed time or a later one."""
 
-    lead_id: str
     erased: bool
     has_event: bool
     name: str | None = field(repr=False)
@@ -86,7 +82,6 @@ class Known:
 
 
 Judgement = Literal["known", "unchanged", "erased", "unreadable", "missing"]
-Listed = tuple[Mapping[str, object], LeadFacts]
 
 
 async def reconcile(
@@ -97,67 +92,37 @@ async def reconcile(
     [(start,)] = await sql.rows("start_of", since=since)
     found: Counter[Judgement] = Counter()
     missing: list[Missing] = []
+    seen: set[str] = set()
     inserted = 0
-    async for page in _pages(listed(start)):
-        given = [facts for _, facts in page if facts.lead_id and facts.updated_at is not None]
-        rows = await sql.read(
-            Known,
-            "compare_leads",
-            lead_ids=[facts.lead_id for facts in given],
-            updated_ats=[facts.updated_at for facts in given],
-        )
-        known = {row.lead_id: row for row in rows}
-        for lead, facts in page:
-            judgement = _judgement(facts, known.get(facts.lead_id), keys)
-            if judgement == "missing" and facts.updated_at is not None:
-                change = Missing(facts.lead_id, facts.updated_at)
-                try:
-                    payload = msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead})
-                    inserted += 0 if dry_run else await sql.touch(
-                        "insert_missing", lead_id=change.lead_id, updated_at=change.updated_at,
-                        payload=payload.decode(),
-                    )  # fmt: skip
-                # Half a surrogate pair, or JSON that the database does not take.
-                except (ValueError, psycopg.DataError):
-                    judgement = "unreadable"
-                else:
-                    missing.append(change)
-            found[judgement] += 1
+    async for lead in listed(start):
+        facts = LeadFacts.from_json(lead)
+        if facts is None or facts.updated_at is None:
+            found["unreadable"] += 1
+            continue
+        # While the pages are read, a change can move a lead to another one.
+        if facts.lead_id in seen:
+            continue
+        seen.add(facts.lead_id)
+        change = {"lead_id": facts.lead_id, "updated_at": facts.updated_at}
+        [known] = await sql.read(Known, "compare_lead", **change)
+        judgement = _judgement(facts, known, keys)
+        if judgement == "missing":
+            try:
+                payload = msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead}).decode()
+                if not dry_run:
+                    inserted += await sql.touch("insert_missing", payload=payload, **change)
+                missing.append(Missing(facts.lead_id, facts.updated_at))
+            # Half a surrogate pair, or JSON that the database does not take.
+            except (ValueError, psycopg.DataError):
+                judgement = "unreadable"
+        found[judgement] += 1
     return Report(
-        since=start, looked_at=found.total(), known=found["known"], unchanged=found["unchanged"],
-        erased=found["erased"], unreadable=found["unreadable"], missing=tuple(missing),
-        inserted=inserted,
+        start, found.total(), found["known"], found["unchanged"], found["erased"],
+        found["unreadable"], tuple(missing), inserted,
     )  # fmt: skip
 
 
-def reconcile_duty(
-    pool: Pool, listed: LeadList, settings: Settings
-) -> Callable[[], Awaitable[None]]:
-    """A duty of the poller: once in RECONCILE_EVERY (0: never) one poller reconciles. A turn that
-    C2S refuses is made up for by the next, which looks back further than one interval.
-    """
-
-    async def duty() -> None:
-        every, keys = settings.reconcile_every, settings.hash_keys
-        if not every or not await take_turn(pool, HOOK_ACTION, every):
-            return
-        try:
-            report = await reconcile(pool, listed, keys, every * _INTERVALS_BACK)
-        except EnrichError as error:
-            _log.warning("reconcile_gave_up", error=redact_error(error))
-        else:
-            tell = _log.warning if report.inserted else _log.info
-            tell(
-                "reconciled", looked_at=report.looked_at, missing=len(report.missing),
-                inserted=report.inserted, unreadable=report.unreadable,
-            )  # fmt: skip
-
-    return duty
-
-
-def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgement:
-    if facts.updated_at is None or known is None:
-        return "unreadable"
+def _judgement(facts: LeadFacts, known: Known, keys: HashKeys) -> Judgement:
     if known.erased:
         return "erased"
     if known.has_event:
@@ -169,19 +134,20 @@ def _judgement(facts: LeadFacts, known: Known | None, keys: HashKeys) -> Judgeme
     return "unchanged" if told and facts.closed == known.closed else "missing"
 
 
-async def _pages(leads: AsyncIterator[Mapping[str, object]]) -> AsyncIterator[list[Listed]]:
-    """Each lead once: while the pages are read, a change can move a lead to another one."""
-    page: list[Listed] = []
-    seen: set[str] = set()
-    async for lead in leads:
-        facts = LeadFacts.from_json(lead) or LeadFacts("")
-        if facts.lead_id in seen:
-            continue
-        if facts.lead_id:
-            seen.add(facts.lead_id)
-        page.append((lead, facts))
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
+async def reconcile_duty(pool: Pool, listed: LeadList, settings: Settings) -> None:
+    """A duty of the poller: once in RECONCILE_EVERY (0: never) one poller reconciles. A turn that
+    C2S refuses is made up for by the next, which looks back further than one interval.
+    """
+    every = settings.reconcile_every
+    if not every or not await take_turn(pool, HOOK_ACTION, every):
+        return
+    try:
+        report = await reconcile(pool, listed, settings.hash_keys, every * _INTERVALS_BACK)
+    except EnrichError as error:
+        _log.warning("reconcile_gave_up", error=redact_error(error))
+    else:
+        tell = _log.warning if report.inserted else _log.info
+        tell(
+            "reconciled", looked_at=report.looked_at, missing=len(report.missing),
+            inserted=report.inserted, unreadable=report.unreadable,
+        )  # fmt: skip

@@ -1,16 +1,13 @@
 """Removes a lead, or a person with all leads, from every table, at their wish (LGPD, art. 18).
 Cannot be undone.
 
-What stays, and why: the events' rows without content (their keys recognise a delivery that comes
-again), the messages' keys and refs without their text (nothing is sent twice), the leads' ids in
-`erased_leads` (what C2S still tells of them is stored empty and never worked on), and a receipt
-that names nobody. A later delivery in which not even the lead's id can be read is kept as rejected
-until its age or another erasure removes it.
+What stays, and why, is in `places.py`, besides a receipt that names nobody. A later delivery in
+which not even the lead's id can be read is kept as rejected until its age or another erasure
+removes it. C2S, Diretrix and the Work API keep their own data.
 
 Work in flight ends: the events are settled as completed, outcome `erased`, and their lease tokens
-raised, so their pollers stop at their next write or heartbeat and can store nothing more of the
-lead. Only a message whose request has already left cannot be called back. C2S, Diretrix and the
-Work API keep their own data.
+raised, so their pollers can store nothing more of the lead. Only a message whose request has
+already left cannot be called back.
 
 By lead: people who also belong to another lead stay, with what that lead needs of them. By CPF:
 everything, with every lead that is linked to the CPF or names it, and every lead that one of the
@@ -19,7 +16,8 @@ family's phone, a switchboard) is followed only when the operator names it. A ne
 person is a new matter, unless they are suppressed.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -29,13 +27,32 @@ import msgspec
 
 from c2s_enrich.connection import Connection
 from c2s_enrich.database import Pool, Statements, statements
-from c2s_enrich.enrichment.extract import facts_of
+from c2s_enrich.enrichment.extract import facts_in
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import read_contacts
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.privacy.traces import Traces, needles
 
+# What is removed or emptied, in this order: its table, as the receipt names it, and the statement.
+_REMOVALS = (
+    ("webhook_events", "empty_events"),
+    ("event_attempts", "empty_attempts"),
+    ("lead_messages", "withdraw_messages"),
+    ("lead_messages", "empty_messages"),
+    ("leads", "delete_leads"),
+    # Before the answers: who is still linked then is needed by another lead.
+    ("lead_people", "unlink_people"),
+    ("contact_lookups", "delete_lookups"),
+    ("answers_under_way", "delete_questions"),
+    ("person_phones", "delete_phones"),
+    ("person_emails", "delete_emails"),
+    ("person_addresses", "delete_addresses"),
+    ("person_companies", "delete_companies"),
+    ("people", "delete_people"),
+    ("rejected_deliveries", "delete_rejects"),
+    ("operator_actions", "forget_reasons"),
+)
 _ROWS_AT_ONCE = 200
 
 
@@ -92,7 +109,7 @@ async def erase(
     """
     async with pool.connection() as connection, connection.transaction():
         done = await _erase(connection, lead_id, cpf, follow)
-        asked_by = "lead" if cpf is None else "cpf"
+        asked_by = "cpf" if cpf else "lead"
         [(receipt_id, erased_at)] = await Statements(connection, "privacy").rows(
             "write_receipt", asked_by=asked_by, counts=msgspec.json.encode(done.counts).decode()
         )
@@ -127,8 +144,7 @@ async def export(pool: Pool, cpf: Cpf) -> dict[str, Any]:
 async def _reach(connection: Connection, cpf: Cpf, follow: Collection[str]) -> ErasurePlan:
     """Leads by the CPF, and by each contact of the person; no row is counted yet."""
     sql, digits = Statements(connection, "privacy"), cpf.digits
-    linked = await sql.rows("leads_of_person", cpf=digits, question=f"work_api cpf {digits}")
-    by_cpf = {lead_id for (lead_id,) in linked}
+    by_cpf = {lead_id for (lead_id,) in await sql.rows("leads_of_person", cpf=digits)}
     shared = dict(await sql.rows("contacts_of_person", cpf=digits)) | dict.fromkeys(follow, False)
     reached: dict[str, set[str]] = {contact: set() for contact in shared}
     ways = [(by_cpf, Traces(cpfs=[digits]))]
@@ -155,61 +171,36 @@ async def _erase(
     sql = Statements(connection, "privacy")
     plan = await _reach(connection, cpf, follow) if cpf else ErasurePlan((str(lead_id),))
     lead_ids, followed = plan.lead_ids, {one.contact for one in plan.by_contact if one.followed}
+    # What the statements are given, as far as it is known.
+    known: dict[str, Any] = {"lead_ids": lead_ids, "followed": followed}
+    known["cpf"] = cpf.digits if cpf else None
 
-    closed = await sql.touch("close_leads", lead_ids=lead_ids)
-    events = await sql.rows("lock_events", lead_ids=lead_ids)
-    facts = [LeadFacts(*row) for row in await sql.rows("lock_leads", lead_ids=lead_ids)]
-    facts += [_facts(*event) for _, *event in events]
+    counts = Counter({"erased_leads": await sql.touch("close_leads", **known)})
+    events = await sql.rows("lock_events", **known)
+    known["event_ids"] = [event_id for event_id, *_ in events]
+    facts = [LeadFacts(*row) for row in await sql.rows("lock_leads", **known)]
+    facts += [
+        facts_in(payload, lead_id=lead, hook_action=hook) for _, lead, hook, payload in events
+    ]
     contacts = {key for each in facts for key in read_contacts(each).keys} | followed
-    contacts.update(*(told for (told,) in await sql.rows("told_of_leads", lead_ids=lead_ids)))
-    people = await sql.rows(
-        "people_to_erase", lead_ids=lead_ids, contacts=contacts, cpf=cpf.digits if cpf else None
-    )
-    cpfs = sorted(each for (each,) in people)
-    theirs = await sql.rows("contacts_of_people", cpfs=cpfs)
-    everywhere = contacts | {contact for (contact,) in theirs}
-    traces = Traces(lead_ids=lead_ids, contacts=everywhere, cpfs=cpfs)
+    contacts.update(*(told for (told,) in await sql.rows("told_of_leads", **known)))
+    known["contacts"] = contacts
+    known["cpfs"] = sorted(each for (each,) in await sql.rows("people_to_erase", **known))
+    everywhere = contacts.union(*await sql.rows("contacts_of_people", **known))
+    known["needles"] = needles(contacts=everywhere, cpfs=known["cpfs"])
+    traces = Traces(lead_ids=lead_ids, contacts=everywhere, cpfs=known["cpfs"])
+    known["reject_ids"] = [
+        reject_id
+        async for reject_id, lead, raw in _stream(connection, "rejects")
+        if lead in lead_ids
+        or traces.name_a_lead(raw)
+        # A lead's erasure leaves deliveries that belong to another lead.
+        or ((cpf or lead is None) and traces.name_a_person(raw))
+    ]
 
-    of_leads: dict[str, Any] = {"lead_ids": lead_ids}
-    of_events = {"event_ids": [event_id for event_id, *_ in events]}
-    withdrawn = await sql.touch("withdraw_messages", **of_leads)
-    counts = {
-        "erased_leads": closed,
-        "webhook_events": await sql.touch("empty_events", **of_leads),
-        "event_attempts": await sql.touch("empty_attempts", **of_events),
-        "lead_messages": withdrawn + await sql.touch("empty_messages", **of_leads),
-        "leads": await sql.touch("delete_leads", **of_leads),
-        # Before the answers: who is still linked then is needed by another lead.
-        "lead_people": await sql.touch("unlink_people", cpfs=cpfs, **of_leads),
-        "contact_lookups": await sql.touch("delete_lookups", contacts=contacts, cpfs=cpfs),
-        "answers_under_way": await sql.touch(
-            "delete_questions", cpfs=cpfs, contacts=followed, **of_events
-        ),
-        **(await sql.read(dict, "delete_people", cpfs=cpfs))[0],
-        "rejected_deliveries": await sql.touch(
-            "delete_rejects", ids=await _rejects(connection, lead_ids, traces, cpf)
-        ),
-        "operator_actions": await sql.touch(
-            "forget_reasons", needles=needles(contacts=everywhere, cpfs=cpfs)
-        ),
-    }
+    for table, statement in _REMOVALS:
+        counts[table] += await sql.touch(statement, **known)
     return replace(plan, counts=counts)
-
-
-async def _rejects(
-    connection: Connection, lead_ids: Sequence[str], traces: Traces, cpf: Cpf | None
-) -> list[UUID]:
-    """A lead's erasure leaves deliveries that belong to another lead."""
-    found = []
-    async for reject_id, lead_id, raw in _stream(connection, "rejects"):
-        others = cpf is None and lead_id is not None and lead_id not in lead_ids
-        if (
-            lead_id in lead_ids
-            or traces.name_a_lead(raw)
-            or (not others and traces.name_a_person(raw))
-        ):
-            found.append(reject_id)
-    return found
 
 
 async def _stream(
@@ -221,11 +212,3 @@ async def _stream(
         await cursor.execute(statements("privacy")[name], params)
         async for row in cursor:
             yield row
-
-
-def _facts(lead_id: str, hook_action: str | None, payload: str) -> LeadFacts:
-    try:
-        content: object = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
-        content = None
-    return facts_of(content, lead_id=lead_id, hook_action=hook_action)

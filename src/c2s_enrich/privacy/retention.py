@@ -5,7 +5,6 @@ which the seller would be told the same again. What waits keeps what it needs.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from c2s_enrich.database import Pool, Statements
@@ -13,13 +12,11 @@ from c2s_enrich.queue.duties import take_turn
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
-# Rows in one statement: locks that last for milliseconds.
-BATCH = 500
-# Of one kind in one pass: a backlog of years takes hours and is in nobody's way.
-MOST_BATCHES = 20
-# Often enough that each pass is small; by the database's clock, for all pollers together.
+# Rows in one statement (locks that last for milliseconds), and batches of one kind in one pass: a
+# backlog of years takes hours and is in nobody's way.
+BATCH, MOST_BATCHES = 500, 20
+# Often enough that each pass is small.
 EVERY = timedelta(minutes=1)
-
 # Statements in their order: personal data at the first age, rows at the second.
 _BY_CONTENT = (
     "age_payloads", "age_messages", "age_rejects", "age_leads", "age_lookups", "age_people",
@@ -35,28 +32,20 @@ async def retention_pass(
     """Removes up to MOST_BATCHES batches of each kind and counts the rows. Several may run at once.
     `now` is for tests; in production the database's clock counts.
     """
-    sql = Statements(pool, "privacy")
-    removed: Counter[str] = Counter()
-    for statements, age in (
-        (_BY_CONTENT, settings.retention_payload),
-        (_BY_ROW, settings.retention_metadata),
-    ):
-        for statement in statements:
-            for _ in range(MOST_BATCHES):
-                count = await sql.touch(statement, batch=batch, now=now, age=age)
-                removed[statement.removeprefix("age_")] += count
-                if count < batch:
-                    break
+    sql, removed = Statements(pool, "privacy"), Counter[str]()
+    ages = dict.fromkeys(_BY_CONTENT, settings.retention_payload)
+    for statement, age in {**ages, **dict.fromkeys(_BY_ROW, settings.retention_metadata)}.items():
+        for _ in range(MOST_BATCHES):
+            count = await sql.touch(statement, batch=batch, now=now, age=age)
+            removed[statement.removeprefix("age_")] += count
+            if count < batch:
+                break
     return removed
 
 
-def retention_duty(pool: Pool, settings: Settings) -> Callable[[], Awaitable[None]]:
+async def retention_duty(pool: Pool, settings: Settings) -> None:
     """A duty of the poller: a pass when its turn has come. One poller does it for all."""
-
-    async def duty() -> None:
-        if await take_turn(pool, "retention", EVERY):
-            counts = await retention_pass(pool, settings)
-            if counts.total():
-                _log.info("retention", **counts)
-
-    return duty
+    if await take_turn(pool, "retention", EVERY):
+        counts = await retention_pass(pool, settings)
+        if counts.total():
+            _log.info("retention", **counts)

@@ -9,29 +9,27 @@ from c2s_enrich.hashing import HashKeys
 from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
 from c2s_enrich.people.cpf import Cpf
 
+Subject = Cpf | Phone | Email
 
-class Suppressions:
-    """The list, by what a person says: a CPF, a phone or an e-mail."""
 
-    def __init__(self, pool: Pool, keys: HashKeys) -> None:
-        self._sql = Statements(pool, "privacy")
-        self._keys = keys
+async def suppress(pool: Pool, keys: HashKeys, subject: Subject) -> bool:
+    """Puts it on the list; False where it stands there already."""
+    kind, text = kind_and_text(subject)
+    hashed = keys.hashes("suppression", text)[0]
+    return await Statements(pool, "privacy").touch("suppress", kind=kind, hash=hashed) > 0
 
-    async def add(self, subject: Cpf | Phone | Email) -> bool:
-        """Puts it on the list; False where it stands there already."""
-        kind, text = kind_and_text(subject)
-        hashed = self._keys.hashes("suppression", text)[0]
-        return await self._sql.touch("suppress", kind=kind, hash=hashed) > 0
 
-    async def remove(self, subject: Cpf | Phone | Email) -> bool:
-        """Takes it off the list; False where it did not stand there."""
-        hashes = self._keys.hashes("suppression", kind_and_text(subject)[1])
-        return await self._sql.touch("unsuppress", hashes=hashes) > 0
+async def unsuppress(pool: Pool, keys: HashKeys, subject: Subject) -> bool:
+    """Takes it off the list; False where it did not stand there."""
+    hashes = keys.hashes("suppression", kind_and_text(subject)[1])
+    return await Statements(pool, "privacy").touch("unsuppress", hashes=hashes) > 0
 
-    async def sharing(self, subject: Phone | Email) -> int:
-        """How many people it leads to, as far as is known: suppressing it stops all of them."""
-        [(count,)] = await self._sql.rows("sharing", contact=kind_and_text(subject)[1])
-        return int(count)
+
+async def sharing(pool: Pool, subject: Phone | Email) -> int:
+    """How many people it leads to, as far as is known: suppressing it stops all of them."""
+    contact = kind_and_text(subject)[1]
+    [(count,)] = await Statements(pool, "privacy").rows("sharing", contact=contact)
+    return int(count)
 
 
 async def suppressed(pool: Pool) -> list[dict[str, Any]]:
@@ -39,7 +37,7 @@ async def suppressed(pool: Pool) -> list[dict[str, Any]]:
     return await Statements(pool, "privacy").read(dict, "suppressions")
 
 
-def read_subject(text: str) -> Cpf | Phone | Email | None:
+def read_subject(text: str) -> Subject | None:
     """A CPF, phone or e-mail as a person writes it. Of eleven digits the check digits decide."""
     if "@" in text:
         email = read_email(text)
@@ -48,7 +46,7 @@ def read_subject(text: str) -> Cpf | Phone | Email | None:
     return Cpf.parse(text.strip()) or (phone if isinstance(phone, Phone) else None)
 
 
-def kind_and_text(subject: Cpf | Phone | Email) -> tuple[str, str]:
+def kind_and_text(subject: Subject) -> tuple[str, str]:
     match subject:
         case Cpf():
             return "cpf", subject.digits

@@ -29,9 +29,8 @@ class Traces:
         self._emails = _any(
             f"(?<![\\w.%+-]){re.escape(each)}(?!\\.?[\\w-])" for each in known if "@" in each
         )
-        self._numbers = {
-            form for each in known if "@" not in each for form in _phone_forms(each)
-        } | {_without_zeros(cpf) for cpf in cpfs}
+        phones = (_phone_forms(each) for each in known if "@" not in each)
+        self._numbers = {_without_zeros(cpf) for cpf in cpfs}.union(*phones)
 
     def name_a_lead(self, raw: bytes) -> bool:
         return any(self._leads.search(text) for text in _readings(raw))
@@ -61,17 +60,13 @@ def _without_zeros(cpf: str) -> str:
     return cpf[min(len(cpf) - len(cpf.lstrip("0")), len(cpf) - 8) :]
 
 
-def _phone_forms(e164: str) -> Iterator[str]:
+def _phone_forms(e164: str) -> list[str]:
     """With or without the country's 55, and a mobile also without its ninth digit."""
     if not e164.startswith("+55"):
-        yield e164[1:]
-        return
+        return [e164[1:]]
     national = e164[3:]
-    spoken = [national]
-    if len(national) == 11:
-        spoken.append(national[:2] + national[3:])
-    for form in spoken:
-        yield from (form, f"55{form}", f"550{form}")
+    spoken = [national, national[:2] + national[3:]] if len(national) == 11 else [national]
+    return [country + form for form in spoken for country in ("", "55", "550")]
 
 
 def _any(expressions: Iterable[str]) -> re.Pattern[str]:

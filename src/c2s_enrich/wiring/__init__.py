@@ -155,8 +155,8 @@ async def build_poller(
             suspects=suspects,
             listener=listener,
             duties=(
-                retention_duty(pool, settings),
-                reconcile_duty(pool, upstreams.c2s.leads_updated_since, settings),
+                partial(retention_duty, pool, settings),
+                partial(reconcile_duty, pool, upstreams.c2s.leads_updated_since, settings),
             ),
             boundary=boundary,
         )
