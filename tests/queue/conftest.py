@@ -8,47 +8,49 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString
 from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection
-from tests.conftest import Database
+from tests.conftest import ENVIRONMENT, Database
 
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import Pool
-from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.claim import (
-    Claim,
-    ClaimKey,
-    Done,
-    Ending,
-    Handler,
-    Journal,
-    Lease,
-    PollerConfig,
-)
+from c2s_enrich.queue.claim import Claim, ClaimKey, Done, Ending, Handler, Journal, Lease
 from c2s_enrich.queue.claimer import START, Claimer
 from c2s_enrich.queue.poller import Poller
 from c2s_enrich.queue.store import Lane, Look, Outlook, QueueStore, Settled, Settlement
-from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener
+from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.metrics import Metrics
 
 # After every real clock's time, so that whatever a trigger or a default dates with now() is due.
 NOON = datetime(2040, 3, 2, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
 DEADLINE = timedelta(seconds=300)
-BACKOFF = Backoff(timedelta(seconds=5), timedelta(seconds=900))
+SETTINGS = Settings.load(ENVIRONMENT, "tool")
 
-COMPLETED = Ending.completed(Done("enriched", fingerprint="a-fingerprint"))
-RETRIED = Ending.retried(timedelta(seconds=40), "upstream_unavailable", "diretrix: HTTP 500")
-POSTPONED = Ending.postponed(
-    timedelta(seconds=60), "upstream_unavailable", "work_api: paused", "paused", "work_api"
+COMPLETED = Ending("completed", outcome="enriched", fingerprint="a-fingerprint")
+RETRIED = Ending(
+    "retried",
+    error_kind="upstream_unavailable",
+    error_message="diretrix: HTTP 500",
+    delay=timedelta(seconds=40),
+    reason="backoff",
 )
-FAILED = Ending.failed("lead_not_found", "Lead not found")
-RELEASED = Ending.released()
+POSTPONED = Ending(
+    "postponed",
+    error_kind="upstream_unavailable",
+    error_message="work_api: paused",
+    delay=timedelta(seconds=60),
+    waiting_for="work_api",
+    reason="paused",
+)
+FAILED = Ending("failed", error_kind="lead_not_found", error_message="Lead not found")
+RELEASED = Ending("released")
 # A fact in these tests is a person by CPF.
 RECORD_FACTS: LiteralString = (
     "insert into people (cpf, expires_at)"
@@ -64,20 +66,17 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-class Ended(NamedTuple):
-    """How a claim ends, as the settler hands it to the store."""
-
-    claim: Claim
-    ending: Ending
-    journal: Journal
-
-
 def ended(claim: Claim, ending: Ending = COMPLETED) -> Settlement:
-    return Ended(claim, ending, Journal(SystemClock()))
+    return claim, ending, Journal(SystemClock())
 
 
 def make_claimer(store: QueueStore, recorded: Recorded) -> Claimer:
-    return Claimer(store, SystemClock(), recorded, idle_poll=timedelta(seconds=5))
+    return Claimer(store, SystemClock(), recorded, timedelta(seconds=5))
+
+
+def queue_settings(**fields: Any) -> Settings:
+    """The defaults with other values in these fields. Each row keeps its own `max_attempts`."""
+    return replace(SETTINGS, **{"max_attempts": None} | fields)
 
 
 @dataclass
@@ -144,10 +143,8 @@ class Queue:
     ) -> Worker:
         store = QueueStore(
             self.pool,
+            queue_settings(lease=lease, attempt_deadline=deadline),
             worker=name,
-            lease=lease,
-            deadline=deadline,
-            backoff=BACKOFF,
             record_facts=RECORD_FACTS,
             now=now,
         )
@@ -252,7 +249,7 @@ def queue(db: Database, pool: Pool) -> Queue:
 
 
 @dataclass
-class Recorded:
+class Recorded(Metrics):
     """Stands in for the metrics: the transitions by their number, and what happened to the
     listener.
     """
@@ -330,18 +327,13 @@ def make_poller(
     suspects: Sequence[str] | None = NO_SUSPECTS,
     duties: tuple[Callable[[], Awaitable[None]], ...] = (),
     boundary: Callable[[str], Awaitable[None]] | None = None,
-    policy: RetryPolicy | None = None,
-    **config: Any,
+    **fields: Any,
 ) -> Poller:
-    numbers: dict[str, Any] = {
-        "concurrency": 4, "lease": LEASE, "deadline": DEADLINE, "grace": timedelta(seconds=5),
-        "idle_poll": timedelta(seconds=5),
-    }  # fmt: skip
+    numbers = {"concurrency": 4, "grace": timedelta(seconds=5)}
     return Poller(
         store=worker.store,
         handler=handler,
-        config=PollerConfig(**numbers | config),
-        policy=policy or RetryPolicy(BACKOFF, timedelta(hours=72)),
+        settings=queue_settings(**numbers | fields),
         clock=clock or SystemClock(),
         metrics=metrics or Recorded(),
         listener=listener,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.queue.conftest import BACKOFF, NOON
+from tests.queue.conftest import NOON, SETTINGS
 
 from c2s_enrich import errors
-from c2s_enrich.queue.backoff import Backoff
 from c2s_enrich.queue.claim import Claim, Ending
-from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS, RetryPolicy, database_away, verdict
+from c2s_enrich.queue.verdict import (
+    UNREADABLE_ATTEMPTS,
+    backoff,
+    database_away,
+    longest_backoff,
+    verdict,
+)
 
-POLICY = RetryPolicy(BACKOFF, timedelta(hours=72))
 MINUTE = timedelta(minutes=1)
 
 DOWN = errors.Unavailable("diretrix", "HTTP 503")
@@ -68,34 +73,43 @@ class TestBackoff:
     def test_stays_between_a_tenth_of_its_ceiling_and_the_ceiling(
         self, attempts: int, chance: float
     ) -> None:
-        wait = BACKOFF.wait(attempts, chance)
+        wait = backoff(SETTINGS, attempts, chance)
 
-        assert BACKOFF.ceiling(attempts) * 0.0999 <= wait <= BACKOFF.ceiling(attempts)
+        assert (
+            longest_backoff(SETTINGS, attempts) * 0.0999
+            <= wait
+            <= longest_backoff(SETTINGS, attempts)
+        )
 
     @given(attempts)
     def test_its_ceiling_doubles_up_to_the_cap(self, attempts: int) -> None:
-        assert BACKOFF.ceiling(attempts + 1) == min(BACKOFF.ceiling(attempts) * 2, BACKOFF.cap)
+        assert longest_backoff(SETTINGS, attempts + 1) == min(
+            longest_backoff(SETTINGS, attempts) * 2, SETTINGS.backoff_cap
+        )
 
     @given(attempts, chances, chances)
     def test_a_greater_chance_waits_no_less(self, attempts: int, one: float, other: float) -> None:
         low, high = sorted([one, other])
 
-        assert BACKOFF.wait(attempts, low) <= BACKOFF.wait(attempts, high)
+        assert backoff(SETTINGS, attempts, low) <= backoff(SETTINGS, attempts, high)
 
     @given(st.timedeltas(timedelta(microseconds=1), timedelta(days=3650)), st.integers(0, 10**9))
     def test_any_base_and_any_count_stay_within_the_range_of_times(
         self, base: timedelta, attempts: int
     ) -> None:
-        assert Backoff(base, timedelta(days=3650)).ceiling(attempts) <= timedelta(days=3650)
+        cap = timedelta(days=3650)
+        settings = replace(SETTINGS, backoff_base=base, backoff_cap=cap)
+
+        assert longest_backoff(settings, attempts) <= cap
 
     def test_begins_with_the_base(self) -> None:
-        assert BACKOFF.ceiling(1) == BACKOFF.base
+        assert longest_backoff(SETTINGS, 1) == SETTINGS.backoff_base
 
 
 class TestTheVerdict:
     @pytest.mark.parametrize(("kind", "error"), FINAL.items(), ids=FINAL)
     def test_what_repeating_cannot_heal_fails_at_once(self, kind: str, error: Exception) -> None:
-        ending = verdict(error, claim(), POLICY, 0.5)
+        ending = verdict(error, claim(), SETTINGS, 0.5)
 
         assert (ending.result, ending.error_kind, ending.error_message) == (
             "failed",
@@ -105,42 +119,42 @@ class TestTheVerdict:
 
     @pytest.mark.parametrize("error", WAITING, ids=named)
     def test_what_is_not_the_events_fault_costs_no_attempt(self, error: Exception) -> None:
-        assert verdict(error, claim(attempts=8), POLICY, 0.5).result == "postponed"
+        assert verdict(error, claim(attempts=8), SETTINGS, 0.5).result == "postponed"
 
     @pytest.mark.parametrize("error", WAITING[:4], ids=named)
     def test_an_upstream_that_names_its_wait_is_never_asked_before_it(
         self, error: Exception
     ) -> None:
-        waits = [verdict(error, claim(), POLICY, chance).delay for chance in (0.0, 0.999)]
+        waits = [verdict(error, claim(), SETTINGS, chance).delay for chance in (0.0, 0.999)]
 
         assert MINUTE <= waits[0] < waits[1] <= MINUTE * 1.2
-        assert verdict(error, claim(), POLICY, 0.0).waiting_for == "c2s"
+        assert verdict(error, claim(), SETTINGS, 0.0).waiting_for == "c2s"
 
     def test_a_read_back_waits_exactly_until_its_time(self) -> None:
-        ending = verdict(errors.NotYet(MINUTE, "too early"), claim(), POLICY, 0.9)
+        ending = verdict(errors.NotYet(MINUTE, "too early"), claim(), SETTINGS, 0.9)
 
         assert (ending.delay, ending.error_kind, ending.waiting_for) == (MINUTE, None, None)
 
     @pytest.mark.parametrize("error", [DOWN, UNCLEAR], ids=named)
     def test_an_outage_is_retried_with_backoff(self, error: Exception) -> None:
-        ending = verdict(error, claim(attempts=3), POLICY, 0.5)
+        ending = verdict(error, claim(attempts=3), SETTINGS, 0.5)
 
         assert (ending.result, ending.error_kind) == ("retried", "upstream_unavailable")
-        assert ending.delay == BACKOFF.wait(3, 0.5)
+        assert ending.delay == backoff(SETTINGS, 3, 0.5)
 
     @pytest.mark.parametrize("error", [DOWN, UNCLEAR], ids=named)
     def test_an_outage_never_fails_an_event_whose_attempts_are_spent(
         self, error: Exception
     ) -> None:
-        ending = verdict(error, claim(attempts=8), POLICY, 0.0)
+        ending = verdict(error, claim(attempts=8), SETTINGS, 0.0)
 
-        assert (ending.result, ending.delay) == ("postponed", BACKOFF.cap)
+        assert (ending.result, ending.delay) == ("postponed", SETTINGS.backoff_cap)
 
     @given(st.sampled_from(TRANSIENT), attempts, chances)
     def test_nothing_transient_fails_before_the_age_limit(
         self, error: Exception, attempts: int, chance: float
     ) -> None:
-        ending = verdict(error, claim(attempts, age=POLICY.age_limit), POLICY, chance)
+        ending = verdict(error, claim(attempts, age=SETTINGS.age_limit), SETTINGS, chance)
 
         assert ending.result in ("retried", "postponed")
         assert ending.delay > timedelta()
@@ -150,7 +164,7 @@ class TestTheVerdict:
         self, error: Exception, attempts: int, chance: float
     ) -> None:
         ending = verdict(
-            error, claim(attempts, age=POLICY.age_limit + timedelta(seconds=1)), POLICY, chance
+            error, claim(attempts, age=SETTINGS.age_limit + timedelta(seconds=1)), SETTINGS, chance
         )
 
         assert ending.result == "failed"
@@ -158,7 +172,8 @@ class TestTheVerdict:
 
     def test_an_unreadable_answer_is_retried_a_few_times_and_then_fails(self) -> None:
         results = [
-            verdict(BROKEN, claim(n), POLICY, 0.5).result for n in range(1, UNREADABLE_ATTEMPTS + 1)
+            verdict(BROKEN, claim(n), SETTINGS, 0.5).result
+            for n in range(1, UNREADABLE_ATTEMPTS + 1)
         ]
 
         assert results == ["retried"] * (UNREADABLE_ATTEMPTS - 1) + ["failed"]
@@ -174,20 +189,20 @@ class TestTheVerdict:
     def test_our_own_trouble_is_retried_until_the_attempts_are_spent(
         self, error: Exception, kind: str
     ) -> None:
-        endings = [verdict(error, claim(n), POLICY, 0.5) for n in range(1, 9)]
+        endings = [verdict(error, claim(n), SETTINGS, 0.5) for n in range(1, 9)]
 
         assert [ending.result for ending in endings] == ["retried"] * 7 + ["failed"]
         assert {ending.error_kind for ending in endings} == {kind}
         assert all(ending.error_message for ending in endings)
 
     def test_trouble_with_our_own_database_costs_no_attempt_until_the_age_limit(self) -> None:
-        young, old = claim(8), claim(8, age=POLICY.age_limit + timedelta(seconds=1))
+        young, old = claim(8), claim(8, age=SETTINGS.age_limit + timedelta(seconds=1))
 
-        assert database_away(young, POLICY, 0.5).result == "postponed"
-        assert database_away(old, POLICY, 0.5).result == "failed"
+        assert database_away(young, SETTINGS, 0.5).result == "postponed"
+        assert database_away(old, SETTINGS, 0.5).result == "failed"
 
     def test_personal_data_does_not_reach_the_row(self) -> None:
-        ending: Ending = verdict(RuntimeError("no record for 52998224725"), claim(), POLICY, 0.5)
+        ending: Ending = verdict(RuntimeError("no record for 52998224725"), claim(), SETTINGS, 0.5)
 
         assert "52998224725" not in (ending.error_message or "")
 
@@ -211,28 +226,28 @@ class TestTheWordsOfAVerdict:
     def test_are_what_the_views_and_filters_know(
         self, error: Exception, attempts: int, words: tuple[str | None, ...]
     ) -> None:
-        ending = verdict(error, claim(attempts), POLICY, 0.5)
+        ending = verdict(error, claim(attempts), SETTINGS, 0.5)
 
         found = (ending.result, ending.error_kind, ending.reason, ending.waiting_for)
         assert found == words
 
     def test_at_the_age_limit_are_the_same_and_beyond_it_name_what_was_waited_for(self) -> None:
-        limit = POLICY.age_limit
-        late = verdict(WAITING[5], claim(age=limit + MINUTE), POLICY, 0.5)
+        limit = SETTINGS.age_limit
+        late = verdict(WAITING[5], claim(age=limit + MINUTE), SETTINGS, 0.5)
 
-        assert verdict(WAITING[5], claim(age=limit), POLICY, 0.5).result == "postponed"
+        assert verdict(WAITING[5], claim(age=limit), SETTINGS, 0.5).result == "postponed"
         assert (late.result, late.error_kind) == ("failed", "delivery_unclear")
 
     def test_for_a_database_that_is_away_wait_one_to_three_seconds(self) -> None:
-        soon, later = (database_away(claim(), POLICY, chance) for chance in (0.0, 0.75))
-        late = database_away(claim(age=POLICY.age_limit + MINUTE), POLICY, 0.0)
+        soon, later = (database_away(claim(), SETTINGS, chance) for chance in (0.0, 0.75))
+        late = database_away(claim(age=SETTINGS.age_limit + MINUTE), SETTINGS, 0.0)
 
         assert (soon.delay, later.delay) == (timedelta(seconds=1), timedelta(seconds=2.5))
         assert (soon.reason, soon.error_message) == (
             "database",
             "the database could not be reached",
         )
-        assert database_away(claim(age=POLICY.age_limit), POLICY, 0.0) == soon
+        assert database_away(claim(age=SETTINGS.age_limit), SETTINGS, 0.0) == soon
         assert (late.result, late.error_kind) == ("failed", "bug")
 
     @pytest.mark.parametrize(
@@ -241,4 +256,4 @@ class TestTheWordsOfAVerdict:
     def test_spread_a_named_wait_by_a_fifth_within_bounds(self, wait: float, spread: float) -> None:
         error = errors.Throttled("c2s", timedelta(seconds=wait))
 
-        assert verdict(error, claim(), POLICY, 0.5).delay == timedelta(seconds=spread)
+        assert verdict(error, claim(), SETTINGS, 0.5).delay == timedelta(seconds=spread)

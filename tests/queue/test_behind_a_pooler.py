@@ -235,7 +235,8 @@ class TestBehindAPooler:
         fact = {"cpf": "00000000191"}
 
         assert (
-            await settle(worker, claim, Ending.completed(Done("enriched", fact=fact))) == "settled"
+            await settle(worker, claim, Ending("completed", *Done("enriched", fact=fact)))
+            == "settled"
         )
 
         assert await db.value("select count(*) from people") == 1

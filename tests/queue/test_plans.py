@@ -20,8 +20,6 @@ import pytest
 from psycopg import AsyncConnection, sql
 from tests.conftest import Database
 from tests.queue.conftest import (
-    BACKOFF,
-    DEADLINE,
     EVERY_ENDING,
     LEASE,
     NOON,
@@ -31,6 +29,7 @@ from tests.queue.conftest import (
     at,
     ended,
     make_claimer,
+    queue_settings,
     settle_until_answered,
 )
 
@@ -111,7 +110,12 @@ class ExplainingPool:
         yield self
 
     async def ask(
-        self, statement: Statement, params: Mapping[str, Any], *, binary: bool = False
+        self,
+        statement: Statement,
+        params: Mapping[str, Any],
+        *,
+        prepare: bool = True,
+        binary: bool = False,
     ) -> Any:
         arguments = sql.SQL(", ").join([sql.Literal(params[name]) for name in statement.names])
         await self.connection_.execute(b"prepare explained as " + statement.text)
@@ -198,14 +202,7 @@ async def explained_worker(url: str, planning: str) -> AsyncIterator[Explained]:
     async with await Connection.connect(url, autocommit=True) as connection:
         await connection.execute(f"set plan_cache_mode = force_{planning}_plan".encode())
         pool = ExplainingPool(connection)
-        store = QueueStore(
-            cast(Pool, pool),
-            worker="ana",
-            lease=LEASE,
-            deadline=DEADLINE,
-            backoff=BACKOFF,
-            now=at(1),
-        )
+        store = QueueStore(cast(Pool, pool), queue_settings(), worker="ana", now=at(1))
         recorded = Recorded()
         yield Explained(Worker(store, recorded, make_claimer(store, recorded)), pool)
 

@@ -88,7 +88,7 @@ class TestRunning:
             queue.worker(now=None), complete_at_once, idle_poll=timedelta(seconds=0.3)
         )
         asked: list[str] = []
-        claim, every = poller.store.claim, poller.store._all
+        claim, every = poller.store.claim, poller.store._rows
 
         async def counted_claim(*args: Any) -> Any:
             asked.append("claim")
@@ -99,7 +99,7 @@ class TestRunning:
             return await every(statement, **params)
 
         poller.store.claim = counted_claim  # type: ignore[method-assign, assignment]
-        poller.store._all = counted  # type: ignore[method-assign]
+        poller.store._rows = counted
         async with running(poller):
             await until(lambda: _truth(asked.count("beat") == 6))
             at_rest = Counter(asked)
@@ -284,7 +284,7 @@ class TestEndings:
         stage = Stage()
 
         poller = make_poller(
-            queue.worker(now=None), stage, lease=SHORT, deadline=timedelta(seconds=2)
+            queue.worker(now=None), stage, lease=SHORT, attempt_deadline=timedelta(seconds=2)
         )
         await queue.db.execute(
             "update webhook_events set available_at = now(), received_at = now()"
@@ -316,7 +316,7 @@ class TestEndings:
             return Done("enriched")
 
         worker = queue.worker(now=None, lease=SHORT, deadline=timedelta(seconds=2))
-        poller = make_poller(worker, handler, lease=SHORT, deadline=timedelta(seconds=2))
+        poller = make_poller(worker, handler, lease=SHORT, attempt_deadline=timedelta(seconds=2))
         async with running(poller):
             await until(lambda: _lost(queue))
             row = await queue.row(event_id)

@@ -11,12 +11,12 @@ import pytest
 from psycopg import AsyncConnection, OperationalError
 from tests.conftest import Database
 from tests.queue.conftest import (
-    BACKOFF,
     DEADLINE,
     EVERY_ENDING,
     LEASE,
     NOON,
     RELEASED,
+    SETTINGS,
     Queue,
     Worker,
     at,
@@ -25,6 +25,7 @@ from tests.queue.conftest import (
 )
 
 from c2s_enrich.queue.claim import Ending
+from c2s_enrich.queue.verdict import longest_backoff
 
 
 class TestReclaim:
@@ -82,7 +83,8 @@ class TestReclaim:
 
         assert waits[0] == -LEASE
         for losses, wait in enumerate(waits[1:], start=1):
-            assert BACKOFF.ceiling(losses) / 2 <= wait <= BACKOFF.ceiling(losses)
+            longest = longest_backoff(SETTINGS, losses)
+            assert longest / 2 <= wait <= longest
 
     async def test_fails_the_event_as_worker_lost_when_its_attempts_are_spent(
         self, queue: Queue

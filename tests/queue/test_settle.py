@@ -18,7 +18,6 @@ from tests.queue.conftest import (
     POSTPONED,
     RELEASED,
     RETRIED,
-    Ended,
     Queue,
     at,
     ended,
@@ -71,7 +70,9 @@ class TestSettling:
         event_id = await queue.accept()
         claim = await queue.claim(worker)
 
-        assert await settle(worker, claim, Ending.failed("bug", "é" * 1_000_000)) == "settled"
+        ending = Ending("failed", error_kind="bug", error_message="é" * 1_000_000)
+
+        assert await settle(worker, claim, ending) == "settled"
 
         assert (await queue.row(event_id)).error_message == "é" * 1000
         assert await db.value("select error_message from event_attempts") == "é" * 1000
@@ -228,8 +229,11 @@ class TestSettling:
         await settle(
             worker,
             claim,
-            Ending.postponed(
-                timedelta(seconds=1), None, "waiting for the second look", "read_back"
+            Ending(
+                "postponed",
+                error_message="waiting for the second look",
+                delay=timedelta(seconds=1),
+                reason="read_back",
             ),
         )
 
@@ -351,7 +355,7 @@ class TestHistory:
             tell_attempt("answers", source="diretrix", kind="phone", found=1, remembered=False)
         worker.now = at(4)
 
-        await worker.settle([Ended(claim, RETRIED, journal)])
+        await worker.settle([(claim, RETRIED, journal)])
 
         [attempt] = await queue.history(event_id)
         assert (attempt.worker, attempt.attempt, attempt.lease_token) == (
@@ -376,7 +380,7 @@ class TestHistory:
             async with journal.step(name):
                 pass
 
-        await worker.settle([Ended(claim, COMPLETED, journal)])
+        await worker.settle([(claim, COMPLETED, journal)])
 
         [attempt] = await queue.history(event_id)
         assert [step["step"] for step in attempt.steps] == [
@@ -394,7 +398,7 @@ class TestHistory:
             begin_attempt(journal.record, {})
             tell_attempt("answers", source="diretrix", kind="phone", found=0, remembered=True)
 
-        await worker.settle([Ended(claim, POSTPONED, journal)])
+        await worker.settle([(claim, POSTPONED, journal)])
 
         row = await queue.row(event_id)
         assert (row.waiting_for, row.waiting_reason) == ("work_api", "paused")

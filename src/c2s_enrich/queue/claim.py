@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -60,7 +60,7 @@ class Lease:
     Like there, no heartbeat carries it past the attempt's deadline.
     """
 
-    __slots__ = ("_clock", "_deadline_at", "_ends_at", "_length", "taken_away")
+    taken_away = False
 
     def __init__(
         self, clock: Clock, granted_at: float, length: timedelta, deadline: timedelta | None = None
@@ -69,7 +69,6 @@ class Lease:
         self._length = length.total_seconds()
         self._deadline_at = math.inf if deadline is None else granted_at + deadline.total_seconds()
         self._ends_at = min(granted_at + self._length, self._deadline_at)
-        self.taken_away = False
 
     @property
     def seconds_left(self) -> float:
@@ -98,65 +97,30 @@ class Done(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a claim ends. `delay` counts from the settlement; zero for what is settled for good."""
+    """How a claim ends: completed with what its handler has done; retried after `delay`, which
+    counts from the settlement; postponed, where the attempt is given back; failed for good;
+    released, untouched and due at once, because the poller leaves.
+    """
 
     result: Result
     outcome: str | None = None
     fingerprint: str | None = None
+    fact: Fact | None = None
     error_kind: str | None = None
     error_message: str | None = None
     delay: timedelta = timedelta()
     waiting_for: str | None = None
     reason: WaitReason | None = None
-    fact: Fact | None = None
 
     @property
     def transition(self) -> str:
         """Its name in logs and metrics. Given back because we leave is postponed like any other."""
         return "postponed" if self.result == "released" else self.result
 
-    @classmethod
-    def completed(cls, done: Done) -> Ending:
-        return cls("completed", outcome=done.outcome, fingerprint=done.fingerprint, fact=done.fact)
-
-    @classmethod
-    def retried(cls, delay: timedelta, kind: str, message: str) -> Ending:
-        """Due again after `delay`; the attempt is spent."""
-        return cls("retried", delay=delay, error_kind=kind, error_message=message, reason="backoff")
-
-    @classmethod
-    def postponed(
-        cls,
-        delay: timedelta,
-        kind: str | None,
-        message: str | None,
-        reason: WaitReason,
-        waiting_for: str | None = None,
-    ) -> Ending:
-        """Due again after `delay`; not this event's fault, so the attempt is given back."""
-        return cls(
-            "postponed",
-            delay=delay,
-            error_kind=kind,
-            error_message=message,
-            waiting_for=waiting_for,
-            reason=reason,
-        )
-
-    @classmethod
-    def failed(cls, kind: str, message: str) -> Ending:
-        return cls("failed", error_kind=kind, error_message=message)
-
-    @classmethod
-    def released(cls) -> Ending:
-        """Given back untouched and due at once: the poller is leaving."""
-        return cls("released")
-
     def told(self) -> dict[str, object]:
         """For the line of the attempt: what there is to say."""
-        if self.result == "completed":
-            return {"outcome": self.outcome}
         said = {
+            "outcome": self.outcome,
             "error_kind": self.error_kind,
             "error": self.error_message,
             "waiting_for": self.waiting_for,
@@ -176,32 +140,50 @@ class Journal:
     there.
     """
 
-    __slots__ = ("_began", "_boundary", "_clock", "answers", "calls", "detail", "steps")
-
     def __init__(
         self, clock: Clock, boundary: Callable[[str], Awaitable[None]] | None = None
     ) -> None:
         self._clock = clock
         self._boundary = boundary
         self._began = clock.boottime()
-        self.steps: list[dict[str, object]] = []
+        self.steps: list[dict[str, Any]] = []
         self.calls: list[dict[str, object]] = []
         self.answers: list[dict[str, object]] = []
         self.detail: dict[str, object] = {}
-
-    def step(self, name: str) -> Step:
-        """What happens inside is this step."""
-        return Step(self, name)
 
     @property
     def elapsed(self) -> float:
         """Seconds since the attempt began."""
         return self._clock.boottime() - self._began
 
-    @property
-    def last_step(self) -> str | None:
-        """The step that began last: where an attempt that ended early was."""
-        return str(self.steps[-1]["step"]) if self.steps else None
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[None]:
+        """What happens inside is this step."""
+        await self.at(name)
+        began = self._milliseconds()
+        step = {"step": name, "at_ms": began, "ms": None}
+        self.steps.append(step)
+        try:
+            yield
+        finally:
+            step["ms"] = round(self._milliseconds() - began, 1)
+        await self.at(f"{name}:done")
+
+    async def at(self, point: str) -> None:
+        """A named point of the event's life."""
+        if self._boundary is not None:
+            await self._boundary(point)
+
+    def record(self, what: What, facts: dict[str, object]) -> None:
+        """A call, with its seconds, an answer, or unreadable rows: see `telemetry/attempt.py`."""
+        if what == "calls":
+            ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
+            at = self._milliseconds() - ms
+            self.calls.append(facts | {"at_ms": round(max(at, 0.0), 1), "ms": ms})
+        elif what == "answers":
+            self.answers.append(facts)
+        else:
+            self.detail.setdefault("unreadable", facts)
 
     def told(self) -> dict[str, object]:
         """For the line of the attempt: milliseconds of its steps, numbers of calls and answers."""
@@ -215,67 +197,8 @@ class Journal:
             said["remembered"] = sum(bool(answer.get("remembered")) for answer in self.answers)
         return said
 
-    def record(self, what: What, facts: dict[str, object]) -> None:
-        """A call, with its seconds, an answer, or unreadable rows: see `telemetry/attempt.py`."""
-        if what == "calls":
-            ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
-            at = self.offset() - ms
-            self.calls.append(facts | {"at_ms": round(max(at, 0.0), 1), "ms": ms})
-        elif what == "answers":
-            self.answers.append(facts)
-        else:
-            self.detail.setdefault("unreadable", facts)
-
-    def offset(self) -> float:
-        """Milliseconds since the attempt began."""
+    def _milliseconds(self) -> float:
         return round(self.elapsed * 1000, 1)
-
-    async def at(self, point: str) -> None:
-        """A named point of the event's life."""
-        if self._boundary is not None:
-            await self._boundary(point)
-
-
-class Step:
-    """One step of an attempt, from its beginning to its end."""
-
-    __slots__ = ("_facts", "_journal", "_name")
-
-    def __init__(self, journal: Journal, name: str) -> None:
-        self._journal = journal
-        self._name = name
-
-    async def __aenter__(self) -> None:
-        await self._journal.at(self._name)
-        at_ms = self._journal.offset()
-        self._facts: dict[str, Any] = {"step": self._name, "at_ms": at_ms, "ms": None}
-        self._journal.steps.append(self._facts)
-
-    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self._facts["ms"] = round(self._journal.offset() - self._facts["at_ms"], 1)
-        if error is None:
-            await self._journal.at(f"{self._name}:done")
 
 
 Handler = Callable[[Claim, Lease, Journal], Awaitable[Done]]
-
-
-@dataclass(frozen=True)
-class PollerConfig:
-    """The numbers of one poller; see the settings of the same names."""
-
-    concurrency: int
-    lease: timedelta
-    deadline: timedelta
-    grace: timedelta
-    idle_poll: timedelta
-
-    @property
-    def wedged_after(self) -> timedelta:
-        """How long the claim loop may stay away: longer than any wait on purpose."""
-        return max(
-            timedelta(seconds=60),
-            self.lease * 3,
-            self.idle_poll * 3,
-            self.grace + timedelta(seconds=30),
-        )

@@ -1,15 +1,16 @@
 """Which events this poller takes next, and when it is worth asking again."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 from uuid import UUID
 
 from psycopg import errors as pg
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.queue.claim import Claim
-from c2s_enrich.queue.store import Look, Outlook, QueueStore
+from c2s_enrich.queue.store import Look, Outlook, Place, QueueStore
+from c2s_enrich.telemetry.metrics import Metrics
 
 # The place before every event.
 START = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
@@ -27,38 +28,24 @@ _TRIES = 5
 _TAKEN_MEANWHILE = (pg.UniqueViolation, pg.LockNotAvailable, pg.DeadlockDetected)
 
 
-class ClaimMetrics(Protocol):
-    """What claiming counts."""
-
-    def claim_conflicts(self, count: int) -> None: ...
-
-
+@dataclass
 class Claimer:
     """Claims for one poller. The mark is the place up to which the ordinary lane was looked
     through: without it each claim would walk over everything that was finished before.
     """
 
-    def __init__(
-        self,
-        store: QueueStore,
-        clock: Clock,
-        metrics: ClaimMetrics,
-        *,
-        idle_poll: timedelta,
-        suspects_only: bool = False,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._metrics = metrics
-        self._idle_poll = idle_poll.total_seconds()
-        self._suspects_only = suspects_only
-        self._mark = START
-        self._sweep_at = clock.boottime()
-        self._backlog_age = timedelta()
-        self._turn = 0
-        self._at_rest = False
-        self._idle = _FIRST_IDLE
-        self._next_due: float | None = None
+    store: QueueStore
+    clock: Clock
+    metrics: Metrics
+    idle_poll: timedelta
+    suspects_only: bool = False
+    _sweep_at: float = float("-inf")
+    _next_due: float | None = None
+    _mark = START
+    _backlog_age = timedelta()
+    _turn = 0
+    _at_rest = False
+    _idle = _FIRST_IDLE
 
     async def claim(self, slots: int) -> list[Claim]:
         """Up to `slots` due events. Empty only after a look at everything that is due."""
@@ -81,9 +68,9 @@ class Claimer:
            arrives now does not wait behind an hour of outage.
         4. Otherwise: the oldest due events beyond the mark.
         """
-        if self._suspects_only:
+        if self.suspects_only:
             return Look("suspect", START)
-        if self._at_rest or self._clock.boottime() >= self._sweep_at:
+        if self._at_rest or self.clock.boottime() >= self._sweep_at:
             return Look("oldest", START)
         if self._backlog_age > _OLD_BACKLOG and self._turn % 4 == 3:
             return Look("freshest", self._mark)
@@ -91,36 +78,33 @@ class Claimer:
 
     async def take(self, look: Look, slots: int) -> list[Claim]:
         """Claims there, and again where another poller was faster."""
-        began = self._clock.boottime()
+        began = self.clock.boottime()
         self._turn += 1
         for attempt in range(_TRIES):
             try:
-                claims, looked_to = await self._store.claim(
-                    look, slots if attempt < _TRIES - 1 else 1
-                )
+                last = attempt == _TRIES - 1
+                claims, looked_to = await self.store.claim(look, 1 if last else slots)
             except _TAKEN_MEANWHILE:
-                self._metrics.claim_conflicts(1)
+                self.metrics.claim_conflicts(1)
                 await asyncio.sleep(0.002 * attempt)
                 continue
             if look.lane == "oldest":
-                self._looked(look, claims, looked_to, self._clock.boottime() - began)
+                self._looked(look, claims, looked_to, self.clock.boottime() - began)
             if claims:
                 self._idle = _FIRST_IDLE
             return claims
         return []
 
-    def _looked(
-        self, look: Look, claims: list[Claim], looked_to: tuple[datetime, UUID], took: float
-    ) -> None:
+    def _looked(self, look: Look, claims: list[Claim], looked_to: Place, took: float) -> None:
         if look.after == START:
-            self._sweep_at = self._clock.boottime() + max(_SWEEP_SECONDS, _SWEEP_SHARE * took)
+            self._sweep_at = self.clock.boottime() + max(_SWEEP_SECONDS, _SWEEP_SHARE * took)
         if claims:
             self._mark = looked_to
             self._backlog_age = claims[0].claimed_at - claims[0].available_at
 
     def sweep(self) -> None:
         """The next claim of the ordinary lane begins with the very first due event."""
-        self._sweep_at = self._clock.boottime()
+        self._sweep_at = self.clock.boottime()
 
     def hurry(self) -> None:
         """Something new may be due, beyond the mark; the next idle pauses are short again."""
@@ -134,4 +118,4 @@ class Claimer:
     def learn(self, outlook: Outlook) -> None:
         """What an idle look has told decides how long the next pause is."""
         self._next_due = outlook.next_due
-        self._idle = min(self._idle * 2, self._idle_poll)
+        self._idle = min(self._idle * 2, self.idle_poll.total_seconds())

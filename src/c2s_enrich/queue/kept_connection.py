@@ -42,16 +42,15 @@ class KeptConnection:
             if self._kept and (rested or self._pool.has_outlived(self._kept)):
                 await self.hang_up()
             fresh = self._kept is None
-            if self._kept is None:
-                self._kept = await self._pool.getconn()
+            kept = self._kept = self._kept or await self._pool.getconn()
             try:
                 if fresh:
-                    await self._plan(self._kept, "force_generic_plan")
-                yield self._kept
+                    await self._plan(kept, "force_generic_plan")
+                yield kept
             except BaseException as error:
-                in_doubt = _in_doubt(self._kept, error)
+                in_doubt = _in_doubt(kept, error)
                 if in_doubt and self.steady:
-                    await self._kept.close()
+                    await kept.close()
                 if in_doubt or not self.steady:
                     await self.hang_up()
                 raise

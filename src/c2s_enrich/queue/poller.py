@@ -6,36 +6,29 @@ die, and the process ends with an error for its supervisor to restart.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import is_transient
-from c2s_enrich.queue.claim import Claim, Ending, Handler, Journal, Lease, PollerConfig
-from c2s_enrich.queue.claimer import Claimer, ClaimMetrics
-from c2s_enrich.queue.flight import RELEASE_SECONDS, Flight, Flights
+from c2s_enrich.queue.claim import Claim, Handler, Journal, Lease
+from c2s_enrich.queue.claimer import Claimer
+from c2s_enrich.queue.flight import Flight
+from c2s_enrich.queue.flights import RELEASE_SECONDS, Flights
 from c2s_enrich.queue.janitor import Janitor
-from c2s_enrich.queue.settler import SettleMetrics, Settler
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.suspects import SuspectProcess
-from c2s_enrich.queue.verdict import RetryPolicy, verdict
 from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.queue.watchdog import Watchdog
+from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.metrics import Metrics
 
 _log = get_logger("c2s_enrich.queue")
 
 # Without a free slot the loop still comes round this often, so that the watchdog sees it.
 _FULL_SECONDS = 1.0
-
-
-class QueueMetrics(ClaimMetrics, SettleMetrics, Protocol):
-    """What the queue counts; `telemetry.Metrics` has it."""
-
-    def listener_reconnected(self) -> None: ...
-    def waited(self, seconds: float) -> None: ...
 
 
 class Poller:
@@ -47,49 +40,38 @@ class Poller:
         self,
         store: QueueStore,
         handler: Handler,
-        config: PollerConfig,
-        policy: RetryPolicy,
+        settings: Settings,
         clock: Clock,
-        metrics: QueueMetrics,
+        metrics: Metrics,
         *,
         suspects: Sequence[str] | None = None,
         listener: Listener | None = None,
         duties: tuple[Callable[[], Awaitable[None]], ...] = (),
         boundary: Callable[[str], Awaitable[None]] | None = None,
-        chance: Callable[[], float] = random.random,
     ) -> None:
         self.store = store
         self.handler = handler
-        self.config = config
-        self._policy = policy
+        self._settings = settings
+        self._concurrency = 1 if suspects is None else settings.concurrency
+        self._grace = settings.grace.total_seconds()
         self._clock = clock
         self._metrics = metrics
         self._listener = listener
         self._duties = duties
         self._boundary = boundary
-        self._chance = chance
         self._running = 0
         self._wake, self._stopping = asyncio.Event(), asyncio.Event()
         self._at_once = False
-        self.in_flight = Flights(store, clock, config.lease.total_seconds())
-        self._claimer = Claimer(
-            store, clock, metrics, idle_poll=config.idle_poll, suspects_only=suspects is None
-        )
-        self._settler = Settler(
-            store, self.in_flight, clock, metrics, self._refused, self._wake.set
-        )
+        self.in_flight = Flights(store, clock, metrics, settings, self._wake.set)
+        self._claimer = Claimer(store, clock, metrics, settings.idle_poll, suspects is None)
         self._suspects = SuspectProcess(store.worker, suspects)
         self._janitor = Janitor(
-            store,
-            self.in_flight,
-            self._suspects,
-            clock,
-            metrics,
-            config,
-            self._look_again,
-            listener,
-        )
-        self.watchdog = Watchdog(config.wedged_after.total_seconds())
+            store, self.in_flight, self._suspects, clock, metrics, self._concurrency,
+            settings.lease, self._look_again, listener,
+        )  # fmt: skip
+        # The claim loop may stay away for longer than any wait on purpose.
+        lease, idle = settings.lease.total_seconds(), settings.idle_poll.total_seconds()
+        self.watchdog = Watchdog(max(60.0, lease * 3, idle * 3, self._grace + 30))
 
     def wake(self) -> None:
         """Something may be due: look now."""
@@ -135,7 +117,7 @@ class Poller:
         and the leases of what was in flight end by themselves.
         """
         flights = self.in_flight
-        duties += [self._settler.run(), flights.keep_leases(), flights.count_down()]
+        duties += [flights.keep_settling(), flights.keep_leases(), flights.count_down()]
         try:
             with self.watchdog.watching():
                 async with self.store.steady(), asyncio.TaskGroup() as group:
@@ -143,8 +125,8 @@ class Poller:
                     yield group
                     # A claim that was under way during a second `stop` may have brought new events:
                     # there is no grace time for those.
-                    await flights.finish(0 if self._at_once else self.config.grace.total_seconds())
-                    await self._suspects.stop(self.config.grace.total_seconds() + RELEASE_SECONDS)
+                    await flights.finish(0 if self._at_once else self._grace)
+                    await self._suspects.stop(self._grace + RELEASE_SECONDS)
                     await _end(tasks)
         finally:
             flights.clear()
@@ -163,8 +145,8 @@ class Poller:
 
     def _free_slots(self) -> int:
         """What only waits for its settlement takes no slot, up to as many as there are slots."""
-        concurrency = self.config.concurrency
-        return min(concurrency - self._running, 2 * concurrency - len(self.in_flight))
+        most = self._concurrency
+        return min(most - self._running, 2 * most - len(self.in_flight))
 
     def _start(self, group: asyncio.TaskGroup, claim: Claim, asked_at: float) -> None:
         if claim.lease_token > 1:
@@ -172,31 +154,29 @@ class Poller:
                 if flight.claim.event_id == claim.event_id:
                     # A person has reset it, and it came back before the heartbeat could tell.
                     flight.take_away()
-        lease = Lease(self._clock, asked_at, self.config.lease, self.config.deadline)
+        s = self._settings
+        lease = Lease(self._clock, asked_at, s.lease, s.attempt_deadline)
         flight = Flight(claim, lease, Journal(self._clock, self._boundary))
         self.in_flight[claim.key] = flight
         self._running += 1
-        flight.start(group, self._work)
+        flight.task = group.create_task(self._work(flight))
 
     async def _work(self, flight: Flight) -> None:
         """One event until its settlement is under way. Whatever happens to it is its own ending."""
         try:
-            ending = await flight.attempt(self.handler, self._policy, self._chance)
+            ending = await flight.attempt(self.handler, self._settings)
             flight.why = flight.why or "settling"
             if ending is None:
-                self._settler.land([(flight, "lease_lost")])
+                self.in_flight.land([(flight, "lease_lost")])
             else:
                 await flight.journal.at("settle")
                 flight.ending = ending
-                self._settler.settle(flight)
+                self.in_flight.settle(flight)
         finally:
             was_full = self._free_slots() <= 0
             self._running -= 1
             if was_full:
                 self._wake.set()
-
-    def _refused(self, flight: Flight, error: Exception) -> Ending:
-        return verdict(error, flight.claim, self._policy, self._chance())
 
     def _look_again(self) -> None:
         self._claimer.sweep()

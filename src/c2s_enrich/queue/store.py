@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Literal, LiteralString, NamedTuple, Protocol, cast
+from typing import Any, Literal, LiteralString, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
 
 from c2s_enrich.connection import Statement
-from c2s_enrich.database import Pool, statements, wire_statements
-from c2s_enrich.queue.backoff import Backoff
+from c2s_enrich.database import Pool, Statements, statements, wire_statements
 from c2s_enrich.queue.claim import Claim, ClaimKey, Ending, Journal
 from c2s_enrich.queue.kept_connection import KeptConnection
+from c2s_enrich.settings import Settings
 
 # The table's own bound: what is longer would be refused, and with it every ending of its batch.
 _ERROR_LENGTH = 1000
@@ -21,6 +21,8 @@ Lane = Literal["oldest", "freshest", "suspect"]
 Settled = Literal["settled", "busy", "lost"]
 # A place in the order of the ordinary lane.
 Place = tuple[datetime, UUID]
+# One claim's end with its history.
+Settlement = tuple[Claim, Ending, Journal]
 
 
 class Look(NamedTuple):
@@ -45,57 +47,37 @@ class Outlook(NamedTuple):
     suspect_held: bool
 
 
-class Settlement(Protocol):
-    """One claim's end with its history."""
-
-    @property
-    def claim(self) -> Claim: ...
-    @property
-    def ending(self) -> Ending: ...
-    @property
-    def journal(self) -> Journal: ...
-
-
 class QueueStore:
     """Claims and settles for one worker. `record_facts` is the statement that records the facts of
-    completed events, as a JSON list in its parameter `facts`. `max_attempts`: None leaves it to the
-    row. `now` moves the clock of every
+    completed events, as a JSON list in its parameter `facts`. `now` moves the clock of every
     statement in tests; production leaves it None.
     """
+
+    # Where this process serves its metrics, for who looks at the pollers.
+    metrics_address: str | None = None
 
     def __init__(
         self,
         pool: Pool,
+        settings: Settings,
         *,
         worker: str,
-        lease: timedelta,
-        deadline: timedelta,
-        backoff: Backoff,
         record_facts: LiteralString | None = None,
         version: str | None = None,
-        max_attempts: int | None = None,
         now: datetime | None = None,
     ) -> None:
-        self._pool = pool
+        self._settings = settings
+        self.worker = worker
+        self._version = version
+        self.now = now
+        self._rows = Statements(pool, "queue").rows
         self._sql = dict(wire_statements("queue"))
         if record_facts is not None:
             fact = f"with fact as ({record_facts.rstrip(';')}), ending"
             settle = statements("queue")["settle"].replace("with ending", fact, 1)
             self._sql["settle"] = Statement(settle)
-        self.worker = worker
-        self._version = version
-        self._max_attempts = max_attempts
-        # Where this process serves its metrics, for who looks at the pollers.
-        self.metrics_address: str | None = None
-        self._lease = lease
-        self._deadline = deadline
-        self._backoff = backoff
-        self.now = now
-        self._claiming, self._settling, self._beating = self._kept = (
-            KeptConnection(pool),
-            KeptConnection(pool),
-            KeptConnection(pool),
-        )
+        self._kept = tuple(KeptConnection(pool) for _ in range(3))
+        self._claiming, self._settling, self._beating = self._kept
 
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
@@ -122,9 +104,9 @@ class QueueStore:
             "mark_id": look.after[1],
             "window": window,
             "worker": self.worker,
-            "max_attempts": self._max_attempts,
-            "lease": self._lease,
-            "deadline": self._deadline,
+            "max_attempts": self._settings.max_attempts,
+            "lease": self._settings.lease,
+            "deadline": self._settings.attempt_deadline,
             "now": self.now,
         }
         async with self._claiming.connection() as connection:
@@ -139,7 +121,7 @@ class QueueStore:
         params = {
             "ids": [c.event_id for c in claims],
             "tokens": [c.lease_token for c in claims],
-            "lease": self._lease,
+            "lease": self._settings.lease,
             "now": self.now,
         }
         async with self._beating.connection() as connection:
@@ -148,9 +130,9 @@ class QueueStore:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Ends claims and records their facts in one statement. Answers in their order."""
-        facts = [s.ending.fact for s in settlements if s.ending.fact is not None]
+        facts = [ending.fact for _, ending, _ in settlements if ending.fact is not None]
         params = {
-            "endings": _json([_ending(n, s) for n, s in enumerate(settlements)]),
+            "endings": _json([_told(n, *settlement) for n, settlement in enumerate(settlements)]),
             "facts": _json(facts),
             "worker": self.worker,
             "now": self.now,
@@ -163,35 +145,33 @@ class QueueStore:
         self, holding: Sequence[Claim] = (), dead: Sequence[str] = ()
     ) -> tuple[list[dict[str, Any]], list[str]]:
         """Gives back what `dead` or hung workers held: the events, each with event_id, lead_id,
-        attempt, worker and failed, and the workers whose rows somebody has locked.
-
-        What this worker is still `holding` it ends by itself, so only a passed deadline takes it
-        away.
+        attempt, worker and failed, and the workers whose rows somebody has locked. What this worker
+        is still `holding` it ends by itself, so only a passed deadline takes it away.
         """
-        [(reclaimed, locked_by)] = await self._all(
+        [(reclaimed, locked_by)] = await self._rows(
             "reclaim",
             holding=[claim.event_id for claim in holding],
             dead=list(dead),
             now=self.now,
-            backoff_base=self._backoff.base,
-            backoff_cap=self._backoff.cap,
+            backoff_base=self._settings.backoff_base,
+            backoff_cap=self._settings.backoff_cap,
         )
         return reclaimed, locked_by
 
     async def catch_up(self) -> int:
         """How many events the database's clock, now set right, had stored with a time to come."""
-        return len(await self._all("catch_up"))
+        return len(await self._rows("catch_up"))
 
     async def end_sessions(self, worker: str) -> int:
         """Ends what that worker has open in the database; how many sessions there were."""
-        [(ended,)] = await self._all("end_sessions", worker=worker)
+        [(ended,)] = await self._rows("end_sessions", worker=worker)
         return int(ended)
 
     async def beat(
         self, in_flight: int, concurrency: int, pulse: bool, suspects: str = ""
     ) -> Outlook:
         """Says that this worker lives, and answers what one at rest must know."""
-        [row] = await self._all(
+        [row] = await self._rows(
             "beat",
             name=self.worker,
             in_flight=in_flight,
@@ -206,50 +186,36 @@ class QueueStore:
 
     async def leave(self, names: Sequence[str]) -> None:
         """These workers have ended."""
-        async with self._pool.connection() as connection:
-            await connection.ask(self._sql["pollers_leave"], {"names": names})
-
-    async def _all(self, statement: str, /, **params: object) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            return (await connection.ask(self._sql[statement], params))[1]
+        await self._rows("pollers_leave", names=names)
 
 
-def _ending(n: int, settlement: Settlement) -> dict[str, object]:
-    """What there is to say; the statement takes the rest for null."""
-    claim, ending, journal = settlement.claim, settlement.ending, settlement.journal
-    said: dict[str, object] = {
+def _told(n: int, claim: Claim, ending: Ending, journal: Journal) -> dict[str, object]:
+    """What there is to say of one ending; the statement takes the rest for null."""
+    detail = dict(journal.detail)
+    if journal.answers:
+        detail["answers"] = journal.answers
+    if ending.error_message is not None and journal.steps:
+        # Where an attempt that ended early was.
+        detail["step"] = journal.steps[-1]["step"]
+    told = {
+        "outcome": ending.outcome,
+        "fingerprint": ending.fingerprint,
+        "error_kind": ending.error_kind,
+        "error_message": ending.error_message and ending.error_message[:_ERROR_LENGTH],
+        "waiting_for": ending.waiting_for,
+        "waiting_reason": ending.reason,
+        "steps": journal.steps,
+        "calls": journal.calls,
+        "outcome_detail": detail,
+    }
+    return {
         "n": n,
         "id": claim.event_id,
         "lease_token": claim.lease_token,
         "result": ending.result,
-        "outcome": ending.outcome,
+        "delay": ending.delay.total_seconds(),
+        **{name: value for name, value in told.items() if value},
     }
-    if ending.result != "completed":
-        said |= {
-            "error_kind": ending.error_kind,
-            "error_message": ending.error_message and ending.error_message[:_ERROR_LENGTH],
-            "delay": ending.delay.total_seconds(),
-            "waiting_for": ending.waiting_for,
-            "waiting_reason": ending.reason,
-        }
-    if ending.fingerprint is not None:
-        said["fingerprint"] = ending.fingerprint
-    if journal.steps:
-        said["steps"] = journal.steps
-    if journal.calls:
-        said["calls"] = journal.calls
-    if detail := _detail(settlement):
-        said["outcome_detail"] = detail
-    return said
-
-
-def _detail(settlement: Settlement) -> dict[str, object]:
-    """What the event's outcome or error rests on."""
-    journal = settlement.journal
-    detail = journal.detail | ({"answers": journal.answers} if journal.answers else {})
-    if settlement.ending.error_message is not None and journal.last_step is not None:
-        detail["step"] = journal.last_step
-    return detail
 
 
 def _json(value: object) -> str:

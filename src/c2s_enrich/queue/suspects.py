@@ -9,6 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -21,17 +22,21 @@ _MOST_IDLE_SECONDS = 30.0
 COMMAND = (sys.executable, "-m", "c2s_enrich", "poller", "--suspects")
 
 
+@dataclass
 class SuspectProcess:
     """At most one at a time, each a worker of its own. `command` is None in the process that works
     on suspects itself.
     """
 
-    def __init__(self, worker: str, command: Sequence[str] | None) -> None:
-        self._worker = worker
-        self._command = command
-        self._process: asyncio.subprocess.Process | None = None
-        self._started = 0
-        self._idle = 0.0
+    worker: str
+    command: Sequence[str] | None
+    _process: asyncio.subprocess.Process | None = None
+    _started: int = 0
+    _idle: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.worker}.{self._started}"
 
     @property
     def running(self) -> bool:
@@ -39,15 +44,16 @@ class SuspectProcess:
 
     async def start(self) -> None:
         """Starts it unless it is running. Where the machine has none to give, suspects wait."""
-        if self._command is not None and self._process is None:
-            self._started += 1
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._command, self.name, stdin=asyncio.subprocess.PIPE
-                )
-            except OSError as error:
-                _log.warning("suspect_process_not_started", error=str(error))
-                return
+        if self.command is None or self._process is not None:
+            return
+        self._started += 1
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command, self.name, stdin=asyncio.subprocess.PIPE
+            )
+        except OSError as error:
+            _log.warning("suspect_process_not_started", error=str(error))
+        else:
             _log.info("suspect_process_started", pid=self._process.pid)
 
     def take_ended(self) -> list[str]:
@@ -58,10 +64,6 @@ class SuspectProcess:
             _log.warning("suspect_process_died", status=self._process.returncode)
         self._process = None
         return [self.name]
-
-    @property
-    def name(self) -> str:
-        return f"{self._worker}.{self._started}"
 
     def end_if_stuck(self, *, at_work: bool, seconds: float) -> None:
         """To be told at each look whether it holds an event, and how long ago the last look was."""

@@ -23,12 +23,9 @@ from c2s_enrich.ops.alerts import watch
 from c2s_enrich.ops.health import Signals, build_health
 from c2s_enrich.ops.reconcile import reconcile_duty
 from c2s_enrich.privacy.retention import retention_duty
-from c2s_enrich.queue.backoff import Backoff
-from c2s_enrich.queue.claim import PollerConfig
 from c2s_enrich.queue.poller import Poller
 from c2s_enrich.queue.store import QueueStore
 from c2s_enrich.queue.suspects import COMMAND
-from c2s_enrich.queue.verdict import RetryPolicy
 from c2s_enrich.queue.wakeup import Listener
 from c2s_enrich.sessions import connect_direct
 from c2s_enrich.settings import Settings
@@ -117,7 +114,6 @@ async def build_poller(
     named `worker` by the poller that started it.
     """
     clock = clock or SystemClock()
-    backoff = Backoff(settings.backoff_base, settings.backoff_cap)
     async with AsyncExitStack() as stack:
         worker = worker or _worker_name()
         pool = await stack.enter_async_context(open_pool(settings, name=f"pool {worker}"))
@@ -128,30 +124,19 @@ async def build_poller(
         await _prepare(upstreams.limits, history, settings, pool, clock)
         direct = partial(connect_direct, settings.direct_url.reveal(), straight=True)
         listener = Listener(partial(direct, name=f"pulse {worker}"))
+        store = QueueStore(
+            pool,
+            settings,
+            worker=worker,
+            record_facts=record_facts(),
+            version=release(settings),
+        )
         poller = Poller(
-            store=QueueStore(
-                pool,
-                version=release(settings),
-                worker=worker,
-                lease=settings.lease,
-                deadline=settings.attempt_deadline,
-                backoff=backoff,
-                record_facts=record_facts(),
-                max_attempts=settings.max_attempts,
-            ),
-            handler=build_pipeline(
-                settings, pool, upstreams, metrics, clock, history, listener.pulse
-            ),
-            config=PollerConfig(
-                concurrency=settings.concurrency if suspects else 1,
-                lease=settings.lease,
-                deadline=settings.attempt_deadline,
-                grace=settings.grace,
-                idle_poll=settings.idle_poll,
-            ),
-            policy=RetryPolicy(backoff, settings.age_limit),
-            clock=clock,
-            metrics=metrics,
+            store,
+            build_pipeline(settings, pool, upstreams, metrics, clock, history, listener.pulse),
+            settings,
+            clock,
+            metrics,
             suspects=suspects,
             listener=listener,
             duties=(
