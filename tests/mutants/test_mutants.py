@@ -15,7 +15,7 @@ MUTANTS = read_list()
 # Killed by tests without a database, so that it takes a second.
 SHORT = Mutant(
     name="a wait may be zero",
-    file="src/c2s_enrich/queue/backoff.py",
+    file="src/c2s_enrich/queue/verdict.py",
     changes=(("(0.1 + 0.9 * chance)", "chance"),),
     tests=("tests/queue/test_backoff_and_verdict.py",),
 )
