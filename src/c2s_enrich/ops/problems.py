@@ -1,6 +1,6 @@
 """What is wrong, in sentences with numbers: the same on /health, `doctor`, metrics and alerts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,7 @@ _UNATTENDED_SECONDS = 15.0
 _MISSED = 6.0
 # Until two earlier weeks are there to compare with.
 _BUSINESS_HOURS = 4.0
-_ROOM_SHARE = 0.8
-_BUDGET_SHARE = 0.8
+_ROOM_SHARE, _BUDGET_SHARE = 0.8, 0.8
 # One failed event is for whoever looks; this many are worth a call. One lost claim is a restart.
 _FAILED_SHARE, _ENOUGH_EVENTS, _CLAIMS_LOST = 0.05, 20, 3
 
@@ -43,101 +42,91 @@ class Problem:
         return f"{self.code}:{self.subject}" if self.subject else self.code
 
 
+Row = tuple[str, object, dict[str, Any]]
+"""A code, whether that is so, and the values of its sentence, or fields of the Problem."""
+
+
 def problems_of(facts: Facts) -> list[Problem]:
     """Everything that a person should know of, the worst first."""
-    found = [*_of_the_queue(facts.queue)]
+    rows = _of_the_queue(facts.queue)
     for upstream in facts.upstreams:
-        found += _of_an_upstream(upstream)
-    found += _of_the_last_hour(facts.hour)
+        rows += _of_an_upstream(upstream)
+    rows += _of_the_last_hour(facts.hour)
     if facts.silence is not None:
-        found += _of_silence(facts.silence)
-    return found + [_blind(rate) for rate in facts.rates if rate.fell]
+        rows.append(_of_silence(facts.silence))
+    rows += map(_of_a_source, facts.rates)
+    return [_problem(code, **values) for code, is_so, values in rows if is_so]
 
 
-def _of_the_queue(queue: QueueHealth) -> Iterator[Problem]:
+def _of_the_queue(queue: QueueHealth) -> list[Row]:
     due = queue.oldest_due_seconds or 0.0
-    if queue.read_only:
-        yield _problem("read_only")
-    if queue.guards_off:
-        yield _problem("guards_off", guards=queue.guards_off)
-    if not queue.pollers_beating and (queue.pollers_silent or due > _UNATTENDED_SECONDS):
-        yield _problem("no_poller", waiting=queue.waiting)
-    if due > _LATE_SECONDS:
-        yield _problem("backlog_old", due=due)
-    if count := queue.leases_over:
-        yield _problem("lease_over", count=count, events=_count(count, "event"))
-    if count := queue.messages_unclear:
-        yield _problem("delivery_unclear", count=count, messages=_count(count, "message"))
-    if count := queue.messages_to_look_up:
-        messages = _count(count, "message")
-        yield _problem("restore_lookups", urgent=False, count=count, messages=messages)
-    if queue.read_back_unproven:
-        yield _problem("read_back_unproven")
-    if count := queue.rejects_waiting:
-        yield _problem("rejects_waiting", count=count, waiting=_count(count, "delivery"))
+    alone = not queue.pollers_beating and (queue.pollers_silent or due > _UNATTENDED_SECONDS)
+    return [
+        ("read_only", queue.read_only, {}),
+        ("guards_off", queue.guards_off, {"guards": queue.guards_off}),
+        ("no_poller", alone, {"waiting": queue.waiting}),
+        ("backlog_old", due > _LATE_SECONDS, {"due": due}),
+        ("lease_over", queue.leases_over, {"count": queue.leases_over}),
+        ("delivery_unclear", queue.messages_unclear, {"count": queue.messages_unclear}),
+        ("restore_lookups", queue.messages_to_look_up,
+         {"count": queue.messages_to_look_up, "urgent": False}),
+        ("read_back_unproven", queue.read_back_unproven, {}),
+        ("rejects_waiting", queue.rejects_waiting, {"count": queue.rejects_waiting}),
+    ]  # fmt: skip
 
 
-def _of_an_upstream(upstream: UpstreamHealth) -> Iterator[Problem]:
-    name, paused, reason = upstream.name, upstream.paused_seconds, upstream.reason or ""
-    if paused:
-        refused = reason.startswith("credential refused")
-        code = "credential_refused" if refused else "upstream_paused"
-        detail = redact(reason or "no reason given")
-        yield _problem(code, subject=name, detail=detail, name=name, paused=paused)
-    if count := upstream.put_off:
-        yield _problem(
-            "put_off", subject=name, name=name, count=count, events=_count(count, "event")
-        )
-    calls, budget = upstream.calls_today, upstream.daily_budget
-    if budget and calls >= _BUDGET_SHARE * budget:
-        code = "budget_spent" if calls >= budget else "budget_low"
-        yield _problem(code, subject=name, name=name, calls=calls, budget=budget)
+def _of_an_upstream(upstream: UpstreamHealth) -> list[Row]:
+    name, reason = upstream.name, upstream.reason or "no reason given"
+    of, calls, budget = {"subject": name, "name": name}, upstream.calls_today, upstream.daily_budget
+    refused = reason.startswith("credential refused")
+    paused = {"detail": redact(reason), "paused": upstream.paused_seconds}
+    return [
+        ("credential_refused" if refused else "upstream_paused", upstream.paused_seconds,
+         of | paused),
+        ("put_off", upstream.put_off, of | {"count": upstream.put_off}),
+        ("budget_spent" if calls >= budget else "budget_low",
+         budget and calls >= _BUDGET_SHARE * budget, of | {"calls": calls, "budget": budget}),
+    ]  # fmt: skip
 
 
-def _of_the_last_hour(hour: LastHour) -> Iterator[Problem]:
+def _of_the_last_hour(hour: LastHour) -> list[Row]:
     failed, ended, lost = hour.failed, hour.ended, hour.claims_lost
-    if failed:
-        yield _problem(
-            "events_failed",
-            urgent=ended >= _ENOUGH_EVENTS and failed > _FAILED_SHARE * ended,
-            events=_count(failed, "event"), count=failed, ended=ended, kinds=hour.failed_kinds,
-        )  # fmt: skip
-    if count := hour.muted:
-        events = _count(count, "event")
-        yield _problem("errors_muted", urgent=False, events=events, count=count)
-    if lost:
-        claims = _count(lost, "claim")
-        yield _problem("claims_lost", urgent=lost >= _CLAIMS_LOST, claims=claims, count=lost)
-    if hour.rejects_share >= _ROOM_SHARE:
-        yield _problem("rejects_fill_their_room", share=hour.rejects_share)
-    if hour.unproven:
-        yield _problem("source_unproven", sources=hour.unproven)
+    many = ended >= _ENOUGH_EVENTS and failed > _FAILED_SHARE * ended
+    return [
+        ("events_failed", failed,
+         {"urgent": many, "count": failed, "ended": ended, "kinds": hour.failed_kinds}),
+        ("errors_muted", hour.muted, {"urgent": False, "count": hour.muted}),
+        ("claims_lost", lost, {"urgent": lost >= _CLAIMS_LOST, "count": lost}),
+        ("rejects_fill_their_room", hour.rejects_share >= _ROOM_SHARE,
+         {"share": hour.rejects_share}),
+        ("source_unproven", hour.unproven, {"sources": hour.unproven}),
+    ]  # fmt: skip
 
 
-def _of_silence(silence: LastWebhook) -> Iterator[Problem]:
-    if silence.weeks >= 2:
-        silent, usual = (silence.usual or 0.0) >= _MISSED, silence.usual or 0.0
-        why = f"the same hours of earlier weeks brought {usual:.0f}"
-    else:
-        silent, usual = silence.business_hours >= _BUSINESS_HOURS, silence.business_hours
+def _of_silence(silence: LastWebhook) -> Row:
+    usual, most = silence.usual or 0.0, _MISSED
+    why = f"the same hours of earlier weeks brought {usual:.0f}"
+    if silence.weeks < 2:
+        usual, most = silence.business_hours, _BUSINESS_HOURS
         why = f"{usual:.0f} business hours"
-    if silent:
-        yield _problem("silence", hours=silence.silent_seconds / 3600, usual=usual, why=why)
+    hours = silence.silent_seconds / 3600
+    return "silence", usual >= most, {"hours": hours, "usual": usual, "why": why}
 
 
-def _blind(rate: HitRate) -> Problem:
-    return _problem(
-        "source_blind",
-        subject=f"{rate.source}.{rate.kind}",
-        source=rate.source, kind=rate.kind, found=rate.latest_found, latest=rate.latest,
-        before=100 * rate.earlier_found / rate.earlier, earlier=rate.earlier,
-    )  # fmt: skip
+def _of_a_source(rate: HitRate) -> Row:
+    return "source_blind", rate.fell, {
+        "subject": f"{rate.source}.{rate.kind}", "source": rate.source, "kind": rate.kind,
+        "found": rate.latest_found, "latest": rate.latest,
+        "before": 100 * rate.earlier_found / max(rate.earlier, 1), "earlier": rate.earlier,
+    }  # fmt: skip
 
 
 def _problem(
     code: str, *, subject: str = "", detail: str = "", urgent: bool = True, **values: Any
 ) -> Problem:
     said = sentences("problems")[code]
+    for name, noun in said.get("counts", {}).items():
+        values[name] = _count(values["count"], noun)
     sentence, command = said["says"].format_map(values), said["command"].format_map(values)
     return Problem(code, sentence, f"c2s-enrich {command}", detail, subject, urgent, values)
 
