@@ -27,17 +27,17 @@ select silent_seconds, weeks, usual, business_hours from health_silence;
 select max(version) from schema_migrations;
 
 -- name: server
--- What doctor wants to know of the other end.
-select current_setting('server_version_num')::integer / 10000 as major,
-       (select pg_encoding_to_char(encoding) from pg_database where datname = current_database()) as encoding,
+-- What doctor wants to know of the other end; `here` is the time by its own clock.
+select major, major not between 14 and 18 as unknown, encoding, encoding <> 'UTF8' as badly_encoded,
+       apart, apart > 2 as late,
        current_setting('transaction_read_only') = 'on' as read_only,
-       clock_timestamp() as now,
        session_user as login,
        current_database() || ' of the server that began ' || pg_postmaster_start_time() as place,
-       array(select name from unnest(array['fsync', 'full_page_writes', 'synchronous_commit']) as name
-              where current_setting(name) = 'off') as switched_off,
-       array(select name from unnest(array['c2s_web', 'c2s_poller', 'c2s_ops']) as name
-              where to_regrole(name) is null) as missing_roles,
+       (select string_agg(name, ', ')
+          from unnest(array['fsync', 'full_page_writes', 'synchronous_commit']) as name
+         where current_setting(name) = 'off') as off,
+       (select string_agg(name, ', ') from unnest(array['c2s_web', 'c2s_poller', 'c2s_ops']) as name
+         where to_regrole(name) is null) as missing,
        not coalesce((select bool_or(pg_has_role(session_user, oid, 'member'))
                        from pg_roles
                       where rolname in ('c2s_web', 'c2s_poller', 'c2s_ops')
@@ -46,7 +46,11 @@ select current_setting('server_version_num')::integer / 10000 as major,
                                     where oid = to_regclass('webhook_events'))), false) as stranger,
        exists (select from pg_roles
                 where rolname = 'c2s_web'
-                  and has_schema_privilege(oid, current_schema()::regnamespace, 'create')) as web_creates;
+                  and has_schema_privilege(oid, current_schema()::regnamespace, 'create')) as web_creates
+  from (select current_setting('server_version_num')::integer / 10000 as major,
+               pg_encoding_to_char(encoding) as encoding,
+               abs(extract(epoch from clock_timestamp() - %(here)s::timestamptz))::float8 as apart
+          from pg_database where datname = current_database()) as server;
 
 -- name: subscribed
 insert into subscriptions (action, address) values (%(action)s, %(address)s)

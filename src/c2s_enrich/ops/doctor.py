@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -21,10 +21,9 @@ from c2s_enrich.settings import Process, Settings, misspelt
 from c2s_enrich.upstreams.transport import ask_once
 
 Area = Literal["settings", "database", "service", "online", "production"]
+Call = Callable[[], Awaitable[object]]
 
 _SECONDS, _ANSWER_SECONDS = 5.0, 4.0
-_CLOCK_SECONDS = 2.0
-_OLDEST_SERVER, _NEWEST_SERVER = 14, 18
 _LONG_SECRET = 20
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 # Whose machine it is: a platform may give each process its own secrets only.
@@ -32,6 +31,23 @@ _SECRETS: dict[Process, tuple[str, ...]] = {
     "web": ("WEBHOOK_SECRET", "INSECURE"),
     "poller": ("C2S_TOKEN", "WORK_API_TOKEN", "DIRETRIX_USER", "HASH_KEY"),
 }
+# What may be wrong with a server: the area, the column that says so, the sentence.
+_FINDINGS: tuple[tuple[Area, str, str], ...] = (
+    ("database", "unknown", "Postgres {major} is not one of 14 to 18"),
+    ("database", "badly_encoded", "its encoding is {encoding}, UTF8 is needed"),
+    ("database", "read_only", "it takes no writes"),
+    ("database", "late", "its clock and this machine's are {apart:.0f} s apart"),
+    ("database", "deaf", "it is a transaction pooler and hears no LISTEN: set "
+     "DATABASE_URL_DIRECT to the server itself"),
+    ("production", "open", "the connection is not encrypted (sslmode=require)"),
+    ("production", "off", "{off} = off: a crash of the server loses what was accepted"),
+    ("production", "missing", "{missing} do not exist: create these roles, then run "
+     "`select grant_roles()` as the owner"),
+    ("production", "stranger",
+     "its login has no role of ours: grant it c2s_web, c2s_poller or c2s_ops"),
+    ("production", "web_creates", "c2s_web may create tables in our schema: as its owner run "
+     "`revoke create on schema public from public`"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,37 +85,39 @@ def processes_of(env: Mapping[str, str]) -> list[Process]:
 
 async def check_database(settings: Settings) -> AsyncIterator[Check]:
     """The server at both addresses, and what stands between."""
-    servers: dict[str, dict[str, Any]] = {}
-    for name, address in (
-        ("DATABASE_URL", settings.database_url),
-        ("DATABASE_URL_DIRECT", settings.database_url_direct),
-    ):
+    servers: list[dict[str, Any]] = []
+    direct = settings.database_url_direct
+    for name, address in (("DATABASE_URL", settings.database_url), ("DATABASE_URL_DIRECT", direct)):
         if not address:
             continue
         try:
             async with asyncio.timeout(_SECONDS):
-                servers[name] = server = await _server(address)
+                server = await _server(address)
         except (psycopg.Error, TimeoutError, OSError) as error:
             yield Check("database", False, f"{name}: cannot be asked: {redact_error(error)}")
             return
-        server["deaf"] = server["pooled"] and (
-            name == "DATABASE_URL_DIRECT" or not settings.database_url_direct
+        servers.append(server)
+        server["deaf"] = server["pooled"] and (name == "DATABASE_URL_DIRECT" or not direct)
+        if not server["unknown"]:
+            yield Check("database", True, f"{name}: Postgres {server['major']} answers")
+        for area, column, sentence in _FINDINGS:
+            if server[column]:
+                yield Check(area, False, f"{name}: {sentence.format_map(server)}")
+    if len({server["place"] for server in servers}) > 1:
+        sentence = (
+            "DATABASE_URL and DATABASE_URL_DIRECT are two databases: pollers have no pulse and hear"
+            " no NOTIFY, and migrate changes the other one"
         )
-        for check in _check_server(server):
-            yield replace(check, sentence=f"{name}: {check.sentence}")
-    if len({server["place"] for server in servers.values()}) > 1:
-        yield Check(
-            "database", False, "DATABASE_URL and DATABASE_URL_DIRECT are two databases: pollers"
-            " have no pulse and hear no NOTIFY, and migrate changes the other one"
-        )  # fmt: skip
+        yield Check("database", False, sentence)
         return
-    logins = [server["login"] for server in servers.values()]
+    logins = [server["login"] for server in servers]
     if len(set(logins)) > 1:
-        yield Check(
-            "production", False, f"DATABASE_URL logs in as {logins[0]} and DATABASE_URL_DIRECT as"
-            f" {logins[1]}: a poller that froze while it sent could not be ended by another. Use"
-            " one login (migrations may have their own: OWNER_URL)"
-        )  # fmt: skip
+        sentence = (
+            f"DATABASE_URL logs in as {logins[0]} and DATABASE_URL_DIRECT as {logins[1]}: a poller"
+            " that froze while it sent could not be ended by another. Use one login (migrations may"
+            " have their own: OWNER_URL)"
+        )
+        yield Check("production", False, sentence)
     try:
         missing = await pending(settings.direct_url.reveal())
     except (EnrichError, psycopg.Error) as error:
@@ -115,43 +133,12 @@ async def _server(address: Secret) -> dict[str, Any]:
     connection.answer_within = _ANSWER_SECONDS
     connection.prepare_threshold = None  # it may be a pooler
     async with connection:
-        [server] = await Statements(connection, "ops").read(dict, "server")
-        private = connection.info.host.startswith("/") or connection.info.host in _THIS_MACHINE
-        return server | {
-            "pooled": await is_pooled(connection, address),
-            "encrypted": connection.pgconn.ssl_in_use or private,
-            "apart": abs((datetime.now(UTC) - server["now"]).total_seconds()),
-        }
-
-
-def _check_server(server: Mapping[str, Any]) -> Iterator[Check]:
-    known = _OLDEST_SERVER <= server["major"] <= _NEWEST_SERVER
-    off, missing = ", ".join(server["switched_off"]), ", ".join(server["missing_roles"])
-    # fmt: off
-    findings: tuple[tuple[Area, object, str], ...] = (
-        ("database", not known, "Postgres {major} is not one of 14 to 18"),
-        ("database", server["encoding"] != "UTF8", "its encoding is {encoding}, UTF8 is needed"),
-        ("database", server["read_only"], "it takes no writes"),
-        ("database", server["apart"] > _CLOCK_SECONDS,
-         "its clock and this machine's are {apart:.0f} s apart"),
-        ("database", server["deaf"], "it is a transaction pooler and hears no LISTEN: set "
-         "DATABASE_URL_DIRECT to the server itself"),
-        ("production", not server["encrypted"],
-         "the connection is not encrypted (sslmode=require)"),
-        ("production", off, f"{off} = off: a crash of the server loses what was accepted"),
-        ("production", missing, f"{missing} do not exist: create these roles, then run "
-         "`select grant_roles()` as the owner"),
-        ("production", server["stranger"],
-         "its login has no role of ours: grant it c2s_web, c2s_poller or c2s_ops"),
-        ("production", server["web_creates"], "c2s_web may create tables in our schema: as its "
-         "owner run `revoke create on schema public from public`"),
-    )
-    # fmt: on
-    if known:
-        yield Check("database", True, f"Postgres {server['major']} answers")
-    for area, found, sentence in findings:
-        if found:
-            yield Check(area, False, sentence.format_map(server))
+        sql, host = Statements(connection, "ops"), connection.info.host
+        [server] = await sql.read(dict, "server", here=datetime.now(UTC))
+        private = host.startswith("/") or host in _THIS_MACHINE
+        server["open"] = not (connection.pgconn.ssl_in_use or private)
+        server["pooled"] = await is_pooled(connection, address)
+        return server
 
 
 async def check_service(store: OpsStore) -> AsyncIterator[Check]:
@@ -178,29 +165,27 @@ async def check_set_up(store: OpsStore, *, online: bool) -> AsyncIterator[Check]
         sentence = "what people have looked at: not checked, this login is not in c2s_ops"
         yield Check("production", None, sentence)
         return
-    sentence = {  # a message holds a CPF
+    seen_by = {  # a message holds a CPF
         None: "nobody has recorded who can see a message on a lead → "
         "c2s-enrich messages visible-to",
         "customers": "customers can see the messages: do not send any",
-    }.get(visible_to, "a person recorded that only sellers see the messages")
-    yield Check("production", visible_to not in (None, "customers"), sentence)
-    sentence = "web posts alerts too: a dead poller cannot say that it is dead (ALERT_WEBHOOK_URL)"
-    yield Check("production", web_alerts, sentence)
+    }
+    sellers = "a person recorded that only sellers see the messages"
+    alerts = "web posts alerts too: a dead poller cannot say that it is dead (ALERT_WEBHOOK_URL)"
     where = f"to deliver to {hook}" if hook else "for nothing → c2s-enrich subscribe"
+    yield Check("production", visible_to not in seen_by, seen_by.get(visible_to, sellers))
+    yield Check("production", web_alerts, alerts)
     yield Check("production", hook is not None, f"C2S was asked {where}")
     if online and hook:
         page = f"{hook.split('/api/')[0]}/livez"
         try:
             status, _ = await ask_once(page, seconds=_SECONDS)
+            yield Check("online", status == 200, f"{page} answers {status}")
         except OSError as error:
             yield Check("online", False, f"{page} does not answer: {redact_error(error)}")
-        else:
-            yield Check("online", status == 200, f"{page} answers {status}")
 
 
-async def check_calls(
-    calls: Mapping[str, Callable[[], Awaitable[object]]],
-) -> AsyncIterator[Check]:
+async def check_calls(calls: Mapping[str, Call]) -> AsyncIterator[Check]:
     """Whether each upstream answers our credential. C2S says whom it belongs to."""
     for name, call in calls.items():
         try:
@@ -213,13 +198,8 @@ async def check_calls(
 
 def check_production(settings: Settings, env: Mapping[str, str]) -> Iterator[Check]:
     """What a person should have decided before customers are at stake."""
-    upstreams = (
-        settings.c2s_base_url,
-        settings.work_api_base_url,
-        settings.diretrix_base_url,
-        settings.c2s_gateway_url or "https://",
-    )
-    # fmt: off
+    upstreams = [settings.c2s_base_url, settings.work_api_base_url, settings.diretrix_base_url]
+    upstreams += [settings.c2s_gateway_url] if settings.c2s_gateway_url else []
     rules: tuple[tuple[Process | None, object, str], ...] = (
         ("poller", env.get("WORK_API_DAILY_BUDGET", "").strip(),
          "WORK_API_DAILY_BUDGET is written down (0 = unlimited is a choice)"),
@@ -233,8 +213,7 @@ def check_production(settings: Settings, env: Mapping[str, str]) -> Iterator[Che
         (None, settings.admin_token, "ADMIN_TOKEN is set: /health tells operators the details"),
         (None, settings.alert_webhook_url, "ALERT_WEBHOOK_URL is set"),
         (None, settings.log_format == "json", "LOG_FORMAT is json"),
-    )
-    # fmt: on
+    )  # fmt: skip
     here = processes_of(env)
     for process, good, sentence in rules:
         if process is None or process in here:
