@@ -84,43 +84,40 @@ def explain(
     situation: LeadSituation, language: Language = "en", zone: tzinfo | None = None
 ) -> Explanation:
     """The whole decision, pure. Times in the sentences are in `zone`."""
-    facts = _facts(situation)
-    cause = _cause(situation)
+    facts, cause, now = _facts(situation), _cause(situation), situation.now
     status, actions = CAUSES[cause]
-    said = _Words(facts, situation.now, language, zone)
+    said = _Words(facts, now, language, zone)
     template, notes = sentences(language)[cause], sentences(language)["notes"]
-    says = [*template["says"], *notes["says"]]
+    first, *says = template["says"]
     next_at = _moment(facts.get("lease_expires_at" if cause == "running" else "available_at"))
-    if status != 75 or next_at is None or next_at < situation.now:
-        next_at = None
     return Explanation(
-        cause=cause,
-        status=status,
-        lead_id=situation.lead_id,
-        event_id=facts.get("event_id"),
-        summary=said.summary(says[0]),
-        because=tuple(filter(None, map(said.sentence, says[1:]))),
-        next_at=next_at,
+        cause,
+        status,
+        situation.lead_id,
+        facts.get("event_id"),
+        # Always a sentence: what is not known is a question mark.
+        summary=first.format_map(defaultdict(lambda: "?", said.filled)),
+        because=tuple(filter(None, map(said.sentence, [*says, *notes["says"]]))),
+        next_at=next_at if status == 75 and next_at and next_at >= now else None,
         next=said.sentence(template.get("next", "")),
         same_cause=max(situation.same_cause - 1, 0),
-        actions=tuple(action for each in actions if (action := said.action(each))),
+        actions=tuple(filter(None, map(said.action, actions))),
         facts=facts,
     )
 
 
 def _cause(situation: LeadSituation) -> str:
     """An unreadable delivery counts for more than an event from before it."""
-    event, reject = situation.event, situation.reject
-    if event is not None and reject is not None:
-        came, refused = _moment(event.get("received_at")), _moment(reject.get("rejected_at"))
-        if came is not None and refused is not None and refused > came:
-            return "rejected"
-    if event is not None and event["cause"] != "erased":
-        cause = str(event["cause"])
+    event, reject = situation.event or {}, situation.reject or {}
+    came, refused = _moment(event.get("received_at")), _moment(reject.get("rejected_at"))
+    if came and refused and refused > came:
+        return "rejected"
+    cause = event.get("cause")
+    if cause and cause != "erased":
         return cause if cause in CAUSES else "completed_by_hand"
-    if situation.erased_at is not None or event is not None:
+    if cause or situation.erased_at:
         return "erased"
-    return "rejected" if reject is not None else "never_arrived"
+    return "rejected" if reject else "never_arrived"
 
 
 def _counted(found: int, more: int = 0) -> int | str:
@@ -157,32 +154,27 @@ def _facts(situation: LeadSituation) -> dict[str, Any]:
 
 
 class _Words:
-    """Fills templates. A sentence whose fact is not known is left out."""
+    """Fills templates. A sentence or a command whose fact is not known is None."""
 
     def __init__(
         self, facts: Mapping[str, Any], now: datetime, language: Language, zone: tzinfo | None
     ) -> None:
         self._now, self._zone = now, zone
         self._words = sentences(language)["words"]
-        self._filled = {name: self._text(name, value) for name, value in facts.items()}
-
-    def action(self, key: str) -> Action | None:
-        """None where a part of the command is not known."""
-        command, paid_calls, sends = ACTIONS[key]
-        # Somebody pastes it into a shell, and a lead's id may be anything.
-        quoted = {name: quote(text) for name, text in self._filled.items()}
-        try:
-            return Action(command.format_map(quoted), self._words[key], paid_calls, sends)
-        except KeyError:
-            return None
-
-    def summary(self, template: str) -> str:
-        """Always a sentence: what is not known is a question mark."""
-        return template.format_map(defaultdict(lambda: "?", self._filled))
+        self.filled = {name: self._text(name, value) for name, value in facts.items()}
 
     def sentence(self, template: str) -> str | None:
         try:
-            return template.format_map(self._filled) or None
+            return template.format_map(self.filled) or None
+        except KeyError:
+            return None
+
+    def action(self, key: str) -> Action | None:
+        command, paid_calls, sends = ACTIONS[key]
+        # Somebody pastes it into a shell, and a lead's id may be anything.
+        quoted = {name: quote(text) for name, text in self.filled.items()}
+        try:
+            return Action(command.format_map(quoted), self._words[key], paid_calls, sends)
         except KeyError:
             return None
 
@@ -226,8 +218,7 @@ def _moment(value: object) -> datetime | None:
 
 def read_what(what: str) -> dict[str, Any]:
     """The statement's parameters for an id, a ref or a C2S address, told apart by their shape."""
-    text = what.strip()
-    found: dict[str, Any] = {"event": None, "lead": None, "ref": None}
+    text, found = what.strip(), {"event": None, "lead": None, "ref": None}
     if len(text) <= _LONGEST and (link := _LINK.search(text)):
         return found | {"lead": link[1]}
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):

@@ -31,6 +31,12 @@ BATCH = 500
 MOST = 50_000
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 1000
+# What does a batch. Each answers events seen and done, and the mark behind which the next begins.
+_BATCHES: dict[Verb, str] = {
+    "reprocess": "reprocess_batch", "fail": "fail_batch",
+    "delivered": "judge_batch", "not_delivered": "judge_batch",
+}  # fmt: skip
+_NOTHING = (0, 0, None, None)
 
 _log = get_logger("c2s_enrich.plans")
 
@@ -131,10 +137,9 @@ class Planner:
 
     async def plan(self, order: Order) -> Plan:
         estimate = await self.estimate(order)
-        reason = redact(order.reason or "")[:300] or None
         [(plan_id, at)] = await self._sql.rows(
-            "keep_plan", verb=order.verb, filter=Jsonb(estimate["filter"]), reason=reason,
-            planned=estimate["events"], **self._who,
+            "keep_plan", verb=order.verb, filter=Jsonb(estimate["filter"]),
+            reason=_masked(order.reason), planned=estimate["events"], **self._who,
         )  # fmt: skip
         return Plan(plan_id, at, **estimate)
 
@@ -164,30 +169,28 @@ class Planner:
         if plan is None:
             raise PlanGone("this plan is unknown, too old, or was run before: make a new one")
         order = Order.of(plan)
-        left = order.limit or MOST
+        statement, most = _BATCHES[order.verb], order.limit or MOST
         batch: dict[str, Any] = {
-            "filter": order.chosen.parameter, "planned_at": plan.at,
-            "after_at": "-infinity", "after_id": UUID(int=0),
+            "filter": order.chosen.parameter, "planned_at": plan.at, "reason": plan.reason,
+            "there": order.verb == "delivered", "after_at": "-infinity", "after_id": UUID(int=0),
         }  # fmt: skip
         seen = done = 0
-        state = "stopped"
+        state, going_on = "stopped", True
         try:
-            while True:
-                batch["batch"] = size = min(BATCH, left - seen)
+            while going_on:
+                batch["batch"] = size = min(BATCH, most - seen)
                 if order.fresh:
                     leads = await self._sql.rows("batch_leads", **batch)
                     await forget_answers(self._pool, [lead_id for (lead_id,) in leads])
-                now_seen, now_done, *mark = await self._batch(plan, batch)
-                batch["after_at"], batch["after_id"] = mark
+                rows = await self._sql.rows(statement, **batch)
+                now_seen, now_done, batch["after_at"], batch["after_id"] = (rows or [_NOTHING])[0]
                 seen, done = seen + now_seen, done + now_done
-                over = now_seen < size or seen >= left
-                going_on = over or progress is None or await progress(seen, done)
+                over = now_seen < size or seen >= most
+                going_on = not over and (progress is None or await progress(seen, done))
                 [(running,)] = await self._sql.rows(
                     "count_batch", id=plan_id, done=now_done, skipped=now_seen - now_done
                 )
-                if over or not (going_on and running):
-                    state = "done" if over else "stopped"
-                    break
+                state, going_on = "done" if over else state, going_on and running
         finally:
             [ended] = await self._sql.read(PlanState, "end_plan", id=plan_id, state=state)
         return ended
@@ -210,23 +213,8 @@ class Planner:
 
     async def record(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
         """The audit's row for something that is done to one thing at once."""
-        await self._sql.touch(
-            "record_action",
-            verb=verb,
-            filter=Jsonb(words),
-            reason=redact(reason or "")[:300] or None,
-            **self._who,
-        )
-
-    async def _batch(self, plan: PlanState, batch: dict[str, Any]) -> tuple[Any, ...]:
-        """Events seen and done, and where the next batch begins."""
-        if plan.verb == "fail":
-            rows = await self._sql.rows("fail_batch", **batch, reason=plan.reason)
-        elif plan.verb in ("delivered", "not_delivered"):
-            rows = await self._sql.rows("judge_batch", **batch, there=plan.verb == "delivered")
-        else:
-            rows = await self._sql.rows("reprocess_batch", **batch)
-        return rows[0] if rows else (0, 0, batch["after_at"], batch["after_id"])
+        action = {"verb": verb, "filter": Jsonb(words), "reason": _masked(reason), **self._who}
+        await self._sql.touch("record_action", **action)
 
     async def _cost(
         self, order: Order, rows: Sequence[dict[str, Any]], leads: int
@@ -234,37 +222,41 @@ class Planner:
         """Paid calls, minutes, who was told: at most, by these rows of some of the leads."""
         scale = leads / max(len(rows), 1)
         limits = {row["name"]: row for row in await self._sql.read(dict, "plan_limits")}
-        cost: dict[str, Any] = {
-            "leads": leads, "paid_calls": {}, "remembered": 0, "minutes": 0.0,
-            "told_before": round(sum(row["told"] for row in rows) * scale),
-            "budget_left": {
-                name: max(row["daily_budget"] - row["calls_today"], 0)
-                for name, row in limits.items() if row["daily_budget"]
-            },
-        }  # fmt: skip
-        if order.verb != "reprocess" or not rows:
-            return cost
-        contacts = [
-            read_contacts(LeadFacts(row["lead_id"], row["name"], row["phone"], row["email"])).keys
-            for row in rows
-        ]
-        every = sorted({key for keys in contacts for key in keys if not order.fresh})
-        known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=every)}
         lookups = records = remembered = 0
-        for row, keys in zip(rows, contacts, strict=True):
-            fresh_people = 0 if order.fresh else row["fresh_people"]
-            # A lead that nobody has worked on yet: its payload holds a phone and an e-mail at most.
-            unknown = sum(key not in known for key in keys) if keys else 2
-            lookups += unknown
-            records += max(row["people"], min(unknown, 2)) - fresh_people
-            remembered += len(known.intersection(keys)) + fresh_people
-        calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
-        waits = [count * limits[name]["every"] for name, count in {**calls, "c2s": leads}.items()]
-        return cost | {
+        calls: dict[str, int] = {}
+        waits = [0.0]
+        if order.verb == "reprocess" and rows:
+            facts = [LeadFacts(r["lead_id"], r["name"], r["phone"], r["email"]) for r in rows]
+            contacts = [read_contacts(each).keys for each in facts]
+            every = {key for keys in contacts for key in keys if not order.fresh}
+            known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=every)}
+            for row, keys in zip(rows, contacts, strict=True):
+                fresh_people = 0 if order.fresh else row["fresh_people"]
+                # Of a lead that nobody has worked on yet: a phone and an e-mail at most.
+                unknown = sum(key not in known for key in keys) if keys else 2
+                lookups += unknown
+                records += max(row["people"], min(unknown, 2)) - fresh_people
+                remembered += len(known.intersection(keys)) + fresh_people
+            calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
+            waits = [
+                count * limits[name]["every"] for name, count in {**calls, "c2s": leads}.items()
+            ]
+        return {
+            "leads": leads,
             "paid_calls": calls,
             "remembered": round(remembered * scale),
             "minutes": round(max(waits) / 60, 1),
+            "told_before": round(sum(row["told"] for row in rows) * scale),
+            "budget_left": {
+                name: max(row["daily_budget"] - row["calls_today"], 0)
+                for name, row in limits.items()
+                if row["daily_budget"]
+            },
         }
+
+
+def _masked(reason: str | None) -> str | None:
+    return redact(reason or "")[:300] or None
 
 
 class Runs:
