@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from functools import cache
 from typing import cast
@@ -35,8 +35,6 @@ _INTERIM_ANSWERS = 10
 # A page of 1,000 events with long errors is far below it.
 _OWN_BODY_BYTES = 16 * 1024 * 1024
 
-_Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
-
 
 class AnswerTooLarge(httpx.ProtocolError):
     """The answer weighs more on the wire than its limit."""
@@ -47,7 +45,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     Reads each answer to its end. Raises httpx's ConnectError and ConnectTimeout where nothing was
     sent, and its ReadError, RemoteProtocolError or AnswerTooLarge where the request may have
-    arrived. Reports httpcore's two trace events on which `http.py` rests.
+    arrived. The extension `before_send` is called the moment before a request's first byte.
     """
 
     def __init__(self, body_limit: int) -> None:
@@ -57,15 +55,11 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         head = _head(request)
-        trace: _Trace | None = request.extensions.get("trace")
-        connection = self._rested(request.url)
-        if connection is None:
-            if trace is not None:
-                await trace("connection.connect_tcp.started", {})
-            connection = await self._connect(request)
+        before_send: Callable[[], None] | None = request.extensions.get("before_send")
+        connection = self._rested(request.url) or await self._connect(request)
         try:
-            if trace is not None:
-                await trace("http11.send_request_headers.started", {})
+            if before_send is not None:
+                before_send()
             answer = await connection.exchange(head + request.content, self._limit)
         except BaseException:
             connection.close()

@@ -67,8 +67,8 @@ class Line(httpx.AsyncBaseTransport):
         if answer == "no":
             raise httpx.ConnectError("refused")
         if answer in ("lost before", "late"):
-            # The first byte has left: the trace says so as it does over a wire.
-            await request.extensions["trace"]("http11.send_request_headers.started", {})
+            # The first byte leaves: from now on nobody can object.
+            request.extensions["before_send"]()
             if answer == "late":
                 # The bytes are on their way: whether they may leave was asked long ago.
                 on_its_way = httpx.Request(

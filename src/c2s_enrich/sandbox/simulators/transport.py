@@ -1,6 +1,6 @@
 """The simulators without a socket: an httpx transport that behaves as a network would.
 
-httpx's own ASGI transport ignores time limits, reports no trace events and lets an app's exception
+httpx's own ASGI transport ignores time limits, calls no `before_send` and lets an app's exception
 through; here a hang ends as ReadTimeout, a cut connection as ReadError, and `down` as ConnectError
 before anything was sent.
 """
@@ -8,7 +8,7 @@ before anything was sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import httpx
 from starlette.types import ASGIApp
@@ -24,10 +24,11 @@ class SimulatedTransport(httpx.AsyncBaseTransport):
         self.down = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await _trace(request, "connection.connect_tcp.started")
         if self.down:
             raise httpx.ConnectError("the simulated host is down")
-        await _trace(request, "http11.send_request_headers.started")
+        before_send: Callable[[], None] | None = request.extensions.get("before_send")
+        if before_send is not None:
+            before_send()
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
         try:
             async with asyncio.timeout(timeout.get("read")):
@@ -36,11 +37,3 @@ class SimulatedTransport(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout("the simulated host is silent") from None
         except ConnectionCut:
             raise httpx.ReadError("the simulated host cut the connection") from None
-
-
-async def _trace(request: httpx.Request, event: str) -> None:
-    hook: Callable[[str, Mapping[str, object]], Awaitable[None]] | None = request.extensions.get(
-        "trace"
-    )
-    if hook is not None:
-        await hook(event, {"request": request})
