@@ -74,18 +74,18 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _connect(self, request: httpx.Request) -> _Connection:
         loop, origin = asyncio.get_running_loop(), _origin(request.url)
-        host, port, tls = origin
+        host, port, secure = origin
         failure: Exception = OSError()
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
-                context, name = (_tls_context(), host) if tls else (None, None)
+                tls, name = (_tls_context(), host) if secure else (None, None)
                 for address in await asyncio.shield(self._lookup(host)):
                     try:
                         _, connection = await loop.create_connection(
                             lambda: _Connection(origin),
                             address,
                             port,
-                            ssl=context,
+                            ssl=tls,
                             server_hostname=name,
                         )
                         return connection
@@ -143,7 +143,8 @@ class _Connection(asyncio.Protocol):
         self.reusable = True
         self.used_at = 0.0
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[httpx.Response] | None = None
+        self._answer: asyncio.Future[httpx.Response] = asyncio.Future()
+        self._answer.cancel()
 
     async def exchange(self, request: bytes, limit: int) -> httpx.Response:
         """Writes the request and reads its answer to the end, at most `limit` bytes."""
@@ -152,14 +153,12 @@ class _Connection(asyncio.Protocol):
             raise httpx.ConnectError("the connection was closed before it was used")
         self._answer = loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
-        self._limit = self._left = limit
-        self._interim = 0
-        self._begin_message()
+        self._limit, self._read, self._interim = limit, 0, 0
+        self._in_body = False
         self._transport.write(request)
         try:
             return await self._answer
         finally:
-            self._answer = None
             self.used_at = loop.time()
 
     def close(self) -> None:
@@ -168,19 +167,17 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # -- called by the event loop
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are of no class of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():
+        if self._answer.done():
             # Nothing was asked, or it was answered already: these bytes answer no question.
             self.close()
             return
-        self._left -= len(data)
-        if self._left < 0:
+        self._read += len(data)
+        if self._read > self._limit:
             self._fail(AnswerTooLarge("the answer passes its limit"))
             return
         try:
@@ -188,25 +185,24 @@ class _Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             # Behind a whole answer it is surplus; the answer itself stands.
             self._fail(httpx.RemoteProtocolError("the answer is not HTTP/1.1"))
-            return
-        if not self._in_body and self._limit - self._left > _HEAD_BYTES:
-            self._fail(httpx.RemoteProtocolError("the head of the answer is too long"))
+        else:
+            if not self._in_body and self._read > _HEAD_BYTES:
+                self._fail(httpx.RemoteProtocolError("the head of the answer is too long"))
 
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
-        if self._answer is None or self._answer.done():
-            return
-        if error is None and self._until_close:
+        if not self._answer.done() and error is None and self._in_body and not self._framed:
             self._complete()
         else:
             self._fail(httpx.ReadError("the connection was closed before the answer was whole"))
 
-    # -- called by the parser
-
     def on_message_begin(self) -> None:
-        if self._answer is None or self._answer.done():
+        if self._answer.done():
             raise httpx.RemoteProtocolError("a second answer to one request")
-        self._begin_message()
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._framed = self._in_body = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
@@ -223,13 +219,12 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
         self._in_body = self._status >= 200
-        self._until_close = self._in_body and not self._framed
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._status >= 200:
+        if self._in_body:
             self.reusable = self.reusable and self._parser.should_keep_alive()
             self._complete()
             return
@@ -237,21 +232,15 @@ class _Connection(asyncio.Protocol):
         if self._status == 101 or self._interim > _INTERIM_ANSWERS:
             raise httpx.RemoteProtocolError("interim answers only")
 
-    def _begin_message(self) -> None:
-        self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._framed = self._in_body = self._until_close = False
-
     def _complete(self) -> None:
-        if self._answer is not None and not self._answer.done():
+        if not self._answer.done():
             # As a stream, because a Response that is given its content decodes it.
             stream = httpx.ByteStream(b"".join(self._body))
             answer = httpx.Response(self._status, headers=self._headers, stream=stream)
             self._answer.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
+        if not self._answer.done():
             self._answer.set_exception(error)
         self.close()
 
