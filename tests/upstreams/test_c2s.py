@@ -26,7 +26,7 @@ from c2s_enrich.sandbox.simulators.c2s import Hook
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.sandbox.simulators.transport import SimulatedTransport
 from c2s_enrich.sandbox.simulators.world import Manners, World
-from c2s_enrich.upstreams.c2s_answers import SendAnswer
+from c2s_enrich.upstreams.c2s import SendAnswer
 
 LEAD = "0123456789abcdef0123456789404429"
 NOT_AUTHORISED = {"error": "not_authorized"}

@@ -1,30 +1,26 @@
 """Reading a lead's messages back: what is not shown is unknown, never taken for "not there"."""
 
-import msgspec
 import pytest
+from tests.upstreams.conftest import MakeRig, answering
 
 from c2s_enrich.errors import Unreadable
-from c2s_enrich.upstreams.c2s_answers import read_messages
-from c2s_enrich.upstreams.response import Response
-
-
-def answer(data: object) -> Response:
-    return Response(
-        "c2s", 200, {"content-type": "application/json"}, msgspec.json.encode({"data": data})
-    )
 
 
 class TestTheMessagesOfALead:
     @pytest.mark.parametrize("messages", [[], [{"body": "Olá\n\nref ABCDEFGH"}]])
-    def test_are_read_where_c2s_lists_them(self, messages: list[dict[str, str]]) -> None:
-        texts = read_messages(answer({"id": "a", "attributes": {}, "messages": messages}))
+    async def test_are_read_where_c2s_lists_them(
+        self, make_rig: MakeRig, messages: list[dict[str, str]]
+    ) -> None:
+        lead = {"id": "a", "attributes": {}, "messages": messages}
+        rig = await make_rig(answering(json={"data": lead}))
 
-        assert texts == tuple(message["body"] for message in messages)
+        assert await rig.c2s.messages("a") == tuple(message["body"] for message in messages)
 
-    def test_are_read_from_the_attributes_too(self) -> None:
-        assert read_messages(
-            answer({"id": "a", "attributes": {"messages": [{"message": "oi"}]}})
-        ) == ("oi",)
+    async def test_are_read_from_the_attributes_too(self, make_rig: MakeRig) -> None:
+        lead = {"id": "a", "attributes": {"messages": [{"message": "oi"}]}}
+        rig = await make_rig(answering(json={"data": lead}))
+
+        assert await rig.c2s.messages("a") == ("oi",)
 
     @pytest.mark.parametrize(
         "lead",
@@ -33,6 +29,10 @@ class TestTheMessagesOfALead:
             {"id": "a", "attributes": {"messages": None}, "messages": None},
         ],
     )
-    def test_are_unknown_where_c2s_lists_none(self, lead: dict[str, object]) -> None:
+    async def test_are_unknown_where_c2s_lists_none(
+        self, make_rig: MakeRig, lead: dict[str, object]
+    ) -> None:
+        rig = await make_rig(answering(json={"data": lead}))
+
         with pytest.raises(Unreadable, match="no list of messages"):
-            read_messages(answer(lead))
+            await rig.c2s.messages("a")

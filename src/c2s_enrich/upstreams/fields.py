@@ -35,9 +35,7 @@ def read_money(value: object) -> Decimal | None:
 
 def read_date(value: object) -> date | None:
     """dd/mm/yyyy or yyyy-mm-dd, a time after it ignored, from 1880 to 2100; else None."""
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
+    text = value.strip() if isinstance(value, str) else ""
     if found := re.match(r"(\d{1,2})/(\d{1,2})/(\d{4})(?!\d)", text, re.ASCII):
         day, month, year = map(int, found.groups())
     elif found := re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text, re.ASCII):
@@ -77,11 +75,14 @@ def get(data: object, name: str) -> object:
     return None
 
 
-def text_of(data: object, name: str) -> str | None:
-    """A text or whole number as readable text; None for nothing and for empty words."""
-    value = get(data, name)
-    value = str(value) if _is_number(value) else value
-    return readable(value) if isinstance(value, str) else None
+def text_of(data: object, *names: str) -> str | None:
+    """The first of these that is a text or a whole number and says something, readable."""
+    for name in names:
+        value = get(data, name)
+        value = str(value) if _is_number(value) else value
+        if isinstance(value, str) and (text := readable(value)) is not None:
+            return text
+    return None
 
 
 def _is_number(value: object) -> bool:
@@ -91,7 +92,7 @@ def _is_number(value: object) -> bool:
 
 def yes(value: object) -> bool | None:
     word = plain(str(value)) if isinstance(value, str | bool) or _is_number(value) else ""
-    return True if word in _YES else False if word in _NO else None
+    return word in ("SIM", "S", "TRUE", "1") or (False if word in _NO else None)
 
 
-_YES, _NO = ("SIM", "S", "TRUE", "1"), ("NAO", "N", "FALSE", "0")
+_NO = ("NAO", "N", "FALSE", "0")

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from c2s_enrich.errors import Refused, Unauthorised, Unreadable
+from c2s_enrich.errors import Refused, Unauthorised, Unreadable, UpstreamError
 from c2s_enrich.upstreams.limits import LONGEST_THROTTLE
 
 # An upstream that says 429 without a readable wait: C2S's own bucket is about one minute long.
 DEFAULT_RETRY_AFTER = timedelta(seconds=60)
 _PLAIN_REASON = re.compile(r"[^\d@]{1,80}")
 _NOT_JSON = object()
+_WEB_PAGE = "a web page instead of JSON"
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,44 @@ class Response:
         """The decoded body (BOM, lone surrogates and NaN pass). Raises Unreadable."""
         answer = self._decoded()
         if answer is _NOT_JSON:
-            raise self.unreadable("a web page instead of JSON" if self.is_html else "no JSON")
+            raise self.unreadable(_WEB_PAGE if self.is_html else "no JSON")
         return answer
 
     def checked(self) -> object:
         """The decoded body of a 2xx. Raises Unauthorised, Refused, Unreadable."""
-        if self.status in (401, 402, 403):
-            raise self.unauthorised()
+        self.check()
         if self.is_html:
-            raise self.unreadable("a web page instead of JSON")
-        if not self.ok:
-            raise self.refused()
+            raise self.unreadable(_WEB_PAGE)
         return self.json()
 
-    def refused(self) -> Refused:
-        return Refused(self.upstream, self._summary())
+    def check(self, *, forbidden: bool = True) -> None:
+        """Raises what a status other than 2xx means: Unauthorised, Refused, or Unreadable. Where
+        403 is not about our credential, it is not `forbidden`.
+        """
+        if self.ok:
+            return
+        if self.status in (401, 402) or (self.status == 403 and (forbidden or self.is_html)):
+            raise self.failure(Unauthorised)
+        if self.is_html:
+            raise self.unreadable(_WEB_PAGE)
+        raise self.failure(Refused)
 
-    def unauthorised(self) -> Unauthorised:
-        return Unauthorised(self.upstream, self._summary())
+    def failure(self, kind: type[UpstreamError]) -> UpstreamError:
+        """This kind of failure with the status and, where it is a plain sentence, the upstream's
+        reason. A digit or an @ could be of a contact or a token that it repeats, a capital inside
+        of a name.
+        """
+        answer = self._decoded()
+        for key in ("error", "message", "msg", "reason", "statusMsg"):
+            reason = answer.get(key) if isinstance(answer, dict) else None
+            if (
+                isinstance(reason, str)
+                and _PLAIN_REASON.fullmatch(reason)
+                and reason.isprintable()
+                and reason[1:] == reason[1:].lower()
+            ):
+                return kind(self.upstream, f"HTTP {self.status}: {reason}")
+        return kind(self.upstream, f"HTTP {self.status}")
 
     def unreadable(self, why: str) -> Unreadable:
         return Unreadable(self.upstream, f"HTTP {self.status} with {why}")
@@ -73,22 +94,6 @@ class Response:
         with suppress(ValueError, RecursionError):
             return json.loads(text)
         return _NOT_JSON
-
-    def _summary(self) -> str:
-        """The status and, where it is a plain sentence, the upstream's reason. A digit or an @
-        could be of a contact or a token that it repeats, a capital inside of a name.
-        """
-        answer = self._decoded()
-        for key in ("error", "message", "msg", "reason", "statusMsg"):
-            reason = answer.get(key) if isinstance(answer, dict) else None
-            if (
-                isinstance(reason, str)
-                and _PLAIN_REASON.fullmatch(reason)
-                and reason.isprintable()
-                and reason[1:] == reason[1:].lower()
-            ):
-                return f"HTTP {self.status}: {reason}"
-        return f"HTTP {self.status}"
 
 
 def read_retry_after(value: str | None, date: str | None = None) -> timedelta:

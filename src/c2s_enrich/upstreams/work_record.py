@@ -6,9 +6,9 @@ what the product does not use: health, neighbours, relatives, benefits, purchase
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.contact import Email, Phone, read_email, read_phone
@@ -35,17 +35,18 @@ def read_record(data: object, asked: Cpf) -> Profile | None:
     economic = object_of(data, "DadosEconomicos")
     power = object_of(economic, "poderAquisitivo")
     score, risk = _score(object_of(economic, "score"))
-    standing = _irregular(basic)
+    sex = plain(text_of(basic, "sexo") or "").split(" ")[0]
+    standing = _irregular(get(basic, "situacaoCadastral"))
+    dead = standing is not None and "FALECID" in plain(standing)
     return Profile(
         cpf=asked.digits,
         name=name,
         birth_date=read_date(get(basic, "dataNascimento")),
-        sex=_sex(text_of(basic, "sexo")),
+        sex=sex[0] if sex in ("M", "MASCULINO", "F", "FEMININO") else None,
         mother=text_of(basic, "nomeMae"),
         marital_status=text_of(basic, "estadoCivil"),
         education=text_of(basic, "escolaridade"),
-        deceased=_deceased(get(basic, "obito"))
-        or (standing is not None and "FALECID" in plain(standing)),
+        deceased=dead or _deceased(get(basic, "obito")),
         irregular=standing,
         income=read_money(get(economic, "renda")),
         purchasing_power=text_of(power, "poderAquisitivoDescricao")
@@ -53,10 +54,10 @@ def read_record(data: object, asked: Cpf) -> Profile | None:
         income_range=_income_range(text_of(power, "faixaPoderAquisitivo")),
         credit_score=score,
         credit_risk=risk,
-        occupation=_occupation(data),
-        phones=_phones(data),
-        emails=_emails(data),
-        addresses=_addresses(data),
+        occupation=_occupation(get(data, "profissao")),
+        phones=_best(data, "telefones", _phone, lambda each: each.number, _phone_rank),
+        emails=_best(data, "emails", _email, lambda each: each.address, _email_rank),
+        addresses=_best(data, "enderecos", _address, lambda each: each.key),
         companies=_companies(data),
     )
 
@@ -87,22 +88,15 @@ def _deceased(value: object) -> bool:
 
 
 # The register's own words. Its numeric codes have no legend: a wrong warning would be worse.
-_IRREGULAR = ("SUSPENS", "CANCELAD", "NUL", "PENDENTE", "FALECID", "INAPT", "IRREGULAR")
+_IRREGULAR = re.compile(r"\b(SUSPENS|CANCELAD|NUL|PENDENTE|FALECID|INAPT|IRREGULAR)")
 
 
-def _irregular(basic: Mapping[str, object]) -> str | None:
-    standing = get(basic, "situacaoCadastral")
-    texts = standing.values() if isinstance(standing, dict) else (standing,)
-    for value in texts:
+def _irregular(standing: object) -> str | None:
+    for value in standing.values() if isinstance(standing, dict) else (standing,):
         text = readable(value, longest=60) if isinstance(value, str) else None
-        if text is not None and any(re.search(rf"\b{word}", plain(text)) for word in _IRREGULAR):
+        if text is not None and _IRREGULAR.search(plain(text)):
             return text
     return None
-
-
-def _sex(text: str | None) -> str | None:
-    first = plain(text or "").split(" ")[0]
-    return first[0] if first in ("M", "MASCULINO", "F", "FEMININO") else None
 
 
 def _score(score: Mapping[str, object]) -> tuple[int | None, str | None]:
@@ -115,115 +109,99 @@ def _score(score: Mapping[str, object]) -> tuple[int | None, str | None]:
 
 def _income_range(sentence: str | None) -> tuple[Decimal, ...]:
     """The two amounts of "De R$ 1.630 até R$ 2.250"; of any other count none."""
-    match [
-        read_money(each.rstrip(".,")) for each in re.findall(r"R\$\s*([\d.,]+)", sentence or "")
-    ]:
+    written = re.findall(r"R\$\s*([\d.,]+)", sentence or "")
+    match [read_money(each.rstrip(".,")) for each in written]:
         case [Decimal() as low, Decimal() as high] if low <= high:
             return low, high
     return ()
 
 
-def _occupation(data: object) -> str | None:
-    section = get(data, "profissao")
+def _occupation(section: object) -> str | None:
     if isinstance(section, str):
         return readable(section)
-    if isinstance(section, dict):
-        for name in ("profissao", "ocupacao", "cargo", "cboDescricao", "descricao"):
-            text = text_of(section, name)
-            if text is not None and not text.isdigit():
-                return text
-    return None
+    names = ("profissao", "ocupacao", "cargo", "cboDescricao", "descricao")
+    texts = (text_of(section, name) for name in names)
+    return next((text for text in texts if text is not None and not text.isdigit()), None)
 
 
-def _phones(data: object) -> tuple[PhoneEntry, ...]:
-    """Best first: WhatsApp, then in use, then mobile, then the source's order."""
-    entries = []
-    for row in rows_of(data, "telefones"):
-        phone = read_phone(text_of(row, "telefone") or text_of(row, "numero") or "")
-        if isinstance(phone, Phone) and phone.national is not None:
-            status = plain(text_of(row, "status") or "")
-            active = {"NO": False, "NAO": False, "INATIVO": False}.get(status)
-            entries.append(
-                PhoneEntry(
-                    phone.national,
-                    text_of(row, "tipo"),
-                    text_of(row, "operadora"),
-                    True if status.startswith("ATIV") else active,
-                    yes(get(row, "whatsapp")),
-                )
-            )
-    entries.sort(key=lambda one: (not one.whatsapp, one.active is False, len(one.number) != 11))
-    return _each_once(entries, lambda one: one.number)
-
-
-_PRIORITIES = ("MUITO ALTA", "ALTA", "MEDIA", "BAIXA", "MUITO BAIXA")
-_QUALITIES = ("OTIMO", "BOM", "POTENCIALMENTE BOM")
-
-
-def _emails(data: object) -> tuple[EmailEntry, ...]:
-    """Best first: not blacklisted, then priority, quality, personal, then the source's order."""
-    entries = []
-    for row in rows_of(data, "emails"):
-        email = read_email(text_of(row, "email") or text_of(row, "endereco") or "")
-        if isinstance(email, Email):
-            entries.append(
-                EmailEntry(
-                    email.address,
-                    text_of(row, "prioridade"),
-                    text_of(row, "qualidade"),
-                    yes(get(row, "emailPessoal")),
-                    yes(get(row, "blacklist")),
-                )
-            )
-    entries.sort(
-        key=lambda one: (
-            bool(one.blacklisted),
-            _place(one.priority, _PRIORITIES),
-            _place(one.quality, _QUALITIES),
-            not one.personal,
-        )
-    )
-    return _each_once(entries, lambda one: one.address)
-
-
-def _place(text: str | None, order: tuple[str, ...]) -> int:
-    word = plain(text or "")
-    return order.index(word) if word in order else len(order)
-
-
-def _addresses(data: object) -> tuple[AddressEntry, ...]:
-    """In the source's order; an entry needs at least a street or a postcode."""
-    entries = []
-    for row in rows_of(data, "enderecos"):
-        state = text_of(row, "uf") or ""
-        postcode = re.sub(r"[^0-9]", "", text_of(row, "cep") or "")
-        # As a number a postcode of São Paulo (0xxxx-xxx) loses its first zero.
-        known = len(postcode) in (7, 8) and postcode.strip("0")
-        entry = AddressEntry(
-            street_type=text_of(row, "tipoLogradouro"),
-            street=text_of(row, "logradouro"),
-            number=text_of(row, "logradouroNumero") or text_of(row, "numero"),
-            complement=text_of(row, "complemento"),
-            district=text_of(row, "bairro"),
-            city=text_of(row, "cidade"),
-            state=state.upper() if re.fullmatch("[A-Za-z]{2}", state) else None,
-            postcode=postcode.zfill(8) if known else None,
-        )
-        if entry.street is not None or entry.postcode is not None:
-            entries.append(entry)
-    return _each_once(entries, lambda one: one.key)
-
-
-def _each_once(entries: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:
-    """The first entry of each key."""
+def _best(
+    data: object,
+    section: str,
+    read: Callable[[Mapping[str, object]], T | None],
+    key: Callable[[T], str],
+    rank: Callable[[T], object] = lambda _: 0,
+) -> tuple[T, ...]:
+    """What can be read of a section, best first, then in the source's order; each `key` once."""
+    entries = [entry for row in rows_of(data, section) if (entry := read(row)) is not None]
+    entries.sort(key=cast(Any, rank))
     found: dict[str, T] = {}
     for entry in entries:
         found.setdefault(key(entry), entry)
     return tuple(found.values())[:_KEEP_AT_MOST]
 
 
+def _phone(row: Mapping[str, object]) -> PhoneEntry | None:
+    phone = read_phone(text_of(row, "telefone", "numero") or "")
+    if not isinstance(phone, Phone) or phone.national is None:
+        return None
+    status = plain(text_of(row, "status") or "")
+    used = status.startswith("ATIV") or (False if status in ("NO", "NAO", "INATIVO") else None)
+    kind, operator = text_of(row, "tipo"), text_of(row, "operadora")
+    return PhoneEntry(phone.national, kind, operator, used, yes(get(row, "whatsapp")))
+
+
+def _phone_rank(entry: PhoneEntry) -> object:
+    """WhatsApp, then in use, then mobile."""
+    return not entry.whatsapp, entry.active is False, len(entry.number) != 11
+
+
+def _email(row: Mapping[str, object]) -> EmailEntry | None:
+    email = read_email(text_of(row, "email", "endereco") or "")
+    if not isinstance(email, Email):
+        return None
+    return EmailEntry(
+        email.address,
+        text_of(row, "prioridade"),
+        text_of(row, "qualidade"),
+        yes(get(row, "emailPessoal")),
+        yes(get(row, "blacklist")),
+    )
+
+
+_PRIORITIES = ("MUITO ALTA", "ALTA", "MEDIA", "BAIXA", "MUITO BAIXA")
+_QUALITIES = ("OTIMO", "BOM", "POTENCIALMENTE BOM")
+
+
+def _email_rank(entry: EmailEntry) -> object:
+    """Not blacklisted, then priority, quality, personal."""
+    places = []
+    for text, order in ((entry.priority, _PRIORITIES), (entry.quality, _QUALITIES)):
+        word = plain(text or "")
+        places.append(order.index(word) if word in order else len(order))
+    return bool(entry.blacklisted), *places, not entry.personal
+
+
+def _address(row: Mapping[str, object]) -> AddressEntry | None:
+    """None where there is neither a street nor a postcode."""
+    state = text_of(row, "uf") or ""
+    postcode = re.sub(r"[^0-9]", "", text_of(row, "cep") or "")
+    # As a number a postcode of São Paulo (0xxxx-xxx) loses its first zero.
+    known = len(postcode) in (7, 8) and postcode.strip("0")
+    entry = AddressEntry(
+        street_type=text_of(row, "tipoLogradouro"),
+        street=text_of(row, "logradouro"),
+        number=text_of(row, "logradouroNumero", "numero"),
+        complement=text_of(row, "complemento"),
+        district=text_of(row, "bairro"),
+        city=text_of(row, "cidade"),
+        state=state.upper() if re.fullmatch("[A-Za-z]{2}", state) else None,
+        postcode=postcode.zfill(8) if known else None,
+    )
+    return entry if entry.street or entry.postcode else None
+
+
 def _companies(data: object) -> tuple[CompanyEntry, ...]:
-    """One entry a CNPJ (it repeats for each relation), present ones first."""
+    """One entry a CNPJ, which repeats for each relation; present ones first."""
     grouped: dict[str, list[Mapping[str, object]]] = {}
     for row in rows_of(data, "empresas"):
         cnpj = re.sub(r"[^0-9A-Z]", "", (text_of(row, "cnpj") or "").upper())
@@ -231,26 +209,21 @@ def _companies(data: object) -> tuple[CompanyEntry, ...]:
         cnpj = cnpj.zfill(14) if cnpj.isdigit() and len(cnpj) >= 11 else cnpj
         if len(cnpj) == 14 and cnpj.strip("0"):
             grouped.setdefault(cnpj, []).append(row)
-    entries = [_company(cnpj, rows) for cnpj, rows in grouped.items()]
+    entries = []
+    for cnpj, rows in grouped.items():
+        names = (text_of(row, "razaoSocial", "nome") for row in rows)
+        relations = (text_of(row, "relacao", "tipoRelacao") for row in rows)
+        days = (read_date(get(row, "admissao")) for row in rows)
+        ends = [left for row in rows if (left := text_of(row, "demissao"))]
+        # 31/12/9999 means never; what cannot be read means nothing.
+        gone = any(read_date(left) for left in ends)
+        entries.append(
+            CompanyEntry(
+                cnpj,
+                name=next(filter(None, names), None),
+                relation=readable(", ".join(dict.fromkeys(filter(None, relations)))),
+                since=min(filter(None, days), default=None),
+                active=any("9999" in left for left in ends) or (False if gone else None),
+            )
+        )
     return tuple(sorted(entries, key=lambda entry: entry.active is False)[:_KEEP_AT_MOST])
-
-
-def _company(cnpj: str, rows: Sequence[Mapping[str, object]]) -> CompanyEntry:
-    names = (text_of(row, "razaoSocial") or text_of(row, "nome") for row in rows)
-    relations = (text_of(row, "relacao") or text_of(row, "tipoRelacao") for row in rows)
-    days = (read_date(get(row, "admissao")) for row in rows)
-    states = {_is_active(text_of(row, "demissao")) for row in rows}
-    return CompanyEntry(
-        cnpj,
-        name=next(filter(None, names), None),
-        relation=readable(", ".join(dict.fromkeys(filter(None, relations)))),
-        since=min(filter(None, days), default=None),
-        active=True if True in states else False if False in states else None,
-    )
-
-
-def _is_active(left: str | None) -> bool | None:
-    """From the leaving date: 31/12/9999 means never."""
-    if left is None:
-        return None
-    return True if "9999" in left else False if read_date(left) is not None else None
