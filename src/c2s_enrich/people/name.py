@@ -9,23 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import product
 
-from c2s_enrich.people.name_sound import is_given, is_nickname, sound
-from c2s_enrich.people.name_words import (
-    ADDED,
-    COMPANY,
-    COMPANY_LIKE,
-    PARTICLES,
-    PLACEHOLDER_LIKE,
-    PLACEHOLDERS,
-    SUFFIXES,
-    TITLES,
-    WOMAN,
-)
+from c2s_enrich.people import name_words as known
+from c2s_enrich.people.name_words import SUFFIXES, WOMAN, is_given, is_nickname, sound
 from c2s_enrich.people.text import plain
+
+Words = tuple[str, ...]
 
 
 class NameAgreement(IntEnum):
@@ -69,8 +61,8 @@ def usable_name(name: str | None) -> str:
 class _Name:
     """`words` has particles but no suffix, `full` both. `parties` are the people of a couple."""
 
-    words: tuple[str, ...]
-    full: tuple[str, ...]
+    words: Words
+    full: Words
     suffix: str | None
     parties: tuple[_Name, ...] = ()
 
@@ -80,8 +72,6 @@ _BETWEEN_PARTIES = re.compile(
     r"filh[oa]|irm[aã]o?|s[oó]ci[oa]|cunhad[oa]|sogr[oa])\s+d[aeo]s?\s+",
     re.IGNORECASE,
 )
-
-
 # JP for João Pedro: no Portuguese name is written without a vowel.
 _INITIALS = re.compile("[BCDFGHJKLMNPQRSTVWXZ]{2,3}")
 
@@ -92,35 +82,34 @@ def _read(name: str | None) -> _Name | None:
         return None
     text = plain(name[:200])
     words = text.split()
-    if COMPANY.intersection(words) or COMPANY_LIKE.search(text):
+    if known.COMPANY.intersection(words) or known.COMPANY_LIKE.search(text):
         return None
-    if words and words[0].startswith("TEST") and words[0] in PLACEHOLDERS:
+    if words and words[0].startswith("TEST") and words[0] in known.PLACEHOLDERS:
         return None
-    whole = _name(words)
-    if whole is None:
+    if (whole := _name(words)) is None:
         return None
     parts = [_name(plain(part).split()) for part in _BETWEEN_PARTIES.split(name[:200])]
-    parties = tuple(part for part in parts if part is not None)
-    return _Name(whole.words, whole.full, whole.suffix, parties)
+    return replace(whole, parties=tuple(part for part in parts if part is not None))
 
 
 def _name(words: Sequence[str]) -> _Name | None:
     kept = [word for word in words if word.isalpha()]
-    while len(kept) > 1 and kept[0] in TITLES:
+    while len(kept) > 1 and kept[0] in known.TITLES:
         # "Dr(a)." and "Sr.ª" leave a letter.
         kept = kept[2:] if kept[1] in ("A", "O") else kept[1:]
     if kept and kept[0] not in SUFFIXES and _INITIALS.fullmatch(kept[0]):
         kept[:1] = kept[0]
+    empty = known.ADDED | known.PLACEHOLDERS
     kept = [
         SUFFIXES.get(word, word)
         for word in kept
-        if not (word in ADDED or word in PLACEHOLDERS or PLACEHOLDER_LIKE.fullmatch(word))
+        if word not in empty and not known.PLACEHOLDER_LIKE.fullmatch(word)
     ]
-    if not any(len(word) > 1 for word in kept if word not in PARTICLES):
+    if not any(len(word) > 1 for word in _bare(kept)):
         return None
     suffix = next((word for word in kept[1:] if word in SUFFIXES.values()), None)
-    without = tuple(w for place, w in enumerate(kept) if not place or w not in SUFFIXES.values())
-    return _Name(without, tuple(kept), suffix)
+    behind = (word for word in kept[1:] if word not in SUFFIXES.values())
+    return _Name((kept[0], *behind), tuple(kept), suffix)
 
 
 def _compare(one: _Name, other: _Name) -> NameAgreement:
@@ -138,7 +127,7 @@ def _compare(one: _Name, other: _Name) -> NameAgreement:
     return agreement
 
 
-def _judge(short: tuple[str, ...], long: tuple[str, ...]) -> NameAgreement:
+def _judge(short: Words, long: Words) -> NameAgreement:
     whole, hinted = _matched(short, long)
     back = {place: mine for mine, place in whole.items()}
     if _out_of_place(short, long, whole, back) or _out_of_place(long, short, back, whole):
@@ -154,23 +143,20 @@ def _judge(short: tuple[str, ...], long: tuple[str, ...]) -> NameAgreement:
     return NameAgreement.DIFFERENT
 
 
-def _matched(
-    short: tuple[str, ...], long: tuple[str, ...]
-) -> tuple[dict[int, int], dict[int, int]]:
+def _matched(short: Words, long: Words) -> tuple[dict[int, int], dict[int, int]]:
     """Places of `short` → places of `long`: words that sound alike; initials and nicknames."""
-    sounds = [sound(word) for word in long]
+    heard = [sound(word) for word in long]
     whole: dict[int, int] = {}
     hinted: dict[int, int] = {}
     for mine, word in enumerate(short):
-        heard = sound(word)
-        for place, other in enumerate(sounds):
-            if other == heard and place not in whole.values():
+        for place, other in enumerate(heard):
+            if other == sound(word) and place not in whole.values():
                 whole[mine] = place
                 break
     for mine, word in enumerate(short):
         for place, other in enumerate(long):
-            taken = place in whole.values() or place in hinted.values()
-            if mine not in whole and not taken and _may_stand_for(word, mine, other, place):
+            taken = mine in whole or place in whole.values() or place in hinted.values()
+            if not taken and _may_stand_for(word, mine, other, place):
                 hinted[mine] = place
                 break
     return whole, hinted
@@ -186,9 +172,7 @@ def _may_stand_for(word: str, mine: int, other: str, place: int) -> bool:
 _COMPOSED = {"ANA", "MARIA", "JOSE", "JOAO", "LUIS", "KARLOS", "PEDRO", "PAULO", "ANTONIO", "MARKO"}
 
 
-def _out_of_place(
-    mine: tuple[str, ...], theirs: tuple[str, ...], whole: dict[int, int], back: dict[int, int]
-) -> bool:
+def _out_of_place(mine: Words, theirs: Words, whole: dict[int, int], back: dict[int, int]) -> bool:
     """Whether the first name is another's second one (Maria José, José Maria) or surname."""
     place = whole.get(0)
     if not place or not is_given(mine[0]):
@@ -198,7 +182,7 @@ def _out_of_place(
     return place == len(theirs) - 1 and not _is_second_given(theirs, place)
 
 
-def _is_second_given(words: tuple[str, ...], place: int) -> bool:
+def _is_second_given(words: Words, place: int) -> bool:
     """Whether a person may go by the word there: Clara in Ana Clara, not Rosa in Carlos Rosa."""
     first, second = words[0], words[place]
     alike = bool(WOMAN.fullmatch(first)) == bool(WOMAN.fullmatch(second))
@@ -217,18 +201,16 @@ def _is_one_of(party: _Name, other: _Name) -> bool:
     return place is not None and (place == 0 or _is_second_given(long, place))
 
 
-def _bare(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word for word in words if word not in PARTICLES)
+def _bare(words: Sequence[str]) -> Words:
+    return tuple(word for word in words if word not in known.PARTICLES)
 
 
-def _aligned(
-    one: tuple[str, ...], other: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _aligned(one: Words, other: Words) -> tuple[Words, Words]:
     """Both without particles; a word that is several of the other's words in one is taken apart."""
     return _bare(_taken_apart(one, other)), _bare(_taken_apart(other, one))
 
 
-def _taken_apart(words: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _taken_apart(words: Words, other: Words) -> list[str]:
     spans = [
         other[start:end]
         for start in range(len(other))
@@ -236,15 +218,15 @@ def _taken_apart(words: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, .
     ]
     # "mariasilva", as people type into a form.
     spans.append((other[0], other[-1]))
-    return tuple(part for word in words for part in _parts(word, other, spans))
+    apart: list[str] = []
+    for word in words:
+        whole = len(word) < 5 or word in other
+        apart.extend((word,) if whole else next((s for s in spans if _is_all(word, s)), (word,)))
+    return apart
 
 
-def _parts(word: str, other: tuple[str, ...], spans: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    if len(word) >= 5 and word not in other:
-        for span in spans:
-            joined = "".join(span)
-            # Cheap first: spellings of one sound differ in few letters.
-            alike = abs(len(joined) - len(word)) <= 2 and len(set(joined) ^ set(word)) <= 3
-            if alike and sound(joined) == sound(word):
-                return span
-    return (word,)
+def _is_all(word: str, span: Words) -> bool:
+    """Whether it sounds like these in one. Cheap first: one sound's spellings differ little."""
+    joined = "".join(span)
+    alike = abs(len(joined) - len(word)) <= 2 and len(set(joined) ^ set(word)) <= 3
+    return alike and sound(joined) == sound(word)

@@ -159,22 +159,19 @@ class Limits:
 
     async def pause(self, name: str, minutes: float, reason: str) -> bool:
         """By hand: no calls for this many minutes. False where no such upstream exists."""
-        return bool(
-            await self._run("pause", name=name, length=timedelta(minutes=minutes), reason=reason)
-        )
+        length = timedelta(minutes=minutes)
+        return bool(await self._run("pause", name=name, length=length, reason=reason))
 
     async def resume(self, name: str) -> bool:
         """By hand: ends any pause and wakes its events. False for an unknown upstream."""
-        return await self._release("resume", name=name)
+        found = bool(await self._run("resume", name=name))
+        await self._wake_events(name)
+        return found
 
     async def budget(self, name: str, calls: int) -> bool:
         """By hand: today's budget, 0 for none; wakes its events. False for an unknown upstream."""
-        return await self._release("budget", name=name, calls=calls)
-
-    async def _release(self, statement: str, *, name: str, **params: Any) -> bool:
-        found = bool(await self._run(statement, name=name, **params))
-        if found:
-            await self._wake_events(name)
+        found = bool(await self._run("budget", name=name, calls=calls))
+        await self._wake_events(name)
         return found
 
     async def all(self) -> tuple[UpstreamState, ...]:
@@ -183,7 +180,7 @@ class Limits:
     async def _wake_events(self, name: str) -> int:
         """Makes the events waiting for `name` due, batch by batch; returns how many."""
         batch = {"name": name, "batch": _WAKE_BATCH, "now": self._now}
-        woken = last = await self._sql.touch("wake_events", **batch)
+        woken, last = 0, _WAKE_BATCH
         while last == _WAKE_BATCH:
             last = await self._sql.touch("wake_events", **batch)
             woken += last

@@ -1,8 +1,6 @@
 """The Work API: a person's record by CPF, and who owns a phone. Paid by the call."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from c2s_enrich.options import Secret
 from c2s_enrich.people.contact import Phone
@@ -14,8 +12,6 @@ from c2s_enrich.upstreams.http import CallServices, Upstream
 from c2s_enrich.upstreams.limits import Admission
 from c2s_enrich.upstreams.response import Response
 from c2s_enrich.upstreams.work_record import read_record
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,10 @@ class WorkApi:
         def read(response: Response) -> Profile | None:
             return None if _not_found(response) else read_record(response.checked(), cpf)
 
-        return await self._ask("record", "cpf", cpf.digits, read, admission)
+        query = self._query("cpf", cpf.digits)
+        return await self.upstream.call(
+            "record", "GET", "", read=read, params=query, admission=admission
+        )
 
     async def by_phone(self, phone: Phone, admission: Admission | None = None) -> Candidates:
         """Who is known under a Brazilian number. Raises UpstreamError; ValueError for others."""
@@ -40,21 +39,14 @@ class WorkApi:
             refuse_web_page(response)
             return () if _not_found(response) else candidates_from_phone_module(response.checked())
 
-        return await self._ask("phone", "phone", phone.in_brazil, read, admission)
-
-    async def _ask(
-        self,
-        kind: str,
-        module: str,
-        value: str,
-        read: Callable[[Response], T],
-        admission: Admission | None,
-    ) -> T:
-        # Its token travels in the query string.
-        query = {"token": self.token.reveal(), "modulo": module, "consulta": value}
+        query = self._query("phone", phone.in_brazil)
         return await self.upstream.call(
-            kind, "GET", "", read=read, params=query, admission=admission
+            "phone", "GET", "", read=read, params=query, admission=admission
         )
+
+    def _query(self, module: str, value: str) -> dict[str, str]:
+        """Its token travels in the query string."""
+        return {"token": self.token.reveal(), "modulo": module, "consulta": value}
 
 
 def open_work_api(settings: Settings, services: CallServices) -> Upstream:
