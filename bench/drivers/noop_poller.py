@@ -26,7 +26,7 @@ try:
 
     from c2s_enrich.cli.ending import run as run_on
 
-    # As the product's own poller (`cli/stay.py`).
+    # As the product's own poller (`cli/entry.py`).
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     run = partial(run_on, loop_factory=uvloop.new_event_loop)

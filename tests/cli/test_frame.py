@@ -11,9 +11,9 @@ from typing import NoReturn
 import pytest
 from tests.upstreams.conftest import tcp_server
 
-from c2s_enrich.cli import frame, remote
+from c2s_enrich.cli import frame
 from c2s_enrich.cli.ending import guarded
-from c2s_enrich.cli.frame import print_table, visible, when
+from c2s_enrich.cli.printing import print_json, print_table, visible, when
 from c2s_enrich.errors import EnrichError, LeadNotFound
 
 NOON = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
@@ -72,7 +72,7 @@ class TestAForeignText:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         text = "Jo\u00e3o \x1b[2J\x9b31m\u202e\u2028\U000e0041"
-        frame.print_json([text])
+        print_json([text])
         printed = capsys.readouterr().out
 
         assert printed.strip().isprintable()
@@ -153,7 +153,7 @@ class TestAnOpsProcess:
     async def test_that_never_ends_its_answer_is_one_sentence(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], part: bytes
     ) -> None:
-        monkeypatch.setattr(remote, "_SECONDS", 0.5)
+        monkeypatch.setattr(frame, "_API_SECONDS", 0.5)
 
         async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\n")
@@ -167,7 +167,7 @@ class TestAnOpsProcess:
 
         async with tcp_server(drip) as url:
             with pytest.raises(SystemExit) as ended:
-                await asyncio.to_thread(remote.ask, url, "status", never, list[str])
+                await asyncio.to_thread(frame.ask, url, "status", never, list[str])
 
         assert ended.value.code == 1
         assert capsys.readouterr().err.startswith(f"error: {url} cannot be reached: ")

@@ -99,9 +99,9 @@ class TestAProcess:
         self, tmp_path: Path
     ) -> None:
         work = (
-            "import os, sys; from c2s_enrich.cli import entry, stay; sys.argv[1:] = ['web'];"
+            "import os, sys; from c2s_enrich.cli import entry; sys.argv[1:] = ['web'];"
             f" note = lambda: open({str(tmp_path / 'next')!r}, 'w').write(str(os.dup(0)));"
-            " stay.PROCESSES = {'web': note}; entry.main()"
+            " entry.PROCESSES = {'web': note}; entry.main()"
         )
         command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", work]
 

@@ -11,9 +11,9 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 
-from c2s_enrich.cli import runbook
 from c2s_enrich.cli.ending import in_words
-from c2s_enrich.cli.frame import operator_zone
+from c2s_enrich.cli.printing import operator_zone
+from c2s_enrich.cli.status import look
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.explain import Explainer
@@ -57,7 +57,7 @@ def build_server(settings: Settings) -> MCPServer[Pool]:
     @looks
     async def status(context: Context[Any, Any]) -> dict[str, Any]:
         """What is wrong now, each with the command that mends it, and what waits."""
-        return await answer(context, runbook.look)
+        return await answer(context, look)
 
     @looks
     async def explain(

@@ -1,16 +1,15 @@
-"""How a command and a process run and end, without typer: it would cost a process 16 MiB."""
+"""How a command and a process run and end, without typer: `entry.py` says why."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from threading import Timer
 
     from c2s_enrich.settings import Process, Settings
 
@@ -58,22 +57,18 @@ def run(
                 answered = await work
         except SystemExit as end:
             print(end="", flush=True)
-            leaving.append(leave_soon(int(end.code or 0)))
+            left.callback(leave_soon(int(end.code or 0)).cancel)
             raise
         if loop_factory is not None:
-            leaving.append(leave_soon(0))
+            left.callback(leave_soon(0).cancel)
         return answered
 
     def looped() -> T:
-        try:
-            with asyncio.Runner(loop_factory=loop_factory) as runner:
-                return runner.run(answer())
-        finally:
-            for each in leaving:
-                each.cancel()
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(answer())
 
-    leaving: list[Timer] = []
-    return guarded(looped)
+    with ExitStack() as left:
+        return guarded(looped)
 
 
 def guarded(work: Callable[[], T]) -> T:

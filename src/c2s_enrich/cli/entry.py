@@ -1,13 +1,25 @@
-"""The console script: a process that stays begins at once, any other command by its library."""
+"""The console script, and the processes of production. They start without the library of commands:
+it would cost each of them 16 MiB.
+"""
+
+from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+from c2s_enrich.cli.ending import guarded, load_settings, run
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from c2s_enrich.settings import Settings
 
 
 def main() -> None:
     keep_standard_files_taken()
-    from c2s_enrich.cli.stay import PROCESSES, poller
-
     match sys.argv[1:]:
         case [name] if name in PROCESSES:
             PROCESSES[name]()
@@ -26,3 +38,104 @@ def keep_standard_files_taken() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+
+
+def web(*, insecure: bool = False) -> None:
+    from c2s_enrich.serving.server import run_server
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring.web import build_web
+
+    settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
+    with logged(settings, "web"):
+        app = build_web(settings, Metrics(), watched=True)
+        guarded(lambda: run_server(app, settings))
+
+
+def poller(*, suspects: str = "") -> None:
+    """Works on events until SIGTERM; `suspects` is the name that a poller gave it for suspects."""
+    import asyncio
+    import gc
+    import signal
+
+    import uvloop
+
+    from c2s_enrich.queue.suspects import COMMAND, end_with_parent
+    from c2s_enrich.serving.server import raise_file_limit
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring import build_poller
+
+    settings = load_settings("poller")
+
+    async def work() -> None:
+        # Nothing is held before it is built, and that waits for the database, for ever perhaps.
+        stop: Callable[[], object] = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        if suspects:
+            watching = asyncio.create_task(end_with_parent(lambda: stop()))
+        command = None if suspects else COMMAND
+        async with build_poller(
+            settings, Metrics(), watched=not suspects, suspects=command, worker=suspects
+        ) as built:
+            stop = built.stop
+            # The first signal lets it finish what it holds, the second makes it give all back.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, built.stop)
+            if suspects:
+                await built.drain()
+                watching.cancel()
+            else:
+                await built.run()
+
+    with logged(settings, "poller"), suppress(asyncio.CancelledError):
+        # Else the collector walks over all modules again and again, also in the pages of memory
+        # that are shared with forks.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        # Each event in flight has connections: without files an upstream would seem to be down.
+        raise_file_limit()
+        # uvloop takes a fifth off the CPU of a small claim and settlement.
+        run(work(), uvloop.new_event_loop)
+
+
+def ops() -> None:
+    """Serve the console and the admin API on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
+    from dataclasses import replace
+
+    from c2s_enrich.serving.server import run_server
+    from c2s_enrich.telemetry.metrics import Metrics
+    from c2s_enrich.wiring.operators import build_ops
+
+    settings = load_settings("ops")
+    settings = replace(settings, host=settings.ops_host, port=settings.ops_port)
+    with logged(settings, "ops"):
+        app = build_ops(settings, Metrics(), watched=True)
+        guarded(lambda: run_server(app, settings))
+
+
+PROCESSES: Mapping[str, Callable[[], None]] = {"web": web, "poller": poller, "ops": ops}
+
+
+@contextmanager
+def logged(settings: Settings, process: str) -> Iterator[None]:
+    """Logs of this process while inside, from a line that says what started to one at its end."""
+    from c2s_enrich.settings import database_name, misspelt
+    from c2s_enrich.telemetry.lines import get_logger
+    from c2s_enrich.telemetry.logs import configure_logging
+    from c2s_enrich.telemetry.release import release
+
+    configure_logging(settings, process)
+    log = get_logger("c2s_enrich.process")
+    log.info(
+        "started",
+        version=release(settings),
+        database=database_name(settings),
+        concurrency=settings.concurrency if process == "poller" else None,
+        pool_size=settings.database_pool_size,
+        pid=os.getpid(),
+    )
+    for sentence in misspelt(os.environ):
+        log.warning("setting_misspelt", problem=sentence)
+    try:
+        yield
+    finally:
+        log.info("stopped")

@@ -3,79 +3,50 @@
 import os
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from c2s_enrich.cli import (
     config,
-    doctor,
+    entry,
     errors,
     events,
     frame,
     leads,
-    mcp,
     messages,
     privacy,
     processes,
     rejects,
-    runbook,
-    sandbox,
-    stay,
+    status,
     subscriptions,
     upstreams,
-)
+)  # fmt: skip
 
-app = frame.group("A Contact2Sale webhook in, one message on the lead, everything in Postgres.")
-
-
-@app.callback()
-def every_command(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", is_eager=True, callback=config.version, help="Print the version."
-        ),
-    ] = False,
-) -> None:
+app = frame.group(
     """A Contact2Sale webhook in, one message on the lead, everything in Postgres.
 
     Exit status: 0 done, 1 it did not work out or a person has to act, 2 the call or the settings
     are wrong, 3 not found, 75 it goes on by itself.
     """
+)
+Version = Annotated[
+    bool, Option("--version", is_eager=True, callback=config.version, help="Print the version.")
+]
+
+
+@app.callback()
+def every_command(version: Version = False) -> None:
+    """What may stand before a command."""
 
 
 for command in (
-    sandbox.demo,
-    sandbox.drill,
-    processes.web,
-    processes.poller,
-    stay.ops,
-    processes.migrate,
-    runbook.status,
-    leads.explain,
-    runbook.pollers,
-    runbook.runbook,
-    leads.reconcile,
-    leads.restored,
-    privacy.erase,
-    doctor.doctor,
-    mcp.mcp,
-    subscriptions.subscribe,
-    subscriptions.unsubscribe,
-    subscriptions.subscriptions,
-    config.completion,
-):
+    processes.demo, processes.drill, processes.web, processes.poller, entry.ops, processes.migrate,
+    status.status, leads.explain, status.pollers, status.runbook, leads.reconcile, leads.restored,
+    privacy.erase, status.doctor, processes.mcp, subscriptions.subscribe,
+    subscriptions.unsubscribe, subscriptions.subscriptions, config.completion,
+):  # fmt: skip
     app.command()(command)
-for name, nouns in (
-    ("events", events.app),
-    ("errors", errors.app),
-    ("leads", leads.app),
-    ("messages", messages.app),
-    ("upstreams", upstreams.app),
-    ("rejects", rejects.app),
-    ("privacy", privacy.app),
-    ("config", config.app),
-):
-    app.add_typer(nouns, name=name)
+for nouns in (events, errors, leads, messages, upstreams, rejects, privacy, config):
+    app.add_typer(nouns.app, name=nouns.__name__.rpartition(".")[2])
 
 
 def main() -> None:

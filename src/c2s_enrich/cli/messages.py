@@ -6,10 +6,19 @@ from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
-import typer
+from typer import Argument, Option
 
-from c2s_enrich.cli import ending, frame
-from c2s_enrich.cli.runbook import show
+from c2s_enrich.cli import frame, status
+from c2s_enrich.cli.ending import NOT_FOUND, fail, note
+from c2s_enrich.cli.events import bulk
+from c2s_enrich.cli.lazy import database, ops
+from c2s_enrich.cli.printing import Column, print_table
+from c2s_enrich.ops.filters import Filter
+
+OneMessage = Annotated[UUID | None, Argument()]
+AllUnclear = Annotated[
+    bool, Option("--all-unclear", help="All whose event has failed as delivery_unclear.")
+]
 
 app = frame.group("Messages without proof of delivery, and how to settle them.")
 
@@ -17,24 +26,14 @@ app = frame.group("Messages without proof of delivery, and how to settle them.")
 @app.command("list")
 def list_messages(as_json: frame.AsJson = False) -> None:
     """Every message that is pending or whose delivery is unclear."""
-    from c2s_enrich.ops.events import EventsDesk
-
-    frame.print_table(
-        frame.with_pool(lambda pool: EventsDesk(pool).open_messages()),
-        {
-            "message": "id",
-            "lead": "lead_id",
-            "ref": "ref",
-            "status": "status",
-            "sent": "sends",
-            "not found": "looks",
-            "event": lambda line: (
-                f"{line['event_status'] or ''} {line['event_error_kind'] or ''}".strip()
-            ),
-        },
-        as_json=as_json,
-        empty="No message is open: every one that was written is proven to be delivered.",
-    )
+    columns: dict[str, Column] = {
+        "message": "id", "lead": "lead_id", "ref": "ref", "status": "status", "sent": "sends",
+        "not found": "looks",
+        "event": lambda row: f"{row['event_status'] or ''} {row['event_error_kind'] or ''}".strip(),
+    }  # fmt: skip
+    rows = frame.with_pool(lambda pool: ops.events.EventsDesk(pool).open_messages())
+    empty = "No message is open: every one that was written is proven to be delivered."
+    print_table(rows, columns, as_json=as_json, empty=empty)
 
 
 @app.command("sent")
@@ -42,13 +41,8 @@ def list_sent(
     limit: frame.Limit = 20, as_csv: frame.AsCsv = False, as_json: frame.AsJson = False
 ) -> None:
     """The log of sent messages, newest first."""
-    show("messages_sent", "No message was sent yet.", as_json=as_json, as_csv=as_csv, limit=limit)
-
-
-AllUnclear = Annotated[
-    bool, typer.Option("--all-unclear", help="All whose event has failed as delivery_unclear.")
-]
-OneMessage = Annotated[UUID | None, typer.Argument()]
+    empty = "No message was sent yet."
+    status.show("messages_sent", empty, as_json=as_json, as_csv=as_csv, limit=limit)
 
 
 def _verdict(verb: Literal["delivered", "not_delivered"], meaning: str, said: str) -> None:
@@ -62,25 +56,19 @@ def _verdict(verb: Literal["delivered", "not_delivered"], meaning: str, said: st
         yes: frame.Yes = False,
     ) -> None:
         if (message_id is None) is not all_unclear:
-            ending.fail("give the id of one message, or --all-unclear")
+            fail("give the id of one message, or --all-unclear")
         if message_id is None:
-            from c2s_enrich.cli.events import bulk
-            from c2s_enrich.ops.filters import Filter
-            from c2s_enrich.ops.plans import Order
+            order = ops.plans.Order(verb, Filter(kind="delivery_unclear"))
+            return bulk(order, dry_run, yes, as_json=False)
 
-            return bulk(Order(verb, Filter(kind="delivery_unclear")), dry_run, yes, as_json=False)
-
-        async def settle(pool: frame.Pool) -> bool:
-            from c2s_enrich.ops.events import EventsDesk
-
-            words, desk = {"message": str(message_id)}, EventsDesk(pool)
-            judged = partial(desk.judge, message_id, delivered=verb == "delivered")
-            return await frame.audited(pool, judged, verb, words)
+        async def settle(pool: database.Pool) -> bool:
+            desk, delivered = ops.events.EventsDesk(pool), verb == "delivered"
+            judged = partial(desk.judge, message_id, delivered=delivered)
+            return await frame.audited(pool, judged, verb, {"message": str(message_id)})
 
         if not frame.with_pool(settle):
-            sentence = f"no open message {message_id}: already settled, or unknown"
-            ending.fail(sentence, ending.NOT_FOUND)
-        return ending.note(said)
+            fail(f"no open message {message_id}: already settled, or unknown", NOT_FOUND)
+        return note(said)
 
 
 _verdict("delivered", "A person has seen the message on the lead.", "Recorded as delivered.")
@@ -102,4 +90,4 @@ def visible_to(who: Literal["sellers", "customers"]) -> None:
     c2s-enrich messages visible-to sellers
     """
     frame.with_pool(lambda pool: frame.planner(pool).record("visible_to", {"who": who}))
-    ending.note(f"Recorded: {who} can see the messages.")
+    note(f"Recorded: {who} can see the messages.")

@@ -4,77 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-import typer
+from typer import Argument, Exit, Option, echo
 
-from c2s_enrich.cli import ending, frame
-
-if TYPE_CHECKING:
-    from c2s_enrich.ops.rejects import Reject, RejectsDesk
+from c2s_enrich.cli import frame
+from c2s_enrich.cli.ending import NOT_DONE, NOT_FOUND, fail, load_settings, note
+from c2s_enrich.cli.lazy import database, ops, wiring
+from c2s_enrich.cli.printing import Column, print_table, visible, when
 
 T = TypeVar("T")
+Reason = Annotated[str | None, Option(help="why they were rejected, for example not_json")]
 
 app = frame.group("Deliveries we could not parse, kept as received. Inspect or replay them.")
-
-Reason = Annotated[str | None, typer.Option(help="why they were rejected, for example not_json")]
 
 
 @app.command("list")
 def list_rejects(
     reason: Reason = None,
-    everything: Annotated[bool, typer.Option("--all", help="Settled ones, too.")] = False,
+    everything: Annotated[bool, Option("--all", help="Settled ones, too.")] = False,
     limit: frame.Limit = 20,
     as_json: frame.AsJson = False,
 ) -> None:
     """The newest rejected deliveries, without what is in them."""
-    from c2s_enrich.ops.rejects import line_text
-
-    frame.print_table(
-        _at_the_desk(
-            lambda _, desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
-        ),
-        {
-            "received": "received_at",
-            "delivery": "id",
-            "reason": "reason",
-            "lead": lambda line: line_text(line.lead_id) or "-",
-            "bytes": "size",
-            "state": _state,
-        },
-        as_json=as_json,
-        empty="No rejected delivery waits.",
+    rows = _at_the_desk(
+        lambda _, desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
     )
+    columns: dict[str, Column] = {
+        "received": "received_at", "delivery": "id", "reason": "reason",
+        "lead": lambda line: ops.rejects.line_text(line.lead_id) or "-", "bytes": "size",
+        "state": _state,
+    }  # fmt: skip
+    print_table(rows, columns, as_json=as_json, empty="No rejected delivery waits.")
 
 
 @app.command("show")
 def show_reject(
     reject_id: UUID,
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show names, contacts and all the rest as it arrived.")
+        bool, Option("--reveal", help="Show names, contacts and all the rest as it arrived.")
     ] = False,
 ) -> None:
     """One rejected delivery with its text. What may be about a person is masked."""
-    from c2s_enrich.ops.rejects import body_text, line_text
-
+    line_text = ops.rejects.line_text
     reject = _at_the_desk(lambda _, desk: desk.reject(reject_id))
     if reject is None:
-        ending.fail(f"there is no rejected delivery {reject_id}", ending.NOT_FOUND)
+        fail(f"there is no rejected delivery {reject_id}", NOT_FOUND)
     lead = line_text(reject.lead_id) or "-"
-    typer.echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
-    typer.echo(f"  received {frame.when(reject.received_at)}  {reject.size} bytes")
-    typer.echo(f"  {_state(reject)}")
+    echo(f"{reject.id}  lead {lead}  {reject.reason}  {line_text(reject.detail)}")
+    echo(f"  received {when(reject.received_at)}  {reject.size} bytes")
+    echo(f"  {_state(reject)}")
     for name, value in reject.headers.items():
-        typer.echo(f"  {line_text(name)}: {line_text(str(value))}")
-    typer.echo(body_text(reject.raw, reveal=reveal))
+        echo(f"  {line_text(name)}: {line_text(str(value))}")
+    echo(ops.rejects.body_text(reject.raw, reveal=reveal))
 
 
 @app.command("replay")
 def replay_rejects(
-    reject_ids: Annotated[
-        list[UUID] | None, typer.Argument(help="rejected deliveries by id")
-    ] = None,
+    reject_ids: Annotated[list[UUID] | None, Argument(help="rejected deliveries by id")] = None,
     reason: Reason = None,
 ) -> None:
     """Send their bytes through today's parser. Events are queued; what still cannot be read stays.
@@ -84,9 +72,9 @@ def replay_rejects(
     both are kept and processed in order.
     """
     if bool(reject_ids) == (reason is not None):
-        ending.fail("say which rejected deliveries: ids, or --reason")
+        fail("say which rejected deliveries: ids, or --reason")
 
-    async def replay(pool: frame.Pool, desk: RejectsDesk) -> list[UUID]:
+    async def replay(pool: database.Pool, desk: ops.rejects.RejectsDesk) -> list[UUID]:
         chosen = reject_ids or await desk.waiting_for(str(reason))
         stay: list[UUID] = []
 
@@ -96,15 +84,15 @@ def replay_rejects(
                 if done is None:
                     said = "there is no such rejected delivery"
                 elif done.already_at is not None:
-                    said = f"was replayed already, at {frame.when(done.already_at)}"
+                    said = f"was replayed already, at {when(done.already_at)}"
                 else:
                     more = f" (and {len(done.flaws) - 3} more)" if len(done.flaws) > 3 else ""
-                    flaws = "".join(f"; {frame.visible(flaw)}" for flaw in done.flaws[:3]) + more
+                    flaws = "".join(f"; {visible(flaw)}" for flaw in done.flaws[:3]) + more
                     said = f"{done.stored} events stored, {done.known} known{flaws}"
-                typer.echo(f"{reject_id}  {said}")
+                echo(f"{reject_id}  {said}")
                 if done is None or done.flaws:
                     stay.append(reject_id)
-            typer.echo(f"{len(chosen)} checked, {len(stay)} still rejected")
+            echo(f"{len(chosen)} checked, {len(stay)} still rejected")
             return chosen
 
         words = {"rejects": [str(reject_id) for reject_id in chosen[:10]]}
@@ -112,7 +100,7 @@ def replay_rejects(
         return stay
 
     if _at_the_desk(replay):
-        raise typer.Exit(ending.NOT_DONE)
+        raise Exit(NOT_DONE)
 
 
 @app.command("dismiss")
@@ -122,25 +110,24 @@ def dismiss_rejects(reject_ids: list[UUID], because: frame.Because) -> None:
     c2s-enrich rejects dismiss ID --because "a test of C2S"
     """
 
-    async def dismiss(pool: frame.Pool, desk: RejectsDesk) -> int:
+    async def dismiss(pool: database.Pool, desk: ops.rejects.RejectsDesk) -> int:
         words = {"rejects": [str(each) for each in reject_ids]}
         dismissed = partial(desk.dismiss, reject_ids)
         return len(await frame.audited(pool, dismissed, "dismiss", words, because))
 
     done = _at_the_desk(dismiss)
-    ending.note(f"{done} of {len(reject_ids)} dismissed.")
+    note(f"{done} of {len(reject_ids)} dismissed.")
     if not done:
-        raise typer.Exit(ending.NOT_FOUND)
+        raise Exit(NOT_FOUND)
 
 
-def _state(line: Reject) -> str:
+def _state(line: ops.rejects.Reject) -> str:
     if line.replayed_at:
-        return f"replayed {frame.when(line.replayed_at)}"
-    return f"dismissed {frame.when(line.dismissed_at)}" if line.dismissed_at else "waits"
+        return f"replayed {when(line.replayed_at)}"
+    return f"dismissed {when(line.dismissed_at)}" if line.dismissed_at else "waits"
 
 
-def _at_the_desk(ask: Callable[[frame.Pool, RejectsDesk], Awaitable[T]]) -> T:
-    from c2s_enrich.wiring.operators import build_rejects
-
-    settings = ending.load_settings("migrate")
-    return frame.with_pool(lambda pool: ask(pool, build_rejects(settings, pool)), settings)
+def _at_the_desk(ask: Callable[[database.Pool, ops.rejects.RejectsDesk], Awaitable[T]]) -> T:
+    settings = load_settings("migrate")
+    build = wiring.operators.build_rejects
+    return frame.with_pool(lambda pool: ask(pool, build(settings, pool)), settings)

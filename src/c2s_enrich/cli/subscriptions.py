@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-import typer
+from typer import Argument
 
-from c2s_enrich.cli import ending, frame
+from c2s_enrich.cli import frame
+from c2s_enrich.cli.ending import fail, load_settings, note
+from c2s_enrich.cli.lazy import database, ops, upstreams, wiring
+from c2s_enrich.cli.printing import Column, print_table
 
 if TYPE_CHECKING:
-    from c2s_enrich.upstreams.c2s import C2s
+    from c2s_enrich.settings import Settings
 
 ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 _PATH = "/api/v1/webhooks/c2s"
@@ -21,7 +24,7 @@ _HOST = re.compile(r"(https://[\w.-]+|http://127\.0\.0\.1)(:\d+)?(/[\w./-]*)?", 
 
 def subscribe(
     address: Annotated[
-        str, typer.Argument(help="where web is reached, or the whole address with its token")
+        str, Argument(help="where web is reached, or the whole address with its token")
     ],
     yes: frame.Yes = False,
 ) -> None:
@@ -34,27 +37,27 @@ def subscribe(
     """
     host, _, token = address.rstrip("/").partition(_PATH)
     if not _HOST.fullmatch(host):
-        ending.fail("the address is https:// and a host: the webhook token becomes part of it")
-    settings = ending.load_settings("poller")
+        fail("the address is https:// and a host: the webhook token becomes part of it")
+    settings = load_settings("poller")
     token = token.strip("/") or quote(settings.webhook_secret.reveal(), safe="")
     if not token:
-        ending.fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
+        fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
     path = f"{host}{_PATH}/"
-    ending.note(f"C2S will deliver to {path}*** and to nowhere else.")
-    ending.note("C2S allows ONE address: any other subscription of this token ends silently.")
+    note(f"C2S will deliver to {path}*** and to nowhere else.")
+    note("C2S allows ONE address: any other subscription of this token ends silently.")
     frame.confirm("subscribe", yes)
     address = path + token
     _ask_for_each("subscribe", settings, lambda c2s, to: c2s.subscribe(to, address), f"{path}***")
-    ending.note("Subscribed. The next webhook proves it: c2s-enrich events list")
+    note("Subscribed. The next webhook proves it: c2s-enrich events list")
 
 
 def unsubscribe(yes: frame.Yes = False) -> None:
     """Make C2S deliver no webhooks any more."""
-    settings = ending.load_settings("poller")
-    ending.note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
+    settings = load_settings("poller")
+    note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
     frame.confirm("unsubscribe", yes)
     _ask_for_each("unsubscribe", settings, lambda c2s, action: c2s.unsubscribe(action), "")
-    ending.note("Unsubscribed.")
+    note("Unsubscribed.")
 
 
 def subscriptions(as_json: frame.AsJson = False) -> None:
@@ -62,34 +65,25 @@ def subscriptions(as_json: frame.AsJson = False) -> None:
 
     C2S cannot be asked for the address in force: whoever has the token may have replaced it.
     """
-    from c2s_enrich.ops.store import OpsStore
-
-    frame.print_table(
-        frame.with_pool(lambda pool: OpsStore(pool).subscriptions()),
-        {
-            "action": "action",
-            "asked": "asked_at",
-            "address": lambda line: line["address"] or "none",
-        },
-        as_json=as_json,
-        empty="Nothing was subscribed from here yet: c2s-enrich subscribe https://…",
-    )
-    ending.note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
+    rows = frame.with_pool(lambda pool: ops.store.OpsStore(pool).subscriptions())
+    address: Column = lambda row: row["address"] or "none"  # noqa: E731
+    columns = {"action": "action", "asked": "asked_at", "address": address}
+    empty = "Nothing was subscribed from here yet: c2s-enrich subscribe https://…"
+    print_table(rows, columns, as_json=as_json, empty=empty)
+    note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
 
 
 def _ask_for_each(
     verb: str,
-    settings: frame.Settings,
-    ask: Callable[[C2s, str], Awaitable[object]],
+    settings: Settings,
+    ask: Callable[[upstreams.c2s.C2s, str], Awaitable[object]],
     remembered: str,
 ) -> None:
-    async def asked(upstreams: frame.Upstreams, pool: frame.Pool) -> None:
+    async def asked(services: wiring.Upstreams, pool: database.Pool) -> None:
         async def each() -> bool:
-            from c2s_enrich.ops.store import OpsStore
-
             for action in ACTIONS:
-                await ask(upstreams.c2s, action)
-                await OpsStore(pool).subscribed(action, remembered)
+                await ask(services.c2s, action)
+                await ops.store.OpsStore(pool).subscribed(action, remembered)
             return True
 
         await frame.audited(pool, each, verb, {"address": remembered})
