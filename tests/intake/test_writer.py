@@ -21,9 +21,8 @@ from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake import store as statements
 from c2s_enrich.intake import writer as store_module
-from c2s_enrich.intake.job import DeliveryReceipt
 from c2s_enrich.intake.payload import read_delivery
-from c2s_enrich.intake.writer import Writer
+from c2s_enrich.intake.writer import DeliveryReceipt, Writer
 
 
 def delivery(*events: Any) -> Any:
@@ -63,9 +62,9 @@ def counting_inserts() -> Iterator[list[int]]:
     sizes: list[int] = []
     original = statements.insert_events
 
-    async def counted(connection: Any, rows: Any) -> None:
+    async def counted(sql: Any, rows: Any) -> None:
         sizes.append(len(rows))
-        await original(connection, rows)
+        await original(sql, rows)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statements, "insert_events", counted)
@@ -160,6 +159,35 @@ class TestAnIdleWriter:
         assert max(sizes) <= store_module._BATCH_ROWS
 
 
+class TestWhatIsStored:
+    TIMES = (
+        "2025-06-01T10:00:00.123456-03:00",
+        "2099-12-31T23:59:59.999999Z",
+        "2000-01-01T00:00:00Z",
+    )
+
+    @pytest.mark.parametrize("at", TIMES)
+    @pytest.mark.parametrize("text", ["null", "NULL", 'a "quoted" \\ {x,y}', "Conceição 📞"])
+    async def test_is_what_was_delivered(self, db: Database, at: str, text: str) -> None:
+        event = {"id": text, "updated_at": at, "hook_action": text, "x": [1, "é", None, 1.5]}
+        raw = json.dumps(event, ensure_ascii=False).encode()
+        async with writer_on(db) as (writer, _):
+            await writer.store(read_delivery(b" " + raw + b"\n", None, 1000), {"request_id": text})
+
+        [row] = await db.fetch(
+            "select lead_id, hook_action, request_id, payload_raw, updated_at = "
+            f"'{at}'::timestamptz as same_time from webhook_events"
+        )
+        assert tuple(row) == (text, text, text, event, True)
+
+    async def test_of_a_large_payload_is_every_byte(self, db: Database) -> None:
+        event = an_event("large", x="x" * 500_000)
+        async with writer_on(db) as (writer, _):
+            await store(writer, event)
+
+        assert await db.value("select payload_raw from webhook_events") == event
+
+
 class TestADatabaseThatIsAway:
     async def test_is_not_stored_and_never_a_receipt(self, db: Database) -> None:
         async with writer_on(
@@ -236,14 +264,13 @@ class TestACommitWhoseAnswerIsLost:
             original = statements.insert_events
             lost: list[Any] = []
 
-            async def losing_the_answer(connection: Any, rows: Any) -> None:
-                await original(connection, rows)
+            async def losing_the_answer(sql: Any, rows: Any) -> None:
+                await original(sql, rows)
                 if not lost:
                     # The rows are committed by now; the caller never learns of it.
                     lost.append(len(rows))
                     for row in rows:
                         row.verdict = None
-                    await connection.close()
                     raise psycopg.OperationalError("the line broke before the answer")
 
             with pytest.MonkeyPatch.context() as patch:
@@ -259,11 +286,10 @@ class TestACommitWhoseAnswerIsLost:
             original = statements.keep_rejected
             lost: list[Any] = []
 
-            async def losing_the_answer(connection: Any, rejects: Any) -> bool:
-                done = await original(connection, rejects)
+            async def losing_the_answer(sql: Any, rejects: Any) -> bool:
+                done = await original(sql, rejects)
                 if not lost:
                     lost.append(len(rejects))
-                    await connection.close()
                     raise psycopg.OperationalError("the line broke before the answer")
                 return done
 

@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import accumulate
 
 import psycopg
@@ -13,10 +12,9 @@ from prometheus_client import core
 from prometheus_client.registry import Collector
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.database import Pool
-from c2s_enrich.intake import store
-from c2s_enrich.intake.job import DeliveryReceipt
+from c2s_enrich.database import Pool, Statements
 from c2s_enrich.intake.refusals import Refusals
+from c2s_enrich.intake.writer import DeliveryReceipt
 from c2s_enrich.telemetry.lines import get_logger
 
 _log = get_logger("c2s_enrich.intake.minutes")
@@ -90,45 +88,39 @@ class IntakeMetrics(Collector):
         )
 
 
-@dataclass
-class Minutes:
-    """Once a minute web writes what it counted, and compares refused leads with known ones."""
+@asynccontextmanager
+async def every_minute(
+    pool: Pool, metrics: IntakeMetrics, refusals: Refusals, clock: Clock
+) -> AsyncIterator[None]:
+    """Once a minute, and once more at the end of the block, web writes what it counted and compares
+    refused leads with known ones. What could not be written goes with the next minute's.
+    """
+    sql = Statements(pool, "intake")
+    written: Counter[str] = Counter()
 
-    pool: Pool
-    metrics: IntakeMetrics
-    refusals: Refusals
-    clock: Clock
-    written: Counter[str] = field(default_factory=Counter)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Does it every minute until the block ends, and once more then."""
-        task = asyncio.create_task(self._run(), name="intake minutes")
+    async def turn() -> None:
+        nonlocal written
         try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_SECONDS):
-                    await self.turn()
-
-    async def _run(self) -> None:
-        while True:
-            await self.clock.sleep(_MINUTE_SECONDS)
-            await self.turn()
-
-    async def turn(self) -> None:
-        """Once. What could not be written goes with the next minute's."""
-        try:
-            async with self.pool.connection(timeout=_LAST_SECONDS) as connection:
-                now = self.metrics.minute()
-                if new := now - self.written:
-                    await store.count_intake(connection, {key: new[key] for key in now})
-                    self.written = now
-                if ids := self.refusals.take_ids():
-                    known = await store.known_leads(connection, ids)
-                    self.refusals.about_known_leads(known)
+            now = metrics.minute()
+            if new := now - written:
+                await sql.rows("count_intake", **{key: new[key] for key in now})
+                written = now
+            await refusals.compare(sql)
         except (psycopg.Error, OSError) as error:
             _log.warning("minute_not_counted", error=type(error).__name__)
+
+    async def run() -> None:
+        while True:
+            await clock.sleep(_MINUTE_SECONDS)
+            await turn()
+
+    task = asyncio.create_task(run(), name="intake minutes")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await turn()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from c2s_enrich.intake.auth import Headers
@@ -17,12 +18,12 @@ PEEK_SECONDS = 0.25
 _PEEK = 4096
 
 
-class BodyTooLarge(Exception):
-    """The body exceeds its limit."""
+class BodyRefused(Exception):
+    """The body is too large or too slow."""
 
-
-class SenderGone(Exception):
-    """The sender hung up before its body was complete: nobody is left to answer."""
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        self.status, self.reason = status, reason
+        super().__init__(detail)
 
 
 class NoRoom(Exception):
@@ -32,32 +33,30 @@ class NoRoom(Exception):
 async def receive_body(
     headers: Headers, receive: Receive, metrics: IntakeMetrics, limit: int, seconds: float
 ) -> bytes:
-    """Stays counted in `body_bytes`. Raises BodyTooLarge, SenderGone, NoRoom, TimeoutError."""
-    async with asyncio.timeout(seconds):
-        announced = header(headers, b"content-length")
-        if announced.isdigit() and int(announced[:20]) > limit:
-            await drop_body(headers, receive)
-            raise BodyTooLarge
-        first, more = await _next_part(receive)
-        body = bytearray(first) if more else first
-        counted = len(first)
-        metrics.body_bytes += counted
-        try:
-            while True:
-                if len(body) > limit:
-                    await drop_body(headers, receive, size=len(body), more=more)
-                    raise BodyTooLarge
-                if metrics.body_bytes > _BODIES:
-                    raise NoRoom
-                if not more:
-                    return bytes(body)
+    """Stays counted in `body_bytes`. Raises BodyRefused, NoRoom, ClientDisconnect."""
+    body, more = bytearray(), True
+    announced = header(headers, b"content-length")
+    too_large = announced.isdigit() and int(announced[:20]) > limit
+    try:
+        async with asyncio.timeout(seconds):
+            while more and not too_large:
                 part, more = await _next_part(receive)
                 body += part
-                counted += len(part)
                 metrics.body_bytes += len(part)
-        except BaseException:
-            metrics.body_bytes -= counted
-            raise
+                too_large = len(body) > limit
+                if metrics.body_bytes > _BODIES and not too_large:
+                    raise NoRoom
+            if too_large:
+                await drop_body(headers, receive, size=len(body), more=more)
+                detail = f"A delivery has at most {limit} bytes."
+                raise BodyRefused(413, "body_too_large", detail)
+        return bytes(body)
+    except BaseException as error:
+        metrics.body_bytes -= len(body)
+        if isinstance(error, TimeoutError):
+            detail = f"The body did not arrive within {seconds:g} seconds."
+            raise BodyRefused(408, "body_too_slow", detail) from None
+        raise
 
 
 async def drop_body(
@@ -89,7 +88,7 @@ async def drop_body(
 async def _next_part(receive: Receive) -> tuple[bytes, bool]:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise SenderGone
+        raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
 
 

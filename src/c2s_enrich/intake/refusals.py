@@ -6,10 +6,9 @@ C2S knows the ids of our leads. They are compared once a minute: strangers cause
 """
 
 import re
-from collections.abc import Collection
 
-from c2s_enrich.clock import Clock
-from c2s_enrich.serving.faults import Faults
+from c2s_enrich.database import Statements
+from c2s_enrich.serving.problem import Faults
 
 # Seconds; C2S delivers many times an hour while people work. Later it was dealt with.
 _FRESH = 3600.0
@@ -35,10 +34,9 @@ _ID = re.compile(rb'"(?:lead_)?id"\s{0,5}:\s{0,5}"?([A-Za-z0-9-]{1,64})')
 
 
 class Refusals:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
         self._waiting: dict[str, None] = {}
-        self._known = Faults(clock, _REFUSED, _FRESH)
-        self._lost = Faults(clock, _LOST, _FRESH)
 
     def refused(self, beginning: bytes) -> None:
         """A delivery was answered 401; `beginning` is the first part of its body."""
@@ -49,21 +47,15 @@ class Refusals:
     def accepted(self) -> None:
         """A delivery showed a right secret: whoever was refused, it is not all of C2S."""
         self._waiting.clear()
-        self._known.end("")
+        self._faults.end("known_refused")
 
     def turned_away(self, reason: str) -> None:
         """A delivery with a right secret was refused; where it left no trace, it is lost."""
         if why := _WITHOUT_TRACE.get(reason):
-            self._lost.add(reason, why)
+            self._faults.add(reason, why, sentence=_LOST, fresh=_FRESH)
 
-    def take_ids(self) -> list[str]:
-        """The ids that nobody has compared yet, once."""
-        taken, self._waiting = list(self._waiting), {}
-        return taken
-
-    def about_known_leads(self, ids: Collection[str]) -> None:
-        if ids:
-            self._known.add("", count=len(ids))
-
-    def sentences(self) -> list[str]:
-        return self._lost.sentences() + self._known.sentences()
+    async def compare(self, sql: Statements) -> None:
+        """Looks once whether we know the leads of refused deliveries."""
+        ids, self._waiting = list(self._waiting), {}
+        if ids and (known := await sql.rows("known_leads", lead_ids=ids)):
+            self._faults.add("known_refused", count=len(known), sentence=_REFUSED, fresh=_FRESH)

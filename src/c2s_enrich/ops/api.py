@@ -23,7 +23,7 @@ from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
 from c2s_enrich.ops.health import gives
 from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState, Runs
 from c2s_enrich.redaction import redact
-from c2s_enrich.serving.problem import problem
+from c2s_enrich.serving.problem import HttpProblem
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.upstreams.limits import Limits, UpstreamState
@@ -275,6 +275,5 @@ def _json(value: Any, status: int) -> Response:
 
 
 def _refused(status: int, reason: str, detail: str) -> Response:
-    answer = problem(status, reason, detail)
     headers = {"www-authenticate": 'Bearer realm="c2s-enrich"'} if status == 401 else {}
-    return Response(answer.body, status, headers, media_type=answer.content_type.decode())
+    return HttpProblem(status, reason, detail, headers)

@@ -13,8 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from c2s_enrich.redaction import redact
-from c2s_enrich.serving.faults import Faults
-from c2s_enrich.serving.problem import CLOSE, problem
+from c2s_enrich.serving.problem import CLOSE, Faults, HttpProblem
 from c2s_enrich.telemetry.lines import Level, get_logger
 
 Notes = dict[str, Any]
@@ -83,7 +82,7 @@ class RequestMiddleware:
             _log.error("request_broke", request_id=request_id, error=kind, where=where)
             self.faults.add("bug", f"an error in the program ({kind})")
             if not status:
-                await _BUG.send(send_with_headers)
+                await _BUG(scope, receive, send_with_headers)
         if "route" not in notes:
             notes["route"] = getattr(scope.get("route"), "path", None)
         line = {
@@ -108,13 +107,13 @@ class RequestMiddleware:
 
 async def answer_http_error(_: Request, error: Exception) -> Response:
     """For Starlette: unknown addresses and wrong methods, in the form of every other failure."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    status, headers = 500, None
+    if isinstance(error, HTTPException):
+        status, headers = error.status_code, error.headers
     detail = "There is nothing at this address, or not for this method."
-    answer = problem(status, _REASONS.get(status, "http_error"), detail)
-    return Response(answer.body, status, headers, media_type=answer.content_type.decode())
+    return HttpProblem(status, _REASONS.get(status, "http_error"), detail, headers)
 
 
 _BROKE = "Something broke here. Nothing of the request was stored."
-_BUG = problem(503, "bug", _BROKE, (b"retry-after", b"10"), CLOSE)
+_BUG = HttpProblem(503, "bug", _BROKE, {"retry-after": "10", **CLOSE})
 _REASONS = {404: "not_found", 405: "method_not_allowed"}

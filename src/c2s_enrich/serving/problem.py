@@ -1,53 +1,97 @@
-"""Answers as values. Failures are problem+json (RFC 9457) and never quote the request."""
+"""Failures: as problem+json (RFC 9457), which never quotes the request, and counted for /health."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from msgspec import Struct
-from starlette.types import Send
+from starlette.responses import Response
 
-JSON = b"application/json"
-PROBLEM = b"application/problem+json"
+from c2s_enrich.clock import Clock
+
+# For answers given before the body was read to its end: what still arrives must not be taken for
+# the next request.
+CLOSE = {"connection": "close"}
+_ANSWERED_503 = (
+    "{count} requests were answered 503 within {within:.0f} s, the last one {ago:.0f} s ago: {why}."
+)
 
 
-class Answer(Struct, frozen=True):
-    """Status, body and further headers. `reason` is a word for the log."""
+class HttpProblem(Response):
+    """`reason` is a word for programs and the log, `detail` a sentence. Below 500 the fault is the
+    sender's.
+    """
 
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    reason: str = ""
+    media_type = "application/problem+json"
 
-    async def send(self, send: Send) -> None:
-        """Two ASGI messages. HEAD is the server's business: it leaves the body out by itself."""
-        headers = [
-            (b"content-type", self.content_type),
-            (b"content-length", b"%d" % len(self.body)),
-            *self.headers,
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        self.reason = reason
+        document = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "reason": reason,
+            "detail": detail,
+            "fault": "sender" if status < 500 else "service",
+            **more,
+        }
+        super().__init__(msgspec.json.encode(document), status, headers)
+
+
+@dataclass
+class _Run:
+    """What failed for one reason without a success in between; times by the clock."""
+
+    sentence: str
+    fresh: float
+    first: float
+    last: float = 0.0
+    count: int = 0
+    why: str = ""
+
+
+class Faults:
+    """What went wrong here lately, by reason, in this process's memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._runs: dict[str, _Run] = {}
+
+    def add(
+        self,
+        reason: str,
+        why: str = "",
+        count: int = 1,
+        sentence: str = _ANSWERED_503,
+        fresh: float = 600.0,
+    ) -> None:
+        """`sentence` tells of `count`, `why`, and the seconds `within` and `ago`. `fresh` seconds
+        after the last one it has passed, or nobody delivers. `why` holds nothing that a sender
+        wrote.
+        """
+        now = self._clock.boottime()
+        run = self._runs.get(reason)
+        if run is None or now - run.last > fresh:
+            run = self._runs[reason] = _Run(sentence, fresh, first=now)
+        run.count, run.last, run.why = run.count + count, now, why
+
+    def end(self, reason: str) -> None:
+        self._runs.pop(reason, None)
+
+    def sentences(self) -> list[str]:
+        now = self._clock.boottime()
+        return [
+            run.sentence.format(
+                count=run.count, why=run.why, within=now - run.first, ago=now - run.last
+            )
+            for run in self._runs.values()
+            if now - run.last <= run.fresh
         ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-def problem(
-    status: int, reason: str, detail: str, *headers: tuple[bytes, bytes], **more: Any
-) -> Answer:
-    """`reason` is a word for programs, `detail` a sentence. Below 500 the fault is the sender's."""
-    document = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "reason": reason,
-        "detail": detail,
-        "fault": "sender" if status < 500 else "service",
-        **more,
-    }
-    return Answer(status, msgspec.json.encode(document), PROBLEM, headers, reason)
-
-
-CLOSE = (b"connection", b"close")
-"""For answers given before the body was read to its end: what still arrives must not be taken for
-the next request.
-"""

@@ -1,16 +1,13 @@
 """uvicorn's protocol with bounds for whatever a peer sends, leaves unsent or leaves unread."""
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
-from http import HTTPStatus
 from itertools import chain
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from c2s_enrich.serving.problem import CLOSE, PROBLEM, problem
+from c2s_enrich.serving.problem import CLOSE, HttpProblem
 from c2s_enrich.telemetry.lines import get_logger
 
 # Set in the scope of a request whose sender is known: its connection is the last to be closed.
@@ -95,22 +92,22 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                self._go_on_without_upgrade(data[upgrade.args[0] :])
+                self._decline_upgrade(data[upgrade.args[0] :])
             except httptools.HttpParserError:
                 self._refuse(*self._flaw)
 
-        def _go_on_without_upgrade(self, body: bytes) -> None:
-            """The parser leaves the body of a request that offers an upgrade to the new protocol.
-            Ours is to decline the offer and to read the body: a second parser begins after a head
-            that says how the body is framed.
+        def _decline_upgrade(self, rest: bytes) -> None:
+            """The parser gives up where a request offers an upgrade. Its head is read again without
+            the offer, as if it had not been made.
             """
-            framing = [
-                b"%s: %s\r\n" % each
-                for each in self.headers
-                if each[0] in (b"content-length", b"transfer-encoding")
-            ]
-            self.parser = httptools.HttpRequestParser(_BodyOnly(self))
-            self._feed(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n" + body)
+            method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+            if method == b"CONNECT":
+                self._refuse(*self._flaw)
+                return
+            lines = [b"%s %s HTTP/%s" % (method, self.url, version)]
+            lines += [b"%s: %s" % each for each in self.headers if each[0] != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(b"\r\n".join([*lines, b"", rest]))
 
         def on_message_begin(self) -> None:
             self._in_head, self._in_message, self._head_size = True, True, 0
@@ -122,6 +119,8 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
                 super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
+            if self.parser.should_upgrade():
+                return
             if len(self.pipeline) >= _PIPELINE:
                 detail = f"At most {_PIPELINE} requests of a connection may wait."
                 self._flaw = (429, "too_many_pipelined", detail)
@@ -136,7 +135,7 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
             super().on_body(body)
 
         def on_message_complete(self) -> None:
-            if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            if self.parser.should_upgrade():
                 return
             self._in_message = False
             self._stop_timer()
@@ -197,13 +196,9 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
                 its_own_body = self._in_message and not self._in_head and not self.pipeline
                 if not its_own_body or self.cycle.response_started:
                     return
-            answer = problem(status, reason, detail)
-            head = (
-                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-                f"content-type: {PROBLEM.decode()}\r\ncontent-length: {len(answer.body)}\r\n"
-                f"{b': '.join(CLOSE).decode()}\r\n\r\n"
-            )
-            self.transport.write(head.encode() + answer.body)
+            answer = HttpProblem(status, reason, detail, CLOSE)
+            lines = [b"%s: %s\r\n" % each for each in answer.raw_headers]
+            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", answer.body]))
             self.transport.close()
 
     return Protocol
@@ -237,19 +232,3 @@ class _OneWrite:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-
-class _BodyOnly:
-    """A parser's callbacks without those of the first head, which was read already."""
-
-    def __init__(self, protocol: Any) -> None:
-        self._in_first_head = True
-        self.on_body, self.on_message_complete = protocol.on_body, protocol.on_message_complete
-        for name in ("on_message_begin", "on_url", "on_header", "on_headers_complete"):
-            setattr(self, name, partial(self._behind_it, name, getattr(protocol, name)))
-
-    def _behind_it(self, name: str, callback: Callable[..., None], *given: bytes) -> None:
-        if not self._in_first_head:
-            callback(*given)
-        elif name == "on_headers_complete":
-            self._in_first_head = False

@@ -23,8 +23,8 @@ from c2s_enrich.ops.api import AdminApi
 from c2s_enrich.ops.health import Signals, build_health
 from c2s_enrich.ops.plans import Runs
 from c2s_enrich.ops.rejects import RejectsDesk
-from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware
+from c2s_enrich.serving.problem import Faults
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Limits

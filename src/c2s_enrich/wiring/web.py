@@ -7,20 +7,18 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route
 
 from c2s_enrich.clock import Clock, SystemClock
 from c2s_enrich.database import open_pool
-from c2s_enrich.intake.fast.app import WebApp
-from c2s_enrich.intake.metrics import IntakeMetrics, Minutes
-from c2s_enrich.intake.openapi import OpenApi
+from c2s_enrich.intake.metrics import IntakeMetrics, every_minute
+from c2s_enrich.intake.openapi import openapi_route
 from c2s_enrich.intake.refusals import Refusals
-from c2s_enrich.intake.webhook import Webhook
+from c2s_enrich.intake.webhook import WebApp, Webhook
 from c2s_enrich.intake.writer import Writer
 from c2s_enrich.ops.alerts import watch
 from c2s_enrich.ops.health import Signals, build_health
-from c2s_enrich.serving.faults import Faults
 from c2s_enrich.serving.middleware import RequestMiddleware, answer_http_error
+from c2s_enrich.serving.problem import Faults
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 
@@ -30,19 +28,19 @@ def build_web(
 ) -> WebApp:
     """An ASGI app whose lifespan opens pool and writer; what was accepted is written at its end."""
     clock = clock or SystemClock()
-    intake, refusals, faults = IntakeMetrics(), Refusals(clock), Faults(clock)
+    intake, faults = IntakeMetrics(), Faults(clock)
+    refusals = Refusals(faults)
     metrics.registry.register(intake)
     pool = open_pool(settings, name="web")
     writer = Writer(pool, settings)
-    minutes = Minutes(pool, intake, refusals, clock)
 
-    signals = Signals(lambda: refusals.sentences() + faults.sentences(), intake.summary)
+    signals = Signals(faults.sentences, intake.summary)
     health = build_health(settings, pool, metrics, clock, signals)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         watching = watch(settings, pool, metrics, health, "web", watched)
-        async with pool, writer, minutes.running(), watching:
+        async with pool, writer, every_minute(pool, intake, refusals, clock), watching:
             yield
 
     known = (settings.webhook_secret.reveal(), settings.webhook_secret_previous.reveal())
@@ -54,7 +52,7 @@ def build_web(
         ),
         routes=[
             *health.routes(),
-            Route("/openapi.json", OpenApi(settings.body_limit, settings.batch_limit)),
+            openapi_route(settings.body_limit, settings.batch_limit),
         ],
         middleware=[Middleware(RequestMiddleware, faults=faults, known=known)],
         exception_handlers={HTTPException: answer_http_error},

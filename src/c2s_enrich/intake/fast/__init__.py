@@ -1,1 +1,0 @@
-"""What exists for speed alone. Each file opens with its measured gain and can be removed."""
