@@ -1,15 +1,14 @@
 -- What ALERT_WEBHOOK_URL is told: transitions only, once for all processes.
 
 -- name: note_problems
--- What is wrong now. A problem that comes back before its recovery was told goes on as the same.
-insert into alerts (key, scope, text)
-select given.key, %(scope)s, given.text
-  from unnest(%(keys)s::text[], %(texts)s::text[]) as given (key, text)
-on conflict (key) do update set text = excluded.text, recovered_at = null;
-
--- name: note_recoveries
--- What is over. What nobody was told of needs no recovery either.
-with over as (
+-- What is wrong now, and what is over. A problem that comes back before its recovery was told goes on as the
+-- same; what nobody was told of needs no recovery either.
+with wrong as (
+  insert into alerts (key, scope, text)
+  select given.key, %(scope)s, given.text
+    from unnest(%(keys)s::text[], %(texts)s::text[]) as given (key, text)
+  on conflict (key) do update set text = excluded.text, recovered_at = null
+), over as (
   update alerts set recovered_at = now()
    where scope = %(scope)s and recovered_at is null and told_at is not null and key <> all (%(keys)s::text[])
 )

@@ -16,9 +16,9 @@ from c2s_enrich.ops.alerts import Alerts
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.health import Health, Signals
 from c2s_enrich.ops.store import OpsStore
-from c2s_enrich.options import Secret
 
 AT_ONCE = timedelta()
+CRM = "https://crm.example/{lead_id}"
 
 
 class Clock:
@@ -77,20 +77,15 @@ class Rig:
         name: str = "web",
         hold: timedelta = AT_ONCE,
         income: int = 0,
+        link: str = "",
         pool: Pool | None = None,
     ) -> Alerts:
-        signals = Signals(problems=lambda: self.own)
-        health = Health(OpsStore(pool or self.pool), self.clock, signals, self.db.settings())
-        return Alerts(
-            pool or self.pool,
-            health,
-            self.clock,
-            url=Secret(self.receiver.url),
-            process=name,
-            income_from=income,
-            lead_link="https://crm.example/{lead_id}" if income else "",
-            hold=hold,
+        settings = self.db.settings(
+            ALERT_WEBHOOK_URL=self.receiver.url, ALERT_INCOME_FROM=income, LEAD_LINK=link
         )
+        signals = Signals(problems=lambda: self.own)
+        health = Health(OpsStore(pool or self.pool), self.clock, signals, settings)
+        return Alerts(pool or self.pool, health, self.clock, settings, name, hold)
 
     async def once(self, alerts: Alerts) -> list[str]:
         """One round some time later; the lines that were received in it."""
@@ -222,10 +217,9 @@ class TestAValuableLead:
                 " now(), now())",
                 (lead, lead),
             )
-        poller = rig.process(income=10000)
-        told = await rig.once(poller)
+        told = await rig.once(rig.process("poller", income=10000, link=CRM))
         await rig.db.execute("delete from alerts")
-        poller.lead_link = ""
+        poller = rig.process("poller", income=10000)
         told += await rig.once(poller)
 
         assert told == [
