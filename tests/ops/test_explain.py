@@ -26,12 +26,12 @@ from c2s_enrich.console.words import LANGUAGES
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.causes import ACTIONS, CAUSES, sentences
 from c2s_enrich.ops.explain import (
-    Explainer,
     Explanation,
     LeadSituation,
     NotUnderstood,
     explain,
     read_what,
+    situation_of,
 )
 from c2s_enrich.ops.filters import KINDS
 from c2s_enrich.ops.problems import problems_of
@@ -59,7 +59,7 @@ def type_(db: Database, monkeypatch: pytest.MonkeyPatch) -> Type:
 
 
 async def why(pool: Pool, what: object) -> Explanation:
-    return explain(await Explainer(pool).situation(read_what(str(what))), "en", SAO_PAULO)
+    return explain(await situation_of(pool, **read_what(str(what))), "en", SAO_PAULO)
 
 
 async def health(pool: Pool) -> set[str]:
@@ -440,7 +440,7 @@ class TestAfterARestore:
             (event_id, LEAD),
         )
         said = {
-            language: explain(await Explainer(pool).situation(read_what(LEAD)), language, SAO_PAULO)
+            language: explain(await situation_of(pool, **read_what(LEAD)), language, SAO_PAULO)
             for language in LANGUAGES
         }
         at = f"{noticed.astimezone(SAO_PAULO):%H:%M:%S}"

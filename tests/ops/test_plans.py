@@ -15,7 +15,7 @@ from tests.conftest import Database, told
 from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
-from c2s_enrich.ops.explain import Explainer, read_what
+from c2s_enrich.ops.explain import situation_of
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.plans import BATCH, Order, PlanGone, Planner, PlanState, Runs
 from c2s_enrich.upstreams.limits import Limits
@@ -147,7 +147,7 @@ class TestTheOperatorsRole:
             changed = [await limits.pause("c2s", 5, "test"), await limits.resume("c2s")]
             changed.append(await limits.budget("work_api", 9))
             changed.append(await EventsDesk(pool).judge(message_id, delivered=True))
-            said = await Explainer(pool).situation(read_what("lead-0"))
+            said = await situation_of(pool, lead="lead-0")
 
         assert [each.done for each in done] == [1, 1]
         assert changed == [True, True, True, True]

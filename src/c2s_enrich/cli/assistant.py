@@ -16,7 +16,7 @@ from c2s_enrich.cli.printing import operator_zone
 from c2s_enrich.cli.status import look
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
-from c2s_enrich.ops.explain import Explainer
+from c2s_enrich.ops.explain import explained
 from c2s_enrich.ops.filters import Filter, parse_filter
 from c2s_enrich.ops.plans import Order, Planner
 from c2s_enrich.settings import Settings
@@ -66,9 +66,7 @@ def build_server(settings: Settings) -> MCPServer[Pool]:
         """Why a lead got nothing, or what it got: by lead id, event id, ref of a message or C2S
         address. Says the cause, what happens next and the command that mends it.
         """
-        return await answer(
-            context, lambda pool: Explainer(pool).explained(what, lang, operator_zone())
-        )
+        return await answer(context, lambda pool: explained(pool, what, lang, operator_zone()))
 
     @looks
     async def errors(

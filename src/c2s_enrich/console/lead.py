@@ -10,7 +10,7 @@ from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead
 from c2s_enrich.console.plans import after_run
 from c2s_enrich.console.words import N_
 from c2s_enrich.ops.causes import ACTIONS
-from c2s_enrich.ops.explain import Explainer, explain, read_what
+from c2s_enrich.ops.explain import explain, read_what, situation_of
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.leads import LeadStory, lead_story
 from c2s_enrich.ops.plans import Order
@@ -28,8 +28,8 @@ async def search(visit: Visit) -> Onward:
     """
     what = str(visit.request.path_params.get("event_id") or visit.query.get("q", "").strip())
     asked = read_what(what)
-    situation = await Explainer(visit.tools.reads).situation(asked)
-    place = f"#{asked['event']}" if asked["event"] else ""
+    situation = await situation_of(visit.tools.reads, **asked)
+    place = f"#{asked['event']}" if "event" in asked else ""
     return Onward(lead_address(situation.lead_id or what) + place, "")
 
 
@@ -46,7 +46,7 @@ async def act(visit: Visit, form: Form) -> Page | Onward:
 
 async def _page(visit: Visit, *, personal: bool) -> Page:
     lead_id, reads = _lead_id(visit), visit.tools.reads
-    situation = await Explainer(reads).situation({"lead": lead_id, "event": None, "ref": None})
+    situation = await situation_of(reads, lead=lead_id)
     said = explain(situation, visit.words.language, visit.words.zone)
     story = await lead_story(reads, lead_id, personal=personal)
     context = {

@@ -18,7 +18,7 @@ from c2s_enrich.ops.api_document import Endpoint, document
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.cells import as_csv
 from c2s_enrich.ops.events import ErrorGroup, EventLine, EventsDesk
-from c2s_enrich.ops.explain import Explainer, Explanation, NotUnderstood
+from c2s_enrich.ops.explain import Explanation, NotUnderstood, explained
 from c2s_enrich.ops.filters import WORDS, Filter, FilterError, parse_filter
 from c2s_enrich.ops.health import gives
 from c2s_enrich.ops.plans import Order, Plan, PlanGone, Planner, PlanState, Runs
@@ -172,9 +172,7 @@ class AdminApi:
 
     async def _explain(self, request: Request) -> Any:
         what, how = request.path_params["what"], _query(request.query_params, Explaining)
-        return await Explainer(self._pool).explained(
-            what, how.lang, self._zone, history=how.history
-        )
+        return await explained(self._pool, what, how.lang, self._zone, history=how.history)
 
     async def _upstreams(self, _: Request) -> Any:
         return await self._limits.all()

@@ -18,6 +18,7 @@ from c2s_enrich.redaction import redact, visible
 _REF = re.compile(r"[A-Z0-9]{8,16}")
 # A search for a link in a longer one would take seconds.
 _LONGEST = 2000
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LINK = re.compile(r"https?://\S*?/leads?/([0-9A-Za-z_-]+)")
 
 
@@ -217,31 +218,33 @@ def _moment(value: object) -> datetime | None:
 
 
 def read_what(what: str) -> dict[str, Any]:
-    """The statement's parameters for an id, a ref or a C2S address, told apart by their shape."""
-    text, found = what.strip(), {"event": None, "lead": None, "ref": None}
+    """What `situation_of` takes, of an id, a ref or a C2S address, told apart by their shape."""
+    text = what.strip()
     if len(text) <= _LONGEST and (link := _LINK.search(text)):
-        return found | {"lead": link[1]}
-    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
-        return found | {"event": UUID(text)}
+        return {"lead": link[1]}
+    if _UUID.fullmatch(text):
+        return {"event": UUID(text)}
     if not text or len(text) > 200 or "\0" in text or " " in text:
         raise NotUnderstood("give a lead's id, an event's id, a message's ref or a C2S address")
-    return found | {"lead": text, "ref": text if _REF.fullmatch(text) else None}
+    return {"lead": text, "ref": text if _REF.fullmatch(text) else None}
 
 
-class Explainer:
-    def __init__(self, pool: Pool) -> None:
-        self._sql = Statements(pool, "explain", prepare=False)
+async def explained(
+    pool: Pool, what: str, language: Language, zone: tzinfo, *, history: bool = False
+) -> Explanation:
+    said = explain(await situation_of(pool, **read_what(what)), language, zone)
+    if not history or not said.lead_id:
+        return said
+    sql = Statements(pool, "explain", prepare=False)
+    return replace(
+        said, history=tuple(await sql.read(Happening, "lead_history", lead=said.lead_id))
+    )
 
-    async def explained(
-        self, what: str, language: Language, zone: tzinfo, *, history: bool = False
-    ) -> Explanation:
-        said = explain(await self.situation(read_what(what)), language, zone)
-        past = await self.history(said.lead_id) if history and said.lead_id else []
-        return replace(said, history=tuple(past))
 
-    async def situation(self, asked: Mapping[str, Any]) -> LeadSituation:
-        [found] = await self._sql.read(LeadSituation, "situation", **asked)
-        return found
-
-    async def history(self, lead_id: str) -> list[Happening]:
-        return await self._sql.read(Happening, "lead_history", lead=lead_id)
+async def situation_of(
+    pool: Pool, *, event: UUID | None = None, lead: str | None = None, ref: str | None = None
+) -> LeadSituation:
+    """Of the lead that an event, an id or a message's ref leads to."""
+    sql = Statements(pool, "explain", prepare=False)
+    [found] = await sql.read(LeadSituation, "situation", event=event, lead=lead, ref=ref)
+    return found

@@ -6,10 +6,10 @@ changes a lead's time at C2S too: a lead with nothing new to tell makes no work.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import psycopg
@@ -68,19 +68,6 @@ class Report:
     inserted: int
 
 
-@dataclass(frozen=True)
-class Known:
-    """What we know of a lead that C2S lists. `has_event`: one of the listed time or a later one."""
-
-    erased: bool
-    has_event: bool
-    name: str | None = field(repr=False)
-    phone: str | None = field(repr=False)
-    email: str | None = field(repr=False)
-    closed: bool
-    told_fingerprint: str | None
-
-
 Judgement = Literal["known", "unchanged", "erased", "unreadable", "missing"]
 
 
@@ -104,8 +91,8 @@ async def reconcile(
             continue
         seen.add(facts.lead_id)
         change = {"lead_id": facts.lead_id, "updated_at": facts.updated_at}
-        [known] = await sql.read(Known, "compare_lead", **change)
-        judgement = _judgement(facts, known, keys)
+        [(verdict, *known)] = await sql.rows("compare_lead", **change)
+        judgement: Judgement = verdict or _judgement(facts, known, keys)
         if judgement == "missing":
             try:
                 payload = msgspec.json.encode({"hook_action": HOOK_ACTION, "data": lead}).decode()
@@ -122,16 +109,12 @@ async def reconcile(
     )  # fmt: skip
 
 
-def _judgement(facts: LeadFacts, known: Known, keys: HashKeys) -> Judgement:
-    if known.erased:
-        return "erased"
-    if known.has_event:
-        return "known"
-    merged = facts.filled_from(
-        LeadFacts(facts.lead_id, name=known.name, phone=known.phone, email=known.email)
-    )
-    told = known.told_fingerprint in fingerprints(read_contacts(merged), merged.name, keys)
-    return "unchanged" if told and facts.closed == known.closed else "missing"
+def _judgement(facts: LeadFacts, known: Sequence[Any], keys: HashKeys) -> Judgement:
+    """`known` is what we have heard of it: name, phone, email, closed, and what was told last."""
+    *contact, closed, told_fingerprint = known
+    merged = facts.filled_from(LeadFacts(facts.lead_id, *contact))
+    told = told_fingerprint in fingerprints(read_contacts(merged), merged.name, keys)
+    return "unchanged" if told and facts.closed == closed else "missing"
 
 
 async def reconcile_duty(pool: Pool, listed: LeadList, settings: Settings) -> None:
