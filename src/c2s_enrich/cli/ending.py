@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from c2s_enrich.cli.lazy import errors, redaction, settings, telemetry
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-
-    from c2s_enrich.settings import Process, Settings
 
 T = TypeVar("T")
 
@@ -28,14 +28,13 @@ def note(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def load_settings(process: Process, said: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    process: settings.Process, said: Mapping[str, str] | None = None
+) -> settings.Settings:
     """The environment's settings; what was `said` on the command line counts more."""
-    from c2s_enrich.errors import SettingsError
-    from c2s_enrich.settings import Settings
-
     try:
-        return Settings.load({**os.environ, **(said or {})}, process)
-    except SettingsError as error:
+        return settings.Settings.load({**os.environ, **(said or {})}, process)
+    except errors.SettingsError as error:
         for problem in error.problems:
             note(f"error: {problem}")
         raise SystemExit(WRONG_CALL) from None
@@ -84,22 +83,18 @@ def guarded(work: Callable[[], T]) -> T:
 def _told() -> Iterator[None]:
     import psycopg
 
-    from c2s_enrich.errors import EnrichError, LeadNotFound
-
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         fail(f"{in_words(error)}. Commands need a login in c2s_ops, migrate the owner", NOT_DONE)
     except psycopg.errors.UndefinedTable as error:
         fail(f"{in_words(error)}: has c2s-enrich migrate run in this database?", NOT_DONE)
-    except (EnrichError, psycopg.Error, OSError) as error:
-        fail(in_words(error), NOT_FOUND if isinstance(error, LeadNotFound) else NOT_DONE)
+    except (errors.EnrichError, psycopg.Error, OSError) as error:
+        unknown = isinstance(error, errors.LeadNotFound)
+        fail(in_words(error), NOT_FOUND if unknown else NOT_DONE)
 
 
 def in_words(error: BaseException) -> str:
     """The error in one line, without the environment's secrets, as in the logs of a process."""
-    from c2s_enrich.redaction import redact, redact_error
-    from c2s_enrich.settings import Settings
-    from c2s_enrich.telemetry.logs import secrets_of
-
-    return redact(redact_error(error), secrets_of(Settings.read(os.environ)[0]))
+    secrets = telemetry.logs.secrets_of(settings.Settings.read(os.environ)[0])
+    return redaction.redact(redaction.redact_error(error), secrets)

@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from c2s_enrich.cli.ending import guarded, load_settings, run
+from c2s_enrich.cli.lazy import settings, telemetry
 
 if TYPE_CHECKING:
     import asyncio
-
-    from c2s_enrich.settings import Settings
 
 
 def main() -> None:
@@ -45,10 +44,10 @@ def web(*, insecure: bool = False) -> None:
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.web import build_web
 
-    settings = load_settings("web", {"INSECURE": "true"} if insecure else None)
-    with logged(settings, "web"):
-        app = build_web(settings, Metrics(), watched=True)
-        guarded(lambda: run_server(app, settings))
+    given = load_settings("web", {"INSECURE": "true"} if insecure else None)
+    with logged(given, "web"):
+        app = build_web(given, Metrics(), watched=True)
+        guarded(lambda: run_server(app, given))
 
 
 def poller(*, suspects: str = "") -> None:
@@ -64,7 +63,7 @@ def poller(*, suspects: str = "") -> None:
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring import build_poller
 
-    settings = load_settings("poller")
+    given = load_settings("poller")
 
     async def work() -> None:
         # Nothing is held before it is built, and that waits for the database, for ever perhaps.
@@ -73,7 +72,7 @@ def poller(*, suspects: str = "") -> None:
             watching = asyncio.create_task(end_with_parent(lambda: stop()))
         command = None if suspects else COMMAND
         async with build_poller(
-            settings, Metrics(), watched=not suspects, suspects=command, worker=suspects
+            given, Metrics(), watched=not suspects, suspects=command, worker=suspects
         ) as built:
             stop = built.stop
             # The first signal lets it finish what it holds, the second makes it give all back.
@@ -85,7 +84,7 @@ def poller(*, suspects: str = "") -> None:
             else:
                 await built.run()
 
-    with logged(settings, "poller"), suppress(asyncio.CancelledError):
+    with logged(given, "poller"), suppress(asyncio.CancelledError):
         # Else the collector walks over all modules again and again, also in the pages of memory
         # that are shared with forks.
         gc.collect()
@@ -105,35 +104,30 @@ def ops() -> None:
     from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.operators import build_ops
 
-    settings = load_settings("ops")
-    settings = replace(settings, host=settings.ops_host, port=settings.ops_port)
-    with logged(settings, "ops"):
-        app = build_ops(settings, Metrics(), watched=True)
-        guarded(lambda: run_server(app, settings))
+    given = load_settings("ops")
+    given = replace(given, host=given.ops_host, port=given.ops_port)
+    with logged(given, "ops"):
+        app = build_ops(given, Metrics(), watched=True)
+        guarded(lambda: run_server(app, given))
 
 
 PROCESSES: Mapping[str, Callable[[], None]] = {"web": web, "poller": poller, "ops": ops}
 
 
 @contextmanager
-def logged(settings: Settings, process: str) -> Iterator[None]:
+def logged(given: settings.Settings, process: str) -> Iterator[None]:
     """Logs of this process while inside, from a line that says what started to one at its end."""
-    from c2s_enrich.settings import database_name, misspelt
-    from c2s_enrich.telemetry.lines import get_logger
-    from c2s_enrich.telemetry.logs import configure_logging
-    from c2s_enrich.telemetry.release import release
-
-    configure_logging(settings, process)
-    log = get_logger("c2s_enrich.process")
+    telemetry.logs.configure_logging(given, process)
+    log = telemetry.lines.get_logger("c2s_enrich.process")
     log.info(
         "started",
-        version=release(settings),
-        database=database_name(settings),
-        concurrency=settings.concurrency if process == "poller" else None,
-        pool_size=settings.database_pool_size,
+        version=telemetry.release.release(given),
+        database=settings.database_name(given),
+        concurrency=given.concurrency if process == "poller" else None,
+        pool_size=given.database_pool_size,
         pid=os.getpid(),
     )
-    for sentence in misspelt(os.environ):
+    for sentence in settings.misspelt(os.environ):
         log.warning("setting_misspelt", problem=sentence)
     try:
         yield

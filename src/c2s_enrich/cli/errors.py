@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Literal
 
 import typer
 
 from c2s_enrich.cli import frame
 from c2s_enrich.cli.ending import NOT_FOUND, fail, note
-from c2s_enrich.cli.lazy import database, ops
+from c2s_enrich.cli.lazy import ops
 from c2s_enrich.cli.printing import print_table
 from c2s_enrich.ops.filters import Filter
 
@@ -65,9 +64,7 @@ def unmute_error(error: Fingerprint) -> None:
 
 
 def _change(verb: Literal["mute", "unmute"], error: str, missing: str) -> None:
-    async def change(pool: database.Pool) -> bool:
-        muted = partial(ops.events.EventsDesk(pool).mute, error, verb)
-        return await frame.audited(pool, muted, verb, {"error": error})
-
+    desk = ops.events.EventsDesk
+    change = frame.audited(verb, {"error": error}, lambda pool: desk(pool).mute(error, verb))
     if not frame.with_pool(change):
         fail(f"{error}: {missing}", NOT_FOUND)

@@ -24,9 +24,12 @@ from c2s_enrich.cli.printing import operator_zone
 from c2s_enrich.ops.filters import WORDS, FilterError, parse_filter
 
 if TYPE_CHECKING:
+    from c2s_enrich.database import Pool
     from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
+Work = Callable[["Pool"], Awaitable[T]]
+"""What is asked of the database, or done there."""
 
 _CONNECT_SECONDS = _API_SECONDS = 4.0
 
@@ -94,7 +97,7 @@ def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
     return filtered
 
 
-def with_pool(ask: Callable[[database.Pool], Awaitable[T]], settings: Settings | None = None) -> T:
+def with_pool(ask: Work[T], settings: Settings | None = None) -> T:
     """What `ask` answers with the database. One that is away is a sentence within five seconds."""
     given = settings or load_settings("migrate")
     # What the rooms below log is for the person at the terminal; stdout is for data alone.
@@ -146,7 +149,7 @@ async def reach(address: str) -> None:
 def ask(
     url: str | None,
     path: str,
-    local: Callable[[database.Pool], Awaitable[T]],
+    local: Work[T],
     kind: Any,
     *,
     query: Mapping[str, Any] = {},
@@ -205,18 +208,16 @@ def planner(pool: database.Pool) -> ops.plans.Planner:
     return ops.plans.Planner(pool, actor=operator, via="cli")
 
 
-async def audited(
-    pool: database.Pool,
-    work: Callable[[], Awaitable[T]],
-    verb: str,
-    words: dict[str, Any],
-    why: str | None = None,
-) -> T:
-    """What the work answers; where it did anything, `operator_actions` has a row for it. Refused
-    before it begins where this login may not write there.
+def audited(verb: str, words: dict[str, Any], work: Work[T], because: str | None = None) -> Work[T]:
+    """The work, with a row in `operator_actions` where it did anything. Refused before it begins
+    where this login may not write there.
     """
-    audit = planner(pool)
-    await audit.may_record()
-    if done := await work():
-        await audit.record(verb, words, why)
-    return done
+
+    async def done_and_recorded(pool: database.Pool) -> T:
+        audit = planner(pool)
+        await audit.may_record()
+        if done := await work(pool):
+            await audit.record(verb, words, because)
+        return done
+
+    return done_and_recorded

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from c2s_enrich.ops import rejects, runbook, store
     from c2s_enrich.people import contact, cpf
     from c2s_enrich.privacy import erase, places, suppress
-    from c2s_enrich.telemetry import logs, release
+    from c2s_enrich.telemetry import lines, logs, release
     from c2s_enrich.upstreams import c2s, limits, transport
     from c2s_enrich.wiring import operators
 else:

@@ -5,21 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from c2s_enrich.cli import (
-    config,
-    entry,
-    errors,
-    events,
-    frame,
-    leads,
-    messages,
-    privacy,
-    processes,
-    rejects,
-    status,
-    subscriptions,
-    upstreams,
-)  # fmt: skip
+# isort: off
+from c2s_enrich.cli import config, entry, errors, events, frame, leads, messages, privacy
+from c2s_enrich.cli import processes, rejects, status, subscriptions, upstreams
 
 app = frame.group(
     """A Contact2Sale webhook in, one message on the lead, everything in Postgres.

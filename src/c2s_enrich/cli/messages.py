@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from typer import Argument, Option
 from c2s_enrich.cli import frame, status
 from c2s_enrich.cli.ending import NOT_FOUND, fail, note
 from c2s_enrich.cli.events import bulk
-from c2s_enrich.cli.lazy import database, ops
+from c2s_enrich.cli.lazy import ops
 from c2s_enrich.cli.printing import Column, print_table
 from c2s_enrich.ops.filters import Filter
 
@@ -61,11 +60,12 @@ def _verdict(verb: Literal["delivered", "not_delivered"], meaning: str, said: st
             order = ops.plans.Order(verb, Filter(kind="delivery_unclear"))
             return bulk(order, dry_run, yes, as_json=False)
 
-        async def settle(pool: database.Pool) -> bool:
-            desk, delivered = ops.events.EventsDesk(pool), verb == "delivered"
-            judged = partial(desk.judge, message_id, delivered=delivered)
-            return await frame.audited(pool, judged, verb, {"message": str(message_id)})
-
+        desk, delivered = ops.events.EventsDesk, verb == "delivered"
+        settle = frame.audited(
+            verb,
+            {"message": str(message_id)},
+            lambda pool: desk(pool).judge(message_id, delivered=delivered),
+        )
         if not frame.with_pool(settle):
             fail(f"no open message {message_id}: already settled, or unknown", NOT_FOUND)
         return note(said)

@@ -48,7 +48,11 @@ def print_table(
     if not rows:
         return note(empty)
     columns = columns or {name: name for name in rows[0]}
-    cells = [[visible(_read(row, column)) for column in columns.values()] for row in rows]
+    cell = ops.cells.cell
+    cells = [
+        [visible(each(row) if callable(each) else cell(row, each)) for each in columns.values()]
+        for row in rows
+    ]
     table, watched = [list(columns), *cells], sys.stdout.isatty()
     *widths, longest = (max(map(len, column)) for column in zip(*table, strict=True))
     left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
@@ -65,10 +69,6 @@ def print_table(
         end = f"{last[: left - 1]}…" if watched and len(last) > left else last
         echo("  ".join([*map(str.ljust, first, widths), end]).rstrip())
     return None
-
-
-def _read(row: Any, column: Column) -> object:
-    return ops.cells.cell(row, column) if isinstance(column, str) else column(row)
 
 
 def visible(value: object) -> str:

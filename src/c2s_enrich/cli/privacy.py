@@ -13,7 +13,7 @@ from typer import Option, echo
 from c2s_enrich.cli import frame
 from c2s_enrich.cli.ending import NOT_FOUND, fail, guarded, load_settings, note
 from c2s_enrich.cli.lazy import database, enrichment, hashing, people, privacy
-from c2s_enrich.cli.printing import print_json, print_table, visible, when
+from c2s_enrich.cli.printing import Column, print_json, print_table, visible, when
 
 T = TypeVar("T")
 
@@ -96,12 +96,9 @@ def unsuppress() -> None:
 @app.command("list")
 def list_suppressed(as_json: frame.AsJson = False) -> None:
     """Who must not be processed: keyed hashes, which name nobody."""
-    print_table(
-        frame.with_pool(lambda pool: privacy.suppress.suppressed(pool)),
-        {"since": "created_at", "kind": "kind", "hash": "hash"},
-        as_json=as_json,
-        empty="Nobody is suppressed.",
-    )
+    rows = frame.with_pool(lambda pool: privacy.suppress.suppressed(pool))
+    columns = {"since": "created_at", "kind": "kind", "hash": "hash"}
+    print_table(rows, columns, as_json=as_json, empty="Nobody is suppressed.")
 
 
 @app.command()
@@ -114,15 +111,10 @@ def export() -> None:
 @app.command()
 def places(as_json: frame.AsJson = False) -> None:
     """Every place where personal data can be, and what an erasure does there."""
-    print_table(
-        privacy.places.PLACES,
-        {
-            "place": lambda row: f"{row.table}.{row.column}",
-            "erasure": "erasure",
-            "holds": "holds",
-        },
-        as_json=as_json,
-    )
+    columns: dict[str, Column] = {
+        "place": lambda row: f"{row.table}.{row.column}", "erasure": "erasure", "holds": "holds",
+    }  # fmt: skip
+    print_table(privacy.places.PLACES, columns, as_json=as_json)
 
 
 def _person() -> tuple[people.cpf.Cpf, list[str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from typer import Argument, Exit, Option, echo
@@ -14,7 +12,6 @@ from c2s_enrich.cli.ending import NOT_DONE, NOT_FOUND, fail, load_settings, note
 from c2s_enrich.cli.lazy import database, ops, wiring
 from c2s_enrich.cli.printing import Column, print_table, visible, when
 
-T = TypeVar("T")
 Reason = Annotated[str | None, Option(help="why they were rejected, for example not_json")]
 
 app = frame.group("Deliveries we could not parse, kept as received. Inspect or replay them.")
@@ -28,8 +25,9 @@ def list_rejects(
     as_json: frame.AsJson = False,
 ) -> None:
     """The newest rejected deliveries, without what is in them."""
-    rows = _at_the_desk(
-        lambda _, desk: desk.rejects(waiting_only=not everything, reason=reason, limit=limit)
+    waiting_only = not everything
+    rows = frame.with_pool(
+        lambda pool: _desk(pool).rejects(waiting_only=waiting_only, reason=reason, limit=limit)
     )
     columns: dict[str, Column] = {
         "received": "received_at", "delivery": "id", "reason": "reason",
@@ -48,7 +46,7 @@ def show_reject(
 ) -> None:
     """One rejected delivery with its text. What may be about a person is masked."""
     line_text = ops.rejects.line_text
-    reject = _at_the_desk(lambda _, desk: desk.reject(reject_id))
+    reject = frame.with_pool(lambda pool: _desk(pool).reject(reject_id))
     if reject is None:
         fail(f"there is no rejected delivery {reject_id}", NOT_FOUND)
     lead = line_text(reject.lead_id) or "-"
@@ -74,11 +72,11 @@ def replay_rejects(
     if bool(reject_ids) == (reason is not None):
         fail("say which rejected deliveries: ids, or --reason")
 
-    async def replay(pool: database.Pool, desk: ops.rejects.RejectsDesk) -> list[UUID]:
+    async def replay(pool: database.Pool) -> list[UUID]:
+        desk, stay = _desk(pool), list[UUID]()
         chosen = reject_ids or await desk.waiting_for(str(reason))
-        stay: list[UUID] = []
 
-        async def each() -> list[UUID]:
+        async def each(_: database.Pool) -> list[UUID]:
             for reject_id in chosen:
                 done = await desk.replay(reject_id)
                 if done is None:
@@ -96,10 +94,10 @@ def replay_rejects(
             return chosen
 
         words = {"rejects": [str(reject_id) for reject_id in chosen[:10]]}
-        await frame.audited(pool, each, "replay", words)
+        await frame.audited("replay", words, each)(pool)
         return stay
 
-    if _at_the_desk(replay):
+    if frame.with_pool(replay):
         raise Exit(NOT_DONE)
 
 
@@ -109,14 +107,11 @@ def dismiss_rejects(reject_ids: list[UUID], because: frame.Because) -> None:
 
     c2s-enrich rejects dismiss ID --because "a test of C2S"
     """
-
-    async def dismiss(pool: database.Pool, desk: ops.rejects.RejectsDesk) -> int:
-        words = {"rejects": [str(each) for each in reject_ids]}
-        dismissed = partial(desk.dismiss, reject_ids)
-        return len(await frame.audited(pool, dismissed, "dismiss", words, because))
-
-    done = _at_the_desk(dismiss)
-    note(f"{done} of {len(reject_ids)} dismissed.")
+    words = {"rejects": [str(each) for each in reject_ids]}
+    done = frame.with_pool(
+        frame.audited("dismiss", words, lambda pool: _desk(pool).dismiss(reject_ids), because)
+    )
+    note(f"{len(done)} of {len(reject_ids)} dismissed.")
     if not done:
         raise Exit(NOT_FOUND)
 
@@ -127,7 +122,5 @@ def _state(line: ops.rejects.Reject) -> str:
     return f"dismissed {when(line.dismissed_at)}" if line.dismissed_at else "waits"
 
 
-def _at_the_desk(ask: Callable[[database.Pool, ops.rejects.RejectsDesk], Awaitable[T]]) -> T:
-    settings = load_settings("migrate")
-    build = wiring.operators.build_rejects
-    return frame.with_pool(lambda pool: ask(pool, build(settings, pool)), settings)
+def _desk(pool: database.Pool) -> ops.rejects.RejectsDesk:
+    return wiring.operators.build_rejects(load_settings("migrate"), pool)

@@ -66,8 +66,9 @@ def subscriptions(as_json: frame.AsJson = False) -> None:
     C2S cannot be asked for the address in force: whoever has the token may have replaced it.
     """
     rows = frame.with_pool(lambda pool: ops.store.OpsStore(pool).subscriptions())
-    address: Column = lambda row: row["address"] or "none"  # noqa: E731
-    columns = {"action": "action", "asked": "asked_at", "address": address}
+    columns: dict[str, Column] = {
+        "action": "action", "asked": "asked_at", "address": lambda row: row["address"] or "none",
+    }  # fmt: skip
     empty = "Nothing was subscribed from here yet: c2s-enrich subscribe https://…"
     print_table(rows, columns, as_json=as_json, empty=empty)
     note("The proof is a webhook: `c2s-enrich doctor` says since when none has come.")
@@ -80,12 +81,12 @@ def _ask_for_each(
     remembered: str,
 ) -> None:
     async def asked(services: wiring.Upstreams, pool: database.Pool) -> None:
-        async def each() -> bool:
+        async def each(_: database.Pool) -> bool:
             for action in ACTIONS:
                 await ask(services.c2s, action)
                 await ops.store.OpsStore(pool).subscribed(action, remembered)
             return True
 
-        await frame.audited(pool, each, verb, {"address": remembered})
+        await frame.audited(verb, {"address": remembered}, each)(pool)
 
     frame.with_upstreams(settings, asked)

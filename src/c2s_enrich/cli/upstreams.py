@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Annotated, Any
 
 from typer import Argument, Option
@@ -71,10 +70,7 @@ def _change(
     words: dict[str, Any],
     change: Callable[[upstreams.limits.Limits], Awaitable[bool]],
 ) -> None:
-    async def local(pool: database.Pool) -> bool:
-        done = partial(change, _limits(pool))
-        return await frame.audited(pool, done, verb, {"upstream": name} | words)
-
+    local = frame.audited(verb, {"upstream": name} | words, lambda pool: change(_limits(pool)))
     if not frame.ask(url, f"upstreams/{name}/{verb}", local, Any, body=words):
         fail(f"there is no upstream {name}", NOT_FOUND)
 
