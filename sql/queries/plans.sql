@@ -46,9 +46,11 @@ select distinct contact from contact_lookups
  where contact = any(%(contacts)s::text[]) and expires_at > now();
 
 -- name: plan_limits
-select name, extract(epoch from min_interval)::float8 as every, daily_budget,
-       case when budget_day = (now() at time zone 'America/Sao_Paulo')::date then calls_today else 0 end
-         as calls_today
+-- Seconds between two calls, and what is left of today's budget; null where there is none.
+select name, extract(epoch from min_interval)::float8 as every,
+       case when daily_budget > 0 then greatest(daily_budget - case
+         when budget_day = (now() at time zone 'America/Sao_Paulo')::date then calls_today
+         else 0 end, 0) end as budget_left
   from upstreams;
 
 -- name: begin_plan

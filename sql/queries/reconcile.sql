@@ -5,13 +5,14 @@
 select clock_timestamp() - %(since)s::interval;
 
 -- name: compare_lead
--- Was it erased, is there an event of this time or a later one; else, what contact was known and last told, and
--- was it closed when we last heard of it. Always one row.
+-- Was it erased, is there an event of this time or a later one; else, what contact was known and last told,
+-- and was it closed when we last heard of it. Always one row.
 select case
          when exists (select from erased_leads x where x.lead_id = given.lead_id) then 'erased'
          when exists (select from webhook_events e
                        where e.lead_id = given.lead_id and e.updated_at >= given.updated_at
-                         and (e.updated_at = given.updated_at or e.ordered_at >= given.updated_at)) then 'known'
+                         and (e.updated_at = given.updated_at or e.ordered_at >= given.updated_at))
+           then 'known'
        end as verdict,
        l.name, l.phone, l.email, coalesce(l.closed, false) as closed,
        (select p.fingerprint from webhook_events p

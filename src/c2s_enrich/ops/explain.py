@@ -15,9 +15,9 @@ from c2s_enrich.ops.causes import ACTIONS, CAUSES, NAMES, Language, Status, sent
 from c2s_enrich.ops.cells import length
 from c2s_enrich.redaction import redact, visible
 
-_REF = re.compile(r"[A-Z0-9]{8,16}")
-# A search for a link in a longer one would take seconds.
+# A search for a link in a longer text would take seconds.
 _LONGEST = 2000
+_REF = re.compile(r"[A-Z0-9]{8,16}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LINK = re.compile(r"https?://\S*?/leads?/([0-9A-Za-z_-]+)")
 
@@ -92,10 +92,10 @@ def explain(
     first, *says = template["says"]
     next_at = _moment(facts.get("lease_expires_at" if cause == "running" else "available_at"))
     return Explanation(
-        cause,
-        status,
-        situation.lead_id,
-        facts.get("event_id"),
+        cause=cause,
+        status=status,
+        lead_id=situation.lead_id,
+        event_id=facts.get("event_id"),
         # Always a sentence: what is not known is a question mark.
         summary=first.format_map(defaultdict(lambda: "?", said.filled)),
         because=tuple(filter(None, map(said.sentence, [*says, *notes["says"]]))),
@@ -164,20 +164,18 @@ class _Words:
         self._words = sentences(language)["words"]
         self.filled = {name: self._text(name, value) for name, value in facts.items()}
 
-    def sentence(self, template: str) -> str | None:
+    def sentence(self, template: str, facts: Mapping[str, str] | None = None) -> str | None:
         try:
-            return template.format_map(self.filled) or None
+            return template.format_map(facts or self.filled) or None
         except KeyError:
             return None
 
     def action(self, key: str) -> Action | None:
-        command, paid_calls, sends = ACTIONS[key]
+        template, paid_calls, sends = ACTIONS[key]
         # Somebody pastes it into a shell, and a lead's id may be anything.
         quoted = {name: quote(text) for name, text in self.filled.items()}
-        try:
-            return Action(command.format_map(quoted), self._words[key], paid_calls, sends)
-        except KeyError:
-            return None
+        command = self.sentence(template, quoted)
+        return Action(command, self._words[key], paid_calls, sends) if command else None
 
     def _text(self, name: str, value: Any) -> str:
         if name == "answers":
@@ -208,13 +206,9 @@ class _Words:
         return local.strftime(f"{day}%H:%M:%S")
 
 
-def _moment(value: object) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+def _moment(value: datetime | str | None) -> datetime | None:
+    """A time as the database gives it, by itself or within JSON."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def read_what(what: str) -> dict[str, Any]:

@@ -221,15 +221,14 @@ class Planner:
     ) -> dict[str, Any]:
         """Paid calls, minutes, who was told: at most, by these rows of some of the leads."""
         scale = leads / max(len(rows), 1)
-        limits = {row["name"]: row for row in await self._sql.read(dict, "plan_limits")}
+        limits = await self._sql.rows("plan_limits")
         lookups = records = remembered = 0
         calls: dict[str, int] = {}
-        waits = [0.0]
         if order.verb == "reprocess" and rows:
             facts = [LeadFacts(r["lead_id"], r["name"], r["phone"], r["email"]) for r in rows]
             contacts = [read_contacts(each).keys for each in facts]
-            every = {key for keys in contacts for key in keys if not order.fresh}
-            known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=every)}
+            keys_asked = {key for keys in contacts for key in keys if not order.fresh}
+            known = {key for (key,) in await self._sql.rows("fresh_contacts", contacts=keys_asked)}
             for row, keys in zip(rows, contacts, strict=True):
                 fresh_people = 0 if order.fresh else row["fresh_people"]
                 # Of a lead that nobody has worked on yet: a phone and an e-mail at most.
@@ -238,20 +237,15 @@ class Planner:
                 records += max(row["people"], min(unknown, 2)) - fresh_people
                 remembered += len(known.intersection(keys)) + fresh_people
             calls = {"diretrix": round(lookups * scale), "work_api": round(records * scale)}
-            waits = [
-                count * limits[name]["every"] for name, count in {**calls, "c2s": leads}.items()
-            ]
+        asked = {**calls, "c2s": leads} if calls else {}
+        longest = max([asked.get(name, 0) * every for name, every, _ in limits], default=0.0)
         return {
             "leads": leads,
             "paid_calls": calls,
             "remembered": round(remembered * scale),
-            "minutes": round(max(waits) / 60, 1),
+            "minutes": round(longest / 60, 1),
             "told_before": round(sum(row["told"] for row in rows) * scale),
-            "budget_left": {
-                name: max(row["daily_budget"] - row["calls_today"], 0)
-                for name, row in limits.items()
-                if row["daily_budget"]
-            },
+            "budget_left": {name: left for name, _, left in limits if left is not None},
         }
 
 
