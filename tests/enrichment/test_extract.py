@@ -13,7 +13,7 @@ from c2s_enrich.enrichment.extract import facts_of, own_refs
 from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import REF_ALPHABET, compose_message
 from c2s_enrich.people.c2s_lead import LeadFacts
-from c2s_enrich.people.contact import Contacts, canonical, read_contacts
+from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 
 
 class TestTheFacts:
@@ -106,7 +106,7 @@ class TestOwnRefs:
         echo["data"]["messages"].append({"body": "ref 7F3K29QD"})
 
         prints = {
-            canonical(read_contacts(facts), facts.name)
+            fingerprints(read_contacts(facts), facts.name, KEYS)
             for payload in (before, echo)
             for facts in (facts_of(payload, lead_id="a", hook_action="on_update_lead"),)
         }

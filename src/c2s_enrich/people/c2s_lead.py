@@ -65,6 +65,14 @@ class FoundLead(NamedTuple):
         value = self.attributes.get(key)
         return value if value not in (None, "") else self.lead.get(key)
 
+    def part(self, key: str) -> Mapping[str, object]:
+        """An object of the lead, from the attributes first; a list of one counts."""
+        for value in (self.attributes.get(key), self.lead.get(key)):
+            value = value[0] if isinstance(value, list) and len(value) == 1 else value
+            if isinstance(value, dict) and value:
+                return value
+        return _NOTHING
+
     def is_whole(self) -> bool:
         """Whether this looks like the lead itself: an id, and something that only a lead has."""
         return any(True for _ in self.ids) and bool(
@@ -96,7 +104,8 @@ def _objects(data: object, hook_action: str | None, depth: int) -> Iterator[Foun
         data, depth = data[0], depth - 1
     if depth < 0 or not isinstance(data, dict):
         return
-    hook_action = hook_action or _name(data.get("hook_action"))
+    named = data.get("hook_action")
+    hook_action = hook_action or (named.strip() or None if isinstance(named, str) else None)
     for wrapper in ("data", "lead"):
         if wrapper in data:
             yield from _objects(data[wrapper], hook_action, depth - 1)
@@ -126,8 +135,7 @@ class LeadFacts:
         if found is None or (lead_id := found.lead_id) is None:
             return None
         lead, attributes, _ = found
-        customer = _first_object(attributes.get("customer"), lead.get("customer"))
-        seller = _first_object(attributes.get("seller"), lead.get("seller"))
+        customer, seller = found.part("customer"), found.part("seller")
         # Some senders put the contact on the lead itself; a customer object knows better.
         sources = (customer, attributes, lead)
         return cls(
@@ -180,41 +188,27 @@ def _message_texts(place: Mapping[str, object]) -> Iterator[str]:
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, str):
             yield message
-        for part in (_object(message), _object(_object(message).get("attributes"))):
-            for key in ("body", "message", "external_id"):
-                text = part.get(key)
-                if isinstance(text, str) and text:
-                    yield text
+        outside = _object(message)
+        for part in (outside, _object(outside.get("attributes"))):
+            texts = (part.get(key) for key in ("body", "message", "external_id"))
+            yield from (text for text in texts if isinstance(text, str) and text)
 
 
 def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else _NOTHING
 
 
-def _first_object(*values: object) -> Mapping[str, object]:
-    for value in values:
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if isinstance(value, dict) and value:
-            return value
-    return _NOTHING
-
-
 def _first_text(values: Iterable[object]) -> str | None:
     return next(filter(None, map(_text, values)), None)
-
-
-def _name(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:
     """Text or a whole number as trimmed text, without what Postgres refuses; else None."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        # A number too long to be an id or a phone also exceeds what int → str allows.
-        value = str(value) if abs(value) < 10**30 else None
+    # A number too long to be an id or a phone also exceeds what int → str allows.
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        value = str(value)
     if not isinstance(value, str):
         return None
     return _REFUSED.sub("", value[: 4 * _LONGEST_TEXT]).strip()[:_LONGEST_TEXT] or None

@@ -1,7 +1,7 @@
 """Times as C2S and its integrators write them, read into UTC."""
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
@@ -24,8 +24,6 @@ _EPOCH = re.compile(r"\d{10}(\d{3})?(\.\d{1,9})?", re.ASCII)
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _NAMED_ZONES = {"z": UTC, "utc": UTC, "gmt": UTC, "brt": SAO_PAULO}
 _LONGEST = 64
-# C2S exists since 2012, and a wrong century would order a lead's events for good.
-_FIRST_YEAR, _LAST_YEAR = 2000, 2099
 
 
 def parse_time(value: object) -> datetime | None:
@@ -39,7 +37,8 @@ def parse_time(value: object) -> datetime | None:
         moment = _read(value)
     except (ValueError, OverflowError):
         return None
-    return moment if moment and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+    # C2S exists since 2012, and a wrong century would order a lead's events for good.
+    return moment if moment and 2000 <= moment.year <= 2099 else None
 
 
 def _read(value: object) -> datetime | None:
@@ -60,16 +59,11 @@ def _read(value: object) -> datetime | None:
 def _wall_clock(found: re.Match[str]) -> datetime:
     month = found["month"].lower()
     number = _MONTHS.index(month) + 1 if month.isalpha() else int(month)
+    offset = found["offset"] or found["zone"] or "brt"
+    zone = _NAMED_ZONES.get(offset.lower())
     date = f"{found['year']}-{number:02}-{int(found['day']):02}"
-    zone = _zone(found["offset"] or found["zone"])
-    return datetime.fromisoformat(f"{date}T{found['clock']}").replace(tzinfo=zone)
-
-
-def _zone(name: str | None) -> tzinfo | None:
-    if name is None:
-        return SAO_PAULO
-    named = _NAMED_ZONES.get(name.lower())
-    return named or datetime.fromisoformat("2000-01-01T00:00" + name).tzinfo
+    moment = datetime.fromisoformat(f"{date}T{found['clock']}{'' if zone else offset}")
+    return moment.replace(tzinfo=zone) if zone else moment
 
 
 def _from_epoch(number: float) -> datetime | None:

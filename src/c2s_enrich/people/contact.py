@@ -85,10 +85,9 @@ class Contacts:
 
 def read_contacts(facts: LeadFacts) -> Contacts:
     """Every contact in the lead's texts: mobiles, landlines, foreign numbers; else as given."""
-    given = dict.fromkeys(
-        map(read_phone, _split_phones(_whole_numbers(visible(facts.phone or ""))))
-    )
-    written = dict.fromkeys(map(read_email, _split_emails(visible(facts.email or ""))))
+    phone_text, email_text = visible(facts.phone or ""), visible(facts.email or "")
+    given = dict.fromkeys(map(read_phone, _split_phones(_whole_numbers(phone_text))))
+    written = dict.fromkeys(map(read_email, _split_emails(email_text)))
     phones = [each for each in given if isinstance(each, Phone)]
     emails = [each for each in written if isinstance(each, Email)]
     skipped = [each for each in (*given, *written) if isinstance(each, Skipped)]
@@ -102,14 +101,11 @@ def read_contacts(facts: LeadFacts) -> Contacts:
     return Contacts(tuple(phones[:MOST_OF_A_KIND]), tuple(emails[:MOST_OF_A_KIND]), tuple(skipped))
 
 
-def canonical(contacts: Contacts, lead_name: str | None) -> str:
-    """The same text for the same contacts and name, however they are written and ordered."""
-    return "\n".join([*sorted(contacts.keys), usable_name(lead_name)])
-
-
 def fingerprints(contacts: Contacts, lead_name: str | None, keys: HashKeys) -> tuple[str, ...]:
-    """Keyed hashes of the contacts and the name: store the first, compare with each."""
-    return keys.hashes("fingerprint", canonical(contacts, lead_name))
+    """Keyed hashes of the contacts and the name, the same however these are written and ordered:
+    store the first, compare with each.
+    """
+    return keys.hashes("fingerprint", "\n".join([*sorted(contacts.keys), usable_name(lead_name)]))
 
 
 def read_phone(text: str) -> Phone | Skipped:
@@ -151,10 +147,9 @@ def read_email(text: str) -> Email | Skipped:
     local, _, domain = address.rpartition("@")
     # Of what nearly all consist, only the domain needs the validator, and that is seldom a new one.
     if not (_PLAIN_LOCAL.fullmatch(local) and len(address) <= 254 and _is_plain_domain(domain)):
-        try:
-            address = _validated(address)
-        except EmailNotValidError:
+        if (valid := _validated(address)) is None:
             return Skipped("email", "malformed")
+        address = valid
         local, _, domain = address.rpartition("@")
     if domain in THROWAWAY:
         return Skipped("email", "throwaway")
@@ -174,15 +169,14 @@ _PLAIN_LOCAL = re.compile(r"(?!.{65})[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 @lru_cache(1000)
 def _is_plain_domain(domain: str) -> bool:
     """Whether it is valid, as it stands, behind any plain local part."""
+    return _validated(f"a@{domain}") == f"a@{domain}"
+
+
+def _validated(address: str) -> str | None:
     try:
-        return _validated(f"a@{domain}") == f"a@{domain}"
+        return validate_email(address, check_deliverability=False, strict=True).normalized.lower()
     except EmailNotValidError:
-        return False
-
-
-def _validated(address: str) -> str:
-    """Raises EmailNotValidError."""
-    return validate_email(address, check_deliverability=False, strict=True).normalized.lower()
+        return None
 
 
 def format_national(national: str) -> str:
@@ -239,12 +233,9 @@ def _split_phones(text: str) -> Iterator[str]:
                 yield piece
         elif count <= 5 and not waiting:
             waiting = piece + " "
-        elif count > 13:
-            yield from _numbers_in(waiting + piece)
-            waiting = ""
         else:
-            yield waiting + piece
-            waiting = ""
+            whole, waiting = waiting + piece, ""
+            yield from _numbers_in(whole) if count > 13 else (whole,)
     if waiting:
         yield waiting
 
@@ -280,14 +271,12 @@ def _is_number(run: str) -> bool:
 
 
 def _split_emails(text: str) -> Iterator[str]:
-    if "@" not in text:
-        if text.strip():
-            yield text
-        return
-    joined = re.sub(r"\s*@\s*", "@", text)
-    for piece in re.split(r"[;,|\s]+", joined):
-        # A slash may stand inside an address; it separates only where both sides are whole.
+    if "@" not in text and text.strip():
+        yield text
+    for piece in re.split(r"[;,|\s]+", re.sub(r"\s*@\s*", "@", text)):
+        # A slash may stand inside an address; it separates only where all sides are whole.
         parts = piece.split("/")
-        for part in parts if len(parts) > 1 and all("@" in part for part in parts) else (piece,):
-            if "@" in part:
-                yield part
+        if all("@" in part for part in parts):
+            yield from parts
+        elif "@" in piece:
+            yield piece

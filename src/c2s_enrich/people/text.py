@@ -3,7 +3,6 @@
 import re
 import unicodedata
 
-_OTHER = re.compile(r"[^0-9A-Z]+")
 # What the sources write where they know nothing, alone or between punctuation.
 _GAP = "[^0-9A-Z]"
 _NOTHING = re.compile(
@@ -18,7 +17,7 @@ def plain(text: str) -> str:
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(_OTHER.sub(" ", text.upper()).split())
+    return " ".join(re.findall(r"[0-9A-Z]+", text.upper()))
 
 
 def visible(text: str) -> str:
