@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import UnsupportedOperation
 from types import TracebackType
 from typing import Any, TextIO, cast
@@ -21,12 +22,13 @@ from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_plain, is_sensitive, redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.attempt import event_names
-from c2s_enrich.telemetry.lines import Logger
+from c2s_enrich.telemetry.lines import Logger, get_logger
 from c2s_enrich.telemetry.stream import LogStream
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.
 _TEXT_LENGTH = 10_000
-# Texts up to this length are remembered once they were searched, at most this many.
+# Lines say the same words again and again, and searching is most of a line's cost: texts up to this
+# length are remembered, at most this many.
 _SHORT_TEXT = 64
 _KNOWN_TEXTS = 1000
 # Nested deeper than anything that we log; a value that contains itself ends here.
@@ -58,9 +60,9 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(handler.level)
+    quiet = logging.DEBUG if handler.level <= logging.DEBUG else max(handler.level, logging.WARNING)
     for name in _CHATTY:
-        quiet = max(handler.level, logging.WARNING)
-        logging.getLogger(name).setLevel(quiet if handler.level > logging.DEBUG else handler.level)
+        logging.getLogger(name).setLevel(quiet)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -68,7 +70,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
     logging.captureWarnings(True)
     Logger.write = handler.write
     sys.excepthook = _log_crash
-    threading.excepthook = _log_thread_crash
+    threading.excepthook = lambda told: _log_crash(*told[:3])
 
 
 def secrets_of(settings: Settings) -> frozenset[str]:
@@ -94,8 +96,7 @@ class Redactor:
         # The longest first: a short secret may be part of a long one.
         self._secrets = tuple(sorted(secrets, key=len, reverse=True))
         self._has_secret = re.compile("|".join(map(re.escape, self._secrets)) or "(?!)").search
-        # Lines say the same words again and again, and searching is most of a line's cost.
-        self._known: dict[str, str] = {}
+        self._short = lru_cache(_KNOWN_TEXTS)(self._short_text)
 
     def line(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {self.text(name): self._named(name, value) for name, value in facts.items()}
@@ -132,17 +133,10 @@ class Redactor:
         return self.text(str(value))
 
     def text(self, text: str) -> str:
-        known = self._known.get(text)
-        if known is not None:
-            return known
-        if len(text) > _SHORT_TEXT:
-            return self._searched(text)
-        if is_plain(text) and not self._has_secret(text):
-            return text
-        if len(self._known) >= _KNOWN_TEXTS:
-            self._known.clear()
-        self._known[text] = searched = self._searched(text)
-        return searched
+        return self._short(text) if len(text) <= _SHORT_TEXT else self._searched(text)
+
+    def _short_text(self, text: str) -> str:
+        return text if is_plain(text) and not self._has_secret(text) else self._searched(text)
 
     def _searched(self, text: str, table: Mapping[int, str] = _CONTROL_AND_LINES) -> str:
         cut = text if len(text) <= _TEXT_LENGTH else text[:_TEXT_LENGTH] + "…"
@@ -164,8 +158,7 @@ def _stderr() -> TextIO:
 
 def log_stream() -> LogStream | None:
     """Where lines leave this process; None before `configure_logging`, and in some tests."""
-    handlers = (each for each in logging.getLogger().handlers if isinstance(each, _Handler))
-    streams = (each.stream for each in handlers)
+    streams = (getattr(each, "stream", None) for each in logging.getLogger().handlers)
     return next((each for each in streams if isinstance(each, LogStream)), None)
 
 
@@ -193,9 +186,10 @@ class _Handler(logging.StreamHandler[TextIO]):
             self._tell_of_lost_line(logger)
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = {"exc_info": record.exc_info and record.exc_info[1], "stack": record.stack_info}
-        given = {name: value for name, value in facts.items() if value}
-        return self._line(record.name, record.levelname.lower(), record.getMessage(), given, True)
+        facts: dict[str, Any] = {"stack": record.stack_info} if record.stack_info else {}
+        if record.exc_info:
+            facts["exc_info"] = record.exc_info[1]
+        return self._line(record.name, record.levelname.lower(), record.getMessage(), facts, True)
 
     def handleError(self, record: logging.LogRecord) -> None:
         self._tell_of_lost_line(record.name)
@@ -228,23 +222,14 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def _tell_of_lost_line(self, logger: str) -> None:
         """By its error's name: the arguments may be anything."""
-        kind, *_ = sys.exc_info()
-        error = kind.__name__ if kind else ""
+        error = type(sys.exception()).__name__
+        line = f'{{"event": "log_line_lost", "logger": "{logger}", "error": "{error}"}}\n'
         with suppress(Exception):
-            self.stream.write(
-                f'{{"event": "log_line_lost", "logger": "{logger}", "error": "{error}"}}\n'
-            )
+            self.stream.write(line)
 
 
-def _log_crash(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, trace)
-        return
-    logging.getLogger("c2s_enrich").critical("crashed", exc_info=(kind, error, trace))
-
-
-def _log_thread_crash(arguments: threading.ExceptHookArgs) -> None:
-    if arguments.exc_value is not None:
-        _log_crash(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+def _log_crash(_: object, error: BaseException | None, trace: TracebackType | None) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(type(error), error, trace)
+    elif error is not None:
+        get_logger("c2s_enrich").critical("crashed", exc_info=error)

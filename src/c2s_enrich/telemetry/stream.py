@@ -4,7 +4,6 @@ import io
 import os
 import threading
 import time
-from collections import deque
 from queue import SimpleQueue
 
 # Characters that may wait. Beyond them lines are dropped and counted.
@@ -26,13 +25,10 @@ class LogStream(io.TextIOBase):
         self._dropped_at = float("-inf")
         self._why = "nobody reads it"
         self._descriptor = descriptor
-        self._lines: deque[str] = deque()
+        self._lines: SimpleQueue[str] = SimpleQueue()
         # Characters in and out: each number has one thread that changes it.
         self._in = 0
         self._out = 0
-        # An event's lock and list of waiters cost more than the line.
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._woken = False
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, text: str) -> int:
@@ -40,10 +36,7 @@ class LogStream(io.TextIOBase):
             self._drop(1)
         else:
             self._in += len(text)
-            self._lines.append(text)
-            if not self._woken:
-                self._woken = True
-                self._wake.put(None)
+            self._lines.put(text)
         return len(text)
 
     def isatty(self) -> bool:
@@ -67,19 +60,18 @@ class LogStream(io.TextIOBase):
     def _run(self) -> None:
         told = 0
         while True:
-            self._wake.get()
+            lines = [self._lines.get()]
             time.sleep(_GATHER_SECONDS)
-            self._woken = False
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            lines += [self._lines.get() for _ in range(self._lines.qsize())]
+            taken = sum(map(len, lines))
             if self.dropped > told:
                 lines.append(f'{{"event": "log_lines_dropped", "count": {self.dropped - told}}}\n')
-            text = "".join(lines)
-            if self._write_out(text.encode(errors="backslashreplace")):
+            if self._write_out("".join(lines).encode(errors="backslashreplace")):
                 told = self.dropped
             else:
                 self._drop(len(lines))
                 time.sleep(_NAP_SECONDS)
-            self._out = self._in - sum(map(len, self._lines))
+            self._out += taken
 
     def _write_out(self, data: bytes) -> bool:
         try:
