@@ -15,8 +15,7 @@ from c2s_enrich.clock import SystemClock
 from c2s_enrich.database import open_pool
 from c2s_enrich.errors import CannotListen
 from c2s_enrich.ops.health import Signals, build_health
-from c2s_enrich.serving.monitor import monitor
-from c2s_enrich.serving.server import listen_on, run_server
+from c2s_enrich.serving.server import listen_on, monitor, run_server
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 

@@ -235,15 +235,15 @@ class TestMetrics:
 
         metrics.event("claimed", 3)
         metrics.event("failed", error_kind="lead_not_found")
-        metrics.waited(2.0)
+        metrics.wait_seconds.observe(2.0)
         metrics.attempt([{"step": "lookup", "ms": 400.0}, {"step": "send", "ms": None}])
         metrics.ended("enriched", 5.0)
         metrics.ended(None, 7.0)
         metrics.upstream_call("c2s", "message", "ok", 0.3)
         metrics.answer("diretrix", remembered=True, found=False)
-        metrics.message("answer")
-        metrics.claim_conflicts(2)
-        metrics.listener_reconnected()
+        metrics.messages.labels("answer").inc()
+        metrics.conflicts.inc(2)
+        metrics.reconnects.inc()
 
         read = metrics.registry.get_sample_value
         call = {"upstream": "c2s", "kind": "message", "result": "ok"}
@@ -289,6 +289,6 @@ class TestMetrics:
     def test_of_two_processes_in_one_interpreter_stay_apart(self) -> None:
         one, other = Metrics(), Metrics()
 
-        one.message("answer")
+        one.messages.labels("answer").inc()
 
         assert other.registry.get_sample_value("c2s_messages_total", {"result": "answer"}) is None

@@ -99,7 +99,7 @@ class Worker:
 
     @property
     def conflicts(self) -> int:
-        return self.recorded.conflicts
+        return int(self.recorded.registry.get_sample_value("c2s_claim_conflicts_total") or 0)
 
     async def claim(self, slots: int, lane: Lane = "oldest") -> list[Claim]:
         """From that lane; in the ordinary one beyond the mark."""
@@ -250,16 +250,14 @@ def queue(db: Database, pool: Pool) -> Queue:
 
 @dataclass
 class Recorded(Metrics):
-    """Stands in for the metrics: the transitions by their number, and what happened to the
-    listener.
-    """
+    """The metrics, with lists of the transitions, steps and ends."""
 
     transitions: Counter[str] = field(default_factory=Counter)
     steps: list[str] = field(default_factory=list)
     ends: list[tuple[str | None, float]] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)
-    reconnects: int = 0
-    conflicts: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None:
         self.transitions[transition] += count
@@ -269,15 +267,6 @@ class Recorded(Metrics):
 
     def ended(self, outcome: str | None, seconds: float) -> None:
         self.ends.append((outcome, seconds))
-
-    def waited(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-    def listener_reconnected(self) -> None:
-        self.reconnects += 1
-
-    def claim_conflicts(self, count: int) -> None:
-        self.conflicts += count
 
 
 async def complete_at_once(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:

@@ -81,7 +81,7 @@ class Sender:
                 before_send=before_send,
             )
         except errors.Uncertain:
-            self.metrics.message("uncertain")
+            self.metrics.messages.labels("uncertain").inc()
             raise
         except errors.EnrichError:
             # A clear no, also from `before_send`: no byte left, or C2S did not take it.
@@ -89,7 +89,7 @@ class Sender:
             raise
         await journal.at("answered")
         if answer.confirmed:
-            self.metrics.message("answer")
+            self.metrics.messages.labels("answer").inc()
             fact = self.store.message_sent(message, "answer", answer.message_id)
             if not message.to_prove:
                 return fact
@@ -99,7 +99,7 @@ class Sender:
         # The gateway's yes proves nothing.
         if (seen := await self._seen_at_c2s(claim, message)) is not None:
             return await self._found(message, seen)
-        self.metrics.message("uncertain")
+        self.metrics.messages.labels("uncertain").inc()
         raise errors.Uncertain("c2s", "accepted through the gateway, but not yet on the lead")
 
     async def _found(self, message: OutboxMessage, order: tuple[str, ...]) -> Fact:
@@ -161,7 +161,7 @@ class Sender:
                 f"was ref {message.ref} delivered?"
             ) from None
         if seen is not None:
-            self.metrics.message("read_back")
+            self.metrics.messages.labels("read_back").inc()
             await self.store.record_read_back(found=True)
         return seen
 
@@ -181,7 +181,7 @@ class Sender:
                 self.settings.second_look, f"ref {message.ref} was not found; a second look follows"
             )
         if not proven:
-            self.metrics.message("unclear")
+            self.metrics.messages.labels("unclear").inc()
             raise errors.DeliveryUnclear(
                 "not found on the lead, but no message was ever read back from this C2S account: "
                 f"was ref {message.ref} delivered?"
@@ -189,7 +189,7 @@ class Sender:
         # One that was never sent by what the database knows is only looked up after a restore.
         held = self.settings.delivery_unclear == "hold" and message.sends > 0
         if held or message.sends >= self.settings.max_sends:
-            self.metrics.message("unclear")
+            self.metrics.messages.labels("unclear").inc()
             raise errors.DeliveryUnclear(
                 f"sent {message.sends} time(s) without a clear answer and not found on the lead: "
                 f"was ref {message.ref} delivered?"

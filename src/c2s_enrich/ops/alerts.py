@@ -21,7 +21,7 @@ from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.health import AWAY, Health
 from c2s_enrich.ops.problems import Problem
 from c2s_enrich.queue.duties import take_turn
-from c2s_enrich.serving.monitor import monitor
+from c2s_enrich.serving.server import monitor
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 from c2s_enrich.telemetry.metrics import Metrics

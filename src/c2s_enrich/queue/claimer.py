@@ -85,7 +85,7 @@ class Claimer:
                 last = attempt == _TRIES - 1
                 claims, looked_to = await self.store.claim(look, 1 if last else slots)
             except _TAKEN_MEANWHILE:
-                self.metrics.claim_conflicts(1)
+                self.metrics.conflicts.inc()
                 await asyncio.sleep(0.002 * attempt)
                 continue
             if look.lane == "oldest":

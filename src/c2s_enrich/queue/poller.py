@@ -90,7 +90,7 @@ class Poller:
         """Works until `stop`. Returns when everything in flight is settled or given back."""
         duties = [self._janitor.run(), self._janitor.housekeeping(self._duties)]
         if self._listener is not None:
-            duties.append(self._listener.run(self.wake, self._metrics.listener_reconnected))
+            duties.append(self._listener.run(self.wake, self._metrics.reconnects.inc))
         async with self._at_work(duties) as group:
             await self._claim_until_stopped(group)
         with suppress(Exception):
@@ -138,7 +138,8 @@ class Poller:
         claims = await self._claimer.claim(slots) if slots > 0 else []
         for claim in claims:
             self._start(group, claim, asked_at)
-            self._metrics.waited((claim.claimed_at - claim.available_at).total_seconds())
+            waited = (claim.claimed_at - claim.available_at).total_seconds()
+            self._metrics.wait_seconds.observe(waited)
         if claims:
             self._metrics.event("claimed", len(claims))
         return len(claims)

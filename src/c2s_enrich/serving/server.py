@@ -1,17 +1,28 @@
-"""uvicorn, bounded in every direction. Nothing depends on the client's address."""
+"""uvicorn, bounded in every direction: a process's public port, and the listener of its own for
+/metrics and /health on a private address. Nothing depends on the client's address.
+"""
 
+import asyncio
 import gc
 import resource
 import signal
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from c2s_enrich.errors import CannotListen
 from c2s_enrich.leaving import leave_soon
 from c2s_enrich.serving.protocol import bounded_protocol
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.metrics import Metrics
 
 # Longer than Fly's proxy idles (60 s): who reuses a connection must not find it closing.
 _KEEP_ALIVE_SECONDS = 75
@@ -23,6 +34,11 @@ _BACKLOG = 2048
 # libuv accepts one connection a turn of the loop from each listening descriptor: behind 256 busy
 # connections a new one waited for seconds. Each further descriptor costs a system call per wake.
 _DESCRIPTORS = 16
+# Scrapers and one person with curl; whoever opens more is refused.
+_WATCHERS = 32
+_LAG_SECONDS = 0.5
+
+_log = get_logger("c2s_enrich.monitor")
 
 
 class _Server(uvicorn.Server):
@@ -95,3 +111,74 @@ def raise_file_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return soft - _OTHER_FILES
     return _CONNECTIONS
+
+
+class _Quiet(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the process has handlers of its own
+
+
+@asynccontextmanager
+async def monitor(
+    settings: Settings,
+    metrics: Metrics,
+    routes: Sequence[BaseRoute],
+    refresh: Callable[[], Awaitable[None]],
+) -> AsyncIterator[str | None]:
+    """Serves /metrics and `routes` while inside. Yields the address; None where the port is taken.
+    Awaits `refresh` before each scrape.
+    """
+    try:
+        bound = listen_on(settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        place = f"{settings.metrics_host}:{settings.metrics_port}"
+        _log.warning("metrics_port_taken", address=place, error=type(error).__name__)
+        yield None
+        return
+
+    async def scrape(_: Request) -> Response:
+        await refresh()
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    app = Starlette(routes=[Route("/metrics", scrape), *routes])
+    server = _Quiet(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=_WATCHERS,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    host, port = bound.getsockname()[:2]
+    _log.info("metrics_served", address=f"{host}:{port}")
+    lag = asyncio.create_task(_watch_lag(metrics))
+    serving = asyncio.create_task(server.serve([bound]))
+    try:
+        yield f"{host}:{port}"
+    finally:
+        lag.cancel()
+        server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+async def _watch_lag(metrics: Metrics) -> None:
+    """How late the event loop comes to a timer: the worst since the last scrape."""
+    worst = 0.0
+
+    def read() -> float:
+        nonlocal worst
+        seen, worst = worst, 0.0
+        return seen
+
+    metrics.watch("event_loop_lag_seconds", "Worst delay of a timer since the last scrape", read)
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        await asyncio.sleep(_LAG_SECONDS)
+        worst = max(worst, loop.time() - began - _LAG_SECONDS)

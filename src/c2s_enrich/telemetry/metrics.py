@@ -24,39 +24,36 @@ class Metrics:
         counter: Callable[..., prometheus.Counter] = partial(prometheus.Counter, **ours)
         histogram: Callable[..., prometheus.Histogram] = partial(prometheus.Histogram, **ours)
         self._gauge: Callable[..., prometheus.Gauge] = partial(prometheus.Gauge, **ours)
+        ends, calls = {"buckets": _EVENT_SECONDS}, {"buckets": _CALL_SECONDS}
         # fmt: off
         self._events = counter("events", "Events by what happened to them",
                                ("transition", "error_kind"))
         self._outcomes = counter("event_outcomes", "Completed events by outcome", ("outcome",))
-        self._event_seconds = histogram("event_duration_seconds",
-                                        "From the webhook to the event's end",
-                                        buckets=_EVENT_SECONDS)
-        self._wait_seconds = histogram("event_wait_seconds",
-                                       "From an event being due to its claim",
-                                       buckets=_EVENT_SECONDS)
-        self._step_seconds = histogram("step_duration_seconds", "Steps of an attempt",
-                                       ("step",), buckets=_CALL_SECONDS)
-        self._call_seconds = histogram("upstream_request_duration_seconds",
-                                       "Requests to upstreams by how they ended",
-                                       ("upstream", "kind", "result"), buckets=_CALL_SECONDS)
-        self._answers = counter("answers", "Answers about contacts and people: paid for or"
-                                " remembered, found or nobody", ("source", "origin", "result"))
-        self._messages = counter("messages", "Messages by the proof of their delivery, or its lack",
-                                 ("result",))
-        self._conflicts = counter("claim_conflicts",
-                                  "Claims repeated because two pollers took one lead")
-        self._reconnects = counter("listener_reconnects",
-                                   "Times the LISTEN connection was made again")
+        self._event_seconds = histogram(
+            "event_duration_seconds", "From the webhook to the event's end", **ends)
+        self.wait_seconds = histogram(
+            "event_wait_seconds", "From an event being due to its claim", **ends)
+        self._step_seconds = histogram(
+            "step_duration_seconds", "Steps of an attempt", ("step",), **calls)
+        self._call_seconds = histogram(
+            "upstream_request_duration_seconds", "Requests to upstreams by how they ended",
+            ("upstream", "kind", "result"), **calls)
+        self._answers = counter(
+            "answers", "Answers about contacts and people: paid for or remembered, found or nobody",
+            ("source", "origin", "result"))
+        # Proven by `answer` or `read_back`, in doubt (`uncertain`), or a person's (`unclear`).
+        self.messages = counter(
+            "messages", "Messages by the proof of their delivery, or its lack", ("result",))
+        self.conflicts = counter(
+            "claim_conflicts", "Claims repeated because two pollers took one lead")
+        self.reconnects = counter(
+            "listener_reconnects", "Times the LISTEN connection was made again")
         # fmt: on
         for transition in _TRANSITIONS:
             self._events.labels(transition, "")  # so that a rate exists before the first one
 
     def event(self, transition: str, count: int = 1, error_kind: str | None = None) -> None:
         self._events.labels(transition, error_kind or "").inc(count)
-
-    def waited(self, seconds: float) -> None:
-        """A claim was made this long after its event had become due."""
-        self._wait_seconds.observe(seconds)
 
     def attempt(self, steps: Iterable[Mapping[str, object]]) -> None:
         """An attempt ended; `steps` as in `event_attempts`, with `step` and `ms`."""
@@ -78,17 +75,6 @@ class Metrics:
         self._answers.labels(
             source, "remembered" if remembered else "call", "found" if found else "nobody"
         ).inc()
-
-    def message(self, result: str) -> None:
-        """Proven by `answer` or `read_back`, in doubt (`uncertain`), or a person's (`unclear`)."""
-        self._messages.labels(result).inc()
-
-    def claim_conflicts(self, count: int) -> None:
-        self._conflicts.inc(count)
-
-    def listener_reconnected(self) -> None:
-        """LISTEN is in force again; what was notified meanwhile is found by polling."""
-        self._reconnects.inc()
 
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Publishes a number that somebody else keeps; `read` is called at each scrape."""
