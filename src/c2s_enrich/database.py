@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -59,123 +58,90 @@ def wire_statements(topic: str) -> Mapping[str, Statement]:
 
 
 class Pool(AsyncConnectionPool[Connection]):
-    """Hands a connection that was used a moment ago to who comes next. psycopg's own way in and out
-    wakes tasks and was a tenth of a poller's CPU; it is left for what has rested or is not well.
+    """psycopg's pool with a cheap way in and out. Its own lock, queue and bookkeeping, which were a
+    tenth of a poller's CPU, are left to what is new, broken or has rested.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._warm: deque[Connection] = deque()
-        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
-        # How many psycopg's pool has given out, and how many of them it is still asked for.
-        self._out = self._asking = 0
         super().__init__(*arguments, connection_class=Connection, **named)
+        # Nobody stands in psycopg's queue but who waits for a new connection.
+        self._places = asyncio.Semaphore(self.max_size)
+        self._in_line = 0
 
     async def getconn(
         self,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> Connection:
-        while True:
-            while self._warm:
-                connection = self._warm.pop()
-                if self._is_well(connection) and not connection.has_something_to_say():
-                    return connection
-                await self._leave(connection)
-            if self._closed or self._out < self.max_size:
-                return await self._asked(timeout)
-            if given := await self._handed_over(timeout or self.timeout):
-                return given
-
-    async def putconn(self, conn: Connection) -> None:
-        conn.used_at = time.monotonic()
-        if self._closed or self._asking or not self._is_well(conn):
-            await self._leave(conn)
-        elif not self._hand_over(conn):
-            self._warm.append(conn)
-            while self._warm and conn.used_at - self._warm[0].used_at > _REST_SECONDS:
-                await self._leave(self._warm.popleft())
-
-    async def _asked(self, timeout: float | None) -> Connection:  # noqa: ASYNC109
         """One that answers. After a fail-over all that rest are dead, and psycopg's own check waits
         for longer and longer between two of them.
         """
-        self._out += 1
-        self._asking += 1
-        began = time.monotonic()
-        until = began + (timeout or self.timeout)
+        began, seconds = time.monotonic(), timeout or self.timeout
+        if self._places.locked():
+            await self._stand_in_line(seconds)
+        else:
+            await self._places.acquire()
         try:
             while True:
-                connection = await super().getconn(until - time.monotonic())
+                left = began + seconds - time.monotonic()
+                connection = self._last_returned() or await super().getconn(left)
                 try:
-                    await _check(connection)
+                    rested = began - connection.used_at > _REST_SECONDS
+                    if rested or connection.has_something_to_say():
+                        await _check(connection)
+                    return connection
                 except BaseException as error:
                     await super().putconn(connection)
                     if not isinstance(error, Error):
                         raise
-                else:
-                    return connection
                 if connection._created_at > began:
                     await asyncio.sleep(_PAUSE_SECONDS)
         except BaseException:
-            self._out -= 1
-            self._hand_over(None)
+            self._places.release()
             raise
-        finally:
-            self._asking -= 1
 
-    async def _handed_over(self, seconds: float) -> Connection | None:
-        """What the next one gives back; None: psycopg's pool has one again."""
-        waiter: asyncio.Future[Connection | None]
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+    async def _stand_in_line(self, seconds: float) -> None:
+        self._in_line += 1
         try:
             async with asyncio.timeout(seconds):
-                return await waiter
-        except BaseException as error:
-            if waiter.done() and not waiter.cancelled():
-                # What it was told as it left is the next one's.
-                if lost := waiter.result():
-                    await self.putconn(lost)
-                else:
-                    self._hand_over(None)
-            if isinstance(error, TimeoutError):
-                raise PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec") from None
-            raise
+                await self._places.acquire()
+        except TimeoutError:
+            raise PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec") from None
+        finally:
+            self._in_line -= 1
 
-    def _hand_over(self, connection: Connection | None) -> bool:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
+    def _last_returned(self) -> Connection | None:
+        if self._closed or not self._pool:
+            return None
+        connection = self._pool.pop()
+        self._nconns_min = min(self._nconns_min, len(self._pool))
+        connection._pool = self
+        return connection
 
-    async def _leave(self, connection: Connection) -> None:
-        """Back to psycopg's pool, which closes it or lets it rest."""
-        self._out -= 1
-        self._hand_over(None)
-        await super().putconn(connection)
+    async def putconn(self, conn: Connection) -> None:
+        conn.used_at = time.monotonic()
+        well = (
+            conn.pgconn.transaction_status == TransactionStatus.IDLE
+            and conn._expire_at > conn.used_at
+            and not self.has_outlived(conn)
+        )
+        try:
+            if well and not self._waiting and not self._closed:
+                conn._pool = None
+                self._pool.append(conn)
+            else:
+                await super().putconn(conn)
+        finally:
+            self._places.release()
 
     async def close(self, timeout: float = _LAST_SECONDS) -> None:  # noqa: ASYNC109
         await super().close(timeout)
-        while self._warm:
-            await self._leave(self._warm.pop())
-        while self._hand_over(None):
-            pass  # they ask the closed pool, which says so
+        for _ in range(self._in_line):
+            self._places.release()  # the closed pool says so to each of them
 
     def get_stats(self) -> dict[str, int]:
         stats = super().get_stats()
-        stats["pool_available"] += len(self._warm)
-        stats["requests_waiting"] += len(self._waiters)
+        stats["requests_waiting"] += self._in_line
         return stats
-
-    def _is_well(self, connection: Connection) -> bool:
-        now = time.monotonic()
-        return (
-            connection.pgconn.transaction_status == TransactionStatus.IDLE
-            and now - connection.used_at <= _REST_SECONDS
-            and not self.has_outlived(connection)
-            and connection._expire_at > now
-        )
 
     def has_outlived(self, connection: Connection) -> bool:
         """Whether it is from before a silence: then nobody waits for it to be silent, too."""
@@ -280,7 +246,6 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
 
 
 async def _check(connection: Connection) -> None:
-    if time.monotonic() - connection.used_at > _REST_SECONDS or connection.has_something_to_say():
-        connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
-        await connection.execute("")
-        connection.answer_within = usual
+    connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
+    await connection.execute("")
+    connection.answer_within = usual
