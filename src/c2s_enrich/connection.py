@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 from psycopg import AsyncConnection, DataError, OperationalError, abc, errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
-from psycopg.waiting import READY_R, WAIT_R, Wait
+from psycopg.waiting import READY_R, READY_W, WAIT_R, WAIT_W, Ready, Wait
 from psycopg_pool import AsyncConnectionPool
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     _transformer: abc.Transformer | None = None
     # The socket that the loop watches from one statement to the next, and who waits for it.
     _watched: int | None = None
-    _waiter: asyncio.Future[None] | None = None
+    _waiter: asyncio.Future[Ready] | None = None
 
     def has_something_to_say(self) -> bool:
         """Between two statements that is mostly that it was closed."""
@@ -79,16 +79,12 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         async with self.lock:
             # As text of no type: the casts in the statement say what each is.
             values = transformer.dump_sequence(given, statement.formats)
-            try:
-                if not prepare or self.prepare_threshold is None:
-                    self.pgconn.send_query_params(statement.text, values, result_format=binary)
-                else:
-                    name = self._names.get(statement) or await self._name(statement)
-                    self.pgconn.send_query_prepared(name, values, result_format=binary)
-                result = await self._result()
-            except BaseException:
-                self._unwatch()
-                raise
+            if not prepare or self.prepare_threshold is None:
+                self.pgconn.send_query_params(statement.text, values, result_format=binary)
+            else:
+                name = self._names.get(statement) or await self._name(statement)
+                self.pgconn.send_query_prepared(name, values, result_format=binary)
+            result = await self._result()
             transformer.set_pgresult(result)
             return result, transformer.load_rows(0, result.ntuples, tuple)
 
@@ -102,67 +98,13 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         return name
 
     async def _result(self) -> PGresult:
-        results = await self._answer(execute(self.pgconn))
+        results: list[PGresult] = await self.wait(execute(self.pgconn))
         for result in results:
             # A server that ends says why, and libpq adds that it is gone.
             if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+                self._unwatch()
                 raise errors.error_from_result(result)
         return results[0]
-
-    async def _answer(self, steps: abc.PQGen[list[PGresult]]) -> list[PGresult]:
-        """As psycopg's wait, at half the CPU: nearly always everything is sent at once, and what
-        comes first is the whole answer.
-        """
-        try:
-            if (state := next(steps)) == WAIT_R:
-                await self._readable(steps)
-                state = steps.send(READY_R)
-        except StopIteration as end:
-            return cast("list[PGresult]", end.value)
-        return await self.wait(_rest(steps, state))
-
-    async def _readable(self, steps: abc.PQGen[list[PGresult]]) -> None:
-        loop = asyncio.get_running_loop()
-        if self._watched is None:
-            self._watched = self.pgconn.socket
-            loop.add_reader(self._watched, self._heard)
-        self._waiter = waiter = loop.create_future()
-        timer = loop.call_later(self.answer_within, _overdue, waiter)
-        try:
-            await waiter
-        except TimeoutError:
-            raise await self._silence() from None
-        except asyncio.CancelledError:
-            try:
-                await self._try_cancel(timeout=5.0)
-                await self.wait(_rest(steps, WAIT_R), timeout=5.0)
-            except BaseException:
-                # In what state it is nobody knows.
-                self._unwatch()
-                self.pgconn.finish()
-            raise
-        finally:
-            self._waiter = None
-            timer.cancel()
-
-    def _heard(self) -> None:
-        if self._waiter is None:
-            # Nobody asked: who takes the connection next looks at it.
-            self._unwatch()
-        elif not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _unwatch(self) -> None:
-        """Before anybody else watches the socket, and before it is closed: its number comes again
-        with the next connection.
-        """
-        watched, self._watched = self._watched, None
-        if watched is not None:
-            asyncio.get_running_loop().remove_reader(watched)
-
-    async def close(self) -> None:
-        self._unwatch()
-        await super().close()
 
     async def wait(
         self,
@@ -170,14 +112,78 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         interval: float = 0.1,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> T:
-        """psycopg's own wait, with a limit. Raises Silence."""
-        self._unwatch()
+        """psycopg's wait with a limit, at two thirds of its CPU: the loop watches the socket from
+        one statement to the next. Raises Silence.
+        """
+        limit = self.answer_within if timeout is None else timeout
+        state: Wait = WAIT_R
         try:
-            return await super().wait(gen, interval, timeout or self.answer_within)
-        except errors._WaitTimeout:
-            if timeout is not None:
-                raise
-            raise await self._silence() from None
+            state = next(gen)
+            while True:
+                state = gen.send(await self._ready(state, limit))
+        except StopIteration as end:
+            return cast(T, end.value)
+        except BaseException as error:
+            if isinstance(error, TimeoutError):
+                if timeout is None:
+                    raise await self._silence() from None
+                raise errors._WaitTimeout from None
+            if isinstance(error, asyncio.CancelledError):
+                await self._stop(gen, state)
+            else:
+                self._unwatch()
+            raise
+
+    async def _stop(self, steps: abc.PQGen[Any], state: Wait) -> None:
+        """Ends the statement whose answer nobody waits for, so that others can be asked."""
+        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            return
+        try:
+            await self._try_cancel(timeout=5.0)
+            while True:
+                state = steps.send(await self._ready(state, 5.0))
+        except (StopIteration, errors.QueryCanceled):
+            pass
+        except BaseException:
+            # In what state it is nobody knows.
+            self._unwatch()
+            self.pgconn.finish()
+
+    async def _ready(self, state: Wait, seconds: float) -> Ready:
+        """What the socket is ready for. Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        if self._watched is None:
+            self._watched = self.pgconn.socket
+            loop.add_reader(self._watched, self._heard, READY_R)
+        if state & WAIT_W:
+            loop.add_writer(self._watched, self._heard, READY_W)
+        waiter: asyncio.Future[Ready] = loop.create_future()
+        self._waiter = waiter
+        timer = loop.call_later(seconds, _overdue, waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiter = None
+            timer.cancel()
+            if state & WAIT_W and self._watched is not None:
+                loop.remove_writer(self._watched)
+
+    def _heard(self, ready: Ready) -> None:
+        if self._waiter is None:
+            # Nobody asked: who takes the connection next looks at it.
+            self._unwatch()
+        elif not self._waiter.done():
+            self._waiter.set_result(ready)
+
+    def _unwatch(self) -> None:
+        """Before the socket is closed: its number comes again with the next connection."""
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            asyncio.get_running_loop().remove_reader(watched)
+
+    async def close(self) -> None:
+        self._unwatch()
+        await super().close()
 
     async def _silence(self) -> Silence:
         self._unwatch()
@@ -189,20 +195,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         return Silence(f"no answer within {self.answer_within:.0f} s")
 
 
-def _rest(steps: abc.PQGen[T], state: Wait) -> abc.PQGen[T]:
-    """The steps from where they wait for `state`. psycopg's wait begins with an empty answer, which
-    a statement or an answer that has gone half its way does not take.
-    """
-    while True:
-        while not (ready := (yield state)):
-            pass
-        try:
-            state = steps.send(ready)
-        except StopIteration as end:
-            return cast(T, end.value)
-
-
-def _overdue(waiter: asyncio.Future[None]) -> None:
+def _overdue(waiter: asyncio.Future[Ready]) -> None:
     if not waiter.done():
         waiter.set_exception(TimeoutError())
 
