@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from c2s_enrich.clock import Clock
 
-class Naps:
+
+class Naps(Clock):
     """A clock that records naps instead of taking them."""
 
     def __init__(self) -> None:

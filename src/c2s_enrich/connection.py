@@ -3,8 +3,11 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from select import POLLIN, poll
-from typing import Any, TypeVar, cast
+from types import MappingProxyType
+from typing import Any, LiteralString, TypeVar, cast
 
 from psycopg import AsyncConnection, DataError, OperationalError, abc, errors
 from psycopg.adapt import PyFormat, Transformer
@@ -19,6 +22,8 @@ T = TypeVar("T")
 # No statement of a process takes a tenth of it: a silence this long means a server, a pooler or a
 # cable that is gone without a word. A person's command may read every row.
 ANSWER_SECONDS, COMMAND_SECONDS = 10.0, 600.0
+_NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
+_LEADING = re.compile(r"^\s*(--.*\n?)?", re.MULTILINE)
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 
 
@@ -37,6 +42,33 @@ class Statement:
         if name not in self.names:
             self.names.append(name)
         return f"${self.names.index(name) + 1}"
+
+
+def sql_folder() -> Path:
+    """The folder `sql/`: inside the package in a wheel, at the top of a checkout."""
+    packed = Path(__file__).parent / "sql"
+    return packed if packed.is_dir() else Path(__file__).parents[2] / "sql"
+
+
+@cache
+def statements(topic: str) -> Mapping[str, LiteralString]:
+    """The statements of `sql/queries/<topic>.sql`. Raises ValueError on a name given twice."""
+    text = (sql_folder() / "queries" / f"{topic}.sql").read_text(encoding="utf-8")
+    _, *parts = _NAME.split(text)
+    found: dict[str, LiteralString] = {}
+    for name, statement in zip(parts[::2], parts[1::2], strict=True):
+        if name in found:
+            raise ValueError(f"sql/queries/{topic}.sql defines {name} twice")
+        # psycopg reads a statement of more than 4,096 characters again for each execution, which
+        # took as much CPU as all the rest of a claim. So comments and indentation stay here.
+        # We vouch for it: the text comes from our own files and no value is ever spliced into it.
+        found[name] = _LEADING.sub("", statement).strip()
+    return MappingProxyType(found)
+
+
+@cache
+def wire_statements(topic: str) -> Mapping[str, Statement]:
+    return {name: Statement(text) for name, text in statements(topic).items()}
 
 
 class Silence(OperationalError):

@@ -1,21 +1,20 @@
-"""The way to Postgres: the SQL files, the pool, and which errors heal by themselves."""
+"""The way to Postgres: the pool, a topic's statements, and which errors heal by themselves."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, Error, OperationalError, errors
+from psycopg import Error, OperationalError, errors
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from c2s_enrich import sessions
-from c2s_enrich.connection import ANSWER_SECONDS, COMMAND_SECONDS, Connection, Statement
+from c2s_enrich.connection import ANSWER_SECONDS, COMMAND_SECONDS, Connection
+from c2s_enrich.connection import sql_folder as sql_folder
+from c2s_enrich.connection import statements as statements
+from c2s_enrich.connection import wire_statements as wire_statements
 from c2s_enrich.settings import Settings
 
 T = TypeVar("T")
@@ -26,35 +25,6 @@ _REST_SECONDS, _CHECK_SECONDS = 30.0, 2.0
 _PAUSE_SECONDS = 0.5
 # At the end, for who is still connecting.
 _LAST_SECONDS = 0.5
-_NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
-_LEADING = re.compile(r"^\s*(--.*\n?)?", re.MULTILINE)
-
-
-def sql_folder() -> Path:
-    """The folder `sql/`: inside the package in a wheel, at the top of a checkout."""
-    packed = Path(__file__).parent / "sql"
-    return packed if packed.is_dir() else Path(__file__).parents[2] / "sql"
-
-
-@cache
-def statements(topic: str) -> Mapping[str, LiteralString]:
-    """The statements of `sql/queries/<topic>.sql`. Raises ValueError on a name given twice."""
-    text = (sql_folder() / "queries" / f"{topic}.sql").read_text(encoding="utf-8")
-    _, *parts = _NAME.split(text)
-    found: dict[str, LiteralString] = {}
-    for name, statement in zip(parts[::2], parts[1::2], strict=True):
-        if name in found:
-            raise ValueError(f"sql/queries/{topic}.sql defines {name} twice")
-        # psycopg reads a statement of more than 4,096 characters again for each execution, which
-        # took as much CPU as all the rest of a claim. So comments and indentation stay here.
-        # We vouch for it: the text comes from our own files and no value is ever spliced into it.
-        found[name] = _LEADING.sub("", statement).strip()
-    return MappingProxyType(found)
-
-
-@cache
-def wire_statements(topic: str) -> Mapping[str, Statement]:
-    return {name: Statement(text) for name, text in statements(topic).items()}
 
 
 class Pool(AsyncConnectionPool[Connection]):
@@ -87,7 +57,9 @@ class Pool(AsyncConnectionPool[Connection]):
                 try:
                     rested = began - connection.used_at > _REST_SECONDS
                     if rested or connection.has_something_to_say():
-                        await _check(connection)
+                        connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
+                        await connection.execute("")
+                        connection.answer_within = usual
                     return connection
                 except BaseException as error:
                     await super().putconn(connection)
@@ -220,12 +192,12 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and (error.sqlstate or "")[:2] not in ("28", "54")
 
 
-def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], Awaitable[None]]:
+def _fitted(settings: Settings, name: str) -> Callable[[Connection], Awaitable[None]]:
     """Fits each new connection to a server or a transaction pooler, as the first finds out."""
     pooled: bool | None = None
     one_at_a_time = asyncio.Lock()
 
-    async def fit(connection: AsyncConnection[Any]) -> None:
+    async def fit(connection: Connection) -> None:
         nonlocal pooled
         async with one_at_a_time:
             if pooled is None:
@@ -238,14 +210,7 @@ def _fitted(settings: Settings, name: str) -> Callable[[AsyncConnection[Any]], A
             more = {} if name == "command" else sessions.TRANSACTION_TIMEOUT
             patience = {"statement_timeout": "2s"} if name == "console" else {}
             await sessions.apply_settings(connection, sessions.SESSION | more | patience)
-        ours = cast(Connection, connection)
-        ours.answer_within = COMMAND_SECONDS if name == "command" else ANSWER_SECONDS
-        ours.used_at = time.monotonic()
+        connection.answer_within = COMMAND_SECONDS if name == "command" else ANSWER_SECONDS
+        connection.used_at = time.monotonic()
 
     return fit
-
-
-async def _check(connection: Connection) -> None:
-    connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
-    await connection.execute("")
-    connection.answer_within = usual

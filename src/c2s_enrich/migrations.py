@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,15 +61,13 @@ async def migrate(
         connection.add_notice_handler(lambda notice: say(notice.message_primary or ""))
         if problem := await session_problem(connection):
             raise MigrationError(problem)
+        await _sql(connection).rows("use_our_schema", lock_wait=_LOCK_WAIT)
+        await _make_table(connection)
         known = await _applied(connection)
         if known and ours and max(known) > ours[-1].version:
-            say(
-                f"The database is at migration {max(known)}, newer than this program's "
-                f"{ours[-1].version}."
-            )
-        return [
-            migration.name for migration in ours if await _apply(url, connection, migration, say)
-        ]
+            newest = ours[-1].version
+            say(f"The database is at migration {max(known)}, newer than this program's {newest}.")
+        return [each.name for each in ours if await _apply(url, connection, each, say)]
 
 
 async def pending(url: str) -> list[str]:
@@ -113,7 +112,6 @@ async def _apply(
     url: str, connection: Connection, migration: Migration, say: Callable[[str], None]
 ) -> bool:
     """Whether it was missing. Raises MigrationError where somebody stays in the way."""
-    await _sql(connection).rows("use_our_schema", lock_wait=_LOCK_WAIT)
     who = "another session"
     for _ in range(_TRIES):
         watching = asyncio.create_task(_blockers(url, connection.info.backend_pid))
@@ -123,10 +121,6 @@ async def _apply(
             if watching.done() and not watching.exception():
                 who = watching.result()
             say(f"{migration.name} waits for a lock, held by {who}. Trying again.")
-        except (errors.UniqueViolation, errors.DuplicateTable) as error:
-            # Two runners on an empty database: the other one has just made the table of migrations.
-            if "schema_migrations" not in str(error):
-                raise
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -134,14 +128,20 @@ async def _apply(
     raise MigrationError(f"{migration.name} did not run: {who} holds a lock that it needs.")
 
 
-async def _try(connection: Connection, migration: Migration) -> bool:
-    async with connection.transaction():
+async def _make_table(connection: Connection) -> None:
+    # Two runners on an empty database: the other one has just made it.
+    with suppress(errors.UniqueViolation, errors.DuplicateTable):
         if await _sql(connection).rows("find_migrations_table") == [(None,)]:
             await connection.execute(
                 "create table schema_migrations (version integer primary key,"
                 " name text not null, checksum text not null,"
                 " applied_at timestamptz not null default now())"
             )
+
+
+async def _try(connection: Connection, migration: Migration) -> bool:
+    connection.answer_within = ANSWER_SECONDS
+    async with connection.transaction():
         # Held until COMMIT: whoever comes second waits here, then sees the first one's row and has
         # nothing to do. Not an advisory lock, which every login of this database could take.
         await connection.execute("lock table schema_migrations in share row exclusive mode")
@@ -162,11 +162,8 @@ async def _try(connection: Connection, migration: Migration) -> bool:
 
 async def _run(connection: Connection, migration: Migration) -> None:
     connection.answer_within = _HOURS
-    try:
-        for statement in migration.statements:
-            await connection.execute(statement.encode())  # our own file
-    finally:
-        connection.answer_within = ANSWER_SECONDS
+    for statement in migration.statements:
+        await connection.execute(statement.encode())  # our own file
     names = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
     await _sql(connection).rows("note_applied", **names)
 
@@ -187,11 +184,8 @@ def _sql(connection: Connection) -> Statements:
 
 
 async def _applied(connection: Connection) -> dict[int, str]:
-    try:
-        async with connection.transaction():
-            return dict(await _sql(connection).rows("applied"))
-    except errors.UndefinedTable:
-        return {}
+    there = await _sql(connection).rows("find_migrations_table") != [(None,)]
+    return dict(await _sql(connection).rows("applied")) if there else {}
 
 
 def _is_applied(migration: Migration, known: dict[int, str]) -> bool:

@@ -5,9 +5,9 @@ from contextlib import aclosing
 from secrets import token_hex
 from typing import Any
 
-from psycopg import AsyncConnection, OperationalError, sql
+from psycopg import OperationalError
 
-from c2s_enrich.connection import Connection
+from c2s_enrich.connection import Connection, wire_statements
 from c2s_enrich.options import Secret
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -52,12 +52,12 @@ SESSION = {
 }
 # Frees the rows of a process that is stopped in the middle of a transaction; from Postgres 17 on.
 TRANSACTION_TIMEOUT = {"transaction_timeout": "1min"}
-_SET = """
-select set_config(name, wanted, false)
-  from unnest(%s::text[], %s::text[]) as w (name, wanted)
- where current_setting(name, true) is not null
-   and (name, current_setting(name)) <> ('synchronous_commit', 'remote_apply')
-"""
+# The first is what we would set ourselves.
+_NEEDED = {
+    "session_replication_role": ("origin",),
+    "synchronous_commit": ("on", "remote_apply"),
+    "default_transaction_isolation": ("read committed",),
+}
 
 
 class Indirect(OperationalError):
@@ -95,12 +95,12 @@ def session_parameters(name: str) -> dict[str, Any]:
     }
 
 
-async def is_pooled(connection: AsyncConnection[Any], address: Secret) -> bool:
+async def is_pooled(connection: Connection, address: Secret) -> bool:
     """By Neon's host name, else by listening: behind a pooler LISTEN hears nothing."""
     if "-pooler." in connection.info.host:
         return True
     channel = f"c2s_{token_hex(8)}"
-    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+    await connection.execute(f"listen {channel}".encode())
     # From another session: what this one sends could come back with its own answer.
     async with await Connection.connect(address.reveal(), **session_parameters("probe")) as other:
         await other.execute("select pg_notify(%s, '')", (channel,))
@@ -110,66 +110,30 @@ async def is_pooled(connection: AsyncConnection[Any], address: Secret) -> bool:
             # A pooler's session has listened for others too, and tells whoever has it now.
             if heard := each.channel == channel:
                 break
-    await connection.execute(sql.SQL("unlisten {}").format(sql.Identifier(channel)))
+    await connection.execute(f"unlisten {channel}".encode())
     return not heard
 
 
-async def apply_settings(connection: AsyncConnection[Any], session: Mapping[str, str]) -> None:
-    """Sets what this server knows of it, in one round trip. A stronger synchronous_commit stays."""
-    await connection.execute(_SET, [list(session), list(session.values())])
+async def apply_settings(connection: Connection, session: Mapping[str, str]) -> None:
+    await _rows(connection, "apply", **_arrays(session))
 
 
-async def configure_login(connection: AsyncConnection[tuple[Any, ...]]) -> None:
+async def configure_login(connection: Connection) -> None:
     """SET would reach whoever comes next behind a pooler: the login carries the settings."""
     async with connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(4210777002)")
-        rows = await connection.execute(
-            "select unnest(setconfig) from pg_db_role_setting s join pg_database d on"
-            " d.oid = setdatabase where datname = current_database()"
-            " and setrole = session_user::regrole"
-        )
-        there = dict(row[0].split("=", 1) for row in await rows.fetchall())
-        rows = await connection.execute(
-            "select name, current_setting(name, true) from unnest(%s::text[]) as s (name)",
-            [list(SESSION)],
-        )
-        now = dict(await rows.fetchall())
-        wanted = {name: value for name, value in SESSION.items() if now[name] is not None}
-        if "remote_apply" in (now["synchronous_commit"], there.get("synchronous_commit")):
-            wanted["synchronous_commit"] = "remote_apply"
-        missing = {name: value for name, value in wanted.items() if there.get(name) != value}
-        for name, value in missing.items():
-            await connection.execute(
-                sql.SQL("alter role session_user in database {} set {} = {}").format(
-                    sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(value)
-                )
-            )
+        await _rows(connection, "lock_login")
+        missing = dict(await _rows(connection, "missing", **_arrays(SESSION)))
+        for alter in missing.values():
+            await connection.execute(alter.encode())
     if missing:
         _log.warning("login_configured", settings=sorted(missing))
-        # Sessions that the pooler has open keep what they began with. This one ends too; the pool
-        # tries again. A pulse is a direct session, and its end would mean a dead poller.
-        await connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where usename = session_user"
-            " and datname = current_database() and starts_with(application_name, 'c2s-enrich')"
-            " and not starts_with(application_name, 'c2s-enrich pulse')"
-            " and (state = 'idle' or pid = pg_backend_pid())"
-        )
-    # A session that was busy meanwhile began before the login had its settings: it ends now.
-    await connection.execute(
-        "select pg_terminate_backend(pg_backend_pid()) from pg_settings"
-        " where name = 'synchronous_commit' and source <> 'database user'"
-    )
+        await _rows(connection, "end_sessions_before_the_change")
+    await _rows(connection, "end_old_session")
 
 
-async def session_problem(connection: AsyncConnection[Any]) -> str | None:
+async def session_problem(connection: Connection) -> str | None:
     """What makes this database unfit for us, in one sentence; None when nothing does."""
-    rows = await connection.execute(
-        "select current_setting('server_encoding') as encoding, current_schema() as schema,"
-        " current_setting('session_replication_role') as replication,"
-        " current_setting('synchronous_commit') as commit,"
-        " current_setting('default_transaction_isolation') as isolation"
-    )
-    [[encoding, schema, replication, commit, isolation]] = await rows.fetchall()
+    [[encoding, schema, *values]] = await _rows(connection, "facts")
     if encoding != "UTF8":
         return (
             f"The database's encoding is {encoding}, UTF8 is needed: create it again with"
@@ -177,11 +141,15 @@ async def session_problem(connection: AsyncConnection[Any]) -> str | None:
         )
     if schema is None:
         return "The search_path of this login names no schema that exists: set it to ours."
-    for name, value, wanted in (
-        ("session_replication_role", replication, ("origin",)),
-        ("synchronous_commit", commit, ("on", "remote_apply")),
-        ("default_transaction_isolation", isolation, ("read committed",)),
-    ):
+    for (name, wanted), value in zip(_NEEDED.items(), values, strict=True):
         if value not in wanted:
             return f"This login's sessions have {name} = {value}, {wanted[0]} is needed."
     return None
+
+
+def _arrays(session: Mapping[str, str]) -> dict[str, list[str]]:
+    return {"names": list(session), "wanted": list(session.values())}
+
+
+async def _rows(connection: Connection, name: str, **params: Any) -> list[tuple[Any, ...]]:
+    return (await connection.ask(wire_statements("sessions")[name], params, prepare=False))[1]

@@ -13,7 +13,7 @@ from tests.brokerage import Brokerage
 from tests.cast import ANA, BRUNO, CARLA
 from tests.conftest import Database, told
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.people_store import forget_answers
@@ -313,7 +313,7 @@ class TestAQuestionUnderWay:
             (f"work_api cpf {person.cpf}", killed.event_id, killed.lease_token),
         )
         await brokerage.accept("waiting", person)
-        clock = SystemClock()
+        clock = Clock()
         began = clock.boottime()
 
         async with brokerage.poller() as poller, asyncio.timeout(20):
@@ -331,7 +331,7 @@ class TestAQuestionUnderWay:
     ) -> None:
         stopped, other = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
         store, question = a_store(pool), Question("diretrix", "phone", "+5511987650001")
-        terms = Limits(pool, db.settings(), SystemClock()).terms("diretrix")
+        terms = Limits(pool, db.settings(), Clock()).terms("diretrix")
         asked_at = (await store.ask(stopped, question, terms)).at
 
         await store.keep_lookup(other, question, [BRUNO.candidate], asked_at + SECOND, 60 * SECOND)

@@ -16,7 +16,7 @@ import pytest
 from starlette.applications import Starlette
 from tests.conftest import ENVIRONMENT, Database
 
-from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.web import build_web
@@ -57,7 +57,7 @@ class Web:
         return await self.client.post(path, content=content, headers=named)
 
 
-class MinuteClock(SystemClock):
+class MinuteClock(Clock):
     """A clock whose minute is over when the test says so."""
 
     def __init__(self) -> None:

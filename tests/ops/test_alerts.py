@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from tests.conftest import Database
 
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.alerts import Alerts
 from c2s_enrich.ops.events import EventsDesk
@@ -21,7 +22,7 @@ AT_ONCE = timedelta()
 CRM = "https://crm.example/{lead_id}"
 
 
-class Clock:
+class HandClock(Clock):
     """Moved by hand."""
 
     now = 1000.0
@@ -69,7 +70,7 @@ class Rig:
     """Processes with their alerts on one database."""
 
     def __init__(self, db: Database, pool: Pool, receiver: Receiver) -> None:
-        self.db, self.pool, self.receiver, self.clock = db, pool, receiver, Clock()
+        self.db, self.pool, self.receiver, self.clock = db, pool, receiver, HandClock()
         self.own: list[str] = []
 
     def process(

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ENVIRONMENT, Database
 from tests.intake.conftest import Web, open_web
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.migrations import all_migrations
 from c2s_enrich.ops import health as health_module
 
@@ -70,7 +70,7 @@ class TestADatabase:
                 await answers.wait()
             return reads
 
-        remembered = health_module.Remembered(read, SystemClock(), 0.0)
+        remembered = health_module.Remembered(read, Clock(), 0.0)
         monkeypatch.setattr(health_module, "_FRESH_SECONDS", 0.0)
         async with asyncio.timeout(5):
             silent = [await remembered.get() for _ in range(3)]

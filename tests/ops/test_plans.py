@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from tests.brokerage import Brokerage
 from tests.conftest import Database, told
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.explain import situation_of
@@ -140,7 +140,7 @@ class TestTheOperatorsRole:
 
         async with open_pool(ops.settings(), name="test") as pool:
             planner = Planner(pool, actor="ana", via="api")
-            limits = Limits(pool, ops.settings(), SystemClock())
+            limits = Limits(pool, ops.settings(), Clock())
             again = Order("reprocess", Filter(status="completed"), fresh=True)
             given_up = Order("fail", Filter(lead="w"), reason="test")
             done = [await planner.run((await planner.plan(o)).id) for o in (again, given_up)]

@@ -15,7 +15,7 @@ from tests.brokerage import Brokerage
 from tests.cast import KEYS
 from tests.conftest import Database
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
 from c2s_enrich.errors import Throttled
 from c2s_enrich.intake.payload import read_delivery
@@ -36,7 +36,7 @@ DAY = timedelta(days=1)
 async def c2s_of(brokerage: Brokerage, pool: Pool) -> AsyncIterator[C2s]:
     transports = {"c2s": brokerage.transport}
     async with open_upstreams(
-        brokerage.db.settings("poller"), pool, Metrics(), SystemClock(), transports
+        brokerage.db.settings("poller"), pool, Metrics(), Clock(), transports
     ) as upstreams:
         yield upstreams.c2s
 

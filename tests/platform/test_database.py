@@ -12,7 +12,7 @@ import uvloop
 from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from c2s_enrich import database
+from c2s_enrich import connection as connections
 from c2s_enrich.connection import Silence, Statement
 from c2s_enrich.database import is_transient, open_pool
 from c2s_enrich.sessions import connect_direct
@@ -22,10 +22,10 @@ class TestStatements:
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         (tmp_path / "queries").mkdir()
-        monkeypatch.setattr(database, "sql_folder", lambda: tmp_path)
-        database.statements.cache_clear()
+        monkeypatch.setattr(connections, "sql_folder", lambda: tmp_path)
+        connections.statements.cache_clear()
         yield tmp_path / "queries"
-        database.statements.cache_clear()
+        connections.statements.cache_clear()
 
     def test_are_found_by_name_without_their_description(self, folder: Any) -> None:
         (folder / "topic.sql").write_text(
@@ -33,7 +33,7 @@ class TestStatements:
             " second\nselect 2;\n"
         )
 
-        found = database.statements("topic")
+        found = connections.statements("topic")
 
         assert dict(found) == {"first": "select 1;", "second": "select 2;"}
 
@@ -41,13 +41,13 @@ class TestStatements:
         (folder / "topic.sql").write_text("-- name: same\nselect 1;\n-- name: same\nselect 2;\n")
 
         with pytest.raises(ValueError, match="defines same twice"):
-            database.statements("topic")
+            connections.statements("topic")
 
     def test_cannot_be_changed_by_a_caller(self, folder: Any) -> None:
         (folder / "topic.sql").write_text("-- name: one\nselect 1;\n")
 
         with pytest.raises(TypeError):
-            database.statements("topic")["one"] = "select 2"  # type: ignore[index]
+            connections.statements("topic")["one"] = "select 2"  # type: ignore[index]
 
 
 class TestPool:

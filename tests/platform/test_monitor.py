@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from tests.conftest import Database, told
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import open_pool
 from c2s_enrich.errors import CannotListen
 from c2s_enrich.ops.health import Signals, build_health
@@ -31,7 +31,7 @@ class TestTheListener:
     ) -> None:
         settings, metrics = db.settings(METRICS_PORT="0"), Metrics()
         async with open_pool(settings, name="test") as pool:
-            health = build_health(settings, pool, metrics, SystemClock(), Signals())
+            health = build_health(settings, pool, metrics, Clock(), Signals())
             async with monitor(settings, metrics, health.routes(), health.refresh) as address:
                 assert address is not None
                 scraped = await ask(address, "/metrics")
@@ -69,7 +69,7 @@ class TestTheListener:
         settings, metrics = db.settings(METRICS_PORT="0"), Metrics()
         signals = Signals(stuck=lambda: "The claim loop hangs for 50 s.")
         async with open_pool(settings, name="test") as pool:
-            health = build_health(settings, pool, metrics, SystemClock(), signals)
+            health = build_health(settings, pool, metrics, Clock(), signals)
             async with monitor(settings, metrics, health.routes(), _nothing) as address:
                 assert address is not None
                 answer = await ask(address, "/livez")

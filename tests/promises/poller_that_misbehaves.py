@@ -12,7 +12,7 @@ import signal
 import sys
 from functools import partial
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.logs import configure_logging
@@ -20,7 +20,7 @@ from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring import build_poller
 
 
-class StoppingClock(SystemClock):
+class StoppingClock(Clock):
     """A clock that can lose time, as on a machine that was suspended."""
 
     lost = 0.0

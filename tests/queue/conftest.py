@@ -17,7 +17,7 @@ import pytest
 from psycopg import AsyncConnection
 from tests.conftest import ENVIRONMENT, Database
 
-from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
 from c2s_enrich.queue.claim import Claim, ClaimKey, Done, Ending, Handler, Journal, Lease
 from c2s_enrich.queue.claimer import START, Claimer
@@ -67,11 +67,11 @@ def at(seconds: float) -> datetime:
 
 
 def ended(claim: Claim, ending: Ending = COMPLETED) -> Settlement:
-    return claim, ending, Journal(SystemClock())
+    return claim, ending, Journal(Clock())
 
 
 def make_claimer(store: QueueStore, recorded: Recorded) -> Claimer:
-    return Claimer(store, SystemClock(), recorded, timedelta(seconds=5))
+    return Claimer(store, Clock(), recorded, timedelta(seconds=5))
 
 
 def queue_settings(**fields: Any) -> Settings:
@@ -323,7 +323,7 @@ def make_poller(
         store=worker.store,
         handler=handler,
         settings=queue_settings(**numbers | fields),
-        clock=clock or SystemClock(),
+        clock=clock or Clock(),
         metrics=metrics or Recorded(),
         listener=listener,
         suspects=suspects,

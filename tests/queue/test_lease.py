@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from tests.queue.conftest import DEADLINE, LEASE, NOON, Queue, at, settle
 
+from c2s_enrich.clock import Clock
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.queue.claim import Lease
 
@@ -109,7 +110,7 @@ class TestHeartbeat:
         assert (await queue.row(event_id)).status == "processing"
 
 
-class SetClock:
+class SetClock(Clock):
     """A clock that stands where it is put."""
 
     def __init__(self) -> None:

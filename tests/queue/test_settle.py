@@ -24,7 +24,7 @@ from tests.queue.conftest import (
     settle,
 )
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.queue.claim import Ending, Journal
 from c2s_enrich.telemetry.attempt import begin_attempt, tell_attempt
 
@@ -348,7 +348,7 @@ class TestHistory:
         worker = queue.worker("ana")
         event_id = await queue.accept()
         claim = await queue.claim(worker)
-        journal = Journal(SystemClock())
+        journal = Journal(Clock())
         async with journal.step("lookup"):
             begin_attempt(journal.record, {})
             tell_attempt("calls", upstream="diretrix", kind="phone", result="ok", seconds=0.0)
@@ -375,7 +375,7 @@ class TestHistory:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
-        journal = Journal(SystemClock())
+        journal = Journal(Clock())
         for name in ("extract", "skip", "lookup", "enrich", "store", "send"):
             async with journal.step(name):
                 pass
@@ -393,7 +393,7 @@ class TestHistory:
         worker = queue.worker()
         event_id = await queue.accept()
         claim = await queue.claim(worker)
-        journal = Journal(SystemClock())
+        journal = Journal(Clock())
         async with journal.step("lookup"):
             begin_attempt(journal.record, {})
             tell_attempt("answers", source="diretrix", kind="phone", found=0, remembered=True)

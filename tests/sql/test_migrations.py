@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import Database
 from tests.intake.conftest import Web, an_event, open_web
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import open_pool, sql_folder
 from c2s_enrich.migrations import (
     Migration,
@@ -260,12 +260,12 @@ class TestTheSchemaOfAProgram:
         url = create_database()
         naps: list[float] = []
 
-        class Clock(SystemClock):
+        class Late(Clock):
             async def sleep(self, seconds: float) -> None:
                 naps.append(seconds)
                 await migrate(url)
 
-        async with build_poller(db.settings("poller", DATABASE_URL=url), Metrics(), clock=Clock()):
+        async with build_poller(db.settings("poller", DATABASE_URL=url), Metrics(), clock=Late()):
             assert naps == [5.0]
 
     @pytest.mark.usefixtures("new_sessions")
@@ -274,13 +274,13 @@ class TestTheSchemaOfAProgram:
     ) -> None:
         naps: list[float] = []
 
-        class Clock(SystemClock):
+        class Late(Clock):
             async def sleep(self, seconds: float) -> None:
                 naps.append(seconds)
                 monkeypatch.delenv("PGOPTIONS", raising=False)
 
         monkeypatch.setenv("PGOPTIONS", "-c session_replication_role=replica")
-        async with build_poller(db.settings("poller"), Metrics(), clock=Clock()):
+        async with build_poller(db.settings("poller"), Metrics(), clock=Late()):
             assert naps != []
 
 

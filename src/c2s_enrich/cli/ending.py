@@ -48,7 +48,7 @@ def run(
     """
     import asyncio
 
-    from c2s_enrich.leaving import leave_soon
+    from c2s_enrich.clock import leave_soon
 
     async def answer() -> T:
         try:

@@ -88,4 +88,4 @@ def _state(each: upstreams.limits.UpstreamState) -> str:
 
 
 def _limits(pool: database.Pool) -> upstreams.limits.Limits:
-    return upstreams.limits.Limits(pool, load_settings("migrate"), clock.SystemClock())
+    return upstreams.limits.Limits(pool, load_settings("migrate"), clock.Clock())

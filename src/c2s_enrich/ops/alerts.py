@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.health import AWAY, Health
 from c2s_enrich.ops.problems import Problem
@@ -155,7 +155,7 @@ async def watch(
         yield None
         return
     name = f"{process} on {socket.gethostname()[:30]}"
-    sender = Alerts(pool, health, SystemClock(), settings, name)
+    sender = Alerts(pool, health, Clock(), settings, name)
     async with monitor(settings, metrics, health.routes(), health.refresh) as address:
         alerting = asyncio.create_task(sender.run()) if settings.alert_webhook_url else None
         try:

@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from c2s_enrich.clock import leave_soon
 from c2s_enrich.errors import CannotListen
-from c2s_enrich.leaving import leave_soon
 from c2s_enrich.serving.protocol import bounded_protocol
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger

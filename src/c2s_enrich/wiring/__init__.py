@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, is_transient, open_pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.lookup import Lookup
@@ -61,7 +61,7 @@ async def open_upstreams(
     limited_by: type[Limits] = Limits,
 ) -> AsyncIterator[Upstreams]:
     """The clients with their connections; `transports` as in CallServices."""
-    clock = clock or SystemClock()
+    clock = clock or Clock()
     limits = limited_by(pool, settings, clock)
     services = CallServices(limits, clock, metrics or Metrics(), transports or {})
     async with (
@@ -113,7 +113,7 @@ async def build_poller(
     `queue.claim.Journal`). `suspects` is the command of the process for suspects; None: this is it,
     named `worker` by the poller that started it.
     """
-    clock = clock or SystemClock()
+    clock = clock or Clock()
     async with AsyncExitStack() as stack:
         worker = worker or _worker_name()
         pool = await stack.enter_async_context(open_pool(settings, name=f"pool {worker}"))

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from c2s_enrich.clock import SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.console.app import SECURITY, Console
 from c2s_enrich.console.page import Tools
 from c2s_enrich.database import Pool, open_pool
@@ -34,7 +34,7 @@ _READS = 4
 
 
 def build_ops(settings: Settings, metrics: Metrics, *, watched: bool = False) -> Starlette:
-    clock = SystemClock()
+    clock = Clock()
     faults, pool = Faults(clock), open_pool(settings, name="ops")
     reads = open_pool(replace(settings, database_pool_size=_READS), name="console")
     health = build_health(settings, pool, metrics, clock, Signals(faults.sentences))

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.database import open_pool
 from c2s_enrich.intake.metrics import IntakeMetrics, every_minute
 from c2s_enrich.intake.openapi import openapi_route
@@ -27,7 +27,7 @@ def build_web(
     settings: Settings, metrics: Metrics, *, clock: Clock | None = None, watched: bool = False
 ) -> WebApp:
     """An ASGI app whose lifespan opens pool and writer; what was accepted is written at its end."""
-    clock = clock or SystemClock()
+    clock = clock or Clock()
     intake, faults = IntakeMetrics(), Faults(clock)
     refusals = Refusals(faults)
     metrics.registry.register(intake)

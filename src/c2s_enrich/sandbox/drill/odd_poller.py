@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from c2s_enrich.clock import Clock, SystemClock
+from c2s_enrich.clock import Clock
 from c2s_enrich.sandbox.drill.plan import FROZEN_SECONDS
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.logs import configure_logging
@@ -25,7 +25,7 @@ from c2s_enrich.wiring import Boundary, build_poller
 _TO_SETTLE_SECONDS = 1.0
 
 
-class WrongClock(SystemClock):
+class WrongClock(Clock):
     """Seconds since a boot that was at another time."""
 
     def __init__(self, wrong_by: float) -> None:
@@ -45,7 +45,7 @@ def die_at(point: str) -> Boundary:
     return boundary
 
 
-class Sleepwalker(SystemClock):
+class Sleepwalker(Clock):
     """A clock that stood still while the process did, so that its countdown cannot tell that a
     lease is over.
     """
@@ -86,7 +86,7 @@ async def run(boundary: Boundary | None, clock: Clock) -> None:
 def main(kind: str, value: str) -> None:
     """Reads the call."""
     if kind == "die_at":
-        asyncio.run(run(die_at(value), SystemClock()))
+        asyncio.run(run(die_at(value), Clock()))
     elif kind == "sleep_at":
         sleepwalker = Sleepwalker(value)
         asyncio.run(run(sleepwalker.boundary, sleepwalker))

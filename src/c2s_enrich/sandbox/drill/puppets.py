@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from c2s_enrich.clock import Clock
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.queue.poller import Poller
 from c2s_enrich.sandbox.drill.schedules import Answer, Attempt
@@ -30,7 +31,7 @@ class Stopped(EnrichError):
     """A schedule that does not end: nothing moves in it any more."""
 
 
-class HandClock:
+class HandClock(Clock):
     """A process's own clock: it stands still until somebody moves it."""
 
     def __init__(self) -> None:
