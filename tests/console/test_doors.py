@@ -18,13 +18,15 @@ from tests.ops.test_rules import EVERYTHING
 import c2s_enrich.console
 from c2s_enrich.console import app as console_app
 from c2s_enrich.console import words as spoken
-from c2s_enrich.console.session import Doorkeeper, Session, TooManyLogins
+from c2s_enrich.console.session import Doorkeeper, Session
 from c2s_enrich.console.words import Words
 from c2s_enrich.intake.payload import SENTENCES
+from c2s_enrich.ops import surface
 from c2s_enrich.ops.causes import sentences
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
 from c2s_enrich.ops.health import AWAY
 from c2s_enrich.ops.problems import problems_of
+from c2s_enrich.ops.surface import Refused
 from c2s_enrich.options import Secret
 
 TROUBLE = [AWAY, *problems_of(EVERYTHING)]
@@ -126,8 +128,9 @@ class TestALogin:
         keeper = Doorkeeper(Secret(OPERATOR), Secret(""), Naps())
         keeper._waiting = 8
 
-        with pytest.raises(TooManyLogins):
+        with pytest.raises(Refused) as refused:
             await keeper.role_of(OPERATOR)
+        assert refused.value.status == 429
 
     async def test_with_an_empty_token_never_fits_a_role_that_has_none(self) -> None:
         assert await Doorkeeper(Secret(OPERATOR), Secret(""), Naps()).role_of("") is None
@@ -247,7 +250,7 @@ class TestPortuguese:
             ):
                 if one := found if isinstance(found, str) else (found or [None])[0]:
                     said[one] = found
-        for module in ROOM.glob("*.py"):
+        for module in (*ROOM.glob("*.py"), Path(surface.__file__)):
             for node in ast.walk(ast.parse(module.read_text())):
                 name = getattr(getattr(node, "func", None), "id", "")
                 if isinstance(node, ast.Call) and name == "N_":

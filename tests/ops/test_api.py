@@ -240,6 +240,12 @@ class TestAList:
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert (row["lead_id"], row["status"]) == ("'=cmd|calc", "failed")
 
+    async def test_of_upstreams_is_csv_too(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/upstreams", headers={"Accept": "text/csv"})
+
+        rows = csv.DictReader(io.StringIO(answer.text))
+        assert [row["name"] for row in rows] == ["c2s", "diretrix", "work_api"]
+
 
 class TestTheCommandLine:
     @pytest.mark.parametrize(

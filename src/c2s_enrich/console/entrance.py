@@ -1,6 +1,7 @@
 """The way in and out: the login page, the cookie that keeps a session, the language of a reader."""
 
-from urllib.parse import quote
+from datetime import tzinfo
+from urllib.parse import quote, unquote
 
 import psycopg
 from starlette.requests import Request
@@ -8,27 +9,27 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.console.page import Form, PageRefused, address, path_of
+from c2s_enrich.console.page import address, path_of, read_form
 from c2s_enrich.console.session import (
     LIFETIME_SECONDS,
     NAME_LENGTH,
     Doorkeeper,
     Session,
-    TooManyLogins,
     is_same_origin,
 )
-from c2s_enrich.console.show import NAME, Shown
-from c2s_enrich.console.words import LANGUAGES, N_
+from c2s_enrich.console.show import render, words_of
+from c2s_enrich.console.words import LANGUAGES
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.plans import Planner
+from c2s_enrich.ops.surface import N_, Refused
 from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
 YEAR_SECONDS = 365 * 86400
 LANGUAGE = "c2s_language"
-_SESSION = "c2s_session"
+_NAME, _SESSION = "c2s_name", "c2s_session"
 
 _log = get_logger("c2s_enrich.console")
 
@@ -36,9 +37,9 @@ _log = get_logger("c2s_enrich.console")
 class Entrance:
     """Sessions of requests, and the addresses that need none."""
 
-    def __init__(self, pool: Pool, shown: Shown, clock: Clock, settings: Settings) -> None:
+    def __init__(self, pool: Pool, zone: tzinfo, clock: Clock, settings: Settings) -> None:
         self._pool = pool
-        self._shown = shown
+        self._zone = zone
         self._doorkeeper = Doorkeeper(settings.admin_token, settings.viewer_token, clock)
 
     def routes(self) -> list[Route]:
@@ -56,7 +57,7 @@ class Entrance:
         """To the login, and from there on to where the request wanted to go."""
         here = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
         target = here if request.method == "GET" and here != "/" else ""
-        return RedirectResponse(address("/login", next=target), 303)
+        return redirect(address("/login", next=target))
 
     def language(self, request: Request) -> Language:
         """What was chosen by hand, else the first language of the browser that we speak."""
@@ -67,21 +68,28 @@ class Entrance:
         return next((each for near in wanted for each in LANGUAGES if each == near), "en")
 
     async def _show(self, request: Request) -> Response:
-        return self._page(request, request.query_params.get("next", "/"), "", 200)
+        return self._page(request, request.query_params.get("next", "/"))
 
     async def _login(self, request: Request) -> Response:
+        target = "/"
         try:
-            form = await Form.read(request)
-        except PageRefused as error:
-            status, sentence = error.args
-            return self._page(request, "/", sentence, status)
-        target, name = local(form.one("next", "/")), redact(form.one("name"))[:NAME_LENGTH].strip()
+            form = await read_form(request)
+            target, name, token = (
+                form.get(field, [""])[0].strip() for field in ("next", "name", "token")
+            )
+            name = redact(name)[:NAME_LENGTH].strip()
+            session = await self._checked(request, name, token)
+        except Refused as error:
+            return self._page(request, target, error)
+        answer = redirect(target)
+        keep(request, answer, _NAME, quote(name), YEAR_SECONDS)
+        signed = self._doorkeeper.sign(session)
+        return keep(request, answer, _SESSION, signed, LIFETIME_SECONDS)
+
+    async def _checked(self, request: Request, name: str, token: str) -> Session:
         if not is_same_origin(request.headers):
-            return self._page(request, target, N_("This form came from another site."), 403)
-        try:
-            role = await self._doorkeeper.role_of(form.one("token"))
-        except TooManyLogins:
-            return self._page(request, target, N_("Too many logins at once: wait."), 429)
+            raise Refused(403, N_("This form came from another site."))
+        role = await self._doorkeeper.role_of(token)
         if role is None:
             _log.warning("login_failed")
             try:
@@ -89,24 +97,25 @@ class Entrance:
                 await planner.record("login_failed", {})
             except (psycopg.Error, TimeoutError) as error:
                 _log.warning("login_not_audited", error=type(error).__name__)
-            return self._page(request, target, N_("This token is not known."), 403)
+            raise Refused(403, N_("This token is not known."))
         if role == "operator" and not name:
-            return self._page(
-                request, target, N_("Type your name: it stands next to what you do."), 422
-            )
-        answer = RedirectResponse(target, 303)
-        keep(request, answer, NAME, quote(name), YEAR_SECONDS)
-        signed = self._doorkeeper.sign(Session(role, name or role))
-        return keep(request, answer, _SESSION, signed, LIFETIME_SECONDS)
+            raise Refused(422, N_("Type your name: it stands next to what you do."))
+        return Session(role, name or role)
 
     async def _logout(self, request: Request) -> Response:
-        answer = RedirectResponse("/login", 303)
+        answer = redirect("/login")
         if is_same_origin(request.headers):
             answer.delete_cookie(_SESSION)
         return answer
 
-    def _page(self, request: Request, target: str, sentence: str, status: int) -> Response:
-        return self._shown.login(request, self.language(request), local(target), sentence, status)
+    def _page(self, request: Request, target: str, error: Refused | None = None) -> Response:
+        context = {
+            "target": _local(target),
+            "sentence": error.sentence if error else "",
+            "name": unquote(request.cookies.get(_NAME, "")),
+        }
+        words = words_of(self.language(request), self._zone)
+        return render(words, "login.html", context, error.status if error else 200)
 
 
 def keep(request: Request, answer: Response, name: str, value: str, seconds: int) -> Response:
@@ -116,7 +125,11 @@ def keep(request: Request, answer: Response, name: str, value: str, seconds: int
     return answer
 
 
-def local(target: str) -> str:
-    """An address of ours, whatever was asked for: never another host."""
+def redirect(target: str) -> Response:
+    """To an address of ours, whatever was asked for: never to another host."""
+    return RedirectResponse(_local(target), 303)
+
+
+def _local(target: str) -> str:
     fine = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if fine else "/"

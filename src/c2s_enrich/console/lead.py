@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from c2s_enrich.console.page import Form, Onward, Page, PageRefused, Visit, lead_address
+from c2s_enrich.console.page import Onward, Page, Visit, lead_address
 from c2s_enrich.console.plans import after_run
-from c2s_enrich.console.words import N_
 from c2s_enrich.ops.causes import ACTIONS
 from c2s_enrich.ops.explain import explain, read_what, situation_of
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.leads import LeadStory, lead_story
 from c2s_enrich.ops.plans import Order
+from c2s_enrich.ops.surface import N_, Refused
 from c2s_enrich.privacy.erase import erase
 
 
@@ -30,18 +30,18 @@ async def search(visit: Visit) -> Onward:
     asked = read_what(what)
     situation = await situation_of(visit.tools.reads, **asked)
     place = f"#{asked['event']}" if "event" in asked else ""
-    return Onward(lead_address(situation.lead_id or what) + place, "")
+    return Onward(lead_address(situation.lead_id or what) + place)
 
 
-async def act(visit: Visit, form: Form) -> Page | Onward:
-    match form.one("do"):
+async def act(visit: Visit) -> Page | Onward:
+    match visit.field("do"):
         case "reprocess" | "fresh":
-            return await _reprocess(visit, form)
+            return await _reprocess(visit)
         case "show":
-            return await _show(visit, form)
+            return await _show(visit)
         case "erase":
-            return await _erase(visit, form)
-    raise PageRefused(422, N_("Choose one of the page's buttons."))
+            return await _erase(visit)
+    raise Refused(422, N_("Choose one of the page's buttons."))
 
 
 async def _page(visit: Visit, *, personal: bool) -> Page:
@@ -58,43 +58,43 @@ async def _page(visit: Visit, *, personal: bool) -> Page:
         "link": visit.tools.settings.lead_link.replace("{lead_id}", quote(lead_id, safe="")),
         "here_only": lead_address(lead_id),
     }
-    return Page("lead.html", N_("Lead"), context, data={"explanation": said, "story": story})
+    return Page("lead.html", context, data={"explanation": said, "story": story})
 
 
-async def _reprocess(visit: Visit, form: Form) -> Onward:
+async def _reprocess(visit: Visit) -> Onward:
     """One event, at once: the button said what it costs."""
     try:
-        chosen = Filter(event=(str(UUID(form.one("event"))),))
+        chosen = Filter(event=(str(UUID(visit.field("event"))),))
     except ValueError:
-        raise PageRefused(422, N_("Choose one of the page's buttons.")) from None
+        raise Refused(422, N_("Choose one of the page's buttons.")) from None
     planner = visit.planner()
-    plan = await planner.plan(Order("reprocess", chosen, fresh=form.one("do") == "fresh"))
+    plan = await planner.plan(Order("reprocess", chosen, fresh=visit.field("do") == "fresh"))
     ended = await visit.tools.runs.run(planner, plan.id)
     return after_run(visit, plan.id, ended, lead_address(_lead_id(visit)))
 
 
-async def _show(visit: Visit, form: Form) -> Page:
+async def _show(visit: Visit) -> Page:
     """The page with personal data, once: it is written down who saw it and why."""
-    await visit.audit("personal_data_shown", {"lead": _lead_id(visit)}, form.reason)
+    await visit.planner().record("personal_data_shown", {"lead": _lead_id(visit)}, visit.reason)
     return await _page(visit, personal=True)
 
 
-async def _erase(visit: Visit, form: Form) -> Page:
+async def _erase(visit: Visit) -> Page:
     """Cannot be undone, so the id is typed."""
-    lead_id, reason = _lead_id(visit), form.reason
-    if form.one("typed") != lead_id:
-        raise PageRefused(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
+    lead_id, reason = _lead_id(visit), visit.reason
+    if visit.field("typed") != lead_id:
+        raise Refused(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
     receipt = await erase(visit.tools.pool, lead_id=lead_id)
-    await visit.audit("erase", {"lead": lead_id}, reason)
+    await visit.planner().record("erase", {"lead": lead_id}, reason)
     keys = visit.tools.settings.hash_keys
     kept = [keys.hashes("erased", each)[0] for each in receipt.subjects] if keys.ids else []
-    return Page("erased.html", N_("Erased"), {"receipt": receipt, "kept": kept})
+    return Page("erased.html", {"receipt": receipt, "kept": kept})
 
 
 def _lead_id(visit: Visit) -> str:
-    lead_id = str(visit.request.path_params["lead_id"])
+    lead_id = str(visit.part("lead_id"))
     if "\0" in lead_id:
-        raise PageRefused(404, N_("There is nothing at this address."))
+        raise Refused(404, N_("There is nothing at this address."))
     return lead_id
 
 

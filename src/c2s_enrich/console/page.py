@@ -1,31 +1,24 @@
 """What a page is made of, and who asks for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
-from uuid import UUID
 
 from starlette.requests import Request
 
 from c2s_enrich.console.session import Session
-from c2s_enrich.console.table import Table
-from c2s_enrich.console.words import N_, Words
-from c2s_enrich.database import Pool
-from c2s_enrich.ops.filters import FilterError, nearest
+from c2s_enrich.console.words import Words
+from c2s_enrich.database import Pool, Statements
+from c2s_enrich.ops.cells import cell
+from c2s_enrich.ops.filters import PAGING, Paging, parse_paging, refuse_unknown
 from c2s_enrich.ops.health import Health
 from c2s_enrich.ops.plans import Planner, Runs
 from c2s_enrich.ops.rejects import RejectsDesk
+from c2s_enrich.ops.surface import N_, Refused, read_body
 from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
-
-PAGE_ROWS, MOST_ROWS = 50, 1000
-LARGEST_FORM = 64 * 1024
-
-
-class PageRefused(Exception):
-    """The page cannot be answered: status, and a sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +35,25 @@ class Tools:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows, and what JSON, CSV and HTML have of each, in this order; the template titles them.
+    `after` is the mark of the next page.
+    """
+
+    rows: Sequence[Any]
+    keys: Sequence[str]
+    after: str | None = None
+
+    def plain(self) -> list[dict[str, Any]]:
+        """As JSON has it: codes stay codes, times are ISO."""
+        return [{key: cell(row, key) for key in self.keys} for row in self.rows]
+
+
+@dataclass(frozen=True)
 class Page:
     """What a handler answers. `data` is the JSON of a page that is more than its `table`."""
 
     template: str
-    title: str
     context: Mapping[str, Any] = field(default_factory=dict)
     table: Table | None = None
     data: Any = None
@@ -58,58 +65,68 @@ class Onward:
     """What an action answers: where to go, and what is said there."""
 
     location: str
-    sentence: str
+    sentence: str = ""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One request of somebody who is logged in."""
+    """One request of somebody who is logged in. `form` holds the fields of a POST."""
 
     request: Request
     tools: Tools
     words: Words
     session: Session
+    form: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def query(self) -> dict[str, str]:
         """The address's words, without empty ones and those that are about the page itself."""
-        own = ("after", "limit", "live", "lang")
+        own = (*PAGING, "live", "lang")
         given = self.request.query_params.items()
         return {name: value for name, value in given if value and name not in own}
 
     def only(self, *known: str) -> dict[str, str]:
         """The address's words; raises FilterError on one that this page does not know."""
-        for name in self.query:
-            if name not in known:
-                raise FilterError([f"`{name}` is not a filter{nearest(name, known)}"])
+        refuse_unknown(self.query, known)
         return self.query
 
     @property
-    def after(self) -> UUID | None:
-        """Behind which row the page begins."""
-        text = self.request.query_params.get("after", "")
-        try:
-            return UUID(text) if text else None
-        except ValueError:
-            raise FilterError(["after is the mark of a page: begin with the first one"]) from None
+    def paging(self) -> Paging:
+        return parse_paging(self.request.query_params)
+
+    def table(self, rows: Sequence[Any], keys: Sequence[str], mark: str = "id") -> Table:
+        """One page of a list; `mark` is what the address of the next page names of the last row."""
+        full = len(rows) == self.paging.limit
+        return Table(rows, keys, str(cell(rows[-1], mark)) if full else None)
+
+    def part(self, name: str) -> Any:
+        """What the address has in the place of its route's `{name}`."""
+        return self.request.path_params[name]
 
     @property
-    def rows(self) -> int:
-        text = self.request.query_params.get("limit", "") or str(PAGE_ROWS)
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ROWS:
-            raise FilterError([f"limit is a whole number from 1 to {MOST_ROWS}"])
-        return int(text[:9])
+    def verb(self) -> str:
+        """The last word of an action's address."""
+        return self.request.url.path.rpartition("/")[2]
 
-    def say(self, text: str, **values: object) -> str:
-        return self.words.gettext(text) % {
-            name: self.words.text(value) for name, value in values.items()
-        }
+    def field(self, name: str) -> str:
+        return self.form.get(name, [""])[0].strip()
+
+    @property
+    def reason(self) -> str:
+        """Why somebody does it, for the audit. Raises Refused where nothing is said."""
+        if not (reason := redact(self.field("because"))[:300]):
+            raise Refused(422, N_("Say why: a reason is needed."))
+        return reason
+
+    def sql(self) -> Statements:
+        return Statements(self.tools.reads, "console")
 
     def planner(self) -> Planner:
         return Planner(self.tools.pool, actor=self.session.name, via="console")
 
-    async def audit(self, verb: str, words: dict[str, Any], reason: str | None = None) -> None:
-        await self.planner().record(verb, words, reason)
+    def onward(self, location: str, text: str, **values: object) -> Onward:
+        shown = {name: self.words.text(value) for name, value in values.items()}
+        return Onward(location, self.words.gettext(text) % shown)
 
 
 def address(path: str, **words: object) -> str:
@@ -128,32 +145,9 @@ def lead_address(lead_id: str) -> str:
     return f"/leads/{quote(lead_id, safe='')}"
 
 
-class Form:
-    def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        self._fields = fields
-
-    def one(self, name: str, default: str = "") -> str:
-        return self._fields.get(name, [default])[0].strip()
-
-    def many(self, name: str) -> list[str]:
-        return self._fields.get(name, [])
-
-    @property
-    def reason(self) -> str:
-        """Why somebody does it, for the audit. Raises PageRefused where nothing is said."""
-        if not (reason := redact(self.one("because"))[:300]):
-            raise PageRefused(422, N_("Say why: a reason is needed."))
-        return reason
-
-    @classmethod
-    async def read(cls, request: Request) -> Self:
-        """Raises PageRefused when it is too large or not a form."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_FORM:
-                raise PageRefused(413, N_("This form is too large: at most 64 KiB."))
-        try:
-            return cls(parse_qs(body.decode(), max_num_fields=2000))
-        except ValueError:
-            raise PageRefused(422, N_("This is not a form.")) from None
+async def read_form(request: Request) -> dict[str, list[str]]:
+    """Raises Refused when it is too large or not a form."""
+    try:
+        return parse_qs((await read_body(request)).decode(), max_num_fields=2000)
+    except ValueError:
+        raise Refused(422, N_("This is not a form.")) from None

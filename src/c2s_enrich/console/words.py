@@ -23,11 +23,6 @@ _CELL_LENGTH = 300
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
-def N_(text: str) -> str:
-    """Marks a text that a template translates when it is shown."""
-    return text
-
-
 class Words(NullTranslations):
     """One language and one zone: texts, codes, numbers and times as their reader writes them."""
 
@@ -39,12 +34,7 @@ class Words(NullTranslations):
         self._messages: Mapping[str, Any] = self._tables.get("messages", {})
 
     def gettext(self, message: str) -> str:
-        found = self._messages.get(message, message)
-        return str(found if isinstance(found, str) else found[0])
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        one, many = self._messages.get(msgid1, (msgid1, msgid2))
-        return str(one if n == 1 else many)
+        return str(self._messages.get(message, message))
 
     def code(self, kind: str, value: object) -> str:
         """A code in words; one that is new to us stays as it is."""
@@ -62,34 +52,36 @@ class Words(NullTranslations):
     def time(self, at: datetime) -> str:
         return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
 
-    def seconds(self, value: float) -> str:
-        return length(timedelta(seconds=value))
-
     def clock(self) -> str:
         place = str(self.zone).rpartition("/")[2].replace("_", " ")
         return f"{datetime.now(self.zone):%H:%M:%S} {place}"
 
     def text(self, value: object) -> str:
         """Any value as one line that neither a browser nor a terminal obeys."""
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return self.gettext("yes") if value else self.gettext("no")
-        if isinstance(value, int | float):
-            return self.number(value)
-        if isinstance(value, datetime):
-            return self.time(value)
-        if isinstance(value, timedelta):
-            return length(value)
-        if isinstance(value, UUID):
-            return f"{str(value)[:8]}…"
-        if isinstance(value, list) and all(isinstance(each, int) for each in value):
-            most = max([*value, 1])
-            return "".join(_HEIGHTS[-(-each * 7 // most)] for each in value)
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{key} {self.text(each)}" for key, each in value.items())
+        match value:
+            case None:
+                return ""
+            case bool():
+                return self.gettext("yes" if value else "no")
+            case int() | float():
+                return self.number(value)
+            case datetime():
+                return self.time(value)
+            case timedelta():
+                return length(value)
+            case UUID():
+                return f"{str(value)[:8]}…"
+            case list() if all(isinstance(each, int) for each in value):
+                most = max([*value, 1])
+                return "".join(_HEIGHTS[-(-each * 7 // most)] for each in value)
+            case Mapping():
+                value = ", ".join(f"{key} {self.text(each)}" for key, each in value.items())
         text = visible(str(value)[: _CELL_LENGTH + 1])
         return text if len(text) <= _CELL_LENGTH else text[: _CELL_LENGTH - 1] + "…"
+
+
+def seconds(value: float) -> str:
+    return length(timedelta(seconds=value))
 
 
 def lines(text: str) -> str:

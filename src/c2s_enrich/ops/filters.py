@@ -174,7 +174,7 @@ def parse_filter(given: Mapping[str, str], zone: tzinfo) -> Filter:
     values, problems = {}, []
     for name, text in given.items():
         if name not in readers:
-            problems.append(f"`{name}` is not a filter{nearest(name, readers)}")
+            problems.append(_unknown(name, readers))
             continue
         try:
             values[name] = readers[name](text, zone)
@@ -183,6 +183,39 @@ def parse_filter(given: Mapping[str, str], zone: tzinfo) -> Filter:
     if problems:
         raise FilterError(problems)
     return Filter(**values)
+
+
+PAGING = {"limit": "at most this many, up to 1000", "after": "the last id of the page before"}
+"""The words of every list that has pages."""
+
+
+@dataclass(frozen=True)
+class Paging:
+    """At most `limit` rows, from behind the one `after`."""
+
+    limit: int
+    after: UUID | None
+
+
+def parse_paging(given: Mapping[str, str]) -> Paging:
+    """Raises FilterError."""
+    limit, after = given.get("limit") or "50", given.get("after")
+    if not re.fullmatch(r"\d{1,4}", limit, re.ASCII) or not 1 <= int(limit) <= 1000:
+        raise FilterError(["limit is a whole number from 1 to 1000"])
+    try:
+        return Paging(int(limit), UUID(after) if after else None)
+    except ValueError:
+        raise FilterError(["after is the mark of a page: begin with the first one"]) from None
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises FilterError on words that are not known."""
+    if problems := [_unknown(name, known) for name in given if name not in known]:
+        raise FilterError(problems)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return f"`{name}` is not a filter{nearest(name, known)}"
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -44,6 +44,10 @@ class Reject:
     last_received_at: datetime
     dismissed_at: datetime | None
 
+    @property
+    def state(self) -> str:
+        return "replayed" if self.replayed_at else "dismissed" if self.dismissed_at else "waits"
+
 
 @dataclass(frozen=True)
 class WholeReject(Reject):
