@@ -26,7 +26,7 @@ from c2s_enrich.ops.causes import sentences
 from c2s_enrich.ops.filters import KINDS, OUTCOMES, REASONS, STATUSES, UPSTREAMS
 from c2s_enrich.ops.health import AWAY
 from c2s_enrich.ops.problems import problems_of
-from c2s_enrich.ops.surface import Refused
+from c2s_enrich.ops.surface import Refusal
 from c2s_enrich.options import Secret
 
 TROUBLE = [AWAY, *problems_of(EVERYTHING)]
@@ -128,7 +128,7 @@ class TestALogin:
         keeper = Doorkeeper(Secret(OPERATOR), Secret(""), Naps())
         keeper._waiting = 8
 
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Refusal) as refused:
             await keeper.role_of(OPERATOR)
         assert refused.value.status == 429
 

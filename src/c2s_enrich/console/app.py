@@ -22,7 +22,7 @@ from c2s_enrich.console.session import is_same_origin
 from c2s_enrich.console.show import SAID, show, words_of
 from c2s_enrich.console.words import LANGUAGES
 from c2s_enrich.ops.cells import as_csv
-from c2s_enrich.ops.surface import N_, Refused, answered
+from c2s_enrich.ops.surface import N_, Refusal, answered
 from c2s_enrich.serving.middleware import answer_http_error
 
 SECURITY = (
@@ -100,7 +100,7 @@ class Console:
                 for form in (".json", ".csv", "")
             ),
             *(
-                Route(path, self._visited(_acting(handler), seconds=None), methods=["POST"])
+                Route(path, self._visited(_acting(handler), acts=True), methods=["POST"])
                 for path, handler in _ACTIONS
             ),
         ]
@@ -111,12 +111,12 @@ class Console:
             return await answer_http_error(request, error)
 
         async def nothing(_: Visit) -> Page:
-            raise Refused(error.status_code, _NOTHING_HERE)
+            raise Refusal(error.status_code, _NOTHING_HERE)
 
         return await self._visited(nothing)(request)
 
     def _visited(
-        self, handler: Handler, form: str = "", *, seconds: float | None = _PAGE_SECONDS
+        self, handler: Handler, form: str = "", *, acts: bool = False
     ) -> Callable[[Request], Awaitable[Response]]:
         """The handler for whoever is logged in; everybody else is sent to the login."""
 
@@ -132,9 +132,10 @@ class Console:
             visit = Visit(request, self._tools, words, session)
             path = getattr(request.scope.get("route"), "path", "")
             try:
+                seconds = None if acts else _PAGE_SECONDS
                 said = await answered(handler(visit), "console", path, seconds)
                 return await self._written(visit, said, form)
-            except Refused as error:
+            except Refusal as error:
                 context = {"sentence": words.gettext(error.sentence)}
                 page = Page("error.html", context, status=error.status)
                 return await self._written(visit, page, "")
@@ -151,7 +152,7 @@ class Console:
         if table is not None and (form == ".csv" or accepted.startswith("text/csv")):
             return Response(as_csv(table.plain()), media_type="text/csv; charset=utf-8")
         if form == ".csv":
-            raise Refused(404, _NOTHING_HERE)
+            raise Refusal(404, _NOTHING_HERE)
         if form == ".json":
             data = {"rows": table.plain(), "after": table.after} if table else said.data
             return Response(msgspec.json.encode(data), media_type="application/json")
@@ -162,9 +163,9 @@ class Console:
 def _acting(handler: Handler) -> Handler:
     async def act(visit: Visit) -> Page | Onward:
         if not is_same_origin(visit.request.headers):
-            raise Refused(403, N_("This form came from another site."))
+            raise Refusal(403, N_("This form came from another site."))
         if not visit.session.may_act:
-            raise Refused(403, N_("Only operators may change something."))
+            raise Refusal(403, N_("Only operators may change something."))
         await visit.planner().may_record()
         return await handler(replace(visit, form=await read_form(visit.request)))
 

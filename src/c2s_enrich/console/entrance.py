@@ -22,7 +22,7 @@ from c2s_enrich.console.words import LANGUAGES
 from c2s_enrich.database import Pool
 from c2s_enrich.ops.causes import Language
 from c2s_enrich.ops.plans import Planner
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
@@ -79,7 +79,7 @@ class Entrance:
             )
             name = redact(name)[:NAME_LENGTH].strip()
             session = await self._checked(request, name, token)
-        except Refused as error:
+        except Refusal as error:
             return self._page(request, target, error)
         answer = redirect(target)
         keep(request, answer, _NAME, quote(name), YEAR_SECONDS)
@@ -88,7 +88,7 @@ class Entrance:
 
     async def _checked(self, request: Request, name: str, token: str) -> Session:
         if not is_same_origin(request.headers):
-            raise Refused(403, N_("This form came from another site."))
+            raise Refusal(403, N_("This form came from another site."))
         role = await self._doorkeeper.role_of(token)
         if role is None:
             _log.warning("login_failed")
@@ -97,9 +97,9 @@ class Entrance:
                 await planner.record("login_failed", {})
             except (psycopg.Error, TimeoutError) as error:
                 _log.warning("login_not_audited", error=type(error).__name__)
-            raise Refused(403, N_("This token is not known."))
+            raise Refusal(403, N_("This token is not known."))
         if role == "operator" and not name:
-            raise Refused(422, N_("Type your name: it stands next to what you do."))
+            raise Refusal(422, N_("Type your name: it stands next to what you do."))
         return Session(role, name or role)
 
     async def _logout(self, request: Request) -> Response:
@@ -108,7 +108,7 @@ class Entrance:
             answer.delete_cookie(_SESSION)
         return answer
 
-    def _page(self, request: Request, target: str, error: Refused | None = None) -> Response:
+    def _page(self, request: Request, target: str, error: Refusal | None = None) -> Response:
         context = {
             "target": _local(target),
             "sentence": error.sentence if error else "",

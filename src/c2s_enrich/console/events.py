@@ -11,7 +11,7 @@ from c2s_enrich.console.page import Onward, Page, Table, Visit, address, lead_ad
 from c2s_enrich.console.show import COUNTED
 from c2s_enrich.ops.events import SEARCHED, EventLine, EventsDesk
 from c2s_enrich.ops.filters import CHOICES, WORDS, parse_filter
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 
 TYPED = ("lead", "hook", "since", "until", "text", "error")
 
@@ -85,7 +85,7 @@ async def mute(visit: Visit) -> Onward:
     if visit.verb == "unmute":
         verb, said = "unmute", N_("Alerts count this error again.")
     if not await EventsDesk(visit.tools.pool).mute(error, verb):
-        raise Refused(404, N_("No event has this error, or it was not muted."))
+        raise Refusal(404, N_("No event has this error, or it was not muted."))
     await visit.planner().record(verb, {"error": error})
     return visit.onward(address("/errors", **{name: visit.field(name) for name in WORDS}), said)
 
@@ -104,7 +104,7 @@ async def judge(visit: Visit) -> Onward:
     """`delivered` or `not-delivered`, by the last word of the address."""
     message_id, delivered = visit.part("message_id"), visit.verb == "delivered"
     if not await EventsDesk(visit.tools.pool).judge(message_id, delivered=delivered):
-        raise Refused(409, N_("This message is settled already, or unknown."))
+        raise Refusal(409, N_("This message is settled already, or unknown."))
     await visit.planner().record(visit.verb.replace("-", "_"), {"message": str(message_id)})
     lead_id = visit.field("lead")
     said = N_("Recorded as delivered.") if delivered else N_("The message will be sent again.")

@@ -13,7 +13,7 @@ from c2s_enrich.ops.explain import explain, read_what, situation_of
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.ops.leads import LeadStory, lead_story
 from c2s_enrich.ops.plans import Order
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 from c2s_enrich.privacy.erase import erase
 
 
@@ -41,7 +41,7 @@ async def act(visit: Visit) -> Page | Onward:
             return await _show(visit)
         case "erase":
             return await _erase(visit)
-    raise Refused(422, N_("Choose one of the page's buttons."))
+    raise Refusal(422, N_("Choose one of the page's buttons."))
 
 
 async def _page(visit: Visit, *, personal: bool) -> Page:
@@ -66,7 +66,7 @@ async def _reprocess(visit: Visit) -> Onward:
     try:
         chosen = Filter(event=(str(UUID(visit.field("event"))),))
     except ValueError:
-        raise Refused(422, N_("Choose one of the page's buttons.")) from None
+        raise Refusal(422, N_("Choose one of the page's buttons.")) from None
     planner = visit.planner()
     plan = await planner.plan(Order("reprocess", chosen, fresh=visit.field("do") == "fresh"))
     ended = await visit.tools.runs.run(planner, plan.id)
@@ -83,7 +83,7 @@ async def _erase(visit: Visit) -> Page:
     """Cannot be undone, so the id is typed."""
     lead_id, reason = _lead_id(visit), visit.reason
     if visit.field("typed") != lead_id:
-        raise Refused(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
+        raise Refusal(422, N_("Nothing was erased: type the lead's id exactly as it stands."))
     receipt = await erase(visit.tools.pool, lead_id=lead_id)
     await visit.planner().record("erase", {"lead": lead_id}, reason)
     keys = visit.tools.settings.hash_keys
@@ -94,7 +94,7 @@ async def _erase(visit: Visit) -> Page:
 def _lead_id(visit: Visit) -> str:
     lead_id = str(visit.part("lead_id"))
     if "\0" in lead_id:
-        raise Refused(404, N_("There is nothing at this address."))
+        raise Refusal(404, N_("There is nothing at this address."))
     return lead_id
 
 

@@ -15,7 +15,7 @@ from c2s_enrich.ops.filters import PAGING, Paging, parse_paging, refuse_unknown
 from c2s_enrich.ops.health import Health
 from c2s_enrich.ops.plans import Planner, Runs
 from c2s_enrich.ops.rejects import RejectsDesk
-from c2s_enrich.ops.surface import N_, Refused, read_body
+from c2s_enrich.ops.surface import N_, Refusal, read_body
 from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
@@ -113,9 +113,9 @@ class Visit:
 
     @property
     def reason(self) -> str:
-        """Why somebody does it, for the audit. Raises Refused where nothing is said."""
+        """Why somebody does it, for the audit. Raises Refusal where nothing is said."""
         if not (reason := redact(self.field("because"))[:300]):
-            raise Refused(422, N_("Say why: a reason is needed."))
+            raise Refusal(422, N_("Say why: a reason is needed."))
         return reason
 
     def sql(self) -> Statements:
@@ -146,8 +146,8 @@ def lead_address(lead_id: str) -> str:
 
 
 async def read_form(request: Request) -> dict[str, list[str]]:
-    """Raises Refused when it is too large or not a form."""
+    """Raises Refusal when it is too large or not a form."""
     try:
         return parse_qs((await read_body(request)).decode(), max_num_fields=2000)
     except ValueError:
-        raise Refused(422, N_("This is not a form.")) from None
+        raise Refusal(422, N_("This is not a form.")) from None

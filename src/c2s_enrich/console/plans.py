@@ -5,7 +5,7 @@ from uuid import UUID
 from c2s_enrich.console.page import Onward, Page, Table, Visit, address, lead_address
 from c2s_enrich.ops.filters import WORDS, parse_filter
 from c2s_enrich.ops.plans import MOST, Order, PlanState
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 
 _VERBS = {"reprocess": N_("Reprocess"), "fail": N_("Mark as failed")}
 
@@ -26,9 +26,9 @@ async def make(visit: Visit) -> Onward:
     verb, _, which = visit.field("do").partition("_")
     chosen = visit.form.get("chosen", ())
     if verb not in _VERBS or which not in ("selected", "all"):
-        raise Refused(422, N_("Choose one of the page's buttons."))
+        raise Refusal(422, N_("Choose one of the page's buttons."))
     if which == "selected" and not chosen:
-        raise Refused(422, N_("Check the events that are meant, or take all that match."))
+        raise Refusal(422, N_("Check the events that are meant, or take all that match."))
     words = {name: text for name in WORDS if (text := visit.field(name))}
     if which == "selected":
         words = {"event": ",".join(chosen)}
@@ -59,7 +59,7 @@ async def run(visit: Visit) -> Onward:
     """Runs a plan whose number was typed; a long run goes on while its page is looked at."""
     state = await _state(visit)
     if visit.field("typed") != str(state.planned):
-        raise Refused(422, N_("Nothing was done: type the number of events as it stands."))
+        raise Refusal(422, N_("Nothing was done: type the number of events as it stands."))
     ended = await visit.tools.runs.run(visit.planner(), state.id)
     return after_run(visit, state.id, ended, _list_of(state))
 
@@ -91,7 +91,7 @@ async def stop(visit: Visit) -> Onward:
 async def _state(visit: Visit) -> PlanState:
     found = await visit.planner().state(visit.part("plan_id"))
     if found is None:
-        raise Refused(404, N_("There is no such plan."))
+        raise Refusal(404, N_("There is no such plan."))
     return found
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from c2s_enrich.console.page import Onward, Page, Visit, address
 from c2s_enrich.ops.rejects import body_text, line_text
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 
 # One click checks so many, a few seconds of work; the command line has no such bound.
 _BATCH = 1000
@@ -57,7 +57,7 @@ async def replay_alike(visit: Visit) -> Onward:
 async def dismiss(visit: Visit) -> Onward:
     reason, reject_id = visit.reason, visit.part("reject_id")
     if not await visit.tools.rejects.dismiss([reject_id]):
-        raise Refused(409, N_("It waits no longer, or there is no such delivery."))
+        raise Refusal(409, N_("It waits no longer, or there is no such delivery."))
     await visit.planner().record("dismiss", {"rejects": [str(reject_id)]}, reason)
     return visit.onward("/rejects", N_("Dismissed."))
 
@@ -65,7 +65,7 @@ async def dismiss(visit: Visit) -> Onward:
 async def _replayed(visit: Visit, chosen: Sequence[UUID], back: str) -> Onward:
     done = [found for each in chosen if (found := await visit.tools.rejects.replay(each))]
     if chosen and not done:
-        raise Refused(404, N_("There is no such delivery."))
+        raise Refusal(404, N_("There is no such delivery."))
     await visit.planner().record("replay", {"rejects": [str(each) for each in chosen[:10]]})
     return visit.onward(
         back,
@@ -80,7 +80,7 @@ async def _replayed(visit: Visit, chosen: Sequence[UUID], back: str) -> Onward:
 async def _one(visit: Visit, *, reveal: bool) -> Page:
     found = await visit.tools.rejects.reject(visit.part("reject_id"))
     if found is None:
-        raise Refused(404, N_("There is no such delivery."))
+        raise Refusal(404, N_("There is no such delivery."))
     shown = {
         "id": found.id,
         "received_at": found.received_at,

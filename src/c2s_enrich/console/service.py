@@ -6,7 +6,7 @@ from typing import Any
 from c2s_enrich.console.page import Onward, Page, Table, Visit
 from c2s_enrich.ops.events import EventsDesk
 from c2s_enrich.ops.filters import parse_filter
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 from c2s_enrich.upstreams.limits import UpstreamState
 
 _TOP = 5
@@ -75,7 +75,7 @@ async def upstreams(visit: Visit) -> Page:
 async def pause(visit: Visit) -> Onward:
     minutes, reason = visit.field("minutes"), visit.reason
     if minutes not in _LENGTHS:
-        raise Refused(422, N_("Choose for how long."))
+        raise Refusal(422, N_("Choose for how long."))
     done = await visit.tools.limits.pause(visit.part("name"), int(minutes), reason)
     said = N_("%(name)s is paused; events that need it wait.")
     return await _changed(visit, done, said, {"minutes": int(minutes)}, reason)
@@ -89,7 +89,7 @@ async def resume(visit: Visit) -> Onward:
 async def budget(visit: Visit) -> Onward:
     calls = visit.field("calls")
     if not calls.isascii() or not calls.isdigit() or len(calls) > 7:
-        raise Refused(422, N_("A budget is a whole number of calls; 0 is no limit."))
+        raise Refusal(422, N_("A budget is a whole number of calls; 0 is no limit."))
     done = await visit.tools.limits.budget(visit.part("name"), int(calls))
     said = N_("%(name)s has another budget for today; what waited for it is due.")
     return await _changed(visit, done, said, {"calls": int(calls)})
@@ -100,6 +100,6 @@ async def _changed(
 ) -> Onward:
     name = visit.part("name")
     if not done:
-        raise Refused(404, N_("There is no such upstream."))
+        raise Refusal(404, N_("There is no such upstream."))
     await visit.planner().record(visit.verb, {"upstream": name, **words}, reason)
     return visit.onward("/upstreams", said, name=visit.words.code("upstream", name))

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from starlette.datastructures import Headers
 
 from c2s_enrich.clock import Clock
-from c2s_enrich.ops.surface import N_, Refused
+from c2s_enrich.ops.surface import N_, Refusal
 from c2s_enrich.options import Secret
 
 Role = Literal["operator", "viewer"]
@@ -49,9 +49,9 @@ class Doorkeeper:
         self._failed_at = float("-inf")
 
     async def role_of(self, token: str) -> Role | None:
-        """None: no role has this token. Raises Refused where too many wait."""
+        """None: no role has this token. Raises Refusal where too many wait."""
         if self._waiting >= _MOST_WAITING:
-            raise Refused(429, N_("Too many logins at once: wait."))
+            raise Refusal(429, N_("Too many logins at once: wait."))
         if self._clock.boottime() - self._failed_at > _FORGET_SECONDS:
             self._failures = 0
         if self._failures:

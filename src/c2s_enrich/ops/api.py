@@ -19,7 +19,7 @@ from c2s_enrich.ops.events import ErrorGroup, EventLine, EventsDesk
 from c2s_enrich.ops.explain import Explanation, explained
 from c2s_enrich.ops.health import gives
 from c2s_enrich.ops.plans import Order, Plan, Planner, PlanState, Runs
-from c2s_enrich.ops.surface import Refused, answered, read_body
+from c2s_enrich.ops.surface import Refusal, answered, read_body
 from c2s_enrich.redaction import redact
 from c2s_enrich.serving.problem import HttpProblem
 from c2s_enrich.settings import Settings
@@ -104,11 +104,11 @@ class AdminApi:
         async def answer(request: Request) -> Response:
             try:
                 if not gives(request, self._token):
-                    raise Refused(401, "Give the bearer ADMIN_TOKEN.", "unauthorised")
+                    raise Refusal(401, "Give the bearer ADMIN_TOKEN.", "unauthorised")
                 said = await answered(
                     work(request), "admin", endpoint.path, _LOOK_SECONDS if looks else None
                 )
-            except Refused as error:
+            except Refusal as error:
                 return _refused(error)
             if isinstance(said, Response):
                 return said
@@ -170,7 +170,7 @@ class AdminApi:
         self, done: bool, name: str, verb: str, words: Mapping[str, Any] = {}, why: str = ""
     ) -> UpstreamState:
         if not done:
-            raise Refused(404, "There is no such upstream.")
+            raise Refusal(404, "There is no such upstream.")
         await self._planner().record(verb, {"upstream": name, **words}, why or None)
         [state] = [each for each in await self._limits.all() if each.name == name]
         return state
@@ -185,9 +185,9 @@ class AdminApi:
     async def _plan(self, _: Request, body: OrderBody) -> Plan:
         chosen = self._filter(body.filter)
         if not chosen:
-            raise Refused(422, "filter is empty: say which events")
+            raise Refusal(422, "filter is empty: say which events")
         if body.verb == "fail" and not (body.reason or "").strip():
-            raise Refused(422, "reason is needed to give events up")
+            raise Refusal(422, "reason is needed to give events up")
         order = Order(body.verb, chosen, body.fresh, body.limit, body.reason)
         return await self._planner(body.actor).plan(order)
 
@@ -195,7 +195,7 @@ class AdminApi:
     async def _look_at_plan(self, request: Request) -> PlanState:
         found = await self._planner().state(_id(request))
         if found is None:
-            raise Refused(404, "There is no such plan.")
+            raise Refusal(404, "There is no such plan.")
         return found
 
     @_endpoint(
@@ -211,7 +211,7 @@ class AdminApi:
     async def _stop(self, request: Request) -> PlanState:
         stopped, found = await self._planner().stop(_id(request)), await self._look_at_plan(request)
         if not stopped:
-            raise Refused(409, f"This plan is {found.state} already.", "plan_over")
+            raise Refusal(409, f"This plan is {found.state} already.", "plan_over")
         return found
 
     def _planner(self, actor: str = "api") -> Planner:
@@ -225,18 +225,20 @@ def _understood(read: Callable[..., T], *given: Any, **how: Any) -> T:
     try:
         return read(*given, **how)
     except msgspec.ValidationError as error:
-        raise Refused(422, str(error)) from None
+        raise Refusal(422, str(error)) from None
     except (msgspec.DecodeError, RecursionError):
-        raise Refused(422, "not JSON") from None
+        raise Refusal(422, "not JSON") from None
 
 
 def _id(request: Request) -> UUID:
     try:
         return UUID(request.path_params["id"])
     except ValueError:
-        raise Refused(404, "There is no such plan.") from None
+        raise Refusal(404, "There is no such plan.") from None
 
 
-def _refused(error: Refused) -> Response:
+def _refused(error: Refusal) -> Response:
+    headers = {"www-authenticate": 'Bearer realm="c2s-enrich"'} if error.status == 401 else {}
+    return HttpProblem(error.status, error.reason, error.sentence, headers)
     headers = {"www-authenticate": 'Bearer realm="c2s-enrich"'} if error.status == 401 else {}
     return HttpProblem(error.status, error.reason, error.sentence, headers)
