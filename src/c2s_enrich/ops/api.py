@@ -240,5 +240,3 @@ def _id(request: Request) -> UUID:
 def _refused(error: Refusal) -> Response:
     headers = {"www-authenticate": 'Bearer realm="c2s-enrich"'} if error.status == 401 else {}
     return HttpProblem(error.status, error.reason, error.sentence, headers)
-    headers = {"www-authenticate": 'Bearer realm="c2s-enrich"'} if error.status == 401 else {}
-    return HttpProblem(error.status, error.reason, error.sentence, headers)
