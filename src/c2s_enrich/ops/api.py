@@ -110,8 +110,6 @@ class AdminApi:
                 )
             except Refusal as error:
                 return _refused(error)
-            if isinstance(said, Response):
-                return said
             if isinstance(said, list) and "text/csv" in request.headers.get("accept", ""):
                 return Response(as_csv(said), media_type="text/csv")
             # A run that goes on is answered with the second one.
