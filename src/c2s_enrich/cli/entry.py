@@ -8,13 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from c2s_enrich.cli.ending import guarded, load_settings, run
 from c2s_enrich.cli.lazy import settings, telemetry
-
-if TYPE_CHECKING:
-    import asyncio
 
 
 def main() -> None:

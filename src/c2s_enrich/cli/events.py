@@ -57,18 +57,12 @@ def list_events(
 @app.command("show")
 def show_event(event_id: UUID, as_json: frame.AsJson = False) -> None:
     """One event with every attempt: who, how long, which steps and calls, how it ended."""
-
-    async def look(
-        pool: database.Pool,
-    ) -> tuple[list[ops.events.EventLine], list[ops.events.AttemptLine]]:
-        desk = ops.events.EventsDesk(pool)
-        lines = await desk.events(Filter(event=(str(event_id),)), 1)
-        return lines, await desk.history(event_id)
-
-    lines, attempts = frame.with_pool(look)
+    desk, this = ops.events.EventsDesk, Filter(event=(str(event_id),))
+    lines = frame.with_pool(lambda pool: desk(pool).events(this, 1))
     if not lines:
         fail(f"there is no event {event_id}", NOT_FOUND)
     [line] = lines
+    attempts = frame.with_pool(lambda pool: desk(pool).history(event_id))
     if as_json:
         return print_json({"event": line, "attempts": attempts})
     end = f"{line.outcome or line.error_kind or ''}  {visible(line.error_message)}"

@@ -14,21 +14,18 @@ import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from typer import Argument, Option, Typer
 
 from c2s_enrich.cli.ending import NOT_DONE, NOT_FOUND, fail, in_words, load_settings, note, run
-from c2s_enrich.cli.lazy import connection, database, errors, ops, telemetry, upstreams, wiring
+from c2s_enrich.cli.lazy import connection, database, ops, settings, telemetry, upstreams, wiring
 from c2s_enrich.cli.printing import operator_zone
+from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.filters import WORDS, FilterError, parse_filter
 
-if TYPE_CHECKING:
-    from c2s_enrich.database import Pool
-    from c2s_enrich.settings import Settings
-
 T = TypeVar("T")
-Work = Callable[["Pool"], Awaitable[T]]
+Work = Callable[["database.Pool"], Awaitable[T]]
 """What is asked of the database, or done there."""
 
 _CONNECT_SECONDS = _API_SECONDS = 4.0
@@ -97,9 +94,9 @@ def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
     return filtered
 
 
-def with_pool(ask: Work[T], settings: Settings | None = None) -> T:
+def with_pool(ask: Work[T], using: settings.Settings | None = None) -> T:
     """What `ask` answers with the database. One that is away is a sentence within five seconds."""
-    given = settings or load_settings("migrate")
+    given = using or load_settings("migrate")
     # What the rooms below log is for the person at the terminal; stdout is for data alone.
     telemetry.logs.configure_logging(given, "command")
 
@@ -113,16 +110,16 @@ def with_pool(ask: Work[T], settings: Settings | None = None) -> T:
 
 
 def with_upstreams(
-    settings: Settings, ask: Callable[[wiring.Upstreams, database.Pool], Awaitable[T]]
+    given: settings.Settings, ask: Callable[[wiring.Upstreams, database.Pool], Awaitable[T]]
 ) -> T:
     """What `ask` answers with the upstreams and the database at hand."""
 
     async def asked(pool: database.Pool) -> T:
         limited_by = upstreams.limits.PersonsLimits
-        async with wiring.open_upstreams(settings, pool, limited_by=limited_by) as services:
+        async with wiring.open_upstreams(given, pool, limited_by=limited_by) as services:
             return await ask(services, pool)
 
-    return with_pool(asked, settings)
+    return with_pool(asked, given)
 
 
 async def reach(address: str) -> None:
@@ -140,10 +137,9 @@ async def reach(address: str) -> None:
         async with reached:
             await reached.execute("")
     except (TimeoutError, connection.Silence):
-        late = f"the database did not answer in {_CONNECT_SECONDS:g} s"
-        raise errors.EnrichError(late) from None
+        raise EnrichError(f"the database did not answer in {_CONNECT_SECONDS:g} s") from None
     except psycopg.Error as error:
-        raise errors.EnrichError(f"the database cannot be reached: {in_words(error)}") from None
+        raise EnrichError(f"the database cannot be reached: {in_words(error)}") from None
 
 
 def ask(

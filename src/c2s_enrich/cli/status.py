@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 from typer import Argument, Exit, Option, echo
 
@@ -13,9 +14,6 @@ from c2s_enrich.cli import frame
 from c2s_enrich.cli.ending import NOT_DONE, fail, guarded, note, run
 from c2s_enrich.cli.lazy import database, ops, people, settings, telemetry, upstreams, wiring
 from c2s_enrich.cli.printing import print_json, print_table, visible
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 _WATCH_SECONDS = 2.0
 # Nobody's: the exchange 0000 is not given out.

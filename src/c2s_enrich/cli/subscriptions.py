@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import quote
 
 from typer import Argument
 
 from c2s_enrich.cli import frame
 from c2s_enrich.cli.ending import fail, load_settings, note
-from c2s_enrich.cli.lazy import database, ops, upstreams, wiring
+from c2s_enrich.cli.lazy import database, ops, settings, upstreams, wiring
 from c2s_enrich.cli.printing import Column, print_table
-
-if TYPE_CHECKING:
-    from c2s_enrich.settings import Settings
 
 ACTIONS = ("on_create_lead", "on_update_lead", "on_close_lead")
 _PATH = "/api/v1/webhooks/c2s"
@@ -38,8 +35,8 @@ def subscribe(
     host, _, token = address.rstrip("/").partition(_PATH)
     if not _HOST.fullmatch(host):
         fail("the address is https:// and a host: the webhook token becomes part of it")
-    settings = load_settings("poller")
-    token = token.strip("/") or quote(settings.webhook_secret.reveal(), safe="")
+    given = load_settings("poller")
+    token = token.strip("/") or quote(given.webhook_secret.reveal(), safe="")
     if not token:
         fail("WEBHOOK_SECRET is not set: C2S sends no headers, so it is part of the address")
     path = f"{host}{_PATH}/"
@@ -47,16 +44,16 @@ def subscribe(
     note("C2S allows ONE address: any other subscription of this token ends silently.")
     frame.confirm("subscribe", yes)
     address = path + token
-    _ask_for_each("subscribe", settings, lambda c2s, to: c2s.subscribe(to, address), f"{path}***")
+    _ask_for_each("subscribe", given, lambda c2s, to: c2s.subscribe(to, address), f"{path}***")
     note("Subscribed. The next webhook proves it: c2s-enrich events list")
 
 
 def unsubscribe(yes: frame.Yes = False) -> None:
     """Make C2S deliver no webhooks any more."""
-    settings = load_settings("poller")
+    given = load_settings("poller")
     note("C2S will deliver nothing: leads reach us by `c2s-enrich reconcile` only.")
     frame.confirm("unsubscribe", yes)
-    _ask_for_each("unsubscribe", settings, lambda c2s, action: c2s.unsubscribe(action), "")
+    _ask_for_each("unsubscribe", given, lambda c2s, action: c2s.unsubscribe(action), "")
     note("Unsubscribed.")
 
 
@@ -76,7 +73,7 @@ def subscriptions(as_json: frame.AsJson = False) -> None:
 
 def _ask_for_each(
     verb: str,
-    settings: Settings,
+    given: settings.Settings,
     ask: Callable[[upstreams.c2s.C2s, str], Awaitable[object]],
     remembered: str,
 ) -> None:
@@ -89,4 +86,4 @@ def _ask_for_each(
 
         await frame.audited(verb, {"address": remembered}, each)(pool)
 
-    frame.with_upstreams(settings, asked)
+    frame.with_upstreams(given, asked)
