@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import cast
+from typing import Any, cast
 
 from c2s_enrich.cli.ending import guarded, load_settings, run
 from c2s_enrich.cli.lazy import settings, telemetry
@@ -37,14 +37,9 @@ def keep_standard_files_taken() -> None:
 
 
 def web(*, insecure: bool = False) -> None:
-    from c2s_enrich.serving.server import run_server
-    from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.web import build_web
 
-    given = load_settings("web", {"INSECURE": "true"} if insecure else None)
-    with logged(given, "web"):
-        app = build_web(given, Metrics(), watched=True)
-        guarded(lambda: run_server(app, given))
+    _serve("web", load_settings("web", {"INSECURE": "true"} if insecure else None), build_web)
 
 
 def poller(*, suspects: str = "") -> None:
@@ -97,14 +92,18 @@ def ops() -> None:
     """Serve the console and the admin API on OPS_HOST and OPS_PORT. Needs ADMIN_TOKEN."""
     from dataclasses import replace
 
-    from c2s_enrich.serving.server import run_server
-    from c2s_enrich.telemetry.metrics import Metrics
     from c2s_enrich.wiring.operators import build_ops
 
     given = load_settings("ops")
-    given = replace(given, host=given.ops_host, port=given.ops_port)
-    with logged(given, "ops"):
-        app = build_ops(given, Metrics(), watched=True)
+    _serve("ops", replace(given, host=given.ops_host, port=given.ops_port), build_ops)
+
+
+def _serve(process: str, given: settings.Settings, build: Callable[..., Any]) -> None:
+    from c2s_enrich.serving.server import run_server
+    from c2s_enrich.telemetry.metrics import Metrics
+
+    with logged(given, process):
+        app = build(given, Metrics(), watched=True)
         guarded(lambda: run_server(app, given))
 
 

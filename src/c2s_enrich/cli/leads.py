@@ -53,11 +53,11 @@ def _explained(
 ) -> ops.explain.Explanation:
     from urllib.parse import quote
 
-    zone, explained = operator_zone(), ops.explain.explained
+    explained = ops.explain.explained
     return frame.ask(
         url,
         f"explain/{quote(what, safe='')}",
-        lambda pool: explained(pool, what, lang, zone, history=history),
+        lambda pool: explained(pool, what, lang, operator_zone(), history=history),
         ops.explain.Explanation,
         query={"lang": lang, "history": str(history).lower()},
     )

@@ -73,7 +73,8 @@ def replay_rejects(
         fail("say which rejected deliveries: ids, or --reason")
 
     async def replay(pool: database.Pool) -> list[UUID]:
-        desk, stay = _desk(pool), list[UUID]()
+        desk = _desk(pool)
+        stay: list[UUID] = []
         chosen = reject_ids or await desk.waiting_for(str(reason))
 
         async def each(_: database.Pool) -> list[UUID]:
