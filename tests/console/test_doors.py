@@ -18,7 +18,8 @@ from tests.ops.test_rules import EVERYTHING
 import c2s_enrich.console
 from c2s_enrich.console import app as console_app
 from c2s_enrich.console import words as spoken
-from c2s_enrich.console.session import Doorkeeper, Session
+from c2s_enrich.console.entrance import Doorkeeper
+from c2s_enrich.console.page import Session
 from c2s_enrich.console.words import Words
 from c2s_enrich.intake.payload import SENTENCES
 from c2s_enrich.ops import surface

@@ -16,9 +16,15 @@ from starlette.routing import Route
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.console import events, lead, plans, rejects, service
-from c2s_enrich.console.entrance import LANGUAGE, YEAR_SECONDS, Entrance, keep, redirect
+from c2s_enrich.console.entrance import (
+    LANGUAGE,
+    YEAR_SECONDS,
+    Entrance,
+    is_same_origin,
+    keep,
+    redirect,
+)
 from c2s_enrich.console.page import Onward, Page, Tools, Visit, address, path_of, read_form
-from c2s_enrich.console.session import is_same_origin
 from c2s_enrich.console.show import SAID, show, words_of
 from c2s_enrich.console.words import LANGUAGES
 from c2s_enrich.ops.cells import as_csv

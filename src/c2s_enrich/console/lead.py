@@ -1,20 +1,76 @@
 """A lead: why it stands where it stands, what happened to it, what a person may do about it."""
 
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import msgspec
+
 from c2s_enrich.console.page import Onward, Page, Visit, lead_address
 from c2s_enrich.console.plans import after_run
+from c2s_enrich.database import Statements
 from c2s_enrich.ops.causes import ACTIONS
+from c2s_enrich.ops.events import AttemptLine, EventLine
 from c2s_enrich.ops.explain import explain, read_what, situation_of
 from c2s_enrich.ops.filters import Filter
-from c2s_enrich.ops.leads import LeadStory, lead_story
-from c2s_enrich.ops.plans import Order
+from c2s_enrich.ops.plans import Order, PlanState
+from c2s_enrich.ops.rejects import Reject
 from c2s_enrich.ops.surface import N_, Refusal
 from c2s_enrich.privacy.erase import erase
+from c2s_enrich.redaction import redact
+
+
+@dataclass(frozen=True)
+class LeadEvent(EventLine):
+    """One delivery of the lead with its newest 20 ended claims."""
+
+    tries: list[AttemptLine]
+
+
+@dataclass(frozen=True)
+class LeadMessage:
+    """A message as the seller sees it; masked unless personal data is asked for."""
+
+    id: UUID
+    event_id: UUID
+    ref: str
+    status: str
+    body: str
+    sends: int
+    looks: int
+    created_at: datetime
+    sending_at: datetime | None
+    sent_at: datetime | None
+    proof: str | None
+
+
+@dataclass(frozen=True)
+class LeadPerson:
+    cpf: str
+    name: str | None
+    birth_date: date | None
+    found_by: str
+    seen_at: datetime
+    has_record: bool
+    profile_fetched_at: datetime | None
+
+
+@dataclass(frozen=True)
+class LeadStory:
+    """Newest first; at most 50 events and 20 of everything else. Rejects are those that wait.
+    `customer` is who the lead is, as C2S said last: name, phone, email, closed and seller_name,
+    contacts only where personal data is asked for.
+    """
+
+    events: list[LeadEvent]
+    messages: list[LeadMessage]
+    people: list[LeadPerson]
+    rejects: list[Reject]
+    actions: list[PlanState]
+    customer: dict[str, Any] | None
 
 
 async def lead(visit: Visit) -> Page:
@@ -48,7 +104,17 @@ async def _page(visit: Visit, *, personal: bool) -> Page:
     lead_id, reads = _lead_id(visit), visit.tools.reads
     situation = await situation_of(reads, lead=lead_id)
     said = explain(situation, visit.words.language, visit.words.zone)
-    story = await lead_story(reads, lead_id, personal=personal)
+    sql = Statements(reads, "leads", prepare=False)
+    [row] = await sql.read(dict, "lead_story", lead=lead_id, personal=personal)
+    story = msgspec.convert(row, LeadStory)
+    if not personal:
+        story = replace(
+            story,
+            messages=[replace(each, body=redact(each.body)) for each in story.messages],
+            rejects=[
+                replace(each, detail=redact(each.detail or "") or None) for each in story.rejects
+            ],
+        )
     context = {
         "why": said,
         "story": story,

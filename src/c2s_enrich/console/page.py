@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.requests import Request
 
-from c2s_enrich.console.session import Session
 from c2s_enrich.console.words import Words
 from c2s_enrich.database import Pool, Statements
 from c2s_enrich.ops.cells import cell
@@ -19,6 +18,20 @@ from c2s_enrich.ops.surface import N_, Refusal, read_body
 from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
+
+Role = Literal["operator", "viewer"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A person's login. `name` goes into the audit."""
+
+    role: Role
+    name: str
+
+    @property
+    def may_act(self) -> bool:
+        return self.role == "operator"
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,7 @@ async def _state(visit: Visit) -> PlanState:
 
 def _list_of(state: PlanState) -> str:
     """The events that a plan is about, as they are listed; of one thing, that thing."""
-    if "lead" in state.filter and state.verb not in _VERBS:
-        return lead_address(str(state.filter["lead"]))
-    if state.verb not in _VERBS:
-        return "/actions"
-    order = Order.of(state)
-    return address("/events", **order.chosen.texts)
+    if state.verb in _VERBS:
+        return address("/events", **Order.of(state).chosen.texts)
+    lead = state.filter.get("lead")
+    return lead_address(str(lead)) if lead else "/actions"
