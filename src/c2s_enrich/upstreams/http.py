@@ -37,11 +37,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 4.0
 # everything else for half a second.
 _BODY_LIMIT = 4 * 1024 * 1024
 # Unpacked answers only: nothing is decoded, or 275 bytes could become gigabytes.
-_HEADERS = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": "c2s-enrich",
-}
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "c2s-enrich"}
 
 
 @dataclass(frozen=True)
@@ -231,10 +227,7 @@ class Upstream:
             headers=headers,
             # Whole as given: httpx's own composing of headers and content takes four times as long.
             stream=httpx.ByteStream(request.body),
-            extensions={
-                "timeout": {"connect": connect, "read": total},
-                "before_send": before_send,
-            },
+            extensions={"timeout": {"connect": connect, "read": total}, "before_send": before_send},
         )
         outgoing.read()
         try:
