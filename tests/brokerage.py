@@ -65,12 +65,11 @@ class Brokerage:
         self, *, boundary: Boundary | None = None, **settings: Any
     ) -> AsyncIterator[Poller]:
         """A poller like that of a process, whose network ends at the simulators."""
-        transports = dict.fromkeys(("c2s", "diretrix", "work_api"), self.transport)
         async with build_poller(
             self.db.settings("poller", **settings),
             Metrics(),
             boundary=boundary,
-            transports=transports,
+            transport=self.transport,
         ) as built:
             yield built
 

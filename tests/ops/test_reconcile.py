@@ -34,9 +34,8 @@ DAY = timedelta(days=1)
 
 @asynccontextmanager
 async def c2s_of(brokerage: Brokerage, pool: Pool) -> AsyncIterator[C2s]:
-    transports = {"c2s": brokerage.transport}
     async with open_upstreams(
-        brokerage.db.settings("poller"), pool, Metrics(), Clock(), transports
+        brokerage.db.settings("poller"), pool, Metrics(), Clock(), brokerage.transport
     ) as upstreams:
         yield upstreams.c2s
 

@@ -121,14 +121,8 @@ async def make_rig() -> AsyncIterator[MakeRig]:
             limits, naps, tally = OpenDoor(), Naps(), Tally()
             sent: list[httpx.Request] = []
             through = Listening(transport, sent) if transport is not None else None
-            names = ("c2s", "gateway", "diretrix", "work_api") if through else ()
             # Stand-ins with the methods that a call uses.
-            services = CallServices(
-                cast(Limits, limits),
-                naps,
-                cast(Metrics, tally),
-                cast(Any, dict.fromkeys(names, through)),
-            )
+            services = CallServices(cast(Limits, limits), naps, cast(Metrics, tally), through)
             direct, gateway, diretrix, work_api = [
                 await stack.enter_async_context(aclosing(opened(settings, services)))
                 for opened in (open_c2s, open_gateway, open_diretrix, open_work_api)

@@ -156,9 +156,15 @@ class LeadFacts:
 
     def filled_from(self, earlier: LeadFacts | None) -> LeadFacts:
         """These facts, with what is absent taken from `earlier`; `closed` and `messages` stay."""
-        names = ("name", "phone", "email", "updated_at")
-        absent = [name for name in names if not getattr(self, name)]
-        return replace(self, **{name: getattr(earlier, name, None) for name in absent})
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            name=self.name or earlier.name,
+            phone=self.phone or earlier.phone,
+            email=self.email or earlier.email,
+            updated_at=self.updated_at or earlier.updated_at,
+        )
 
 
 def _phone_text(sources: Sequence[Mapping[str, object]]) -> str | None:

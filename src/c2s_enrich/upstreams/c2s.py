@@ -161,7 +161,7 @@ def open_c2s(settings: Settings, services: CallServices) -> Upstream:
 def open_gateway(settings: Settings, services: CallServices) -> Upstream:
     """The way through the gateway in front of C2S, which wants no credentials."""
     url, timeout = settings.c2s_gateway_url, settings.c2s_timeout
-    return Upstream("c2s", url, timeout, services, unwrap=_unwrap_gateway, transport="gateway")
+    return Upstream("c2s", url, timeout, services, unwrap=_unwrap_gateway)
 
 
 def _unwrap_gateway(response: Response) -> Response:

@@ -42,14 +42,14 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-A
 
 @dataclass(frozen=True)
 class CallServices:
-    """What all upstreams share. `transports`, by upstream, stand in for the network in tests; they
-    must call the request's extension `before_send`, as `Transport` does.
+    """What all upstreams share. `transport` stands in for the network in tests; it must call the
+    request's extension `before_send`, as `Transport` does.
     """
 
     limits: Limits
     clock: Clock
     metrics: Metrics
-    transports: Mapping[str, AnyTransport] = field(default_factory=dict)
+    transport: AnyTransport | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Upstream:
     requests of one idempotent call; `paid`: its owner charges for it. `credentials` are the headers
     that authorise us, in alternative forms: the first is used until it is refused, then the next is
     tried once, and the form that worked is kept. `unwrap` may replace an answer before it is
-    judged. `transport` names it among the given ones.
+    judged.
     """
 
     name: str
@@ -99,14 +99,12 @@ class Upstream:
     tries: int = 3
     paid: bool = False
     unwrap: Callable[[Response], Response] = lambda response: response
-    transport: str = ""
 
     def __post_init__(self) -> None:
         host = {"Host": httpx.URL(self.base_url).netloc.decode()}
         self._forms = [httpx.Headers({**host, **_HEADERS, **form}) for form in self.credentials]
         # Not a client: that logs each URL, follows the environment's proxies and keeps cookies.
-        given = self.services.transports.get(self.transport or self.name)
-        self._transport = given or Transport(_BODY_LIMIT)
+        self._transport = self.services.transport or Transport(_BODY_LIMIT)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

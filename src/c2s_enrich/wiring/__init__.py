@@ -57,13 +57,13 @@ async def open_upstreams(
     pool: Pool,
     metrics: Metrics | None = None,
     clock: Clock | None = None,
-    transports: Mapping[str, AnyTransport] | None = None,
+    transport: AnyTransport | None = None,
     limited_by: type[Limits] = Limits,
 ) -> AsyncIterator[Upstreams]:
-    """The clients with their connections; `transports` as in CallServices."""
+    """The clients with their connections; `transport` as in CallServices."""
     clock = clock or Clock()
     limits = limited_by(pool, settings, clock)
-    services = CallServices(limits, clock, metrics or Metrics(), transports or {})
+    services = CallServices(limits, clock, metrics or Metrics(), transport)
     async with (
         aclosing(open_c2s(settings, services)) as direct,
         aclosing(open_gateway(settings, services)) as gateway,
@@ -103,7 +103,7 @@ async def build_poller(
     metrics: Metrics,
     *,
     boundary: Boundary | None = None,
-    transports: Mapping[str, AnyTransport] | None = None,
+    transport: AnyTransport | None = None,
     clock: Clock | None = None,
     watched: bool = False,
     suspects: Sequence[str] | None = COMMAND,
@@ -118,7 +118,7 @@ async def build_poller(
         worker = worker or _worker_name()
         pool = await stack.enter_async_context(open_pool(settings, name=f"pool {worker}"))
         upstreams = await stack.enter_async_context(
-            open_upstreams(settings, pool, metrics, clock, transports)
+            open_upstreams(settings, pool, metrics, clock, transport)
         )
         history = DatabaseHistory(pool)
         await _prepare(upstreams.limits, history, settings, pool, clock)

@@ -209,7 +209,7 @@ class Matrix:
                         Metrics(),
                         boundary=process.boundary,
                         clock=process.clock,
-                        transports=dict.fromkeys(("c2s", "diretrix", "work_api"), process.line),
+                        transport=process.line,
                     )
                 )
             yield processes
