@@ -57,7 +57,7 @@ CAUSES = {cause: (status, actions) for status, actions, causes in _TABLE for cau
 
 
 @cache
-def sentences(name: str, beside: str = __file__) -> Mapping[str, Any]:
-    """`sentences/<name>.toml` beside a module; here a language, with a table for each cause."""
-    path = Path(beside).with_name("sentences") / f"{name}.toml"
+def sentences(name: str, module: str = __file__) -> Mapping[str, Any]:
+    """`sentences/<name>.toml` next to a module; here a language, with a table for each cause."""
+    path = Path(module).with_name("sentences") / f"{name}.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ Verb = Literal["reprocess", "fail", "delivered", "not_delivered"]
 Via = Literal["cli", "api", "console"]
 
 BATCH = 500
-# A plan's events, oldest first: so many are counted one by one within a page's two seconds.
+# A plan's events, oldest first: as many as are counted one by one within a page's two seconds.
 MOST = 50_000
 # Leads whose contacts are read for the estimate of paid calls; beyond it the rest is like these.
 _SAMPLE = 1000

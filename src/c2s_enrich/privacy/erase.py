@@ -1,7 +1,7 @@
 """Removes a lead, or a person with all leads, from every table, at their wish (LGPD, art. 18).
 Cannot be undone.
 
-What stays, and why, is in `places.py`, besides a receipt that names nobody. A later delivery in
+`places.py` says what stays and why; a receipt that names nobody stays too. A later delivery in
 which not even the lead's id can be read is kept as rejected until its age or another erasure
 removes it. C2S, Diretrix and the Work API keep their own data.
 
