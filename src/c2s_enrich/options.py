@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
+
+T = TypeVar("T", int, float, timedelta)
 
 # A shorter secret cannot be kept out of the logs: the redactor would mask ordinary words with it.
 SECRET_LENGTH = 6
@@ -101,39 +103,36 @@ def secret_url(value: str) -> Secret:
     return Secret(url(value))
 
 
-def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
-            upper = f"from {low} to {high}" if high < 10**9 else f"of at least {low}"
-            raise ValueError(f"must be a whole number {upper}")
-        return int(value)
+def number(read: Callable[[str], T], low: T, high: T, sentence: str) -> Callable[[str], T]:
+    """Digits, with decimals unless `read` is int."""
+    digits = r"[0-9]{1,12}" + ("" if read is int else r"(\.[0-9]{1,6})?")
+
+    def parse(value: str) -> T:
+        if not re.fullmatch(digits, value) or not low <= read(value) <= high:
+            raise ValueError(f"must be a {sentence}")
+        return read(value)
 
     return parse
 
 
-def factor(value: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", value) or not 0 < float(value) < 100:
-        raise ValueError("must be a number above 0 and below 100")
-    return float(value)
+def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
+    upper = f"from {low} to {high}" if high < 10**9 else f"of at least {low}"
+    return number(int, low, high, f"whole number {upper}")
+
+
+def duration(value: str) -> timedelta:
+    return timedelta(seconds=float(value))
+
+
+factor = number(float, 1e-6, 100 - 1e-6, "number above 0 and below 100")
+seconds = number(duration, timedelta.resolution, timedelta(3650), "number of seconds")
+seconds_or_none = number(duration, timedelta(), timedelta(3650), "number of seconds, 0 for none")
 
 
 def flag(value: str) -> bool:
     if value.lower() not in ("1", "true", "yes", "on", "", "0", "false", "no", "off"):
         raise ValueError("must be true or false")
     return value.lower() in ("1", "true", "yes", "on")
-
-
-def duration(*, none: bool) -> Callable[[str], timedelta]:
-    def parse(value: str) -> timedelta:
-        readable = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value)
-        if not readable or float(value) > 3650 * DAY or not (none or float(value)):
-            raise ValueError("must be a number of seconds" + (", 0 for none" if none else ""))
-        return timedelta(seconds=float(value))
-
-    return parse
-
-
-seconds, seconds_or_none = duration(none=False), duration(none=True)
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
