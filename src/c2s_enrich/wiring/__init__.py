@@ -124,13 +124,8 @@ async def build_poller(
         await _prepare(upstreams.limits, history, settings, pool, clock)
         direct = partial(connect_direct, settings.direct_url.reveal(), straight=True)
         listener = Listener(partial(direct, name=f"pulse {worker}"))
-        store = QueueStore(
-            pool,
-            settings,
-            worker=worker,
-            record_facts=record_facts(),
-            version=release(settings),
-        )
+        facts, version = record_facts(), release(settings)
+        store = QueueStore(pool, settings, worker=worker, record_facts=facts, version=version)
         poller = Poller(
             store,
             build_pipeline(settings, pool, upstreams, metrics, clock, history, listener.pulse),
