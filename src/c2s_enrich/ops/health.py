@@ -61,8 +61,7 @@ class Health(Collector):
         self._now = Remembered(store.now, clock, _FRESH_SECONDS)
         self._lately = Remembered(store.lately, clock, _FRESH_LATELY_SECONDS)
         self._unfit = Remembered(partial(store.unfit, self.schema), clock, _FRESH_SECONDS)
-        self._facts: Facts | None = None
-        self._problems: list[Problem] = []
+        self._seen: tuple[Facts | None, list[Problem]] = None, []
 
     def routes(self) -> list[Route]:
         return [
@@ -79,19 +78,19 @@ class Health(Collector):
         )
         sessions, behind = unfit or (None, None)
         own = enumerate(self._signals.problems())
-        found = [Problem("own", sentence, subject=str(number)) for number, sentence in own]
+        problems = [Problem("own", sentence, subject=str(number)) for number, sentence in own]
         if sessions:
-            found.insert(0, Problem("own", sessions, subject="database"))
+            problems.insert(0, Problem("own", sessions, subject="database"))
         if behind:
-            found.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
-        if now is None or lately is None:
-            self._facts = None
-            self._problems = found if behind else [AWAY, *found]
-            return None, self._problems
-        queue, upstreams = now
-        self._facts = Facts(queue, upstreams, *lately)
-        self._problems = found + problems_of(self._facts)
-        return self._facts, self._problems
+            problems.insert(0, Problem("schema_behind", behind, "c2s-enrich migrate"))
+        facts = None
+        if now and lately:
+            facts = Facts(now[0], now[1], *lately)
+            problems += problems_of(facts)
+        elif not behind:
+            problems.insert(0, AWAY)
+        self._seen = facts, problems
+        return self._seen
 
     async def refresh(self) -> None:
         """Called before a scrape: `collect` then has numbers of the last seconds."""
@@ -99,7 +98,7 @@ class Health(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Called by Prometheus' client, right after `refresh`."""
-        return gauges(self._facts, self._problems)
+        return gauges(*self._seen)
 
     async def _livez(self, _: Request) -> Response:
         if stuck := self._signals.stuck():
