@@ -83,10 +83,8 @@ class RejectsDesk:
         after: UUID | None = None,
     ) -> list[Reject]:
         """Newest first, without what is in them, from behind the one `after`; None: all."""
-        return await self._sql.read(
-            *(Reject, "list_rejects"), waiting_only=waiting_only, reason=reason, limit=limit,
-            after=after,
-        )  # fmt: skip
+        words = {"waiting_only": waiting_only, "reason": reason, "limit": limit, "after": after}
+        return await self._sql.read(Reject, "list_rejects", **words)
 
     async def waiting_for(self, reason: str) -> list[UUID]:
         """All that wait and were rejected for it, in the order in which they came."""
