@@ -36,8 +36,7 @@ from c2s_enrich.database import Pool, open_pool
 from c2s_enrich.migrations import migrate
 from c2s_enrich.sandbox import postgres, postgres_programs
 from c2s_enrich.settings import Process, Settings
-from c2s_enrich.telemetry.attempt import event_names
-from c2s_enrich.telemetry.lines import Level, Logger
+from c2s_enrich.telemetry.lines import Level, Logger, event_names
 
 IMAGE = "postgres:17-alpine"
 

@@ -26,7 +26,7 @@ from tests.queue.conftest import (
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.queue.claim import Ending, Journal
-from c2s_enrich.telemetry.attempt import begin_attempt, tell_attempt
+from c2s_enrich.telemetry.lines import begin_attempt, tell_attempt
 
 
 class TestSettling:

@@ -10,8 +10,7 @@ from tests.queue.conftest import LEASE, NOON, Queue, Recorded, make_poller
 
 from c2s_enrich.errors import LeadNotFound
 from c2s_enrich.queue.claim import Claim, Done, Journal, Lease
-from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.lines import get_logger, tell_attempt
 
 
 async def work(queue: Queue, handler: Any, metrics: Recorded | None = None) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from tests.cast import ANA, BRUNO, CARLA
 
 from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Candidate
-from c2s_enrich.telemetry.attempt import begin_attempt
+from c2s_enrich.telemetry.lines import begin_attempt
 from c2s_enrich.upstreams.candidates import candidates_from_diretrix, candidates_from_phone_module
 
 

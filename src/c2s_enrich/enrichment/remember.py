@@ -25,8 +25,7 @@ from c2s_enrich.people.cpf import Candidate, Candidates, Cpf
 from c2s_enrich.people.profile import Profile
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.lines import get_logger, tell_attempt
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.work_api import WorkApi

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.errors import LeaseLost
-from c2s_enrich.telemetry.attempt import What
+from c2s_enrich.telemetry.lines import What
 
 # The event and the token of one claim of it.
 ClaimKey = tuple[UUID, int]

@@ -12,8 +12,7 @@ from c2s_enrich.errors import LeaseLost
 from c2s_enrich.queue.claim import Claim, Ending, Handler, Journal, Lease
 from c2s_enrich.queue.verdict import database_away, verdict
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry.attempt import begin_attempt
-from c2s_enrich.telemetry.lines import Level, get_logger
+from c2s_enrich.telemetry.lines import Level, begin_attempt, get_logger
 
 _log = get_logger("c2s_enrich.queue")
 

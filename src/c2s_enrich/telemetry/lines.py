@@ -1,13 +1,22 @@
-"""Our loggers: a word for what happened, and its facts."""
+"""Our loggers: a word for what happened, and its facts. What happens during an attempt also reaches
+its journal, and every line meanwhile names the event.
+"""
 
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import partialmethod
 from typing import Any, ClassVar, Literal
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
 Write = Callable[[str, Level, str, Mapping[str, Any], bool], None]
 """Takes a logger's name, a level, the word and its facts, and whether these must be searched."""
+What = Literal["calls", "answers", "unreadable"]
+Record = Callable[[What, dict[str, object]], None]
+
+_attempt: ContextVar[tuple[Record, Mapping[str, object]] | None] = ContextVar(
+    "attempt", default=None
+)
 
 
 class Logger:
@@ -40,5 +49,20 @@ class Logger:
         self.tell("error", event, {**facts, "exc_info": sys.exception()})
 
 
-def get_logger(name: str) -> Logger:
-    return Logger(name)
+get_logger = Logger
+
+
+def begin_attempt(record: Record, named: Mapping[str, object]) -> None:
+    """What this task and its children `tell_attempt` goes to `record`; their lines say `named`."""
+    _attempt.set((record, named))
+
+
+def tell_attempt(what: What, **facts: object) -> None:
+    """Words and numbers, never a contact. Outside an attempt nobody listens."""
+    if attempt := _attempt.get():
+        attempt[0](what, facts)
+
+
+def event_names() -> Mapping[str, object]:
+    attempt = _attempt.get()
+    return attempt[1] if attempt else {}

@@ -21,8 +21,7 @@ import msgspec
 from c2s_enrich.options import SECRET_LENGTH, Secret
 from c2s_enrich.redaction import MASK, is_plain, is_sensitive, redact
 from c2s_enrich.settings import Settings
-from c2s_enrich.telemetry.attempt import event_names
-from c2s_enrich.telemetry.lines import Logger, get_logger
+from c2s_enrich.telemetry.lines import Logger, event_names, get_logger
 from c2s_enrich.telemetry.stream import LogStream
 
 # A longer text is somebody's whole answer or page: it is cut, not logged.

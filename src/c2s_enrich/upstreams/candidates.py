@@ -11,7 +11,7 @@ from validate_docbr import CNPJ
 
 from c2s_enrich.errors import Unproven, Unreadable
 from c2s_enrich.people.cpf import Candidate, Candidates, Cpf
-from c2s_enrich.telemetry.attempt import tell_attempt
+from c2s_enrich.telemetry.lines import tell_attempt
 from c2s_enrich.upstreams.fields import READ_AT_MOST, get, text_of
 from c2s_enrich.upstreams.response import Response
 from c2s_enrich.upstreams.work_record import judge_failure

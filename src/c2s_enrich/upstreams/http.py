@@ -17,8 +17,7 @@ import tenacity
 
 from c2s_enrich import errors
 from c2s_enrich.clock import Clock
-from c2s_enrich.telemetry.attempt import tell_attempt
-from c2s_enrich.telemetry.lines import get_logger
+from c2s_enrich.telemetry.lines import get_logger, tell_attempt
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.upstreams.limits import Admission, Limits
 from c2s_enrich.upstreams.response import Response, read_retry_after
