@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from http import HTTPMethod
 from traceback import walk_tb
 from typing import Any
 
@@ -25,9 +26,7 @@ _log = get_logger("c2s_enrich.web")
 _NOTES = "c2s_enrich.notes"
 _ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _PROBES = frozenset(("/livez", "/readyz", "/health"))
-_METHODS = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-)
+_METHODS = frozenset(HTTPMethod)
 
 # No answer is a page, or belongs into a frame or a cache. HSTS counts behind Fly's TLS; browsers
 # ignore it over plain HTTP.
