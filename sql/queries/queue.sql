@@ -5,7 +5,7 @@
 -- (none)      completed   the same, of an erased lead (trigger)         0         0      keep_lead_erased
 -- received    processing  claim                                         +1        +1     claim
 -- received    received    recovery or resume of its upstream: due       same      same   wake_events
--- received    received    the clock was set back: due               same      same   catch_up
+-- received    received    the clock was set back: due                   same      same   catch_up
 -- processing  processing  heartbeat: the lease ends later               same      same   extend_leases
 -- processing  completed   the handler is done                           same      +1     settle
 -- processing  failed      the verdict: hopeless, or attempts spent      same      +1     settle
