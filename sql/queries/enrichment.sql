@@ -1,4 +1,4 @@
--- What happens to one lead: its facts, the remembered answers, the outbox.
+-- What happens to one lead: its facts and the outbox. `people.sql` has the remembered answers.
 --
 -- Two kinds of statements. Transitions carry the fence (event, lease token) and change nothing for a poller
 -- that lost its lease. Facts carry none: that an answer was paid for, or that C2S took a message, stays true
@@ -114,42 +114,6 @@ with event as materialized (
 select m.id
   from lead_messages m join event e on m.event_id = e.id
  where m.status <> 'sent' and m.id not in (select id from withdrawn);
-
--- name: keep_lookup
--- Remembers a source's answer and ends the question. An older answer never replaces a newer one: a poller
--- that was stopped between its question and this line may come minutes late. Nothing is kept of a lead that
--- was erased meanwhile.
-with event as materialized (
-  select outcome from webhook_events where id = %(event_id)s for share
-), answered as (
-  delete from answers_under_way where what = %(what)s and event_id = %(event_id)s
-), paid as (
-  insert into paid_calls (upstream, kind, found) values (%(source)s, %(kind)s, %(candidates)s::jsonb <> '[]')
-)
-insert into contact_lookups as known (source, kind, contact, candidates, fetched_at, expires_at)
-select %(source)s, %(kind)s, %(contact)s, %(candidates)s::jsonb,
-       %(asked_at)s::timestamptz, %(asked_at)s::timestamptz + %(freshness)s::interval
- where not exists (select from event where outcome = 'erased')
-on conflict (contact, kind, source) do update
-   set candidates = excluded.candidates, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
- where known.fetched_at <= excluded.fetched_at;
-
--- name: ask
--- A remembered answer, or the right to ask a paid question together with the leave of the limits. See the
--- function.
-select decision, wait, why, failed, probe, answer, answered_at
-  from ask(%(what)s, %(event_id)s, %(lease_token)s, %(source)s, %(kind)s, %(subject)s,
-           %(slot_wait)s::interval, %(probe_lease)s::interval, %(now)s::timestamptz);
-
--- name: give_up_asking
--- The question got no answer; whoever waits may ask now. Perhaps it was paid all the same.
-with given_up as (
-  delete from answers_under_way
-   where what = %(what)s and event_id = %(event_id)s and lease_token = %(lease_token)s
-  returning 1
-)
-insert into paid_calls (upstream, kind)
-select %(source)s, %(kind)s from given_up where %(perhaps_paid)s::boolean;
 
 -- name: store_result
 -- Who was found, and the message into the outbox; answers the message's row. The fence: no row when the

@@ -1,8 +1,44 @@
--- People: the remembered record, what analysts ask of it, and how often the sources know anybody.
+-- Remembered answers: who may ask a paid question, what is kept of the answer, and what is forgotten.
 --
 -- One record is kept in one transaction: the person's own row first. Its lock puts two writers of the same
 -- person in order, and the rows of a list follow in the order of their keys, so that no two transactions can
 -- wait for each other.
+
+-- name: ask
+-- A remembered answer, or the right to ask a paid question together with the leave of the limits. See the
+-- function.
+select decision, wait, why, failed, probe, answer, answered_at
+  from ask(%(what)s, %(event_id)s, %(lease_token)s, %(source)s, %(kind)s, %(subject)s,
+           %(slot_wait)s::interval, %(probe_lease)s::interval, %(now)s::timestamptz);
+
+-- name: give_up_asking
+-- The question got no answer; whoever waits may ask now. Perhaps it was paid all the same.
+with given_up as (
+  delete from answers_under_way
+   where what = %(what)s and event_id = %(event_id)s and lease_token = %(lease_token)s
+  returning 1
+)
+insert into paid_calls (upstream, kind)
+select %(source)s, %(kind)s from given_up where %(perhaps_paid)s::boolean;
+
+-- name: keep_lookup
+-- Remembers a source's answer and ends the question. An older answer never replaces a newer one: a poller
+-- that was stopped between its question and this line may come minutes late. Nothing is kept of a lead that
+-- was erased meanwhile.
+with event as materialized (
+  select outcome from webhook_events where id = %(event_id)s for share
+), answered as (
+  delete from answers_under_way where what = %(what)s and event_id = %(event_id)s
+), paid as (
+  insert into paid_calls (upstream, kind, found) values (%(source)s, %(kind)s, %(candidates)s::jsonb <> '[]')
+)
+insert into contact_lookups as known (source, kind, contact, candidates, fetched_at, expires_at)
+select %(source)s, %(kind)s, %(subject)s, %(candidates)s::jsonb,
+       %(asked_at)s::timestamptz, %(asked_at)s::timestamptz + %(freshness)s::interval
+ where not exists (select from event where outcome = 'erased')
+on conflict (contact, kind, source) do update
+   set candidates = excluded.candidates, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at
+ where known.fetched_at <= excluded.fetched_at;
 
 -- name: keep_person
 -- Remembers a person's record and ends the question. "No record" never overwrites a record that was once
@@ -16,7 +52,7 @@ with event as materialized (
   insert into paid_calls (upstream, kind, found) values ('work_api', 'record', %(profile)s::jsonb is not null)
 ), kept as (
   insert into people as old (cpf, profile, profile_fetched_at, fetched_at, expires_at)
-  select %(cpf)s, %(profile)s::jsonb,
+  select %(subject)s, %(profile)s::jsonb,
          case when %(profile)s::jsonb is not null then %(asked_at)s::timestamptz end,
          %(asked_at)s, %(asked_at)s + %(freshness)s::interval
    where not exists (select from event where outcome = 'erased')

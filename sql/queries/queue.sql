@@ -299,9 +299,9 @@ with sessions as materialized (
 ), beat as (
   -- The direct address may be another server's, or another database's.
   insert into pollers (name, in_flight, concurrency, pulse, version, metrics)
-  select %(name)s, %(in_flight)s, %(concurrency)s,
+  select %(worker)s, %(in_flight)s, %(concurrency)s,
          %(pulse)s and exists (select from sessions s
-                                where s.application_name = 'c2s-enrich pulse ' || %(name)s::text),
+                                where s.application_name = 'c2s-enrich pulse ' || %(worker)s::text),
          %(version)s, %(metrics)s
   on conflict (name) do update
      set beat_at = now(), in_flight = excluded.in_flight, concurrency = excluded.concurrency,
@@ -324,10 +324,10 @@ select extract(epoch from least(
          order by available_at, id limit 1) is not null as suspect_due,
        exists (select from in_flight where over) as lease_over,
        exists (select from pollers p
-                where p.name <> %(name)s and p.in_flight > 0
+                where p.name <> %(worker)s and p.in_flight > 0
                   and p.beat_at > now() - interval '1 minute') as others_busy,
        array(select p.name from pollers p
-              where p.pulse and p.name <> %(name)s
+              where p.pulse and p.name <> %(worker)s
                 and not exists (select from sessions s
                                  where s.application_name = 'c2s-enrich pulse ' || p.name)) as silent,
        exists (select from in_flight where claimed_by = %(suspects)s and not over) as suspect_held

@@ -13,7 +13,7 @@ from tests.brokerage import Boundary, Brokerage
 from tests.conftest import Database
 
 from c2s_enrich.database import Pool
-from c2s_enrich.enrichment.history import DatabaseHistory, Mark, Seen
+from c2s_enrich.enrichment.history import DatabaseHistory, Mark
 from c2s_enrich.errors import SettingsError
 from c2s_enrich.migrations import migrate
 from c2s_enrich.telemetry.metrics import Metrics
@@ -347,11 +347,11 @@ class TestARestore:
         self, db: Database, pool: Pool
     ) -> None:
         history = DatabaseHistory(pool)
-        await history.compare(Seen("here", 1000, None), history.mark)
-        await history.compare(Seen("here", 2000, "here"), history.mark)
+        await history.compare("here", 1000, None, history.mark)
+        await history.compare("here", 2000, "here", history.mark)
         assert await db.fetch("select why from restores") == [("first_start",)]
 
-        await history.compare(Seen("here", 1500, "here"), history.mark)
+        await history.compare("here", 1500, "here", history.mark)
 
         assert await db.fetch("select why from restores order by id") == [
             ("first_start",), ("counter",),
@@ -362,15 +362,15 @@ class TestARestore:
     ) -> None:
         history = DatabaseHistory(pool)
         asked_at = history.mark
-        await history.compare(Seen("here", 2000, "here"), asked_at)
+        await history.compare("here", 2000, "here", asked_at)
 
-        await history.compare(Seen("here", 1500, "here"), asked_at)
+        await history.compare("here", 1500, "here", asked_at)
 
         assert await db.value("select count(*) from restores") == 0
 
     async def test_is_noticed_once_by_several_processes(self, db: Database, pool: Pool) -> None:
         for _ in range(3):
-            await DatabaseHistory(pool).compare(Seen("there", 1000, "here"), Mark(0, 0))
+            await DatabaseHistory(pool).compare("there", 1000, "here", Mark(0, 0))
 
         assert await db.value("select count(*) from restores") == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,16 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cast import ANA, DAVI_PAYLOAD, KEYS, TODAY, lead_json
 
-from c2s_enrich.enrichment.extract import facts_of, own_refs
+from c2s_enrich.enrichment.extract import facts_in, own_refs
 from c2s_enrich.enrichment.match import FoundPerson, Match
 from c2s_enrich.enrichment.message import REF_ALPHABET, compose_message
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.people.contact import Contacts, fingerprints, read_contacts
 
 
+def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadFacts:
+    return facts_in(json.dumps(payload), lead_id=lead_id, hook_action=hook_action)
+
+
 class TestTheFacts:
     def test_of_ana_are_her_contacts(self) -> None:
-        facts = facts_of(lead_json(ANA), lead_id="the-row's", hook_action="on_create_lead")
+        facts = facts_in(
+            json.dumps(lead_json(ANA)), lead_id="the-row's", hook_action="on_create_lead"
+        )
 
         assert [phone.national for phone in read_contacts(facts).phones] == [ANA.phone]
         assert [email.address for email in read_contacts(facts).emails] == [ANA.email]
@@ -36,15 +43,17 @@ class TestTheFacts:
             facts_of(lead_json(ANA), lead_id="the-row's", hook_action=None).lead_id == "the-row's"
         )
 
-    @pytest.mark.parametrize("payload", [None, [], "x", {}, {"data": None}])
-    def test_of_an_unreadable_payload_are_the_lead_alone(self, payload: object) -> None:
-        assert facts_of(payload, lead_id="a-lead", hook_action=None) == LeadFacts("a-lead")
+    @pytest.mark.parametrize("payload", ["null", "[]", '"x"', "{}", '{"data": null}', "", "{{"])
+    def test_of_an_unreadable_payload_are_the_lead_alone(self, payload: str) -> None:
+        assert facts_in(payload, lead_id="a-lead", hook_action=None) == LeadFacts("a-lead")
 
 
 class TestClosed:
     def test_is_what_the_closing_hook_says_whatever_the_payload_holds(self) -> None:
         assert facts_of({}, lead_id="a-lead", hook_action="on_close_lead").closed
-        assert facts_of(lead_json(ANA), lead_id="a-lead", hook_action="on_close_lead").closed
+        assert facts_in(
+            json.dumps(lead_json(ANA)), lead_id="a-lead", hook_action="on_close_lead"
+        ).closed
 
     def test_is_what_the_payload_says_under_any_other_hook(self) -> None:
         archived: dict[str, Any] = {
@@ -53,7 +62,9 @@ class TestClosed:
         }
 
         assert facts_of(archived, lead_id="a-lead", hook_action="on_update_lead").closed
-        assert not facts_of(lead_json(ANA), lead_id="a-lead", hook_action="on_update_lead").closed
+        assert not facts_in(
+            json.dumps(lead_json(ANA)), lead_id="a-lead", hook_action="on_update_lead"
+        ).closed
 
 
 class TestOwnRefs:

@@ -17,7 +17,7 @@ from c2s_enrich.database import Pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.message import SellerMessage
 from c2s_enrich.enrichment.skip import Situation
-from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
+from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage, sent_fact
 from c2s_enrich.errors import LeaseLost
 from c2s_enrich.people.c2s_lead import LeadFacts
 from c2s_enrich.queue.claim import Claim
@@ -273,16 +273,16 @@ class TestAMessage:
         claim = await outbox.claim()
         message = await outbox.sending(claim)
 
-        await outbox.store.record_sent(outbox.store.message_sent(message, "answer"))
+        await outbox.store.record_sent(sent_fact(message, "answer"))
         first = await outbox.row()
-        await outbox.store.record_sent(outbox.store.message_sent(message, "read_back"))
+        await outbox.store.record_sent(sent_fact(message, "read_back"))
 
         assert await outbox.row() == first
 
     async def test_that_was_sent_stays_with_its_event(self, outbox: Outbox) -> None:
         claim = await outbox.claim()
         message = await outbox.sending(claim)
-        await outbox.store.record_sent(outbox.store.message_sent(message, "answer"))
+        await outbox.store.record_sent(sent_fact(message, "answer"))
         await outbox.db.execute(
             "update webhook_events set status = 'completed', outcome = 'enriched'"
         )

@@ -14,11 +14,10 @@ import pytest
 from tests.brokerage import Brokerage
 from tests.cast import ANA, BRUNO, FORBIDDEN, Person, a_cpf, record_json
 from tests.conftest import Database
+from tests.enrichment.test_remembered_answers import a_memory
 
 from c2s_enrich.database import Pool
-from c2s_enrich.enrichment.people_store import PeopleStore
-from c2s_enrich.enrichment.remember import profile_in
-from c2s_enrich.enrichment.store import Question
+from c2s_enrich.enrichment.remember import Question, profile_in
 from c2s_enrich.errors import Unauthorised, Unreadable
 from c2s_enrich.people.cpf import Cpf
 from c2s_enrich.people.profile import AddressEntry, Profile
@@ -75,7 +74,7 @@ def profile_of(person: Person, **sections: Any) -> Profile:
 async def keep(pool: Pool, answer: Profile | None, asked_at: datetime, cpf: Cpf = ANA.cpf) -> None:
     """The record arrives, and is remembered on behalf of some event."""
     question = Question("work_api", "record", cpf.digits)
-    await PeopleStore(pool).keep_person(ON_BEHALF, question, answer, asked_at, LONG)
+    await a_memory(pool).keep(ON_BEHALF, question, answer, asked_at, LONG)
 
 
 async def recalled(db: Database, cpf: Cpf) -> Profile | None:

@@ -4,7 +4,7 @@ simulated upstreams.
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,14 +15,14 @@ from tests.conftest import Database, told
 
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool
-from c2s_enrich.enrichment.history import DatabaseHistory
-from c2s_enrich.enrichment.people_store import forget_answers
-from c2s_enrich.enrichment.remember import candidates_in
-from c2s_enrich.enrichment.store import EnrichmentStore, Question
+from c2s_enrich.enrichment.remember import Memory, Question, candidates_in, forget_answers
 from c2s_enrich.queue.claim import Claim
 from c2s_enrich.sandbox.simulators.faults import Fault
 from c2s_enrich.settings import Settings
+from c2s_enrich.telemetry.metrics import Metrics
+from c2s_enrich.upstreams.http import Upstream
 from c2s_enrich.upstreams.limits import Limits
+from c2s_enrich.upstreams.work_api import WorkApi
 
 SECOND = timedelta(seconds=1)
 
@@ -82,14 +82,14 @@ class TestAnAnswerWithinItsFreshness:
     async def test_is_kept_when_the_database_is_away_as_it_arrives(
         self, brokerage: Brokerage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        keep, away = EnrichmentStore.keep_lookup, [OperationalError("away")]
+        keep, away = Memory.keep, [OperationalError("away")]
 
         async def kept(*answer: Any) -> None:
             if away:
                 raise away.pop()
             await keep(*answer)
 
-        monkeypatch.setattr(EnrichmentStore, "keep_lookup", kept)
+        monkeypatch.setattr(Memory, "keep", kept)
         await brokerage.accept("lead", brokerage.people[0])
         with told() as lines:
             await brokerage.work()
@@ -229,7 +229,7 @@ class TestAQuestionUnderWay:
         await ask(pool, holder)
 
         taken = await ask(pool, stale)
-        await a_store(pool).give_up_asking(stale, RECORD, perhaps_paid=True)
+        await a_memory(pool).give_up_asking(stale, RECORD, perhaps_paid=True)
 
         assert (taken, await ask(pool, await a_claim(db, "lead-2"))) == ("busy", "busy")
         assert await db.value("select count(*) from paid_calls") == 0
@@ -238,7 +238,7 @@ class TestAQuestionUnderWay:
         first, second = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
         await ask(pool, first)
 
-        await a_store(pool).give_up_asking(first, RECORD, perhaps_paid=False)
+        await a_memory(pool).give_up_asking(first, RECORD, perhaps_paid=False)
 
         assert await ask(pool, second) == "go"
 
@@ -330,14 +330,14 @@ class TestAQuestionUnderWay:
         self, db: Database, pool: Pool
     ) -> None:
         stopped, other = await a_claim(db, "lead-1"), await a_claim(db, "lead-2")
-        store, question = a_store(pool), Question("diretrix", "phone", "+5511987650001")
+        memory, question = a_memory(pool), Question("diretrix", "phone", "+5511987650001")
         terms = Limits(pool, db.settings(), Clock()).terms("diretrix")
-        asked_at = (await store.ask(stopped, question, terms)).at
+        asked_at = (await memory.ask(stopped, question, terms)).at
 
-        await store.keep_lookup(other, question, [BRUNO.candidate], asked_at + SECOND, 60 * SECOND)
-        await store.keep_lookup(stopped, question, [CARLA.candidate], asked_at, 60 * SECOND)
+        await memory.keep(other, question, (BRUNO.candidate,), asked_at + SECOND, 60 * SECOND)
+        await memory.keep(stopped, question, (CARLA.candidate,), asked_at, 60 * SECOND)
 
-        reply = await store.ask(other, question, terms)
+        reply = await memory.ask(other, question, terms)
         assert (candidates_in(reply.answer), reply.at) == ((BRUNO.candidate,), asked_at + SECOND)
 
 
@@ -453,12 +453,14 @@ RECORD = Question("work_api", "record", ANA.cpf.digits)
 async def ask(pool: Pool, claim: Claim) -> str:
     """The event asks for Ana's record: what it is told."""
     terms = {"slot_wait": SECOND, "probe_lease": SECOND, "now": None}
-    return (await a_store(pool).ask(claim, RECORD, terms)).decision.word
+    return (await a_memory(pool).ask(claim, RECORD, terms)).decision.word
 
 
-def a_store(pool: Pool) -> EnrichmentStore:
+def a_memory(pool: Pool) -> Memory:
     settings, _ = Settings.read({})
-    return EnrichmentStore(pool, DatabaseHistory(pool), "an-account", settings)
+    limits = Limits(pool, settings, Clock())
+    work_api = WorkApi(cast(Upstream, None), settings.work_api_token)
+    return Memory(pool, work_api, limits, Clock(), Metrics(), settings)
 
 
 async def a_claim(db: Database, lead_id: str, *, lease: timedelta = 60 * SECOND) -> Claim:

@@ -153,7 +153,7 @@ class TestWhatACrashMayForget:
             "hashes": [],
             "closed": False,
         }
-        given |= {"in_flight": 0, "concurrency": 1, "pulse": False, "name": "ana"}
+        given |= {"in_flight": 0, "concurrency": 1, "pulse": False, "worker": "ana"}
         setting = "select current_setting('synchronous_commit')"
 
         async with pool.connection() as connection:

@@ -15,11 +15,10 @@ import yaml
 from tests.conftest import ENVIRONMENT
 
 from c2s_enrich.cli.main import app
-from c2s_enrich.enrichment.people_store import HitRate
 from c2s_enrich.ops.gauges import gauges
 from c2s_enrich.ops.health import AWAY
 from c2s_enrich.ops.problems import Problem, problems_of
-from c2s_enrich.ops.store import Facts, LastHour, LastWebhook, QueueHealth, UpstreamHealth
+from c2s_enrich.ops.store import Facts, HitRate, LastHour, LastWebhook, QueueHealth, UpstreamHealth
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.metrics import Metrics
 from c2s_enrich.wiring.web import build_web

@@ -9,18 +9,18 @@ import msgspec
 from c2s_enrich.enrichment.message import REF_ALPHABET, REF_LENGTH
 from c2s_enrich.people.c2s_lead import LeadFacts, decode_json, is_closing
 
+_REF = re.compile(f"[{REF_ALPHABET}]{{{REF_LENGTH}}}")
+_REF_LINE = re.compile(rf"\bref ({_REF.pattern})\b")
 
-def facts_in(payload: bytes | str, *, lead_id: str, hook_action: str | None) -> LeadFacts:
-    """`facts_of` a payload's text. A row that was inserted by hand may hold anything."""
+
+def facts_in(payload: str, *, lead_id: str, hook_action: str | None) -> LeadFacts:
+    """What one event says of its lead, whose id is the row's own, even if nothing can be read: a
+    row that was inserted by hand may hold anything.
+    """
     try:
-        return facts_of(decode_json(payload), lead_id=lead_id, hook_action=hook_action)
+        facts = LeadFacts.from_json(decode_json(payload)) or LeadFacts(lead_id)
     except (msgspec.DecodeError, RecursionError):
-        return facts_of(None, lead_id=lead_id, hook_action=hook_action)
-
-
-def facts_of(payload: object, *, lead_id: str, hook_action: str | None) -> LeadFacts:
-    """What one event says of its lead, whose id is the row's own, even if nothing can be read."""
-    facts = LeadFacts.from_json(payload) or LeadFacts(lead_id)
+        facts = LeadFacts(lead_id)
     return replace(facts, lead_id=lead_id, closed=facts.closed or is_closing(hook_action))
 
 
@@ -32,7 +32,3 @@ def own_refs(texts: Iterable[str]) -> tuple[str, ...]:
         if _REF.fullmatch(text.strip()):
             refs[text.strip()] = None
     return tuple(refs)
-
-
-_REF = re.compile(f"[{REF_ALPHABET}]{{{REF_LENGTH}}}")
-_REF_LINE = re.compile(rf"\bref ({_REF.pattern})\b")

@@ -16,16 +16,6 @@ from c2s_enrich.telemetry.lines import get_logger
 _log = get_logger(__name__)
 
 
-class Seen(NamedTuple):
-    """What the database says of itself: `identity` is server, timeline and tables, `log_end` how
-    far its log goes, if it says so, `known` the identity that was remembered.
-    """
-
-    identity: str
-    log_end: int | None
-    known: str | None
-
-
 class Mark(NamedTuple):
     """How far this process has seen the log go, and how many restores it has noticed."""
 
@@ -52,23 +42,26 @@ class DatabaseHistory:
             )
             raise SettingsError([problem])
 
-    async def compare(self, seen: Seen, asked: Mark) -> bool:
-        """Notices a restore: the database is another one than was remembered, or its log is shorter
-        than what this process had seen before it asked; `asked` is the mark of that moment.
-        Returns whether one was noticed since.
+    async def compare(
+        self, identity: str, log_end: int | None, remembered: str | None, asked: Mark
+    ) -> bool:
+        """Notices a restore: the database (`identity` is server, timeline and tables) is another
+        one than was remembered, or its log (it ends at `log_end`, where it says so) is shorter than
+        what this process had seen before it asked; `asked` is the mark of that moment. Returns
+        whether one was noticed since.
         """
         async with self._noticing:
-            log_end, mark = seen.log_end or 0, self.mark
+            end, mark = log_end or 0, self.mark
             # Many ask at once; the first of them to come back has noticed it for the others.
-            known = self._noticed if mark.notices > asked.notices else seen.known
-            if seen.identity in (known, seen.known) and log_end >= asked.furthest:
-                self.mark = mark._replace(furthest=max(mark.furthest, log_end))
+            known = self._noticed if mark.notices > asked.notices else remembered
+            if identity in (known, remembered) and end >= asked.furthest:
+                self.mark = mark._replace(furthest=max(mark.furthest, end))
                 return mark.notices > asked.notices
-            why = "first_start" if seen.known is None else "identity"
-            why = "counter" if seen.identity == seen.known else why
-            await self._notice(why, seen.identity, None)
-            self._noticed = seen.identity
-            self.mark = Mark(log_end, mark.notices + 1)
+            why = "first_start" if remembered is None else "identity"
+            why = "counter" if identity == remembered else why
+            await self._notice(why, identity, None)
+            self._noticed = identity
+            self.mark = Mark(end, mark.notices + 1)
             return True
 
     async def restored(self, since: datetime) -> int:

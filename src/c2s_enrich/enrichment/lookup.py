@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from c2s_enrich.enrichment.match import ContactAnswer, contradicted
-from c2s_enrich.enrichment.remember import Asking, Memory, together
-from c2s_enrich.enrichment.store import Question
+from c2s_enrich.enrichment.remember import Asking, Memory, Question, together
 from c2s_enrich.errors import Unproven
 from c2s_enrich.people.contact import Contacts, Email, Phone
 from c2s_enrich.people.cpf import Candidates
@@ -74,36 +73,31 @@ class Lookup:
 
     async def _ask(self, attempt: LookedUp, contact: Phone | Email) -> Candidates:
         """The first source that knows somebody; one after the other, because each is paid for."""
-        for source in self.settings.cpf_sources:
-            known = self._question(source, contact)
-            if known is None:
-                continue
-            question, ask = known
+        claim = attempt.claim
+        for question, ask in self._questions(contact):
             paid = partial(attempt.pay_for, ask)
             try:
-                found = await self.memory.candidates(attempt.claim, question, paid)
+                found = await self.memory.candidates(claim, question, paid)
             except Unproven:
                 # It may be nobody's contact. After the tries the event ends so, but nothing of it
                 # is remembered and the event says which source proved nothing.
-                if attempt.claim.attempts < min(UNREADABLE_ATTEMPTS, attempt.claim.max_attempts):
+                if claim.attempts < min(UNREADABLE_ATTEMPTS, claim.max_attempts):
                     raise
-                attempt.unproven.add(source)
+                attempt.unproven.add(question.source)
                 continue
             if found:
                 return found
         return ()
 
-    def _question(
-        self, source: str, contact: Phone | Email
-    ) -> tuple[Question, Asking[Candidates]] | None:
-        """None where the source knows no such kind of contact."""
-        if isinstance(contact, Phone):
-            knows = self.diretrix if source == "diretrix" else self.work_api
-            return Question(source, "phone", contact.e164), partial(knows.by_phone, contact)
-        if source == "diretrix":
-            ask = partial(self.diretrix.by_email, contact)
-            return Question(source, "email", contact.address), ask
-        return None
+    def _questions(self, contact: Phone | Email) -> Iterator[tuple[Question, Asking[Candidates]]]:
+        """One for each source, in order. The Work API knows no e-mail addresses."""
+        for source in self.settings.cpf_sources:
+            if isinstance(contact, Phone):
+                knows = self.diretrix if source == "diretrix" else self.work_api
+                yield Question(source, "phone", contact.e164), partial(knows.by_phone, contact)
+            elif source == "diretrix":
+                ask = partial(self.diretrix.by_email, contact)
+                yield Question(source, "email", contact.address), ask
 
 
 class _Spent(Exception):

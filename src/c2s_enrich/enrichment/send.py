@@ -21,7 +21,7 @@ from datetime import timedelta
 from c2s_enrich import errors
 from c2s_enrich.enrichment.extract import own_refs
 from c2s_enrich.enrichment.message import refs_of
-from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage
+from c2s_enrich.enrichment.store import EnrichmentStore, OutboxMessage, sent_fact
 from c2s_enrich.hashing import HashKeys
 from c2s_enrich.queue.claim import Claim, Fact, Journal, Lease
 from c2s_enrich.queue.verdict import UNREADABLE_ATTEMPTS
@@ -90,7 +90,7 @@ class Sender:
         await journal.at("answered")
         if answer.confirmed:
             self.metrics.messages.labels("answer").inc()
-            fact = self.store.message_sent(message, "answer", answer.message_id)
+            fact = sent_fact(message, "answer", answer.message_id)
             if not message.to_prove:
                 return fact
             await self.store.record_sent(fact)
@@ -106,7 +106,7 @@ class Sender:
         """Raises NotYet where others of ours stand behind it: it is not what the seller read last,
         and the next attempt says that it holds again.
         """
-        fact = self.store.message_sent(message, "read_back", order=order)
+        fact = sent_fact(message, "read_back", order=order)
         if order and order[-1] != message.ref:
             await self.store.record_sent(fact)
             raise errors.NotYet(timedelta(), f"ref {message.ref} is on the lead, not as the last")
@@ -120,8 +120,7 @@ class Sender:
         found = False
         for message in await self.store.unclear_messages(claim, content_key):
             if (seen := await self._seen_at_c2s(claim, message)) is not None:
-                fact = self.store.message_sent(message, "read_back", order=seen)
-                await self.store.record_sent(fact)
+                await self.store.record_sent(sent_fact(message, "read_back", order=seen))
                 found = True
             else:
                 await self._wait_or_give_up(message)
@@ -180,17 +179,13 @@ class Sender:
             raise errors.NotYet(
                 self.settings.second_look, f"ref {message.ref} was not found; a second look follows"
             )
-        if not proven:
-            self.metrics.messages.labels("unclear").inc()
-            raise errors.DeliveryUnclear(
-                "not found on the lead, but no message was ever read back from this C2S account: "
-                f"was ref {message.ref} delivered?"
-            )
         # One that was never sent by what the database knows is only looked up after a restore.
         held = self.settings.delivery_unclear == "hold" and message.sends > 0
-        if held or message.sends >= self.settings.max_sends:
-            self.metrics.messages.labels("unclear").inc()
-            raise errors.DeliveryUnclear(
-                f"sent {message.sends} time(s) without a clear answer and not found on the lead: "
-                f"was ref {message.ref} delivered?"
-            )
+        if not proven:
+            why = "not found on the lead, but no message was ever read back from this C2S account"
+        elif held or message.sends >= self.settings.max_sends:
+            why = f"sent {message.sends} time(s) without a clear answer and not found on the lead"
+        else:
+            return
+        self.metrics.messages.labels("unclear").inc()
+        raise errors.DeliveryUnclear(f"{why}: was ref {message.ref} delivered?")

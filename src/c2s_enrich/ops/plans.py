@@ -15,7 +15,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from c2s_enrich.database import Pool, Statements
-from c2s_enrich.enrichment.people_store import forget_answers
+from c2s_enrich.enrichment.remember import forget_answers
 from c2s_enrich.errors import EnrichError
 from c2s_enrich.ops.filters import Filter
 from c2s_enrich.people.c2s_lead import LeadFacts

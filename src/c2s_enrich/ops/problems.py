@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from c2s_enrich.enrichment.people_store import HitRate
 from c2s_enrich.ops.causes import sentences
-from c2s_enrich.ops.store import Facts, LastHour, LastWebhook, QueueHealth, UpstreamHealth
+from c2s_enrich.ops.store import Facts, HitRate, LastHour, LastWebhook, QueueHealth, UpstreamHealth
 from c2s_enrich.redaction import redact
 
 # An event is claimed within seconds of being due; at a minute nobody is working.

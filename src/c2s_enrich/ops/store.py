@@ -6,7 +6,6 @@ from typing import Any
 from psycopg import errors
 
 from c2s_enrich.database import Pool, Statements
-from c2s_enrich.enrichment.people_store import HitRate, PeopleStore
 from c2s_enrich.migrations import behind
 from c2s_enrich.sessions import session_problem
 
@@ -73,6 +72,19 @@ class LastWebhook:
 
 
 @dataclass(frozen=True)
+class HitRate:
+    """Found among a source's latest 50 answers, and the up to 500 before; `fell`: not by chance."""
+
+    source: str
+    kind: str
+    latest: int
+    latest_found: int
+    earlier: int
+    earlier_found: int
+    fell: bool
+
+
+@dataclass(frozen=True)
 class Facts:
     """All of it, as /health, the metrics and the alerts read it."""
 
@@ -87,7 +99,7 @@ class OpsStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = Statements(pool, "ops")
-        self._people = PeopleStore(pool)
+        self._people = Statements(pool, "people")
 
     async def facts(self) -> Facts:
         queue, upstreams = await self.now()
@@ -102,7 +114,7 @@ class OpsStore:
         """What takes a while to change and some milliseconds to count."""
         [hour] = await self._sql.read(LastHour, "health_last_hour")
         silence = await self._sql.one(LastWebhook, "health_silence")
-        return hour, silence, await self._people.hit_rates()
+        return hour, silence, await self._people.read(HitRate, "hit_rates")
 
     async def set_up(self) -> tuple[str | None, str | None, bool]:
         """Who sees messages (None: nobody looked), C2S's hook address, whether web posts alerts."""

@@ -79,6 +79,20 @@ class QueueStore:
         self._kept = tuple(KeptConnection(pool) for _ in range(3))
         self._claiming, self._settling, self._beating = self._kept
 
+    @property
+    def _common(self) -> dict[str, Any]:
+        """What the statements take from; each knows its own parameters."""
+        s = self._settings
+        return {
+            "worker": self.worker,
+            "now": self.now,
+            "lease": s.lease,
+            "deadline": s.attempt_deadline,
+            "max_attempts": s.max_attempts,
+            "backoff_base": s.backoff_base,
+            "backoff_cap": s.backoff_cap,
+        }
+
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
         """While inside, claims, settlements and heartbeats keep a connection of the pool each."""
@@ -97,17 +111,12 @@ class QueueStore:
         """Up to `slots` due events, at most one of each lead, leased to this worker; and how far it
         looked. Raises UniqueViolation or LockNotAvailable when another poller took a lead.
         """
-        params = {
+        params = self._common | {
             "lane": look.lane,
             "slots": slots,
             "mark_at": look.after[0],
             "mark_id": look.after[1],
             "window": window,
-            "worker": self.worker,
-            "max_attempts": self._settings.max_attempts,
-            "lease": self._settings.lease,
-            "deadline": self._settings.attempt_deadline,
-            "now": self.now,
         }
         async with self._claiming.connection() as connection:
             _, rows = await connection.ask(self._sql["claim"], params, binary=True)
@@ -118,12 +127,8 @@ class QueueStore:
         """One statement for all: the claims that are still ours, and whether each was extended
         (False: its row was busy).
         """
-        params = {
-            "ids": [c.event_id for c in claims],
-            "tokens": [c.lease_token for c in claims],
-            "lease": self._settings.lease,
-            "now": self.now,
-        }
+        ids, tokens = [c.event_id for c in claims], [c.lease_token for c in claims]
+        params = self._common | {"ids": ids, "tokens": tokens}
         async with self._beating.connection() as connection:
             _, rows = await connection.ask(self._sql["extend_leases"], params)
         return {(event_id, token): extended for event_id, token, extended in rows}
@@ -131,12 +136,8 @@ class QueueStore:
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Ends claims and records their facts in one statement. Answers in their order."""
         facts = [ending.fact for _, ending, _ in settlements if ending.fact is not None]
-        params = {
-            "endings": _json([_told(n, *settlement) for n, settlement in enumerate(settlements)]),
-            "facts": _json(facts),
-            "worker": self.worker,
-            "now": self.now,
-        }
+        endings = [_told(n, *settlement) for n, settlement in enumerate(settlements)]
+        params = self._common | {"endings": _json(endings), "facts": _json(facts)}
         async with self._settling.connection() as connection:
             _, [(answers,)] = await connection.ask(self._sql["settle"], params)
         return cast("list[Settled]", answers)
@@ -148,14 +149,8 @@ class QueueStore:
         attempt, worker and failed, and the workers whose rows somebody has locked. What this worker
         is still `holding` it ends by itself, so only a passed deadline takes it away.
         """
-        [(reclaimed, locked_by)] = await self._rows(
-            "reclaim",
-            holding=[claim.event_id for claim in holding],
-            dead=list(dead),
-            now=self.now,
-            backoff_base=self._settings.backoff_base,
-            backoff_cap=self._settings.backoff_cap,
-        )
+        params = self._common | {"holding": [c.event_id for c in holding], "dead": list(dead)}
+        [(reclaimed, locked_by)] = await self._rows("reclaim", **params)
         return reclaimed, locked_by
 
     async def catch_up(self) -> int:
@@ -171,17 +166,15 @@ class QueueStore:
         self, in_flight: int, concurrency: int, pulse: bool, suspects: str = ""
     ) -> Outlook:
         """Says that this worker lives, and answers what one at rest must know."""
-        [row] = await self._rows(
-            "beat",
-            name=self.worker,
-            in_flight=in_flight,
-            concurrency=concurrency,
-            pulse=pulse,
-            suspects=suspects,
-            version=self._version,
-            metrics=self.metrics_address,
-            now=self.now,
-        )
+        params = self._common | {
+            "in_flight": in_flight,
+            "concurrency": concurrency,
+            "pulse": pulse,
+            "suspects": suspects,
+            "version": self._version,
+            "metrics": self.metrics_address,
+        }
+        [row] = await self._rows("beat", **params)
         return Outlook(*row)
 
     async def leave(self, names: Sequence[str]) -> None:

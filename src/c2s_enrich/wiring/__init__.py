@@ -13,7 +13,6 @@ from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, is_transient, open_pool
 from c2s_enrich.enrichment.history import DatabaseHistory
 from c2s_enrich.enrichment.lookup import Lookup
-from c2s_enrich.enrichment.people_store import PeopleStore
 from c2s_enrich.enrichment.pipeline import Pipeline
 from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender
@@ -90,8 +89,7 @@ def build_pipeline(
 ) -> Pipeline:
     keys, c2s, work_api = settings.hash_keys, upstreams.c2s, upstreams.work_api
     store = EnrichmentStore(pool, history, keys.hashes("account", _account(settings))[0], settings)
-    people, limits = PeopleStore(pool), upstreams.limits
-    memory = Memory(store, people, work_api, limits, clock, metrics, settings)
+    memory = Memory(pool, work_api, upstreams.limits, clock, metrics, settings)
     lookup = Lookup(memory, upstreams.diretrix, work_api, settings)
     sender = Sender(store, c2s, metrics, keys, pulse, settings)
     return Pipeline(store, c2s, lookup, memory, sender, keys, settings)

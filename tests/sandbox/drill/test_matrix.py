@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Database
 
 from c2s_enrich.enrichment.send import Sender
-from c2s_enrich.enrichment.store import EnrichmentStore
+from c2s_enrich.enrichment.store import EnrichmentStore, sent_fact
 from c2s_enrich.sandbox.drill.audit import Findings
 from c2s_enrich.sandbox.drill.matrix import Matrix
 from c2s_enrich.sandbox.drill.plan import POINTS
@@ -77,7 +77,7 @@ class TestTheMatrixGoesRed:
         self, db: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def told(store: EnrichmentStore, message: Any, *_: Any) -> Any:
-            return store.message_sent(message, "answer", None)
+            return sent_fact(message, "answer", None)
 
         async def send(sender: Any, claim: Any, lease: Any, journal: Any, message: Any) -> Any:
             return await told(sender.store, message)

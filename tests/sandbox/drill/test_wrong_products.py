@@ -16,6 +16,7 @@ from tests.brokerage import Brokerage
 from tests.conftest import Database
 
 from c2s_enrich.enrichment import pipeline
+from c2s_enrich.enrichment.remember import Memory
 from c2s_enrich.enrichment.send import Sender
 from c2s_enrich.enrichment.store import EnrichmentStore
 from c2s_enrich.sandbox.drill.audit import Findings, Records, audit
@@ -188,13 +189,13 @@ class TestTheAuditGoesRedForAProduct:
     async def test_that_forgets_what_it_has_paid_for(
         self, lead: Audited, monkeypatch: pytest.MonkeyPatch, remembered: str
     ) -> None:
-        right = EnrichmentStore.ask
+        right = Memory.ask
 
         async def wrong(*given: Any) -> Any:
             await lead.db.execute(f"update {remembered} set expires_at = now()")
             return await right(*given)
 
-        monkeypatch.setattr(EnrichmentStore, "ask", wrong)
+        monkeypatch.setattr(Memory, "ask", wrong)
         await lead.live()
 
         assert (await lead.audit()).paid_twice >= 4
