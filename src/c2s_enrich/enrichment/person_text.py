@@ -35,10 +35,13 @@ IN_WORDS = {
 
 @dataclass(frozen=True)
 class PersonText:
-    """One person's lines. `differs` is whether the lead's name speaks against them."""
+    """One person's lines. `differs` is whether the lead's name speaks against them. `profile` is
+    empty where there is no record.
+    """
 
     found: FoundPerson
-    profile: Profile | None
+    recorded: bool
+    profile: Profile
     name: str | None
     differs: bool
     age: str | None
@@ -49,16 +52,17 @@ class PersonText:
     def of(
         cls,
         found: FoundPerson,
-        profile: Profile | None,
+        record: Profile | None,
         lead: LeadFacts,
         today: date,
         factor: Decimal,
     ) -> PersonText:
-        name = (profile.name if profile is not None else None) or found.candidate.name
+        profile = record or Profile(found.candidate.cpf.digits, "")
+        name = profile.name or found.candidate.name
         differs = compare_names(lead.name, name) is NameAgreement.DIFFERENT
-        age = _age(profile, today) if profile is not None else None
-        parts = _sections(profile, factor) if profile is not None else {}
-        return cls(found, profile, safe(name, longest=80), differs, age, factor, parts)
+        called, age = safe(name, longest=80), _age(profile, today)
+        sections = _sections(profile, factor)
+        return cls(found, record is not None, profile, called, differs, age, factor, sections)
 
     @property
     def called(self) -> str:
@@ -69,18 +73,18 @@ class PersonText:
         lines = []
         if self.differs:
             lines.append(f"❗ O nome difere do informado no lead: {safe(lead_name, longest=60)}")
-        if self.profile is None:
+        if not self.recorded:
             lines.append("❗ Não há cadastro disponível para este CPF")
         elif self.profile.deceased:
             lines.append("❗ Consta óbito no cadastro desta pessoa")
-        if self.profile is not None and (irregular := safe(self.profile.irregular, longest=60)):
+        if irregular := safe(self.profile.irregular, longest=60):
             lines.append(f"❗ Situação cadastral do CPF: {irregular}")
         return lines
 
     def text(self, lead_name: str, with_age: bool, without: Set[str]) -> str:
         cpf = self.found.candidate.cpf.formatted
         lines = [PERSONAL, *_labelled(("Nome", self.name), ("CPF", cpf))]
-        if self.profile is not None and PERSONAL not in without:
+        if PERSONAL not in without:
             if day := self.profile.birth_date:
                 age = f" ({self.age})" if self.age and with_age else ""
                 lines.append(f"Nascimento: {day:%d/%m/}{day.year:04}{age}")
@@ -99,13 +103,10 @@ class PersonText:
 
     def summary(self, room: int, with_age: bool, without: Set[str]) -> str:
         """What fits into `room`: name, age, occupation, income or purchasing power, town."""
-        line = first_words(self.called, room)
-        profile = self.profile
-        if not line or profile is None:
+        line, profile = first_words(self.called, room), self.profile
+        if not line:
             return line
-        told: list[str | None] = []
-        if profile.deceased:
-            told.append("consta óbito")
+        told = ["consta óbito" if profile.deceased else None]
         if PERSONAL not in without:
             told += [self.age if with_age else None, safe(profile.occupation)]
         if FINANCES not in without:

@@ -8,6 +8,7 @@ die, and the process ends with an error for its supervisor to restart.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from c2s_enrich.clock import Clock
@@ -31,46 +32,38 @@ _log = get_logger("c2s_enrich.queue")
 _FULL_SECONDS = 1.0
 
 
+@dataclass(eq=False)
 class Poller:
     """One poller process's work. `boundary` is called at every named point of an event's life (see
     `Journal`). With `suspects` None this is the process for suspects, and works on nothing else.
     """
 
-    def __init__(
-        self,
-        store: QueueStore,
-        handler: Handler,
-        settings: Settings,
-        clock: Clock,
-        metrics: Metrics,
-        *,
-        suspects: Sequence[str] | None = None,
-        listener: Listener | None = None,
-        duties: tuple[Callable[[], Awaitable[None]], ...] = (),
-        boundary: Callable[[str], Awaitable[None]] | None = None,
-    ) -> None:
-        self.store = store
-        self.handler = handler
-        self._settings = settings
-        self._concurrency = 1 if suspects is None else settings.concurrency
-        self._grace = settings.grace.total_seconds()
-        self._clock = clock
-        self._metrics = metrics
-        self._listener = listener
-        self._duties = duties
-        self._boundary = boundary
-        self._running = 0
+    store: QueueStore
+    handler: Handler
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    suspects: Sequence[str] | None = None
+    listener: Listener | None = None
+    duties: tuple[Callable[[], Awaitable[None]], ...] = ()
+    boundary: Callable[[str], Awaitable[None]] | None = None
+    _running = 0
+    _at_once = False
+
+    def __post_init__(self) -> None:
+        s, alone = self.settings, self.suspects is None
+        self._concurrency = 1 if alone else s.concurrency
+        self._grace = s.grace.total_seconds()
         self._wake, self._stopping = asyncio.Event(), asyncio.Event()
-        self._at_once = False
-        self.in_flight = Flights(store, clock, metrics, settings, self._wake.set)
-        self._claimer = Claimer(store, clock, metrics, settings.idle_poll, suspects is None)
-        self._suspects = SuspectProcess(store.worker, suspects)
+        self.in_flight = Flights(self.store, self.clock, self.metrics, s, self._wake.set)
+        self._claimer = Claimer(self.store, self.clock, self.metrics, s.idle_poll, alone)
+        self._suspects = SuspectProcess(self.store.worker, self.suspects)
         self._janitor = Janitor(
-            store, self.in_flight, self._suspects, clock, metrics, self._concurrency,
-            settings.lease, self._look_again, listener,
+            self.store, self.in_flight, self._suspects, self.clock, self.metrics,
+            self._concurrency, s.lease, self._look_again, self.listener,
         )  # fmt: skip
         # The claim loop may stay away for longer than any wait on purpose.
-        lease, idle = settings.lease.total_seconds(), settings.idle_poll.total_seconds()
+        lease, idle = s.lease.total_seconds(), s.idle_poll.total_seconds()
         self.watchdog = Watchdog(max(60.0, lease * 3, idle * 3, self._grace + 30))
 
     def wake(self) -> None:
@@ -88,9 +81,9 @@ class Poller:
 
     async def run(self) -> None:
         """Works until `stop`. Returns when everything in flight is settled or given back."""
-        duties = [self._janitor.run(), self._janitor.housekeeping(self._duties)]
-        if self._listener is not None:
-            duties.append(self._listener.run(self.wake, self._metrics.reconnects.inc))
+        duties = [self._janitor.run(), self._janitor.housekeeping(self.duties)]
+        if self.listener is not None:
+            duties.append(self.listener.run(self.wake, self.metrics.reconnects.inc))
         async with self._at_work(duties) as group:
             await self._claim_until_stopped(group)
         with suppress(Exception):
@@ -133,15 +126,15 @@ class Poller:
 
     async def run_once(self, group: asyncio.TaskGroup) -> int:
         """One pass: claims up to the free slots and starts their tasks. How many it claimed."""
-        asked_at = self._clock.boottime()
+        asked_at = self.clock.boottime()
         slots = self._free_slots()
         claims = await self._claimer.claim(slots) if slots > 0 else []
         for claim in claims:
             self._start(group, claim, asked_at)
             waited = (claim.claimed_at - claim.available_at).total_seconds()
-            self._metrics.wait_seconds.observe(waited)
+            self.metrics.wait_seconds.observe(waited)
         if claims:
-            self._metrics.event("claimed", len(claims))
+            self.metrics.event("claimed", len(claims))
         return len(claims)
 
     def _free_slots(self) -> int:
@@ -155,9 +148,9 @@ class Poller:
                 if flight.claim.event_id == claim.event_id:
                     # A person has reset it, and it came back before the heartbeat could tell.
                     flight.take_away()
-        s = self._settings
-        lease = Lease(self._clock, asked_at, s.lease, s.attempt_deadline)
-        flight = Flight(claim, lease, Journal(self._clock, self._boundary))
+        s = self.settings
+        lease = Lease(self.clock, asked_at, s.lease, s.attempt_deadline)
+        flight = Flight(claim, lease, Journal(self.clock, self.boundary))
         self.in_flight[claim.key] = flight
         self._running += 1
         flight.task = group.create_task(self._work(flight))
@@ -165,7 +158,7 @@ class Poller:
     async def _work(self, flight: Flight) -> None:
         """One event until its settlement is under way. Whatever happens to it is its own ending."""
         try:
-            ending = await flight.attempt(self.handler, self._settings)
+            ending = await flight.attempt(self.handler, self.settings)
             flight.why = flight.why or "settling"
             if ending is None:
                 self.in_flight.land([(flight, "lease_lost")])

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, LiteralString, NamedTuple, cast
 from uuid import UUID
@@ -47,42 +48,35 @@ class Outlook(NamedTuple):
     suspect_held: bool
 
 
+@dataclass(eq=False)
 class QueueStore:
     """Claims and settles for one worker. `record_facts` is the statement that records the facts of
-    completed events, as a JSON list in its parameter `facts`. `now` moves the clock of every
-    statement in tests; production leaves it None.
+    completed events, as a JSON list in its parameter `facts`. `metrics_address` is where this
+    process serves its metrics. `now` moves the clock of every statement in tests.
     """
 
-    # Where this process serves its metrics, for who looks at the pollers.
+    pool: Pool
+    settings: Settings
+    worker: str
+    record_facts: LiteralString | None = None
+    version: str | None = None
+    now: datetime | None = None
     metrics_address: str | None = None
 
-    def __init__(
-        self,
-        pool: Pool,
-        settings: Settings,
-        *,
-        worker: str,
-        record_facts: LiteralString | None = None,
-        version: str | None = None,
-        now: datetime | None = None,
-    ) -> None:
-        self._settings = settings
-        self.worker = worker
-        self._version = version
-        self.now = now
-        self._rows = Statements(pool, "queue").rows
+    def __post_init__(self) -> None:
+        self._rows = Statements(self.pool, "queue").rows
         self._sql = dict(wire_statements("queue"))
-        if record_facts is not None:
-            fact = f"with fact as ({record_facts.rstrip(';')}), ending"
+        if self.record_facts is not None:
+            fact = f"with fact as ({self.record_facts.rstrip(';')}), ending"
             settle = statements("queue")["settle"].replace("with ending", fact, 1)
             self._sql["settle"] = Statement(settle)
-        self._kept = tuple(KeptConnection(pool) for _ in range(3))
+        self._kept = tuple(KeptConnection(self.pool) for _ in range(3))
         self._claiming, self._settling, self._beating = self._kept
 
     @property
     def _common(self) -> dict[str, Any]:
         """What the statements take from; each knows its own parameters."""
-        s = self._settings
+        s = self.settings
         return {
             "worker": self.worker,
             "now": self.now,
@@ -171,7 +165,7 @@ class QueueStore:
             "concurrency": concurrency,
             "pulse": pulse,
             "suspects": suspects,
-            "version": self._version,
+            "version": self.version,
             "metrics": self.metrics_address,
         }
         [row] = await self._rows("beat", **params)

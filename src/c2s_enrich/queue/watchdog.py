@@ -29,12 +29,10 @@ class Watchdog:
 
     def __init__(self, seconds: float) -> None:
         self._limit = seconds
-        self._signs_of_life = 0
         self._alive_at = time.monotonic()
         self._over = threading.Event()
 
     def alive(self) -> None:
-        self._signs_of_life += 1
         self._alive_at = time.monotonic()
 
     def silent_for(self) -> float:
@@ -56,10 +54,10 @@ class Watchdog:
             self._over.set()
 
     def _watch(self) -> None:
-        seen, silent = self._signs_of_life, 0.0
+        seen, silent = self._alive_at, 0.0
         while not self._over.wait(_TICK):
-            silent = silent + _TICK if self._signs_of_life == seen else 0.0
-            seen = self._signs_of_life
+            silent = silent + _TICK if self._alive_at == seen else 0.0
+            seen = self._alive_at
             if silent >= self._limit:
                 # The exit must not depend on whoever holds a lock, so another thread says why.
                 teller = threading.Thread(target=_tell, args=(silent,), daemon=True)
