@@ -161,7 +161,7 @@ def _read_lead(
 ) -> ParsedEvent | Rejection:
     lead_id = found.lead_id
     if lead_id is None:
-        unreadable = any(True for _ in found.ids)
+        unreadable = bool(found.ids)
         return Rejection(index, "id_unreadable" if unreadable else "id_missing", raw)
     if len(lead_id) > _ID_LENGTH:
         return Rejection(index, "id_too_long", raw)

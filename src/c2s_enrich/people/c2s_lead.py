@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from c2s_enrich.people.c2s_time import parse_time
+from c2s_enrich.people.text import written
 
 # Envelopes were seen one deep.
 _DEEPEST_ENVELOPE = 4
@@ -50,11 +51,11 @@ class FoundLead(NamedTuple):
     """The name of the hook, from the outermost object that has one."""
 
     @property
-    def ids(self) -> Iterator[object]:
+    def ids(self) -> list[object]:
         """Every value that stands where an id may stand, readable or not."""
         places = (self.lead, self.attributes)
-        found = (place.get(key) for place in places for key in ("id", "lead_id"))
-        return (value for value in found if value is not None and value != "")
+        found = [place.get(key) for place in places for key in ("id", "lead_id")]
+        return [value for value in found if value is not None and value != ""]
 
     @property
     def lead_id(self) -> str | None:
@@ -75,9 +76,8 @@ class FoundLead(NamedTuple):
 
     def is_whole(self) -> bool:
         """Whether this looks like the lead itself: an id, and something that only a lead has."""
-        return any(True for _ in self.ids) and bool(
-            self.first("updated_at") or self.attributes or self.lead.get("customer")
-        )
+        only_a_leads = self.first("updated_at") or self.attributes or self.lead.get("customer")
+        return bool(self.ids and only_a_leads)
 
     def is_closed(self) -> bool:
         """Whether the hook's name says so, or the lead is archived or done."""
@@ -206,12 +206,8 @@ def _text(value: object) -> str | None:
     """Text or a whole number as trimmed text, without what Postgres refuses; else None."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
-    # A number too long to be an id or a phone also exceeds what int → str allows.
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
-        value = str(value)
-    if not isinstance(value, str):
-        return None
-    return _REFUSED.sub("", value[: 4 * _LONGEST_TEXT]).strip()[:_LONGEST_TEXT] or None
+    text = (written(value) or "")[: 4 * _LONGEST_TEXT]
+    return _REFUSED.sub("", text).strip()[:_LONGEST_TEXT] or None
 
 
 # Postgres takes neither NUL nor half a surrogate pair.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from validate_docbr import CNPJ as _CNPJ
 from validate_docbr import CPF as _CPF
 
+from c2s_enrich.people.text import written
+
 _BARE = re.compile(r"[0-9]{1,14}")
 _PUNCTUATED = re.compile(r"[0-9]{3}([.\s/-]{0,2}[0-9]{3}){2}[.\s/-]{0,2}[0-9]{2}")
 
@@ -21,11 +23,7 @@ class Cpf:
     @classmethod
     def parse(cls, value: object) -> Cpf | None:
         """Reads text or a number. None where it may be something else (an RG, masked digits)."""
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**14:
-            value = str(value)
-        if not isinstance(value, str):
-            return None
-        digits = value.strip()
+        digits = (written(value) or "").strip()
         if _PUNCTUATED.fullmatch(digits):
             digits = re.sub("[^0-9]", "", digits)
         elif not _BARE.fullmatch(digits):

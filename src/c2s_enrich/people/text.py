@@ -12,6 +12,14 @@ _NOTHING = re.compile(
 )
 
 
+def written(value: object) -> str | None:
+    """A text as it is, or a whole number as text."""
+    # A longer one is neither an id nor a phone, and exceeds what int → str allows.
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
 def plain(text: str) -> str:
     """Upper-case letters and digits, no accents, single blanks: for comparing, not for showing."""
     if not text.isascii():
@@ -22,10 +30,13 @@ def plain(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text as it looks: wide letters and digits as plain ones, no invisible characters."""
+    return _shown(unicodedata.normalize("NFKC", text))
+
+
+def _shown(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    wide = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in wide if c.isspace() or not unicodedata.category(c).startswith("C"))
+    return "".join(c for c in text if c.isspace() or not unicodedata.category(c).startswith("C"))
 
 
 def readable(text: str, *, longest: int = 120) -> str | None:
@@ -34,13 +45,7 @@ def readable(text: str, *, longest: int = 120) -> str | None:
     Control characters, lone surrogates and marks that turn the reading direction go: with them a
     name can pose as another line of the message.
     """
-    line = text[: 8 * longest]
-    if not (line.isascii() and line.isprintable()):
-        line = "".join(
-            " " if c.isspace() else "" if unicodedata.category(c).startswith("C") else c
-            for c in line
-        )
-    line = " ".join(line.split())[:longest].rstrip()
+    line = " ".join(_shown(text[: 8 * longest]).split())[:longest].rstrip()
     # Letters of other scripts leave `plain` empty: those are kept, bare punctuation is not.
     if not _NOTHING.fullmatch(line if line.isascii() else plain(line)):
         return line

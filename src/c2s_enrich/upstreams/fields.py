@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
-from c2s_enrich.people.text import plain, readable
+from c2s_enrich.people.text import plain, readable, written
 
 # Lists of 500 phones were seen; reading is bounded.
 READ_AT_MOST = 1000
@@ -18,8 +18,7 @@ def read_money(value: object) -> Decimal | None:
     if isinstance(value, float):
         number = str(value)
     else:
-        text = value if isinstance(value, str) else str(value) if _is_number(value) else ""
-        number = re.sub(r"\s", "", text.upper().replace("R$", ""))
+        number = re.sub(r"\s", "", (written(value) or "").upper().replace("R$", ""))
         if re.fullmatch(r"\d{1,3}(\.\d{3})+(,\d{1,2})?|\d+,\d{1,2}", number, re.ASCII):
             number = number.replace(".", "").replace(",", ".")
         elif re.fullmatch(r"\d{1,3}(,\d{3})+\.\d{1,2}", number, re.ASCII):
@@ -78,20 +77,13 @@ def get(data: object, name: str) -> object:
 def text_of(data: object, *names: str) -> str | None:
     """The first of these that is a text or a whole number and says something, readable."""
     for name in names:
-        value = get(data, name)
-        value = str(value) if _is_number(value) else value
-        if isinstance(value, str) and (text := readable(value)) is not None:
+        if (text := readable(written(get(data, name)) or "")) is not None:
             return text
     return None
 
 
-def _is_number(value: object) -> bool:
-    # A longer one is neither an id nor a phone, and exceeds what int → str allows.
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30
-
-
 def yes(value: object) -> bool | None:
-    word = plain(str(value)) if isinstance(value, str | bool) or _is_number(value) else ""
+    word = plain(str(value) if isinstance(value, bool) else written(value) or "")
     return word in ("SIM", "S", "TRUE", "1") or (False if word in _NO else None)
 
 
