@@ -212,7 +212,6 @@ def _digits(text: str) -> str:
 
 
 def _foreign(digits: str) -> Phone | None:
-    """A valid number of another country; None else."""
     try:
         number = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException:

@@ -11,6 +11,7 @@ from validate_docbr import CNPJ
 
 from c2s_enrich.errors import Unproven, Unreadable
 from c2s_enrich.people.cpf import Candidate, Candidates, Cpf
+from c2s_enrich.people.text import written
 from c2s_enrich.telemetry.lines import tell_attempt
 from c2s_enrich.upstreams.fields import READ_AT_MOST, get, text_of
 from c2s_enrich.upstreams.response import Response
@@ -63,8 +64,6 @@ def _read(source: str, rows: Sequence[object], cpf_key: str) -> Candidates:
 
 def _is_company(number: object) -> bool:
     """Whether it is a CNPJ; as a number it may have lost zeros."""
-    if not isinstance(number, str | int) or isinstance(number, bool) or number in ("", 0):
-        return False
-    digits = re.sub(r"[\s./-]", "", str(number)[:40]).upper()
+    digits = re.sub(r"[\s./-]", "", (written(number) or "")[:40]).upper()
     digits = digits.zfill(14) if digits.isdigit() and len(digits) >= 12 else digits
     return len(digits) == 14 and bool(CNPJ().validate(digits))
