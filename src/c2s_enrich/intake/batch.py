@@ -1,6 +1,7 @@
 """Takes a batch apart, an array or one under `data`. Pure; no bad element costs the others."""
 
 import re
+from contextlib import suppress
 
 import msgspec
 from msgspec import Raw, Struct
@@ -88,15 +89,10 @@ def _cut(body: bytes) -> Batch | None:
             elements.append(body[begins : token.start()].strip(BLANK))
             begins = token.end()
             if mark != b",":
-                return _around(body[:opened_at] + b"[]" + body[begins:], elements)
+                with suppress(msgspec.DecodeError, RecursionError):
+                    if around := _read(body[:opened_at] + b"[]" + body[begins:]):
+                        return Batch(elements, around.hook_action)
+                return None
         if mark in b"]}":
             depth -= 1
     return None
-
-
-def _around(frame: bytes, elements: list[bytes]) -> Batch | None:
-    try:
-        around = _read(frame)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return None if around is None else Batch(elements, around.hook_action)

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from c2s_enrich.errors import NotStored
 from c2s_enrich.intake import receive as bodies
-from c2s_enrich.intake.auth import ACCEPTED, Gate, Headers
+from c2s_enrich.intake.auth import ACCEPTED, Gate
 from c2s_enrich.intake.metrics import IntakeMetrics
 from c2s_enrich.intake.payload import SENTENCES, read_delivery
 from c2s_enrich.intake.refusals import Refusals
@@ -118,7 +118,9 @@ class Webhook:
             return HttpProblem(401, "token_" + verdict, detail, shown)
         self._refusals.accepted()
         scope[TRUSTED] = True
-        if not _is_uncompressed(headers):
+        # The header may come more than once.
+        encodings = {value.strip().lower() for key, value in headers if key == b"content-encoding"}
+        if not encodings <= {b"", b"identity"}:
             return _COMPRESSED
         # Strangers do not count: they must not take the place of deliveries.
         if self._deliveries >= self._settings.request_limit:
@@ -179,15 +181,6 @@ def _answer_to(receipt: DeliveryReceipt) -> Response:
     status = 413 if reason == "too_many_events" else 400
     detail = SENTENCES[reason] + " The delivery was kept for a person to look at."
     return HttpProblem(status, reason, detail, **told)
-
-
-def _is_uncompressed(headers: Headers) -> bool:
-    """Whether no Content-Encoding but identity is named; the header may come more than once."""
-    return all(
-        value.strip().lower() in (b"", b"identity")
-        for key, value in headers
-        if key == b"content-encoding"
-    )
 
 
 def _in_utf8(body: bytes, content_type: bytes) -> bytes:

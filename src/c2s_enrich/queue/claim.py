@@ -175,7 +175,7 @@ class Journal:
             await self._boundary(point)
 
     def record(self, what: What, facts: dict[str, object]) -> None:
-        """A call, with its seconds, an answer, or unreadable rows: see `telemetry/attempt.py`."""
+        """A call, with its seconds, an answer, or unreadable rows: see `telemetry/lines.py`."""
         if what == "calls":
             ms = round(float(str(facts.pop("seconds"))) * 1000, 1)
             at = self._milliseconds() - ms

@@ -65,8 +65,7 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            if self._write_timer is None:
-                self._write_timer = self.loop.call_later(_WRITE_SECONDS, self.transport.abort)
+            self._write_timer = self.loop.call_later(_WRITE_SECONDS, self.transport.abort)
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -143,9 +142,7 @@ def bounded_protocol(head_seconds: float, connections: int) -> type[asyncio.Prot
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.transport.is_closing():
-                return
-            if not self.cycle.response_complete:
+            if self.transport.is_closing() or not self.cycle.response_complete:
                 return
             self._trusted = self._trusted or TRUSTED in self.cycle.scope
             if not self._in_message:
