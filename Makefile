@@ -67,7 +67,7 @@ schema: $(STAMP) ## write sql/schema.sql and the matrix of roles from the migrat
 docs: $(STAMP) ## write the tables of settings in README, docs and .env.example
 	@DOCS=write $(BIN)/pytest -q tests/architecture/test_docs.py
 
-screenshots: $(STAMP) ## picture each page of the console, with the demo's data, into docs/screenshots (needs chromium)
+screenshots: $(STAMP) ## picture each page of the console, with the demo's data, into docs/screenshots (needs chromium-headless-shell)
 	@$(BIN)/python -m tests.console.screenshots
 
 wheel: $(STAMP) ## build dist/*.whl; two builds of one commit are the same file
