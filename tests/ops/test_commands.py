@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
+from tests.brokerage import Brokerage
 from tests.cast import with_check_digits
 from tests.conftest import ENVIRONMENT, Database
 from typer.testing import CliRunner, Result
@@ -228,6 +229,20 @@ class TestUpstreams:
 
         assert "the vendor asked for it" in listed.output
         assert await db.value("select count(*) from upstreams where paused_until is not null") == 0
+
+    async def test_the_reason_of_a_pause_is_masked_and_stands_in_the_audit_as_one(
+        self, db: Database, command: Command
+    ) -> None:
+        cpf = Brokerage(db).people[0].cpf
+
+        await invoke(command, "upstreams", "pause", "c2s", "--reason", f"asked about {cpf}")
+
+        paused = await db.value("select reason from upstreams where name = 'c2s'")
+        [audited] = await db.fetch("select reason, filter from operator_actions")
+        assert paused == audited.reason
+        assert paused.startswith("asked about ")
+        assert cpf not in paused
+        assert audited.filter == {"upstream": "c2s", "minutes": 15}
 
     async def test_an_unknown_name_is_refused(self, db: Database, command: Command) -> None:
         assert (await invoke(command, "upstreams", "pause", "nobody")).exit_code == 3

@@ -39,8 +39,8 @@ def pause_upstream(
     url: frame.Url = None,
 ) -> None:
     """Stop all pollers from calling it for a while."""
-    words = {"minutes": minutes, "reason": reason}
-    _change(url, name, "pause", words, lambda limits: limits.pause(name, minutes, reason))
+    words = {"minutes": minutes}
+    _change(url, name, "pause", words, lambda limits: limits.pause(name, minutes, reason), reason)
     note(f"{name} is paused for {minutes:g} minutes.")
 
 
@@ -69,9 +69,12 @@ def _change(
     verb: str,
     words: dict[str, Any],
     change: Callable[[upstreams.limits.Limits], Awaitable[bool]],
+    reason: str | None = None,
 ) -> None:
-    local = frame.audited(verb, {"upstream": name} | words, lambda pool: change(_limits(pool)))
-    if not frame.ask(url, f"upstreams/{name}/{verb}", local, Any, body=words):
+    said = {"upstream": name} | words
+    local = frame.audited(verb, said, lambda pool: change(_limits(pool)), reason)
+    body = words | ({"reason": reason} if reason else {})
+    if not frame.ask(url, f"upstreams/{name}/{verb}", local, Any, body=body):
         fail(f"there is no upstream {name}", NOT_FOUND)
 
 

@@ -149,9 +149,9 @@ class AdminApi:
 
     @_endpoint("POST", "/upstreams/{name}/pause", "Stop all pollers from calling it")
     async def _pause(self, request: Request, body: PauseBody) -> UpstreamState:
-        name, reason = request.path_params["name"], redact(body.reason)[:300]
-        done = await self._limits.pause(name, body.minutes, reason)
-        return await self._changed(done, name, "pause", {"minutes": body.minutes}, reason)
+        name = request.path_params["name"]
+        done = await self._limits.pause(name, body.minutes, body.reason)
+        return await self._changed(done, name, "pause", {"minutes": body.minutes}, body.reason)
 
     @_endpoint("POST", "/upstreams/{name}/resume", "End its pause")
     async def _resume(self, request: Request) -> UpstreamState:

@@ -15,6 +15,7 @@ import psycopg
 from c2s_enrich import errors
 from c2s_enrich.clock import Clock
 from c2s_enrich.database import Pool, Statements, is_transient
+from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.telemetry.lines import get_logger
 
@@ -159,7 +160,7 @@ class Limits:
 
     async def pause(self, name: str, minutes: float, reason: str) -> bool:
         """By hand: no calls for this many minutes. False where no such upstream exists."""
-        length = timedelta(minutes=minutes)
+        length, reason = timedelta(minutes=minutes), redact(reason)[:300]
         return bool(await self._run("pause", name=name, length=length, reason=reason))
 
     async def resume(self, name: str) -> bool:
