@@ -1,6 +1,6 @@
 -- What web writes: events and rejected deliveries. The rows of a batch are one JSON array (EventRow): one
--- parameter costs web less CPU than six arrays. Ids come from the caller, so that a batch whose COMMIT was not
--- answered can be written again and recognises itself.
+-- parameter costs web less CPU than six arrays. Ids come from the caller, so that a batch whose COMMIT was
+-- not answered can be written again and recognises itself.
 
 -- name: insert_events
 -- The rows come in the order of their keys: two batches that share keys then wait for each other instead of
