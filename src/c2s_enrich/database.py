@@ -58,8 +58,10 @@ class Pool(AsyncConnectionPool[Connection]):
                     rested = began - connection.used_at > _REST_SECONDS
                     if rested or connection.has_something_to_say():
                         connection.answer_within, usual = _CHECK_SECONDS, connection.answer_within
-                        await connection.execute("")
-                        connection.answer_within = usual
+                        try:
+                            await connection.execute("")
+                        finally:
+                            connection.answer_within = usual
                     return connection
                 except BaseException as error:
                     await super().putconn(connection)

@@ -20,6 +20,7 @@ from tests.conftest import Database, make_conninfo_url
 from tests.intake.conftest import open_web
 
 from c2s_enrich import database
+from c2s_enrich.connection import Connection
 from c2s_enrich.database import open_pool
 from c2s_enrich.migrations import MigrationError, migrate
 from c2s_enrich.queue.kept_connection import KeptConnection
@@ -335,6 +336,26 @@ class TestASilence:
 
 
 class TestTheCheck:
+    async def test_that_was_ended_leaves_a_connection_as_patient_as_it_was(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with open_pool(db.settings(DATABASE_POOL_SIZE=1), name="test") as pool:
+            async with pool.connection() as connection:
+                usual = connection.answer_within
+            monkeypatch.setattr("c2s_enrich.database._REST_SECONDS", 0.0)
+            with monkeypatch.context() as once:
+
+                async def ended(*_: object) -> None:
+                    once.undo()
+                    raise psycopg.errors.QueryCanceled
+
+                once.setattr(Connection, "execute", ended)
+                again = await pool.getconn()
+
+            assert again is connection
+            assert again.answer_within == usual
+            await pool.putconn(again)
+
     async def test_costs_nothing_where_a_connection_was_just_used(self, db: Database) -> None:
         async with open_pool(db.settings(DATABASE_POOL_SIZE=1), name="test") as pool:
             async with pool.connection() as connection:
