@@ -121,6 +121,8 @@ async def apply_settings(connection: Connection, session: Mapping[str, str]) -> 
 async def configure_login(connection: Connection) -> None:
     """SET would reach whoever comes next behind a pooler: the login carries the settings."""
     async with connection.transaction():
+        # The database's default may be read-only, and ALTER ROLE is refused there.
+        await connection.execute("set transaction read write")
         await _rows(connection, "lock_login")
         missing = dict(await _rows(connection, "missing", **_arrays(SESSION)))
         for alter in missing.values():

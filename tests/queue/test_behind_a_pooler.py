@@ -128,8 +128,9 @@ async def pooled(db: Database, pooler_url: str) -> AsyncIterator[Queue]:
 
 
 class TestTheLogin:
+    @pytest.mark.parametrize("sessions", ["that it has", "that are new"])
     async def test_carries_our_settings_whatever_the_database_says(
-        self, db: Database, pooler_url: str
+        self, db: Database, pooler_url: str, sessions: str
     ) -> None:
         name = sql.Identifier(db.connection.info.dbname)
         hostile = {
@@ -146,6 +147,11 @@ class TestTheLogin:
                 sql.SQL("alter database {} set {} = {}").format(
                     name, sql.Identifier(setting), sql.Literal(value)
                 )
+            )
+        if sessions == "that are new":
+            await db.connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
             )
         try:
             settings = db.settings(DATABASE_URL=pooler_url, DATABASE_URL_DIRECT=db.url)
