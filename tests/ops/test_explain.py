@@ -590,6 +590,15 @@ class TestWhatAnAttemptNoticed:
         assert explain(situation, "en").because[-1].startswith(english)
         assert explain(situation, "pt").because[-1].startswith(portuguese)
 
+    @pytest.mark.parametrize("at", ["yesterday", "", 7, None])
+    def test_is_said_without_its_time_where_that_cannot_be_read(self, at: object) -> None:
+        answer = {"source": "diretrix", "kind": "phone", "found": False, "at": at}
+        event = {"cause": "nobody_known", "event_id": "1", "outcome_detail": {"answers": [answer]}}
+
+        said = explain(LeadSituation(LEAD, event, datetime.now(UTC)), "en")
+
+        assert "Diretrix by phone: nobody known" in said.because[0]
+
 
 class TestAProposedCommand:
     def test_can_be_pasted_into_a_shell_whatever_the_lead_is_called(self) -> None:

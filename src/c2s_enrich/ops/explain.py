@@ -3,10 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from shlex import quote
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from c2s_enrich.database import Pool, Statements
@@ -206,9 +207,11 @@ class _Words:
         return local.strftime(f"{day}%H:%M:%S")
 
 
-def _moment(value: datetime | str | None) -> datetime | None:
-    """A time as the database gives it, by itself or within JSON."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+def _moment(value: object) -> datetime | None:
+    """A time as the database gives it, by itself or within JSON; None of anything else there."""
+    with suppress(ValueError, TypeError):
+        return value if isinstance(value, datetime) else datetime.fromisoformat(cast(str, value))
+    return None
 
 
 def read_what(what: str) -> dict[str, Any]:
