@@ -78,7 +78,9 @@ class Stage:
         self.ops_port = free_port()
         self.processes: dict[str, warm.Child | subprocess.Popen[bytes]] = {}
         self._calls: dict[str, tuple[Sequence[str], Mapping[str, str] | None]] = {}
-        self.client = httpx.AsyncClient(timeout=10.0, trust_env=False)
+        # The simulators close a connection after five idle seconds, so it is not used that long.
+        kept = httpx.Limits(keepalive_expiry=2.0)
+        self.client = httpx.AsyncClient(timeout=10.0, trust_env=False, limits=kept)
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
