@@ -26,13 +26,15 @@ select name, format('alter role session_user in database %%I set %%I = %%L', cur
 
 -- name: end_sessions_before_the_change
 -- What the pooler has open keeps what it began with. This session ends too; the pool tries again.
--- A pulse is a direct session, and its end would mean a dead poller.
-select pg_terminate_backend(pid)
+-- A pulse is a direct session, and its end would mean a dead poller. The others end first, and have ended
+-- before this one does: none is lent to a client in the moment of its end.
+select pg_terminate_backend(pid, case when pid = pg_backend_pid() then 0 else 2000 end)
   from pg_stat_activity
  where usename = session_user and datname = current_database()
    and starts_with(application_name, 'c2s-enrich')
    and not starts_with(application_name, 'c2s-enrich pulse')
-   and (state = 'idle' or pid = pg_backend_pid());
+   and (state = 'idle' or pid = pg_backend_pid())
+ order by pid = pg_backend_pid();
 
 -- name: end_old_session
 -- One that was busy meanwhile began before the login had its settings: it ends now.
