@@ -55,8 +55,6 @@ class TestAnExhaustedPool:
     async def test_that_handlers_meet_costs_their_events_no_attempt(
         self, queue: Queue, pool: Pool
     ) -> None:
-        pool.timeout = 0.2
-
         async def handler(_claim: Claim, _lease: Lease, _journal: Journal) -> Done:
             async with pool.connection() as connection:
                 await connection.execute("select 1")
@@ -67,6 +65,8 @@ class TestAnExhaustedPool:
             # handlers get none.
             await queue.accept_many(1)
             await until(lambda: all_completed(queue, 1))
+            # From here on: a slow first connection would postpone the first event, too.
+            pool.timeout = 0.2
             async with all_connections_taken(pool):
                 await queue.accept_many(4)
                 await until(lambda: _all_postponed(queue, 4))
