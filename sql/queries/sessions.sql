@@ -26,8 +26,8 @@ select name, format('alter role session_user in database %%I set %%I = %%L', cur
 
 -- name: end_sessions_before_the_change
 -- What the pooler has open keeps what it began with. This session ends too; the pool tries again.
--- A pulse is a direct session, and its end would mean a dead poller. The others end first, and have ended
--- before this one does: none is lent to a client in the moment of its end.
+-- A pulse is a direct session, and its end would mean a dead poller. The others end first, and are waited
+-- for, so that the pooler does not lend one that is about to end.
 select pg_terminate_backend(pid, case when pid = pg_backend_pid() then 0 else 2000 end)
   from pg_stat_activity
  where usename = session_user and datname = current_database()

@@ -127,10 +127,12 @@ async def configure_login(connection: Connection) -> None:
         missing = dict(await _rows(connection, "missing", **_arrays(SESSION)))
         for alter in missing.values():
             await connection.execute(alter.encode())
+        if not missing:
+            # Within the transaction: the next statement may be another session's.
+            await _rows(connection, "end_old_session")
     if missing:
         _log.warning("login_configured", settings=sorted(missing))
         await _rows(connection, "end_sessions_before_the_change")
-    await _rows(connection, "end_old_session")
 
 
 async def session_problem(connection: Connection) -> str | None:
