@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from shlex import quote
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from c2s_enrich.database import Pool, Statements
@@ -209,9 +209,10 @@ class _Words:
 
 def _moment(value: object) -> datetime | None:
     """A time as the database gives it, by itself or within JSON; None of anything else there."""
-    with suppress(ValueError, TypeError):
-        return value if isinstance(value, datetime) else datetime.fromisoformat(cast(str, value))
-    return None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    return value if isinstance(value, datetime) else None
 
 
 def read_what(what: str) -> dict[str, Any]:
