@@ -15,7 +15,6 @@ from c2s_enrich.ops.health import Health
 from c2s_enrich.ops.plans import Planner, Runs
 from c2s_enrich.ops.rejects import RejectsDesk
 from c2s_enrich.ops.surface import N_, Refusal, read_body
-from c2s_enrich.redaction import redact
 from c2s_enrich.settings import Settings
 from c2s_enrich.upstreams.limits import Limits
 
@@ -126,8 +125,8 @@ class Visit:
 
     @property
     def reason(self) -> str:
-        """Why somebody does it, for the audit. Raises Refusal where nothing is said."""
-        if not (reason := redact(self.field("because"))[:300]):
+        """Why somebody does it; the audit masks it. Raises Refusal where nothing is said."""
+        if not (reason := self.field("because")):
             raise Refusal(422, N_("Say why: a reason is needed."))
         return reason
 
