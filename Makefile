@@ -38,7 +38,7 @@ mutants: $(STAMP) ## change one line at a time and see that the tests notice; AR
 	@$(BIN)/python -m proofs.mutants $(ARGS)
 
 check: $(STAMP) ## the inner loop: types, style, layers and all tests that need no database
-	@$(BIN)/pytest --quiet --numprocesses=4 -m "not database" $(INNER) $(ARGS)
+	@$(BIN)/pytest --quiet --numprocesses=2 -m "not database" $(INNER) $(ARGS)
 
 test: $(STAMP) ## run all tests; types, style and layers are among them
 	@$(BIN)/pytest --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=15 $(ARGS)
